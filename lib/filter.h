@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * filter - byte streams that compose: socket → [TLS] → WebSocket → [inner TLS] → mux.
+ *
+ * A filter is a reliable, ordered, two-way byte stream.  It stands on the filter below it and serves one user: the
+ * filter above, or whoever owns the stack.  All of them look the same from above:
+ *
+ *   input    what arrived stands in f->in.  The user takes as much as it likes (bufq_move, bufq_drain).  user->readable is
+ *            called after bytes were added, and after filter_pause(f, false) while bytes are left.  A user that does not
+ *            keep up calls filter_pause(f, true): the socket stops reading, and at most FILTER_IN_MAX more bytes arrive.
+ *   output   filter_room() says how many bytes should be written now: 0 while the socket has not taken what it has.  The
+ *            user that found no room, and has something to send, is told by user->writable when there is some again.
+ *            filter_write() takes bytes (never partially, whatever the room: room is advice, so that a reply can always
+ *            be queued).  filter_flush() lets them go: a filter may hold written bytes until then to make one message or
+ *            record of many small writes.
+ *   end      filter_shutdown() ends our direction after all that was written (FIN; TLS close_notify; WebSocket Close).
+ *            user->closed is called once, when the stream is over: ERR_EOF after the peer's orderly end when all input
+ *            has been delivered, another ERR_* with a text otherwise.  On a socket filter a half-close is told by
+ *            user->closed(ERR_EOF) while output still works; WebSocket and TLS end both directions.
+ *            After closed with an error nothing more is called.
+ *   free     filter_free() closes and frees the filter and all below it; safe inside its own callbacks (the memory is
+ *            buried at the end of the turn); no callback after it returns.
+ *
+ * Ownership: the top filter owns the one below, and so on down to the descriptor.
+ * Threads: a stack belongs to one loop; filter_detach() and filter_attach() move an idle moment's stack to another.
+ */
+#ifndef LIB_FILTER_H
+#define LIB_FILTER_H
+
+#include "lib/buf.h"
+#include "lib/err.h"
+#include "lib/loop.h"
+
+/* The most decoded input that may stand unread in one filter while paused (what one turn can add). */
+#define FILTER_IN_MAX (1024 * 1024)
+
+struct filter;
+
+/* What a user of a filter is told.  All members are set. */
+struct filter_user {
+	void (*readable)(void *arg);
+	void (*writable)(void *arg);
+	/* err: ERR_EOF or another ERR_*; text: one sentence without secrets, or "" ; borrowed for the call. */
+	void (*closed)(void *arg, int err, const char *text);
+};
+
+/*
+ * What an implementation provides.  The wrappers below check the common state, so that an operation is never called
+ * on a filter that is closed or freed.
+ */
+struct filter_ops {
+	const char *name; /* "socket", "tls", "websocket" */
+	/* Take all of src (moved), encode, write to below.  ERR_NOMEM, or the error that closes the stack. */
+	int (*write)(struct filter *f, struct bufq *src);
+	/* Let go what was held back, then flush below. */
+	void (*flush)(struct filter *f);
+	size_t (*room)(struct filter *f);
+	void (*shutdown)(struct filter *f);
+	/* Free what the implementation owns, not below and not f itself: filter_free does that. */
+	void (*fini)(struct filter *f);
+	/* Stop (true) or go on (false) reading; implementations without a buffer of their own pass it down. */
+	void (*pause)(struct filter *f, bool paused);
+	/* Leave / enter a loop.  attach may fail with ERR_NOMEM, the stack is then closed by its owner. */
+	void (*detach)(struct filter *f);
+	int (*attach)(struct filter *f, struct loop *l);
+};
+
+/* Embedded as the first member of each implementation.  in may be used by the user; the rest through the functions. */
+struct filter {
+	const struct filter_ops *ops;
+	struct filter *below; /* owned; NULL at the bottom */
+	struct loop *loop;
+	const struct filter_user *user;
+	void *arg;
+	struct bufq in;
+	bool closed; /* user->closed was called with an error, or filter_free was called */
+	bool eof;    /* user->closed was called with ERR_EOF */
+	bool paused;
+	struct task resume;
+	struct grave grave;
+};
+
+/* ---- for users ---- */
+
+void filter_set_user(struct filter *f, const struct filter_user *user, void *arg);
+int filter_write(struct filter *f, struct bufq *src) WARN_UNUSED;
+/* filter_send - copy n bytes and write them. */
+int filter_send(struct filter *f, const void *p, size_t n) WARN_UNUSED;
+void filter_flush(struct filter *f);
+size_t filter_room(struct filter *f);
+void filter_shutdown(struct filter *f);
+void filter_pause(struct filter *f, bool paused);
+void filter_free(struct filter *f);
+void filter_detach(struct filter *f);
+int filter_attach(struct filter *f, struct loop *l) WARN_UNUSED;
+
+/* ---- for implementations ---- */
+
+/* filter_init - common members; below may be NULL.  The implementation becomes below's user itself. */
+void filter_init(struct filter *f, const struct filter_ops *ops, struct filter *below, struct loop *l);
+/* filter_readable - after bytes were added to f->in: tell the user, unless it paused or there are none. */
+void filter_readable(struct filter *f);
+void filter_writable(struct filter *f);
+/* filter_close - tell the user once that the stream is over; f stays until filter_free. */
+void filter_close(struct filter *f, int err, const char *text);
+
+#endif
