@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * version - our own version, and those of the libraries that no single file of ours speaks for.
+ */
+#ifndef LIB_VERSION_H
+#define LIB_VERSION_H
+
+#define VERSION "0.1.0"
+
+/* Name and version as they are in this process: "libevent 2.1.12-stable", "wslay 1.1.1",
+ * "llhttp 9.2.1". */
+const char *version_libevent(void);
+const char *version_wslay(void);
+const char *version_llhttp(void);
+
+#endif
