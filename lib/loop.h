@@ -31,9 +31,9 @@ int loop_run(struct loop *l) WARN_UNUSED;
 /* loop_stop - end loop_run after this turn.  Safe from any thread. */
 void loop_stop(struct loop *l);
 
-/* loop_now_ms, loop_now_us - the monotonic clock as of the start of this turn; cheap. */
-uint64_t loop_now_ms(const struct loop *l);
-uint64_t loop_now_us(const struct loop *l);
+/* loop_now_ms, loop_now_us - the monotonic clock read at most once a turn. */
+uint64_t loop_now_ms(struct loop *l);
+uint64_t loop_now_us(struct loop *l);
 /* loop_base - for the modules that use libevent's own protocols (evdns) on this loop. */
 struct event_base *loop_base(struct loop *l);
 
@@ -84,13 +84,14 @@ bool timer_pending(const struct timer *t);
 
 /* ---- descriptors ---- */
 
-enum { IO_READ = 1, IO_WRITE = 2 };
+/* IO_HUP: the peer will send no more; what it sent may still be unread (EPOLLRDHUP). Sockets only. */
+enum { IO_READ = 1, IO_WRITE = 2, IO_HUP = 4 };
 
 struct io {
 	struct event *ev;
 	struct loop *loop;
 	int fd;
-	void (*fn)(void *arg, int what); /* what: IO_READ | IO_WRITE */
+	void (*fn)(void *arg, int what); /* what: set of IO_* */
 	void *arg;
 	bool edge;
 	int want;

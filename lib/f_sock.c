@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * f_sock - the socket at the bottom of a filter stack.
+ *
+ * Copies of payload: kernel → block (read), block → kernel (writev); none in user space, but reads of at most BUF_SMALL
+ * bytes, which are copied so that a keystroke does not pin a large block.
+ *
+ * The descriptor is watched edge-triggered, for everything, once: `readable` and `writable` remember what the kernel said
+ * last, and no epoll_ctl is needed when a reader pauses or a writer fills up.
+ */
+#include "lib/f_sock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <linux/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum {
+	IOV_MAX_TURN = 128,       /* slices in one writev */
+	SHRINK_AFTER = 32,        /* small reads in a row before the block size goes down */
+	SAMPLE_BYTES = 256 * 1024 /* written between two looks at the connection's rate */
+};
+
+struct f_sock {
+	struct filter f;
+	struct io rio, wio; /* the same descriptor: only rio is used */
+	int rfd, wfd;
+	struct bufq out;
+	struct task again; /* reading goes on after the budget was used up, or after a pause */
+	size_t read_size;  /* the size of block to read into */
+	unsigned n_small;
+	size_t lowat;
+	uint64_t written, sampled, sampled_us;
+	void (*drained)(void *arg);
+	void *drained_arg;
+	bool shape, readable, writable, hup, shut_wanted, shut_done;
+};
+
+static struct f_sock *
+sock_of(const struct filter *f)
+{
+	return (struct f_sock *)(uintptr_t)f;
+}
+
+static void
+sock_fail(struct f_sock *s, int error)
+{
+	s->readable = s->writable = false;
+	filter_close(&s->f, ERR_CLOSED, strerror(error));
+}
+
+/* ---- reading ---- */
+
+static void
+read_adapt(struct f_sock *s, size_t got, size_t cap)
+{
+	if (got == cap) {
+		s->n_small = 0;
+		if (s->read_size < BUF_HUGE)
+			s->read_size *= 4;
+	} else if (got >= cap / 8) {
+		s->n_small = 0;
+	} else if (++s->n_small >= SHRINK_AFTER) {
+		s->n_small = 0;
+		if (s->read_size > BUF_MEDIUM)
+			s->read_size /= 4;
+	}
+}
+
+/* One read into f.in.  Returns bytes; 0 at the end of file; ERR_AGAIN, ERR_NOMEM, or ERR_SYS. */
+static ssize_t
+read_once(struct f_sock *s)
+{
+	struct block *b = block_new(s->read_size);
+	ssize_t n;
+	int r = 0;
+
+	if (b == NULL)
+		return ERR_NOMEM;
+	do
+		n = read(s->rfd, b->data, b->cap);
+	while (n < 0 && errno == EINTR);
+	if (n < 0) {
+		block_unref(b);
+		return errno == EAGAIN || errno == EWOULDBLOCK ? ERR_AGAIN : ERR_SYS;
+	}
+	b->fill = (uint32_t)n;
+	if (n > BUF_SMALL)
+		r = bufq_append(&s->f.in, b, b->data, (size_t)n);
+	else if (n > 0)
+		r = bufq_copy(&s->f.in, b->data, (size_t)n);
+	if (n > 0)
+		read_adapt(s, (size_t)n, b->cap);
+	/* Less than asked for means empty, unless the end of file stands behind it. */
+	if ((size_t)n < b->cap && !s->hup)
+		s->readable = false;
+	block_unref(b);
+	return r != 0 ? r : n;
+}
+
+static void
+sock_read(struct f_sock *s)
+{
+	size_t budget = F_SOCK_TURN, before = s->f.in.len;
+	ssize_t n = 1;
+
+	while (s->readable && !s->f.paused && budget > 0) {
+		n = read_once(s);
+		if (n <= 0)
+			break;
+		budget = (size_t)n < budget ? budget - (size_t)n : 0;
+	}
+	if (n == ERR_AGAIN || n == 0)
+		s->readable = false;
+	else if (n < 0) {
+		sock_fail(s, n == ERR_NOMEM ? ENOMEM : errno);
+		return;
+	}
+	if (s->readable && !s->f.paused)
+		task_later(s->f.loop, &s->again);
+	if (s->f.in.len > before)
+		filter_readable(&s->f);
+	if (n == 0)
+		filter_close(&s->f, ERR_EOF, "");
+}
+
+static void
+on_again(void *arg)
+{
+	struct f_sock *s = arg;
+
+	if (!s->f.closed && !s->f.eof)
+		sock_read(s);
+}
+
+/* ---- writing ---- */
+
+static void
+finish_shutdown(struct f_sock *s)
+{
+	if (!s->shut_wanted || s->shut_done || s->out.len > 0)
+		return;
+	s->shut_done = true;
+	if (s->wfd == s->rfd) {
+		/* ENOTCONN: the peer has reset the connection, and the reader will learn it. */
+		IGNORE_RESULT(shutdown(s->wfd, SHUT_WR));
+	} else if (s->wfd >= 0) {
+		io_fini(&s->wio);
+		close(s->wfd);
+		s->wfd = -1;
+	}
+}
+
+/* Keep the kernel's unsent bytes at F_SOCK_AHEAD_US of the rate at which they really leave. */
+static void
+sample_rate(struct f_sock *s)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof info;
+	size_t lowat;
+	int value;
+
+	s->sampled = s->written;
+	memset(&info, 0, sizeof info);
+	if (getsockopt(s->wfd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0 || info.tcpi_delivery_rate == 0)
+		return;
+	lowat = (size_t)(info.tcpi_delivery_rate * F_SOCK_AHEAD_US / 1000000);
+	/* An idle sender's rate says only how little it had to send. */
+	if (info.tcpi_delivery_rate_app_limited && lowat < s->lowat)
+		return;
+	if (lowat < F_SOCK_LOWAT_MIN)
+		lowat = F_SOCK_LOWAT_MIN;
+	if (lowat > F_SOCK_LOWAT_MAX)
+		lowat = F_SOCK_LOWAT_MAX;
+	if (lowat > s->lowat * 5 / 4 || lowat < s->lowat * 4 / 5) {
+		value = (int)lowat;
+		if (setsockopt(s->wfd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, sizeof value) == 0)
+			s->lowat = lowat;
+	}
+}
+
+/* Returns 0, or -1 after the filter was closed. */
+static int
+sock_write(struct f_sock *s)
+{
+	uint64_t before = s->written;
+
+	while (s->out.len > 0 && s->writable) {
+		struct iovec iov[IOV_MAX_TURN];
+		int k = bufq_peek(&s->out, 0, s->out.len, iov, IOV_MAX_TURN);
+		size_t offered = 0;
+		ssize_t n;
+
+		for (int i = 0; i < k; i++)
+			offered += iov[i].iov_len;
+		do
+			n = writev(s->wfd, iov, k);
+		while (n < 0 && errno == EINTR);
+		if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
+			sock_fail(s, errno);
+			return -1;
+		}
+		/* After a partial write the kernel tells of room by a new edge. */
+		if (n < (ssize_t)offered)
+			s->writable = false;
+		if (n > 0) {
+			bufq_drain(&s->out, (size_t)n);
+			s->written += (uint64_t)n;
+		}
+	}
+	if (s->shape && s->written - s->sampled >= SAMPLE_BYTES)
+		sample_rate(s);
+	finish_shutdown(s);
+	if (s->written != before && s->drained != NULL)
+		s->drained(s->drained_arg);
+	return 0;
+}
+
+static int
+sock_op_write(struct filter *f, struct bufq *src)
+{
+	struct f_sock *s = sock_of(f);
+
+	if (s->shut_wanted || s->wfd < 0)
+		return ERR_CLOSED;
+	return bufq_move(&s->out, src, src->len);
+}
+
+static void
+sock_op_flush(struct filter *f)
+{
+	IGNORE_RESULT(sock_write(sock_of(f))); /* a failure has told the user */
+}
+
+static size_t
+sock_op_room(struct filter *f)
+{
+	struct f_sock *s = sock_of(f);
+
+	return s->writable && s->out.len == 0 && !s->shut_wanted ? s->lowat : 0;
+}
+
+static void
+sock_op_shutdown(struct filter *f)
+{
+	struct f_sock *s = sock_of(f);
+
+	s->shut_wanted = true;
+	IGNORE_RESULT(sock_write(s)); /* a failure has told the user */
+}
+
+/* ---- events ---- */
+
+/* While paused nothing is read, so a broken connection is asked for. */
+static void
+check_error(struct f_sock *s)
+{
+	int error = 0;
+	socklen_t len = sizeof error;
+
+	if (getsockopt(s->rfd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error != 0)
+		sock_fail(s, error);
+}
+
+static void
+on_event(void *arg, int what)
+{
+	struct f_sock *s = arg;
+
+	if (what & IO_HUP)
+		s->hup = true;
+	if (what & (IO_READ | IO_HUP))
+		s->readable = true;
+	if (what & IO_WRITE)
+		s->writable = true;
+	if (s->f.paused && what & IO_READ && what & IO_WRITE)
+		check_error(s);
+	if (s->readable && !s->f.paused && !s->f.closed && !s->f.eof)
+		sock_read(s);
+	if (what & IO_WRITE && !s->f.closed && sock_write(s) == 0 && s->writable)
+		filter_writable(&s->f);
+}
+
+static void
+on_write_event(void *arg, int what)
+{
+	struct f_sock *s = arg;
+
+	(void)what;
+	s->writable = true;
+	if (!s->f.closed && sock_write(s) == 0 && s->writable)
+		filter_writable(&s->f);
+}
+
+static void
+sock_op_pause(struct filter *f, bool paused)
+{
+	struct f_sock *s = sock_of(f);
+
+	if (!paused && s->readable)
+		task_later(f->loop, &s->again);
+}
+
+static void
+sock_op_detach(struct filter *f)
+{
+	struct f_sock *s = sock_of(f);
+
+	task_cancel(f->loop, &s->again);
+	io_fini(&s->rio);
+	io_fini(&s->wio);
+}
+
+static int
+sock_op_attach(struct filter *f, struct loop *l)
+{
+	struct f_sock *s = sock_of(f);
+	bool pair = s->rfd != s->wfd;
+	int r = 0;
+
+	if (s->rfd >= 0 &&
+	    ((r = io_init(&s->rio, l, s->rfd, true, on_event, s)) != 0 ||
+		(r = io_want(&s->rio, IO_READ | (pair ? 0 : IO_WRITE | IO_HUP))) != 0))
+		return r;
+	if (pair && s->wfd >= 0 &&
+	    ((r = io_init(&s->wio, l, s->wfd, true, on_write_event, s)) != 0 ||
+		(r = io_want(&s->wio, IO_WRITE)) != 0))
+		return r;
+	/* What was ready before is announced again by the new watch; a pipe's end of file counts as data. */
+	s->hup = s->hup || pair;
+	return 0;
+}
+
+static void
+sock_op_fini(struct filter *f)
+{
+	struct f_sock *s = sock_of(f);
+
+	if (f->loop != NULL)
+		sock_op_detach(f);
+	bufq_fini(&s->out);
+	if (s->wfd >= 0 && s->wfd != s->rfd)
+		close(s->wfd);
+	if (s->rfd >= 0)
+		close(s->rfd);
+	s->rfd = s->wfd = -1;
+}
+
+static const struct filter_ops sock_ops = {
+	.name = "socket",
+	.write = sock_op_write,
+	.flush = sock_op_flush,
+	.room = sock_op_room,
+	.shutdown = sock_op_shutdown,
+	.fini = sock_op_fini,
+	.pause = sock_op_pause,
+	.detach = sock_op_detach,
+	.attach = sock_op_attach,
+};
+
+static struct f_sock *
+sock_make(struct loop *l, int rfd, int wfd)
+{
+	struct f_sock *s = calloc(1, sizeof *s);
+
+	if (s == NULL)
+		return NULL;
+	filter_init(&s->f, &sock_ops, NULL, l);
+	task_init(&s->again, on_again, s);
+	s->rfd = rfd;
+	s->wfd = wfd;
+	s->read_size = BUF_MEDIUM;
+	s->lowat = BUF_LARGE;
+	if (sock_op_attach(&s->f, l) != 0) {
+		sock_op_detach(&s->f);
+		free(s);
+		return NULL;
+	}
+	return s;
+}
+
+struct filter *
+f_sock_new(struct loop *l, int fd, bool shape)
+{
+	struct f_sock *s = sock_make(l, fd, fd);
+	int lowat = BUF_LARGE;
+
+	if (s == NULL)
+		return NULL;
+	/* Fails on a Unix socket, which then keeps its whole buffer: there is no rate to adapt to. */
+	s->shape = shape && setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof lowat) == 0;
+	return &s->f;
+}
+
+struct filter *
+f_sock_new_pair(struct loop *l, int rfd, int wfd)
+{
+	struct f_sock *s;
+
+	if ((rfd >= 0 && fcntl(rfd, F_SETFL, fcntl(rfd, F_GETFL) | O_NONBLOCK) != 0) ||
+	    (wfd >= 0 && fcntl(wfd, F_SETFL, fcntl(wfd, F_GETFL) | O_NONBLOCK) != 0))
+		return NULL;
+	s = sock_make(l, rfd, wfd);
+	return s != NULL ? &s->f : NULL;
+}
+
+size_t
+f_sock_pending(const struct filter *f)
+{
+	return sock_of(f)->out.len;
+}
+
+uint64_t
+f_sock_written(const struct filter *f)
+{
+	return sock_of(f)->written;
+}
+
+void
+f_sock_set_drained(struct filter *f, void (*fn)(void *arg), void *arg)
+{
+	struct f_sock *s = sock_of(f);
+
+	s->drained = fn;
+	s->drained_arg = arg;
+}
+
+int
+f_sock_fd(const struct filter *f)
+{
+	return sock_of(f)->rfd;
+}
+
+void
+f_sock_reset(struct filter *f)
+{
+	struct linger hard = { .l_onoff = 1, .l_linger = 0 };
+
+	/* Without it the close is an orderly one, which says less but harms nobody. */
+	IGNORE_RESULT(setsockopt(sock_of(f)->rfd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard));
+}

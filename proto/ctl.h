@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * ctl - the JSON bodies of HELLO, OPEN and OPEN_OK (PROTOCOL.md 4) and the structs they become.
+ *
+ * Parsing is strict: no duplicate members, bounded depth and size, known members of the right type and length; unknown members are
+ * ignored, so that a later version may add some.  Texts are copied into the structs, always terminated, and hold
+ * no control characters.
+ */
+#ifndef PROTO_CTL_H
+#define PROTO_CTL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/err.h"
+
+#define CTL_VERSION      1
+#define CTL_NAME_MAX     64   /* bytes of an agent's or service's name */
+#define CTL_HOST_MAX     255  /* RFC 1035 2.3.4 */
+#define CTL_SECRET_MAX   1024
+#define CTL_TOKEN_LEN    16   /* bytes; 32 hex digits in JSON */
+#define CTL_SERVICES_MAX 64
+#define CTL_ADDR_MAX     64   /* "[v6]:port" */
+
+enum ctl_role { CTL_AGENT, CTL_CONNECT, CTL_RELAY };
+
+struct ctl_hello {
+	int version;
+	enum ctl_role role;
+	char name[CTL_NAME_MAX + 1];       /* agent: its own; connect: the agent to reach; relay: "" */
+	char secret[CTL_SECRET_MAX + 1];   /* wipe after use with ctl_hello_wipe */
+	char software[64];
+	uint8_t instance[CTL_TOKEN_LEN];   /* names the process: sessions of one instance are carriers of one peer */
+	uint32_t keepalive_ms;             /* the sender's interval between pings */
+};
+
+struct ctl_open {
+	uint8_t token[CTL_TOKEN_LEN];      /* names the stream across carriers and relays */
+	char protocol[8];                  /* "tcp" */
+	char service[CTL_NAME_MAX + 1];    /* either a service ... */
+	char host[CTL_HOST_MAX + 1];       /* ... or host and port; service is "" then */
+	uint16_t port;
+	char source[CTL_ADDR_MAX];         /* who is being carried, "" when unknown */
+	uint64_t received;                 /* the opener has all bytes before this offset */
+};
+
+struct ctl_open_ok {
+	uint64_t received;
+	char target[CTL_HOST_MAX + 8];     /* what was connected, for logs; may be "" */
+};
+
+/* ctl_*_parse - n bytes of JSON.  ERR_PROTO (why says which member), ERR_NOMEM. */
+int ctl_hello_parse(struct ctl_hello *h, const void *p, size_t n, struct errtext *why) WARN_UNUSED;
+int ctl_open_parse(struct ctl_open *o, const void *p, size_t n, struct errtext *why) WARN_UNUSED;
+int ctl_open_ok_parse(struct ctl_open_ok *o, const void *p, size_t n, struct errtext *why) WARN_UNUSED;
+
+/* ctl_*_dump - a malloc'd text of *n bytes for the caller to free; NULL when out of memory. */
+char *ctl_hello_dump(const struct ctl_hello *h, size_t *n);
+char *ctl_open_dump(const struct ctl_open *o, size_t *n);
+char *ctl_open_ok_dump(const struct ctl_open_ok *o, size_t *n);
+
+void ctl_hello_wipe(struct ctl_hello *h);
+
+/* ctl_is_name - 1 to CTL_NAME_MAX letters, digits, '.', '-', '_'; not beginning with '-' or '.'. */
+bool ctl_is_name(const char *s);
+
+const char *ctl_role_str(enum ctl_role role);
+
+#endif

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * session - what relay, agent and connect see of a peer and of the streams to it, whatever protocol carries them.
+ *
+ * A session is one logged-in peer.  A stream is one connection carried by it: two independent halves of bytes, each ending by
+ * an EOF, or both by a reset.  The native implementation is proto/mux.h; a foreign protocol is one more file in
+ * proto/dialect/ that fills the same two tables of operations.
+ *
+ * No I/O and no clock: bytes go in and out through session_input() and session_output(); time (milliseconds,
+ * monotonic) is an argument.  Nothing here calls back into itself: a user's callback may call any stream or
+ * session function but the free of the session, which must wait until the call that led to the callback has returned.
+ *
+ * Flow of bytes towards the peer (absolute offsets from the stream's start):
+ *     stream_send() queues; user->sent(n) tells when n bytes went to the carrier; user->acked(off) when the
+ *     endpoint at the far end has handed everything before off to its socket.  stream_room() says how much more is welcome.
+ * Flow from the peer:
+ *     user->data(in) delivers; the user takes all of it.  stream_consumed(n): n bytes have been passed on, the peer may
+ *     send as many more.  stream_ack(off): the endpoint behind the user has handed everything before off to its socket.
+ *     An endpoint calls both for the same bytes; a relay calls consumed when the next hop took them, and ack when told.
+ */
+#ifndef PROTO_SESSION_H
+#define PROTO_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/buf.h"
+#include "lib/err.h"
+#include "proto/ctl.h"
+#include "proto/frame.h"
+
+struct stream;
+struct session;
+
+/* ---- streams ---- */
+
+struct stream_user {
+	/* Our OPEN was accepted. */
+	void (*opened)(void *arg, const struct ctl_open_ok *ok);
+	/* Bytes from the peer; the user moves all of them out of in. */
+	void (*data)(void *arg, struct bufq *in);
+	/* The peer will send no more. */
+	void (*eof)(void *arg);
+	void (*sent)(void *arg, size_t n);
+	/* eof: everything and the end of the stream has arrived. */
+	void (*acked)(void *arg, uint64_t off, bool eof);
+	/* The stream is gone: code CODE_OK when both halves ended in good order, else why.  The last call; s is no longer valid. */
+	void (*closed)(void *arg, uint32_t code, const char *text);
+};
+
+struct stream_ops {
+	int (*accept)(struct stream *s, const struct ctl_open_ok *ok);
+	size_t (*room)(struct stream *s);
+	int (*send)(struct stream *s, struct bufq *src, size_t n);
+	void (*eof)(struct stream *s);
+	void (*reset)(struct stream *s, uint32_t code, const char *text);
+	void (*consumed)(struct stream *s, size_t n);
+	void (*ack)(struct stream *s, uint64_t off, bool eof);
+};
+
+struct stream {
+	const struct stream_ops *ops;
+	const struct stream_user *user; /* NULL: nobody is told */
+	void *arg;
+	struct session *session;
+	uint64_t rx, tx; /* bytes of payload received and sent; statistics */
+};
+
+static inline void
+stream_set_user(struct stream *s, const struct stream_user *user, void *arg)
+{
+	s->user = user;
+	s->arg = arg;
+}
+
+/* stream_accept - answer the peer's OPEN with OPEN_OK.  To refuse, stream_reset. */
+static inline int WARN_UNUSED
+stream_accept(struct stream *s, const struct ctl_open_ok *ok)
+{
+	return s->ops->accept(s, ok);
+}
+
+/* stream_room - bytes that are welcome now; stream_send takes more, but a user that respects it keeps memory bounded. */
+static inline size_t
+stream_room(struct stream *s)
+{
+	return s->ops->room(s);
+}
+
+/* stream_send - take the first n bytes of src.  ERR_NOMEM, ERR_CLOSED (after eof or reset). */
+static inline int WARN_UNUSED
+stream_send(struct stream *s, struct bufq *src, size_t n)
+{
+	return s->ops->send(s, src, n);
+}
+
+/* stream_eof - end our half after what was queued. */
+static inline void
+stream_eof(struct stream *s)
+{
+	s->ops->eof(s);
+}
+
+/* stream_reset - end both halves now; what was queued is dropped.  s is no longer valid and its user is not called. */
+static inline void
+stream_reset(struct stream *s, uint32_t code, const char *text)
+{
+	s->ops->reset(s, code, text);
+}
+
+static inline void
+stream_consumed(struct stream *s, size_t n)
+{
+	s->ops->consumed(s, n);
+}
+
+/* stream_ack - off never goes back; eof: the end of the stream was passed on too.  s may be gone afterwards (closed is called). */
+static inline void
+stream_ack(struct stream *s, uint64_t off, bool eof)
+{
+	s->ops->ack(s, off, eof);
+}
+
+/* ---- sessions ---- */
+
+enum session_verdict {
+	SESSION_GO_ON,
+	SESSION_HOLD,   /* keep further input until session_input is called again (a hand-over is under way) */
+	SESSION_REFUSED /* the user has called session_goaway; the carrier is to be closed after a flush */
+};
+
+struct session_user {
+	/* The peer has said who it is.  A dialer gets the relay's greeting. */
+	enum session_verdict (*hello)(void *arg, const struct ctl_hello *h);
+	/*
+	 * The peer opens a stream.  The user sets the stream's user and later calls stream_accept or stream_reset (at once is
+	 * allowed).
+	 */
+	void (*open)(void *arg, struct stream *s, const struct ctl_open *o);
+	/* The peer will take no new streams; those that are open go on. */
+	void (*goaway)(void *arg, uint32_t code, const char *text);
+	/* There is something to send: call session_output soon. */
+	void (*want_output)(void *arg);
+	/* The last stream has gone. */
+	void (*idle)(void *arg);
+};
+
+struct session_ops {
+	const char *name;
+	int (*input)(struct session *s, struct bufq *in, uint64_t now_ms, struct errtext *why);
+	int (*output)(struct session *s, struct bufq *out, size_t max, uint64_t now_ms);
+	bool (*has_output)(const struct session *s);
+	struct stream *(*open)(struct session *s, const struct ctl_open *o, const struct stream_user *user,
+	    void *arg, struct errtext *why);
+	int (*greet)(struct session *s, const struct ctl_hello *h);
+	void (*goaway)(struct session *s, uint32_t code, const char *text);
+	int (*tick)(struct session *s, uint64_t now_ms, struct errtext *why);
+	uint64_t (*deadline_ms)(const struct session *s);
+	void (*free)(struct session *s, uint32_t code, const char *text);
+};
+
+struct session {
+	const struct session_ops *ops;
+	const struct session_user *user;
+	void *arg;
+	uint32_t n_streams;
+	uint64_t heard_ms; /* when the last byte came from the peer */
+	uint64_t rtt_us;   /* smallest round trip measured lately; 0: not yet */
+	bool going;        /* a GOAWAY was sent or received: no new streams */
+};
+
+static inline void
+session_set_user(struct session *s, const struct session_user *user, void *arg)
+{
+	s->user = user;
+	s->arg = arg;
+}
+
+/*
+ * session_input - take what arrived.  Complete frames are used up, and payload as far as it is there; the rest stays in in.
+ * An error (ERR_PROTO, ERR_LIMIT, ERR_NOMEM) ends the session; why says it in one sentence.
+ */
+static inline int WARN_UNUSED
+session_input(struct session *s, struct bufq *in, uint64_t now_ms, struct errtext *why)
+{
+	return s->ops->input(s, in, now_ms, why);
+}
+
+/* session_output - append about max bytes of what is most urgent to out.  ERR_NOMEM. */
+static inline int WARN_UNUSED
+session_output(struct session *s, struct bufq *out, size_t max, uint64_t now_ms)
+{
+	return s->ops->output(s, out, max, now_ms);
+}
+
+static inline bool
+session_has_output(const struct session *s)
+{
+	return s->ops->has_output(s);
+}
+
+/*
+ * session_open - open a stream to the peer.  Bytes may be sent at once.  NULL and why: too many streams, out of memory, the
+ * session is going away.
+ */
+static inline struct stream *
+session_open(struct session *s, const struct ctl_open *o, const struct stream_user *user, void *arg,
+    struct errtext *why)
+{
+	return s->ops->open(s, o, user, arg, why);
+}
+
+/* session_greet - say HELLO: a dialer at once, a relay when it has let the peer in. */
+static inline int WARN_UNUSED
+session_greet(struct session *s, const struct ctl_hello *h)
+{
+	return s->ops->greet(s, h);
+}
+
+/* session_goaway - tell the peer that no new streams are taken, and why.  Only the first call counts. */
+static inline void
+session_goaway(struct session *s, uint32_t code, const char *text)
+{
+	s->ops->goaway(s, code, text);
+}
+
+/* session_tick - to be called at session_deadline_ms: keepalive, delayed acknowledgements.  ERR_TIMEOUT: the peer is dead. */
+static inline int WARN_UNUSED
+session_tick(struct session *s, uint64_t now_ms, struct errtext *why)
+{
+	return s->ops->tick(s, now_ms, why);
+}
+
+static inline uint64_t
+session_deadline_ms(const struct session *s)
+{
+	return s->ops->deadline_ms(s);
+}
+
+/* session_free - all streams are closed with code and text (their users are told); accepts NULL. */
+static inline void
+session_free(struct session *s, uint32_t code, const char *text)
+{
+	if (s != NULL)
+		s->ops->free(s, code, text);
+}
+
+#endif
