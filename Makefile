@@ -77,7 +77,7 @@ else
 deps_libs := $(or $(shell $(PKG_CONFIG) --libs $(deps_pc) 2>/dev/null),-levent -levent_pthreads -lwslay -ljansson)
 endif
 ifeq ($(MBEDTLS),system)
-mbedtls_cflags := -DTUNNEL_MBEDTLS_SYSTEM
+mbedtls_cflags :=
 mbedtls_libs := -lmbedtls -lmbedx509 -lmbedcrypto
 else
 mbedtls_cflags := -DMBEDTLS_CONFIG_FILE='"lib/mbedtls_config.h"'
@@ -149,9 +149,11 @@ $(O)/libcmd.a: $(filter-out $(O)/cmd/main.o,$(cmd_obj))
 $(O)/tunnel: $(cmd_obj) $(O)/libtunnel.a
 	$(call say,LD,$@)$(link) -o $@ $(cmd_obj) $(libs)
 
-# A test that replaces functions says so in its head comment: " * link: -Wl,--wrap=malloc".
+# A program that replaces functions says so in its head comment: " * link: -Wl,--wrap=malloc".
+link_extra = $$(sed -n 's/^ \* link: //p' $(1))
+
 $(O)/unit/%: $(O)/test/unit/%.o $(test_help_obj) $(O)/libcmd.a $(O)/libtunnel.a
-	$(call say,LD,$@)mkdir -p $(@D) && $(link) $$(sed -n 's/^ \* link: //p' test/unit/$*.c) -o $@ $< $(test_help_obj) \
+	$(call say,LD,$@)mkdir -p $(@D) && $(link) $(call link_extra,test/unit/$*.c) -o $@ $< $(test_help_obj) \
 		$(O)/libcmd.a $(libs) -lcmocka
 
 $(O)/replay/%: $(O)/test/fuzz/%_fuzz.o $(O)/test/fuzz/replay.o $(O)/libcmd.a $(O)/libtunnel.a
@@ -164,7 +166,7 @@ $(TOOLS)/%: $(O)/test/tools/%.o $(O)/libtunnel.a
 	$(call say,LD,$@)mkdir -p $(@D) && $(link) -o $@ $< $(libs)
 
 $(O)/bench/%: $(O)/test/bench/%.o $(O)/libtunnel.a
-	$(call say,LD,$@)mkdir -p $(@D) && $(link) -o $@ $< $(libs)
+	$(call say,LD,$@)mkdir -p $(@D) && $(link) $(call link_extra,test/bench/$*.c) -o $@ $< $(libs)
 
 .SECONDARY:
 -include $(all_src:%.c=$(O)/%.d)

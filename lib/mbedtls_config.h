@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * How mbedTLS 3.6 is built for this program, given to it as MBEDTLS_CONFIG_FILE; see MBEDTLS's own
+ * How mbedTLS 3.6 is built for this program, given to it as MBEDTLS_CONFIG_FILE; see mbedTLS's own
  * mbedtls_config.h for what each name means. Every file that includes an mbedTLS header must see
  * the same configuration: the Makefile passes it. `make MBEDTLS=system` uses an installed mbedTLS
  * with the configuration it was built with instead.
  *
- * The guiding choices:
- *   - TLS 1.3 and 1.2 as a client and a server, with forward secrecy and AEAD ciphers only: no CBC,
- * no static RSA, no renegotiation, no DTLS.
- *   - TLS 1.3 of mbedTLS 3.6 needs the PSA layer for its key schedule, but records do not go
- * through it: MBEDTLS_USE_PSA_CRYPTO stays off. With it each record would take PSA's global lock
- * and expand its key anew.
- *   - PSA's key slots grow on demand. With the fixed table 32 handshakes in progress would be the
- * limit of a process.
- *   - MBEDTLS_DEBUG_C is off: its calls sit on the record path.
+ * The guiding choices. TLS 1.3 and 1.2 as a client and a server, with forward secrecy and AEAD
+ * ciphers only: no CBC, no static RSA, no renegotiation, no DTLS.
+ *
+ * TLS 1.3 of mbedTLS 3.6 needs the PSA layer for its key schedule, but records do not go through
+ * it: MBEDTLS_USE_PSA_CRYPTO stays off. With it each record would take PSA's global lock and expand
+ * its key anew. PSA's key slots grow on demand; with the fixed table 32 handshakes in progress
+ * would be the limit of a process.
+ *
+ * MBEDTLS_DEBUG_C is off: its calls sit on the record path.
  */
 #ifndef LIB_MBEDTLS_CONFIG_H
 #define LIB_MBEDTLS_CONFIG_H
