@@ -16,12 +16,16 @@
 #include "lib/err.h"
 
 #define CTL_VERSION      1
+#define CTL_VERSION_MAX  255  /* HELLO says the highest version the sender speaks; both use the lower one */
+#define CTL_BODY_MAX     8192 /* bytes of any JSON body; frame.c allows less for OPEN and OPEN_OK */
 #define CTL_NAME_MAX     64   /* bytes of an agent's or service's name */
 #define CTL_HOST_MAX     255  /* RFC 1035 2.3.4 */
 #define CTL_SECRET_MAX   1024
 #define CTL_TOKEN_LEN    16   /* bytes; 32 hex digits in JSON */
 #define CTL_SERVICES_MAX 64
 #define CTL_ADDR_MAX     64   /* "[v6]:port" */
+#define CTL_KEEPALIVE_DEFAULT_MS 15000
+#define CTL_KEEPALIVE_MAX_MS     3600000
 
 enum ctl_role { CTL_AGENT, CTL_CONNECT, CTL_RELAY };
 
@@ -50,12 +54,15 @@ struct ctl_open_ok {
 	char target[CTL_HOST_MAX + 8];     /* what was connected, for logs; may be "" */
 };
 
-/* ctl_*_parse - n bytes of JSON.  ERR_PROTO (why says which member), ERR_NOMEM. */
+/*
+ * ctl_*_parse - n bytes of JSON.  ERR_PROTO (why says which member, and never its value), ERR_NOMEM; the struct is all
+ * zero then.  The protocol of an OPEN is any word: the user of the stream refuses those it does not know.
+ */
 int ctl_hello_parse(struct ctl_hello *h, const void *p, size_t n, struct errtext *why) WARN_UNUSED;
 int ctl_open_parse(struct ctl_open *o, const void *p, size_t n, struct errtext *why) WARN_UNUSED;
 int ctl_open_ok_parse(struct ctl_open_ok *o, const void *p, size_t n, struct errtext *why) WARN_UNUSED;
 
-/* ctl_*_dump - a malloc'd text of *n bytes for the caller to free; NULL when out of memory. */
+/* ctl_*_dump - a text of *n bytes, the caller's (mem_free); NULL when out of memory or for text that is not UTF-8. */
 char *ctl_hello_dump(const struct ctl_hello *h, size_t *n);
 char *ctl_open_dump(const struct ctl_open *o, size_t *n);
 char *ctl_open_ok_dump(const struct ctl_open_ok *o, size_t *n);

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: ISC */
+/* ctl - JSON bodies to structs and back (PROTOCOL.md 4); everything that a peer wrote is checked here once. */
+#include "proto/ctl.h"
+
+#include <string.h>
+
+#include "lib/hash.h"
+#include "lib/jobj.h"
+#include "lib/mem.h"
+#include "lib/str.h"
+
+static const char *const role_names[] = {
+	[CTL_AGENT] = "agent",
+	[CTL_CONNECT] = "connect",
+	[CTL_RELAY] = "relay",
+};
+
+const char *
+ctl_role_str(enum ctl_role role)
+{
+	return role_names[role];
+}
+
+bool
+ctl_is_name(const char *s)
+{
+	return str_is_name(s, CTL_NAME_MAX);
+}
+
+/* has_control - C0, DEL, or C1 as UTF-8 writes it (c2 80 to c2 9f); s is valid UTF-8. */
+static bool
+has_control(const char *s)
+{
+	const unsigned char *p = (const unsigned char *)s;
+
+	for (; *p != '\0'; p++) {
+		if (*p < 0x20 || *p == 0x7f || (p[0] == 0xc2 && p[1] < 0xa0))
+			return true;
+	}
+	return false;
+}
+
+/* is_host - a name or an address without brackets; whether it exists is for the agent to find out. */
+static bool
+is_host(const char *s)
+{
+	static const char ok[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				 "0123456789.-_:%";
+
+	return *s != '\0' && s[strspn(s, ok)] == '\0';
+}
+
+static bool
+is_protocol(const char *s)
+{
+	return *s >= 'a' && *s <= 'z' &&
+	       s[strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-")] == '\0';
+}
+
+/* get_text - a member of at most outsz - 1 bytes into out; absent leaves it as it was, unless it must be there. */
+static int
+get_text(
+    const struct jobj *o, const char *name, bool must, char *out, size_t outsz, struct errtext *why)
+{
+	const char *s = NULL;
+	int r = jobj_str(o, name, &s, why);
+
+	if (r == ERR_NOTFOUND && !must)
+		return 0;
+	if (r != 0)
+		return r == ERR_NOTFOUND ? err_set(why, ERR_PROTO, "\"%s\" is missing", name)
+					 : ERR_PROTO;
+	if (strlen(s) >= outsz)
+		return err_set(why, ERR_PROTO, "\"%s\" is longer than %zu bytes", name, outsz - 1);
+	if (has_control(s))
+		return err_set(why, ERR_PROTO, "\"%s\" holds a control character", name);
+	memcpy(out, s, strlen(s) + 1);
+	return 0;
+}
+
+/* get_int - a member within min..max; absent leaves *out as it was. */
+static int
+get_int(const struct jobj *o, const char *name, int64_t min, int64_t max, int64_t *out,
+    struct errtext *why)
+{
+	int r = jobj_int(o, name, min, max, out, why);
+
+	return r == 0 || r == ERR_NOTFOUND ? 0 : ERR_PROTO;
+}
+
+static int
+get_id(const struct jobj *o, const char *name, uint8_t out[CTL_TOKEN_LEN], struct errtext *why)
+{
+	char hex[HASH_HEX_LEN(CTL_TOKEN_LEN) + 1];
+	int r = get_text(o, name, true, hex, sizeof hex, why);
+
+	if (r == 0 && !hash_unhex(out, CTL_TOKEN_LEN, hex))
+		r = err_set(why, ERR_PROTO, "\"%s\" is not %d hexadecimal digits", name,
+		    HASH_HEX_LEN(CTL_TOKEN_LEN));
+	return r;
+}
+
+/* get_offset - "received": below 2^63, which JSON integers carry exactly here; absent is 0. */
+static int
+get_offset(const struct jobj *o, uint64_t *out, struct errtext *why)
+{
+	int64_t v = 0;
+	int r = get_int(o, "received", 0, INT64_MAX, &v, why);
+
+	*out = (uint64_t)v;
+	return r;
+}
+
+static int
+get_role(const struct jobj *o, enum ctl_role *out, struct errtext *why)
+{
+	char s[16];
+	int r = get_text(o, "role", true, s, sizeof s, why);
+
+	if (r != 0)
+		return r;
+	for (size_t i = 0; i < sizeof role_names / sizeof role_names[0]; i++) {
+		if (strcmp(s, role_names[i]) == 0) {
+			*out = (enum ctl_role)i;
+			return 0;
+		}
+	}
+	return err_set(why, ERR_PROTO, "\"role\" is none of agent, connect, relay");
+}
+
+/* parse_body - the object of a frame's body; ERR_PROTO or ERR_NOMEM. */
+static int
+parse_body(const void *p, size_t n, struct jobj **out, struct errtext *why)
+{
+	int r = jobj_parse(p, n, CTL_BODY_MAX, out, why);
+
+	if (r != 0)
+		return r == ERR_NOMEM ? r : ERR_PROTO;
+	if (jobj_kind(*out) != JOBJ_OBJ)
+		return err_set(why, ERR_PROTO, "the body is not a JSON object");
+	return 0;
+}
+
+int
+ctl_hello_parse(struct ctl_hello *h, const void *p, size_t n, struct errtext *why)
+{
+	struct jobj *o = NULL;
+	int64_t version = 0, keepalive = CTL_KEEPALIVE_DEFAULT_MS;
+	int r;
+
+	memset(h, 0, sizeof *h);
+	if ((r = parse_body(p, n, &o, why)) != 0 ||
+	    (r = get_int(o, "version", 1, CTL_VERSION_MAX, &version, why)) != 0 ||
+	    (r = get_role(o, &h->role, why)) != 0 ||
+	    (r = get_text(o, "name", false, h->name, sizeof h->name, why)) != 0 ||
+	    (r = get_text(o, "secret", false, h->secret, sizeof h->secret, why)) != 0 ||
+	    (r = get_text(o, "software", false, h->software, sizeof h->software, why)) != 0 ||
+	    (r = get_id(o, "instance", h->instance, why)) != 0 ||
+	    (r = get_int(o, "keepalive_ms", 0, CTL_KEEPALIVE_MAX_MS, &keepalive, why)) != 0)
+		goto out;
+	if (version == 0)
+		r = err_set(why, ERR_PROTO, "\"version\" is missing");
+	else if (h->role != CTL_RELAY && !ctl_is_name(h->name))
+		r = err_set(why, ERR_PROTO,
+		    "\"name\" is not a name: 1 to %d letters, digits, '.', '-', '_'", CTL_NAME_MAX);
+	else if (h->role == CTL_RELAY && h->name[0] != '\0')
+		r = err_set(why, ERR_PROTO, "\"name\" has no place in a relay's greeting");
+	h->version = (int)version;
+	h->keepalive_ms = (uint32_t)keepalive;
+out:
+	jobj_free(o);
+	if (r != 0)
+		mem_wipe(h, sizeof *h);
+	return r;
+}
+
+/* check_target - either a service, or host and port. */
+static int
+check_target(const struct ctl_open *o, struct errtext *why)
+{
+	if (o->service[0] != '\0') {
+		if (o->host[0] != '\0' || o->port != 0)
+			return err_set(
+			    why, ERR_PROTO, "\"service\" excludes \"host\" and \"port\"");
+		if (!ctl_is_name(o->service))
+			return err_set(why, ERR_PROTO, "\"service\" is not a name");
+		return 0;
+	}
+	if (o->host[0] == '\0')
+		return err_set(why, ERR_PROTO, "neither \"service\" nor \"host\" is given");
+	if (!is_host(o->host))
+		return err_set(why, ERR_PROTO, "\"host\" is neither a name nor an address");
+	if (o->port == 0)
+		return err_set(why, ERR_PROTO, "\"port\" is missing");
+	return 0;
+}
+
+int
+ctl_open_parse(struct ctl_open *o, const void *p, size_t n, struct errtext *why)
+{
+	struct jobj *j = NULL;
+	int64_t port = 0;
+	int r;
+
+	memset(o, 0, sizeof *o);
+	if ((r = parse_body(p, n, &j, why)) != 0 || (r = get_id(j, "token", o->token, why)) != 0 ||
+	    (r = get_text(j, "protocol", true, o->protocol, sizeof o->protocol, why)) != 0 ||
+	    (r = get_text(j, "service", false, o->service, sizeof o->service, why)) != 0 ||
+	    (r = get_text(j, "host", false, o->host, sizeof o->host, why)) != 0 ||
+	    (r = get_int(j, "port", 1, UINT16_MAX, &port, why)) != 0 ||
+	    (r = get_text(j, "source", false, o->source, sizeof o->source, why)) != 0 ||
+	    (r = get_offset(j, &o->received, why)) != 0)
+		goto out;
+	o->port = (uint16_t)port;
+	if (!is_protocol(o->protocol))
+		r = err_set(why, ERR_PROTO, "\"protocol\" is not a word of lower-case letters");
+	else
+		r = check_target(o, why);
+out:
+	jobj_free(j);
+	if (r != 0)
+		memset(o, 0, sizeof *o);
+	return r;
+}
+
+int
+ctl_open_ok_parse(struct ctl_open_ok *o, const void *p, size_t n, struct errtext *why)
+{
+	struct jobj *j = NULL;
+	int r;
+
+	memset(o, 0, sizeof *o);
+	if ((r = parse_body(p, n, &j, why)) != 0 || (r = get_offset(j, &o->received, why)) != 0)
+		goto out;
+	r = get_text(j, "target", false, o->target, sizeof o->target, why);
+out:
+	jobj_free(j);
+	if (r != 0)
+		memset(o, 0, sizeof *o);
+	return r;
+}
+
+static int
+set_id(struct jobj *o, const char *name, const uint8_t id[CTL_TOKEN_LEN])
+{
+	char hex[HASH_HEX_LEN(CTL_TOKEN_LEN) + 1];
+
+	hash_hex(hex, id, CTL_TOKEN_LEN);
+	return jobj_set_str(o, name, hex);
+}
+
+/* set_text - nothing for "": absent and empty mean the same. */
+static int
+set_text(struct jobj *o, const char *name, const char *s)
+{
+	return s[0] == '\0' ? 0 : jobj_set_str(o, name, s);
+}
+
+/* dump_take - o as text if r is 0; o is freed in every case. */
+static char *
+dump_take(struct jobj *o, int r, size_t *n)
+{
+	char *s = r == 0 ? jobj_dump(o, n) : NULL;
+
+	jobj_free(o);
+	return s;
+}
+
+char *
+ctl_hello_dump(const struct ctl_hello *h, size_t *n)
+{
+	struct jobj *o = jobj_new_obj();
+	int r;
+
+	if ((r = jobj_set_int(o, "version", h->version)) == 0 &&
+	    (r = jobj_set_str(o, "role", ctl_role_str(h->role))) == 0 &&
+	    (r = set_text(o, "name", h->name)) == 0 &&
+	    (r = set_text(o, "secret", h->secret)) == 0 &&
+	    (r = set_id(o, "instance", h->instance)) == 0 &&
+	    (r = jobj_set_int(o, "keepalive_ms", h->keepalive_ms)) == 0)
+		r = set_text(o, "software", h->software);
+	return dump_take(o, r, n);
+}
+
+char *
+ctl_open_dump(const struct ctl_open *o, size_t *n)
+{
+	struct jobj *j = jobj_new_obj();
+	int r;
+
+	if ((r = set_id(j, "token", o->token)) == 0 &&
+	    (r = jobj_set_str(j, "protocol", o->protocol)) == 0 &&
+	    (r = set_text(j, "service", o->service)) == 0 &&
+	    (r = set_text(j, "host", o->host)) == 0 &&
+	    (r = o->port == 0 ? 0 : jobj_set_int(j, "port", o->port)) == 0 &&
+	    (r = set_text(j, "source", o->source)) == 0)
+		r = o->received == 0 ? 0 : jobj_set_int(j, "received", (int64_t)o->received);
+	return dump_take(j, r, n);
+}
+
+char *
+ctl_open_ok_dump(const struct ctl_open_ok *o, size_t *n)
+{
+	struct jobj *j = jobj_new_obj();
+	int r = jobj_set_int(j, "received", (int64_t)o->received);
+
+	if (r == 0)
+		r = set_text(j, "target", o->target);
+	return dump_take(j, r, n);
+}
+
+void
+ctl_hello_wipe(struct ctl_hello *h)
+{
+	mem_wipe(h->secret, sizeof h->secret);
+}
