@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * creds - the credentials file: who may log in at a relay, and what each may reach.
+ *
+ *     { "edge-agents": {
+ *             "pi":  "SECRET",
+ *             "lab": "sha256:HEX",
+ *             "nas": { "secret": ["sha256:HEX", "sha256:HEX"], "services": ["ssh", "web-*"],
+ *                      "expires": "2027-01-31T00:00:00Z" } },
+ *       "access-client-secrets": ["SECRET", "sha256:HEX"],
+ *       "clients": {
+ *             "alice": { "secret": "sha256:HEX", "agents": ["pi", "lab-*"],
+ *                        "targets": ["ssh", "127.0.0.1:22", "10.0.0.0/8:*"] } } }
+ *
+ * A superset of http-network-relay's file, whose two members keep their meaning: a secret in access-client-secrets
+ * reaches every agent and every target.  A client's entry reaches what its lists name; a list that is absent or empty
+ * admits nothing.  An agent's "services" limits which service names are offered through it; absent: any.  "expires"
+ * (RFC 3339) is allowed in both kinds of entry, and several secrets at once, so that one can be replaced without a
+ * gap.  An item of "targets" with a colon is a HOST:PORT pattern of lib/match.h; without, a service's name, in which
+ * '*' stands for any run of characters, as it does in "agents".  So "*" is every service, "*:*" every host and port.
+ *
+ * Of each secret only its SHA-256 is kept.  Comparison always goes through every entry and takes constant time for
+ * each, so that the time of a refusal tells nothing.  What is not understood is refused at load: an unknown member,
+ * an empty secret, two clients who could not be told apart.
+ *
+ * struct creds never changes once loaded and is shared by threads; the count of its references is atomic.  The time
+ * (seconds since 1970, for "expires") is an argument.
+ */
+#ifndef PROTO_CREDS_H
+#define PROTO_CREDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/err.h"
+#include "lib/hash.h"
+#include "proto/ctl.h"
+
+#define CREDS_FILE_MAX    (4 * 1024 * 1024) /* bytes of the file */
+#define CREDS_SECRETS_MAX 16                /* secrets of one entry */
+#define CREDS_LIST_MAX    1024              /* items of agents, targets, services */
+
+struct creds;
+
+enum creds_kind {
+	CREDS_NOBODY,
+	CREDS_AGENT,
+	CREDS_SHARED, /* a secret of access-client-secrets */
+	CREDS_CLIENT, /* an entry of clients */
+};
+
+/* Who somebody has proved to be.  Plain data, copied freely; holds no secret. */
+struct creds_id {
+	enum creds_kind kind;
+	char name[CTL_NAME_MAX + 1];     /* of the entry; "" for CREDS_SHARED */
+	uint8_t digest[HASH_SHA256_LEN]; /* SHA-256 of the secret that was shown */
+};
+
+/*
+ * creds_load - read and check the file at path.
+ * Returns 0 with one reference for the caller in *out; ERR_NOTFOUND, ERR_LIMIT, ERR_INVALID, ERR_SYS, ERR_NOMEM with
+ * one sentence in e that names the entry and never a secret; *out is as it was then, so that the old one stays.
+ */
+int creds_load(const char *path, struct creds **out, struct errtext *e) WARN_UNUSED;
+
+/* creds_parse - the same from n bytes of text. */
+int creds_parse(const void *p, size_t n, struct creds **out, struct errtext *e) WARN_UNUSED;
+
+/* creds_ref - one more reference; returns c.  creds_unref - one less, the last frees; NULL is fine.  Any thread. */
+struct creds *creds_ref(struct creds *c);
+void creds_unref(struct creds *c);
+
+/* creds_is_empty - is there nobody in it who could log in? */
+bool creds_is_empty(const struct creds *c);
+
+/*
+ * creds_agent - may somebody who shows secret be the agent called name?  creds_client - who is a client that shows it?
+ *   now_s   wall clock
+ * Return 0 with *id filled; ERR_DENIED (one answer for an unknown name and a wrong secret); ERR_TIMEOUT when the
+ * secret is right and the entry has expired.  *id is CREDS_NOBODY on error.
+ */
+int creds_agent(const struct creds *c, const char *name, const char *secret, int64_t now_s,
+    struct creds_id *id) WARN_UNUSED;
+int creds_client(const struct creds *c, const char *secret, int64_t now_s,
+    struct creds_id *id) WARN_UNUSED;
+
+/*
+ * creds_still_valid - would id, which an earlier struct creds gave out, be admitted by c too?  Asked for every session
+ * after a reload, and from time to time for the sake of "expires".
+ */
+bool creds_still_valid(const struct creds *c, const struct creds_id *id, int64_t now_s);
+
+/*
+ * creds_client_may - may id open this stream to the agent?  Asked for each stream: the identity is looked up anew, the
+ * agent must be known, and offer the service if o names one.  What is not allowed in so many words is denied.
+ */
+bool creds_client_may(const struct creds *c, const struct creds_id *id, const char *agent,
+    const struct ctl_open *o, int64_t now_s);
+
+#endif
