@@ -3,8 +3,9 @@
 #include "lib/buf.h"
 
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "lib/mem.h"
 
 /* Free blocks kept for each class; more go back to malloc.  Bulk needs a handful, and the last freed is still cached. */
 static const struct {
@@ -36,7 +37,7 @@ block_new(size_t n)
 	if (pool[c].n > 0) {
 		b = pool[c].free[--pool[c].n];
 	} else {
-		b = malloc(sizeof *b + classes[c].cap);
+		b = mem_alloc(sizeof *b + classes[c].cap);
 		if (b == NULL)
 			return NULL;
 		b->cap = classes[c].cap;
@@ -62,7 +63,7 @@ block_unref(struct block *b)
 	if (pool[b->class].n < classes[b->class].keep)
 		pool[b->class].free[pool[b->class].n++] = b;
 	else
-		free(b);
+		mem_free(b);
 }
 
 void
@@ -70,7 +71,7 @@ buf_pool_free(void)
 {
 	for (int c = 0; c < N_CLASSES; c++)
 		while (pool[c].n > 0)
-			free(pool[c].free[--pool[c].n]);
+			mem_free(pool[c].free[--pool[c].n]);
 }
 
 static struct slice *
@@ -92,12 +93,12 @@ ring_grow(struct bufq *q, uint32_t more)
 	}
 	if (cap == q->cap)
 		return 0;
-	v = malloc(cap * sizeof *v);
+	v = mem_alloc(cap * sizeof *v);
 	if (v == NULL)
 		return ERR_NOMEM;
 	for (uint32_t i = 0; i < q->n; i++)
 		v[i] = *slice_at(q, i);
-	free(q->v);
+	mem_free(q->v);
 	q->v = v;
 	q->cap = cap;
 	q->head = 0;
@@ -151,7 +152,7 @@ ring_pop(struct bufq *q)
 	q->n--;
 	if (q->n == 0) {
 		/* An idle queue costs no ring. */
-		free(q->v);
+		mem_free(q->v);
 		*q = (struct bufq){ 0 };
 	}
 }
@@ -161,7 +162,7 @@ bufq_fini(struct bufq *q)
 {
 	for (uint32_t i = 0; i < q->n; i++)
 		block_unref(slice_at(q, i)->b);
-	free(q->v);
+	mem_free(q->v);
 	*q = (struct bufq){ 0 };
 }
 
@@ -234,7 +235,7 @@ bufq_move(struct bufq *dst, struct bufq *src, size_t n)
 	if (n == 0)
 		return 0;
 	if (dst->n == 0 && n == src->len) {
-		free(dst->v);
+		mem_free(dst->v);
 		*dst = *src;
 		*src = (struct bufq){ 0 };
 		return 0;

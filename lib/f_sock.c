@@ -14,11 +14,12 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <linux/tcp.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#include "lib/mem.h"
 
 enum {
 	IOV_MAX_TURN = 128,       /* slices in one writev */
@@ -366,7 +367,7 @@ static const struct filter_ops sock_ops = {
 static struct f_sock *
 sock_make(struct loop *l, int rfd, int wfd)
 {
-	struct f_sock *s = calloc(1, sizeof *s);
+	struct f_sock *s = mem_zalloc(sizeof *s);
 
 	if (s == NULL)
 		return NULL;
@@ -378,7 +379,7 @@ sock_make(struct loop *l, int rfd, int wfd)
 	s->lowat = BUF_LARGE;
 	if (sock_op_attach(&s->f, l) != 0) {
 		sock_op_detach(&s->f);
-		free(s);
+		mem_free(s);
 		return NULL;
 	}
 	return s;

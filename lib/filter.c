@@ -2,7 +2,7 @@
 /* filter - what all byte-stream filters share: state checks, pausing, telling the user, burial. */
 #include "lib/filter.h"
 
-#include <stdlib.h>
+#include "lib/mem.h"
 
 /* Unpausing tells of what is left from the loop, never from inside the user's own call. */
 static void
@@ -82,7 +82,7 @@ filter_pause(struct filter *f, bool paused)
 static void
 filter_dispose(void *arg)
 {
-	free(arg);
+	mem_free(arg);
 }
 
 void

@@ -4,11 +4,13 @@
 
 #include <event2/event.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
+#include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "lib/mem.h"
 
 /* Indices of the lists of tasks; a task's state is 0 when idle, else 1 + the index of its list. */
 enum { TASK_IDLE = 0 };
@@ -78,7 +80,7 @@ on_wake(evutil_socket_t fd, short what, void *arg)
 		if (m == NULL)
 			return;
 		m->fn(m->arg);
-		free(m);
+		mem_free(m);
 	}
 	if (more)
 		wake_up(l);
@@ -87,7 +89,7 @@ on_wake(evutil_socket_t fd, short what, void *arg)
 struct loop *
 loop_new(void)
 {
-	struct loop *l = calloc(1, sizeof *l);
+	struct loop *l = mem_zalloc(sizeof *l);
 	struct event_config *cfg = event_config_new();
 
 	if (l == NULL || cfg == NULL)
@@ -119,7 +121,7 @@ fail:
 			event_base_free(l->base);
 		if (l->wake_fd >= 0)
 			close(l->wake_fd);
-		free(l);
+		mem_free(l);
 	}
 	return NULL;
 }
@@ -146,14 +148,14 @@ loop_free(struct loop *l)
 		STAILQ_REMOVE_HEAD(&l->inbox, link);
 		if (m->drop != NULL)
 			m->drop(m->arg);
-		free(m);
+		mem_free(m);
 	}
 	run_graves(l);
 	event_free(l->wake);
 	event_base_free(l->base);
 	close(l->wake_fd);
 	pthread_mutex_destroy(&l->lock);
-	free(l);
+	mem_free(l);
 }
 
 static void
@@ -234,7 +236,7 @@ loop_base(struct loop *l)
 int
 loop_post(struct loop *l, void (*fn)(void *arg), void (*drop)(void *arg), void *arg)
 {
-	struct message *m = malloc(sizeof *m);
+	struct message *m = mem_alloc(sizeof *m);
 	bool first;
 
 	if (m == NULL)

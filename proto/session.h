@@ -101,7 +101,10 @@ stream_eof(struct stream *s)
 	s->ops->eof(s);
 }
 
-/* stream_reset - end both halves now; what was queued is dropped.  s is no longer valid and its user is not called. */
+/*
+ * stream_reset - end both halves: what was queued for the peer still goes, then the RESET; what comes from the peer is
+ * dropped.  To the caller s is no longer valid, and its user is not called again.
+ */
 static inline void
 stream_reset(struct stream *s, uint32_t code, const char *text)
 {
@@ -156,7 +159,8 @@ struct session_ops {
 	void (*goaway)(struct session *s, uint32_t code, const char *text);
 	int (*tick)(struct session *s, uint64_t now_ms, struct errtext *why);
 	uint64_t (*deadline_ms)(const struct session *s);
-	void (*free)(struct session *s, uint32_t code, const char *text);
+	void (*abandon)(struct session *s, uint32_t code, const char *text);
+	void (*free)(struct session *s);
 };
 
 struct session {
@@ -237,12 +241,22 @@ session_deadline_ms(const struct session *s)
 	return s->ops->deadline_ms(s);
 }
 
-/* session_free - all streams are closed with code and text (their users are told); accepts NULL. */
+/*
+ * session_abandon - all streams are closed with code and text (their users are told), the session's user is told nothing more.
+ * Allowed inside callbacks.
+ */
 static inline void
-session_free(struct session *s, uint32_t code, const char *text)
+session_abandon(struct session *s, uint32_t code, const char *text)
+{
+	s->ops->abandon(s, code, text);
+}
+
+/* session_free - abandoned or not; accepts NULL.  Not inside a callback of the session. */
+static inline void
+session_free(struct session *s)
 {
 	if (s != NULL)
-		s->ops->free(s, code, text);
+		s->ops->free(s);
 }
 
 #endif

@@ -1,0 +1,510 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * mux - the native session: greeting, dispatch of frames, keepalive, going away.
+ *
+ * Copies of payload: 0.  DATA is passed on as it arrives, before its frame is complete; only control frames, at most 8 KiB
+ * each, are copied to be parsed.
+ */
+#include "proto/mux.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/mem.h"
+#include "proto/mux_int.h"
+
+enum { BODY_COPY_MAX = 8192 }; /* the longest control body (frame.c's table) */
+
+static struct mux *
+mux_of(const struct session *s)
+{
+	return (struct mux *)(uintptr_t)s;
+}
+
+void
+mux_want_output(struct mux *m)
+{
+	if (m->s.user != NULL)
+		m->s.user->want_output(m->s.arg);
+}
+
+void
+mux_control(struct mux *m, uint8_t type, uint8_t flags, uint32_t id, const void *body, size_t n)
+{
+	struct frame f = { type, flags, (uint16_t)n, id };
+	uint8_t hdr[FRAME_HDR_LEN];
+	int r;
+
+	assert(n <= FRAME_BODY_MAX);
+	if (m->control.len + n > MUX_CONTROL_MAX) {
+		m->failed = ERR_LIMIT;
+		return;
+	}
+	frame_pack(hdr, &f);
+	r = bufq_copy(&m->control, hdr, sizeof hdr);
+	if (r == 0)
+		r = bufq_copy(&m->control, body, n);
+	if (r != 0)
+		m->failed = r;
+	mux_want_output(m);
+}
+
+void
+mux_text(struct mux *m, uint8_t type, uint32_t id, uint32_t code, const char *text)
+{
+	uint8_t body[4 + 256];
+	size_t n = strnlen(text, sizeof body - 4);
+
+	put_u32be(body, code);
+	memcpy(body + 4, text, n);
+	mux_control(m, type, 0, id, body, n + 4);
+}
+
+/* ---- frames of the session ---- */
+
+static int
+got_hello(struct mux *m, const uint8_t *body, size_t n, struct errtext *why)
+{
+	struct ctl_hello h;
+	enum session_verdict v;
+	int r = ctl_hello_parse(&h, body, n, why);
+
+	if (r != 0)
+		return r;
+	m->peer_keepalive_ms = h.keepalive_ms;
+	/* Until the user has decided nothing else of this peer is looked at. */
+	m->state = MUX_HELD;
+	v = m->s.user->hello(m->s.arg, &h);
+	ctl_hello_wipe(&h);
+	if (v == SESSION_GO_ON)
+		m->state = MUX_OPEN;
+	else if (v == SESSION_REFUSED)
+		m->state = MUX_BROKEN;
+	return 0;
+}
+
+static int
+got_goaway(struct mux *m, const uint8_t *body, size_t n)
+{
+	char text[1024];
+
+	memcpy(text, body + 4, n - 4);
+	text[n - 4] = '\0';
+	m->s.going = true;
+	m->s.user->goaway(m->s.arg, get_u32be(body), text);
+	return 0;
+}
+
+/* A pong carries the time at which its ping was sent, in microseconds as we count them. */
+static void
+got_pong(struct mux *m, const uint8_t *body)
+{
+	uint64_t sent_ms = get_u64be(body);
+	uint64_t rtt_us;
+
+	if (sent_ms > m->now_ms)
+		return;
+	rtt_us = (m->now_ms - sent_ms) * 1000;
+	/* The smallest counts: a larger one measures a queue.  It is forgotten slowly, since routes change. */
+	if (m->s.rtt_us == 0 || rtt_us < m->s.rtt_us)
+		m->s.rtt_us = rtt_us;
+	else
+		m->s.rtt_us += (rtt_us - m->s.rtt_us) / 16;
+}
+
+/* ---- frames of a stream ---- */
+
+static int
+got_open(struct mux *m, uint32_t id, const uint8_t *body, size_t n, struct errtext *why)
+{
+	struct ctl_open o;
+	struct mux_stream *ms;
+	int r;
+
+	/* PROTOCOL.md 4.2: each side has its own parity, and never uses an id again. */
+	if ((id & 1) == (m->cfg.dialer ? 1 : 0) || id <= m->peer_last_id)
+		return err_set(why, ERR_PROTO, "OPEN with stream id %u out of turn", id);
+	m->peer_last_id = id;
+	r = ctl_open_parse(&o, body, n, why);
+	if (r != 0)
+		return r;
+	if (m->s.n_streams >= m->cfg.streams_max) {
+		mux_text(m, FRAME_RESET, id, CODE_LIMIT, "too many streams in this session");
+		return 0;
+	}
+	if (m->goaway_sent) {
+		mux_text(m, FRAME_RESET, id, CODE_GONE, "going away");
+		return 0;
+	}
+	ms = mux_stream_new(m, id, false);
+	if (ms == NULL) {
+		mux_text(m, FRAME_RESET, id, CODE_INTERNAL, "out of memory");
+		return 0;
+	}
+	m->s.user->open(m->s.arg, &ms->s, &o);
+	return 0;
+}
+
+static int
+got_open_ok(struct mux_stream *ms, const uint8_t *body, size_t n, struct errtext *why)
+{
+	struct ctl_open_ok ok;
+	int r = ctl_open_ok_parse(&ok, body, n, why);
+
+	if (r != 0)
+		return r;
+	if (!ms->local || ms->answered)
+		return err_set(why, ERR_PROTO, "OPEN_OK for a stream that was not being opened");
+	ms->answered = true;
+	if (ms->s.user != NULL)
+		ms->s.user->opened(ms->s.arg, &ok);
+	return 0;
+}
+
+static int
+got_window(struct mux_stream *ms, uint8_t flags, const uint8_t *body, struct errtext *why)
+{
+	if (mux_stream_window(ms, get_u64be(body), get_u64be(body + 8), flags & FRAME_F_EOF_ACKED) == 0)
+		return 0;
+	return err_set(why, ERR_PROTO, "WINDOW with an impossible offset");
+}
+
+static void
+got_reset(struct mux_stream *ms, const uint8_t *body, size_t n)
+{
+	char text[1024];
+
+	memcpy(text, body + 4, n - 4);
+	text[n - 4] = '\0';
+	mux_stream_close(ms, get_u32be(body), text);
+}
+
+/* A complete frame of a stream, other than OPEN and DATA.  For a stream that is no more it is ignored: it was under way. */
+static int
+stream_frame(struct mux *m, const struct frame *f, const uint8_t *body, struct errtext *why)
+{
+	struct mux_stream *ms;
+
+	HASH_FIND_INT(m->streams, &f->id, ms);
+	if (ms == NULL)
+		return 0;
+	switch (f->type) {
+	case FRAME_OPEN_OK:
+		return got_open_ok(ms, body, f->len, why);
+	case FRAME_WINDOW:
+		return got_window(ms, f->flags, body, why);
+	case FRAME_EOF:
+		if (mux_stream_ended(ms, get_u64be(body)) != 0)
+			return err_set(why, ERR_PROTO, "EOF twice or at the wrong offset");
+		return 0;
+	case FRAME_RESET:
+		got_reset(ms, body, f->len);
+		return 0;
+	default:
+		/* Datagrams need a stream of a protocol that has them; none is opened yet. */
+		return err_set(why, ERR_PROTO, "frame type %u on a byte stream", f->type);
+	}
+}
+
+static int
+control_frame(struct mux *m, const struct frame *f, const uint8_t *body, struct errtext *why)
+{
+	if (m->state == MUX_START) {
+		if (f->type != FRAME_HELLO && f->type != FRAME_GOAWAY)
+			return err_set(why, ERR_PROTO, "the first frame is no HELLO");
+	} else if (f->type == FRAME_HELLO) {
+		return err_set(why, ERR_PROTO, "a second HELLO");
+	}
+	switch (f->type) {
+	case FRAME_HELLO:
+		return got_hello(m, body, f->len, why);
+	case FRAME_OPEN:
+		return got_open(m, f->id, body, f->len, why);
+	case FRAME_GOAWAY:
+		return got_goaway(m, body, f->len);
+	case FRAME_PING:
+		mux_control(m, FRAME_PONG, 0, 0, body, f->len);
+		return 0;
+	case FRAME_PONG:
+		got_pong(m, body);
+		return 0;
+	case FRAME_CONTROL:
+		return 0; /* what a later version may ask for; unknown requests are not errors (PROTOCOL.md 4.5) */
+	default:
+		return stream_frame(m, f, body, why);
+	}
+}
+
+/* ---- input ---- */
+
+/* The payload of the DATA frame that is being read, as far as it is there. */
+static int
+fill_data(struct mux *m, struct bufq *in, struct errtext *why)
+{
+	size_t n = in->len < m->fill_left ? in->len : m->fill_left;
+	int r = 0;
+
+	m->fill_left -= (uint32_t)n;
+	if (m->filling == NULL)
+		bufq_drain(in, n);
+	else
+		r = mux_stream_data(m->filling, in, n);
+	if (m->fill_left == 0)
+		m->filling = NULL;
+	if (r == ERR_PROTO)
+		return err_set(why, ERR_PROTO, "DATA beyond the window or after EOF");
+	return r;
+}
+
+/* Returns 1 when a frame was begun or handled, 0 when more input is needed, or a negative error. */
+static int
+next_frame(struct mux *m, struct bufq *in, struct errtext *why)
+{
+	uint8_t hdr[FRAME_HDR_LEN], body[BODY_COPY_MAX];
+	struct frame f;
+	ssize_t k = frame_unpack(&f, hdr, bufq_read(in, 0, hdr, sizeof hdr));
+	int r;
+
+	if (k < 0)
+		return err_set(why, ERR_PROTO, "malformed frame header (type %u)", hdr[0]);
+	if (k == 0)
+		return 0;
+	if (f.type == FRAME_DATA) {
+		if (m->state != MUX_OPEN)
+			return err_set(why, ERR_PROTO, "the first frame is no HELLO");
+		bufq_drain(in, FRAME_HDR_LEN);
+		HASH_FIND_INT(m->streams, &f.id, m->filling);
+		m->fill_left = f.len;
+		return 1;
+	}
+	if (f.len > sizeof body)
+		return err_set(why, ERR_PROTO, "frame type %u on a byte stream", f.type);
+	if (in->len < FRAME_HDR_LEN + (size_t)f.len)
+		return 0;
+	bufq_read(in, FRAME_HDR_LEN, body, f.len);
+	bufq_drain(in, FRAME_HDR_LEN + (size_t)f.len);
+	r = control_frame(m, &f, body, why);
+	if (f.type == FRAME_HELLO)
+		mem_wipe(body, sizeof body); /* it holds the secret */
+	return r != 0 ? r : 1;
+}
+
+static int
+mux_input(struct session *s, struct bufq *in, uint64_t now_ms, struct errtext *why)
+{
+	struct mux *m = mux_of(s);
+	int r = 1;
+
+	m->now_ms = now_ms;
+	if (in->len > 0)
+		s->heard_ms = now_ms;
+	/* The user calls again once it has decided about the peer: its HELLO stands. */
+	if (m->state == MUX_HELD)
+		m->state = MUX_OPEN;
+	while (r > 0 && in->len > 0 && m->state != MUX_HELD && m->state != MUX_BROKEN) {
+		if (m->fill_left > 0) {
+			r = fill_data(m, in, why);
+			r = r == 0 ? 1 : r;
+		} else {
+			r = next_frame(m, in, why);
+		}
+	}
+	if (m->state == MUX_BROKEN)
+		bufq_drain(in, in->len);
+	if (r >= 0 && m->failed != 0)
+		r = err_set(why, m->failed, "%s",
+		    m->failed == ERR_LIMIT ? "the peer does not read its control frames" : err_str(m->failed));
+	if (r < 0)
+		m->state = MUX_BROKEN;
+	return r < 0 ? r : 0;
+}
+
+/* ---- output ---- */
+
+static int
+mux_output(struct session *s, struct bufq *out, size_t max, uint64_t now_ms)
+{
+	struct mux *m = mux_of(s);
+
+	m->now_ms = now_ms;
+	return mux_out_fill(m, out, max);
+}
+
+static bool
+mux_has_output(const struct session *s)
+{
+	const struct mux *m = mux_of(s);
+
+	return m->control.len > 0 || !TAILQ_EMPTY(&m->windows) || !TAILQ_EMPTY(&m->sparse) ||
+	    !TAILQ_EMPTY(&m->bulk);
+}
+
+/* ---- the user's side ---- */
+
+static struct stream *
+mux_open(struct session *s, const struct ctl_open *o, const struct stream_user *user, void *arg,
+    struct errtext *why)
+{
+	struct mux *m = mux_of(s);
+	struct mux_stream *ms = NULL;
+	size_t n;
+	char *json;
+
+	if (s->going || m->goaway_sent || m->state == MUX_BROKEN) {
+		err_set(why, ERR_CLOSED, "the session is going away");
+		return NULL;
+	}
+	if (s->n_streams >= m->cfg.streams_max || m->next_id > UINT32_MAX - 2) {
+		err_set(why, ERR_LIMIT, "too many streams in this session (%u)", s->n_streams);
+		return NULL;
+	}
+	json = ctl_open_dump(o, &n);
+	if (json != NULL)
+		ms = mux_stream_new(m, m->next_id, true);
+	if (ms == NULL) {
+		mem_free(json);
+		err_set(why, ERR_NOMEM, "out of memory");
+		return NULL;
+	}
+	m->next_id += 2;
+	stream_set_user(&ms->s, user, arg);
+	mux_control(m, FRAME_OPEN, 0, ms->id, json, n);
+	mem_free(json);
+	return &ms->s;
+}
+
+static int
+mux_greet(struct session *s, const struct ctl_hello *h)
+{
+	struct mux *m = mux_of(s);
+	size_t n;
+	char *json = ctl_hello_dump(h, &n);
+	uint8_t ping[8];
+
+	if (json == NULL)
+		return ERR_NOMEM;
+	assert(!m->greeted);
+	m->greeted = true;
+	mux_control(m, FRAME_HELLO, 0, 0, json, n);
+	mem_wipe(json, n);
+	mem_free(json);
+	/* The first round trip is measured at once: windows need it. */
+	put_u64be(ping, m->now_ms);
+	if (!m->cfg.dialer)
+		mux_control(m, FRAME_PING, 0, 0, ping, sizeof ping);
+	return 0;
+}
+
+static void
+mux_goaway(struct session *s, uint32_t code, const char *text)
+{
+	struct mux *m = mux_of(s);
+
+	if (m->goaway_sent)
+		return;
+	m->goaway_sent = true;
+	mux_text(m, FRAME_GOAWAY, 0, code, text);
+}
+
+/* ---- time ---- */
+
+static int
+mux_tick(struct session *s, uint64_t now_ms, struct errtext *why)
+{
+	struct mux *m = mux_of(s);
+	struct mux_stream *ms;
+	uint32_t interval = m->peer_keepalive_ms > m->cfg.keepalive_ms ? m->peer_keepalive_ms : m->cfg.keepalive_ms;
+
+	m->now_ms = now_ms;
+	if (now_ms - s->heard_ms >= (uint64_t)interval * MUX_KEEPALIVE_MISSES)
+		return err_set(why, ERR_TIMEOUT, "nothing heard for %llu s",
+		    (unsigned long long)(now_ms - s->heard_ms) / 1000);
+	if (now_ms >= m->ping_ms) {
+		uint8_t ping[8];
+
+		put_u64be(ping, now_ms);
+		if (m->greeted)
+			mux_control(m, FRAME_PING, 0, 0, ping, sizeof ping);
+		m->ping_ms = now_ms + m->cfg.keepalive_ms;
+	}
+	if (now_ms >= m->ack_ms) {
+		m->ack_ms = UINT64_MAX;
+		while ((ms = TAILQ_FIRST(&m->acks)) != NULL) {
+			TAILQ_REMOVE(&m->acks, ms, ack_turn);
+			ms->ack_due = false;
+			ms->window_due = true;
+			TAILQ_INSERT_TAIL(&m->windows, ms, window_turn);
+		}
+		mux_want_output(m);
+	}
+	return 0;
+}
+
+static uint64_t
+mux_deadline_ms(const struct session *s)
+{
+	const struct mux *m = mux_of(s);
+
+	return m->ack_ms < m->ping_ms ? m->ack_ms : m->ping_ms;
+}
+
+static void
+mux_abandon(struct session *s, uint32_t code, const char *text)
+{
+	struct mux *m = mux_of(s);
+
+	s->user = NULL;
+	m->state = MUX_BROKEN;
+	m->goaway_sent = true; /* users that are told may not open new streams here */
+	while (m->streams != NULL)
+		mux_stream_close(m->streams, code, text);
+}
+
+static void
+mux_free(struct session *s)
+{
+	struct mux *m = mux_of(s);
+
+	mux_abandon(s, CODE_GONE, "");
+	bufq_fini(&m->control);
+	mem_free(m);
+}
+
+static const struct session_ops mux_ops = {
+	.name = "mux",
+	.input = mux_input,
+	.output = mux_output,
+	.has_output = mux_has_output,
+	.open = mux_open,
+	.greet = mux_greet,
+	.goaway = mux_goaway,
+	.tick = mux_tick,
+	.deadline_ms = mux_deadline_ms,
+	.abandon = mux_abandon,
+	.free = mux_free,
+};
+
+struct session *
+mux_new(const struct mux_config *cfg, uint64_t now_ms)
+{
+	struct mux *m = mem_zalloc(sizeof *m);
+
+	if (m == NULL)
+		return NULL;
+	m->s.ops = &mux_ops;
+	m->cfg = *cfg;
+	if (m->cfg.streams_max == 0)
+		m->cfg.streams_max = MUX_STREAMS_MAX;
+	if (m->cfg.window_max == 0)
+		m->cfg.window_max = MUX_WINDOW_MAX;
+	m->next_id = cfg->dialer ? 1 : 2;
+	TAILQ_INIT(&m->sparse);
+	TAILQ_INIT(&m->bulk);
+	TAILQ_INIT(&m->windows);
+	TAILQ_INIT(&m->acks);
+	m->now_ms = m->s.heard_ms = now_ms;
+	m->ping_ms = now_ms + cfg->keepalive_ms;
+	m->ack_ms = UINT64_MAX;
+	return &m->s;
+}

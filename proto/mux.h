@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * mux - the native session: many streams over one byte stream (PROTOCOL.md).
+ *
+ * Limits, each with its reason.  Those that a peer could exceed are answered by RESET of the stream (streams, window) or by
+ * the end of the session (everything else).
+ */
+#ifndef PROTO_MUX_H
+#define PROTO_MUX_H
+
+#include "proto/session.h"
+
+/* Bytes the peer may send on a new stream before any WINDOW: part of the protocol, both sides count on it. */
+#define MUX_WINDOW_FIRST (128 * 1024)
+/* The most a window grows to by itself: the product of 10 Gbit/s and 3 ms, or of 400 Mbit/s and 80 ms. */
+#define MUX_WINDOW_MAX (4 * 1024 * 1024)
+/* All windows of a session together grow no further than this: what one peer can make us hold. */
+#define MUX_WINDOW_SUM_MAX (64 * 1024 * 1024)
+/* Bytes an endpoint keeps for one stream until they are acknowledged. */
+#define MUX_RETAIN_MAX (8 * 1024 * 1024)
+/* Bytes an endpoint reads ahead of what was sent: enough for the largest read, small enough to stay in the cache. */
+#define MUX_UNSENT_MAX (256 * 1024)
+/* Streams open at once in a session, unless the configuration says otherwise. */
+#define MUX_STREAMS_MAX 4096
+/* Bytes of control frames queued for a peer that does not read (pongs, resets, windows); more ends the session. */
+#define MUX_CONTROL_MAX (1024 * 1024)
+/* Bytes one stream may send before the next one's turn. */
+#define MUX_QUANTUM (16 * 1024)
+/* A stream that sent less than this in an epoch is sparse and goes first. */
+#define MUX_SPARSE_BYTES    (32 * 1024)
+#define MUX_SPARSE_EPOCH_MS 20
+/* An acknowledgement waits this long for company. */
+#define MUX_ACK_DELAY_MS 100
+/* A peer that was not heard of for this many of its keepalive intervals is dead. */
+#define MUX_KEEPALIVE_MISSES 3
+
+struct mux_config {
+	bool dialer;           /* opened the carrier: its streams have odd ids, it says HELLO first */
+	bool retain;           /* an endpoint: keep what was sent until it is acknowledged */
+	uint32_t keepalive_ms; /* between pings */
+	uint32_t streams_max;  /* 0: MUX_STREAMS_MAX */
+	uint64_t window_max;   /* bytes; 0: MUX_WINDOW_MAX */
+};
+
+/* mux_new - a session in its first state: nothing said, nothing heard.  NULL when out of memory. */
+struct session *mux_new(const struct mux_config *cfg, uint64_t now_ms);
+
+#endif
