@@ -40,7 +40,7 @@ bool hash_unhex(void *out, size_t n, const char *s);
 /* hash_equal - are n bytes the same?  The time taken depends on n only. */
 bool hash_equal(const void *a, const void *b, size_t n);
 
-/* hash_version - the cryptographic library at run time, "mbedTLS 3.6.2". */
+/* hash_version - the cryptographic library at run time, "Mbed TLS 3.6.2". */
 const char *hash_version(void);
 
 #endif

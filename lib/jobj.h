@@ -125,7 +125,7 @@ int jobj_add_take(struct jobj *a, struct jobj *child) WARN_UNUSED;
  * (mem_free); *len may be NULL. */
 char *jobj_dump(const struct jobj *v, size_t *len) WARN_UNUSED;
 
-/* jobj_version - the JSON library at run time, "jansson 2.14". */
+/* jobj_version - the JSON library at run time, "2.14". */
 const char *jobj_version(void);
 
 #endif

@@ -7,8 +7,7 @@
 
 #define VERSION "0.1.0"
 
-/* Name and version as they are in this process: "libevent 2.1.12-stable", "wslay 1.1.1",
- * "llhttp 9.2.1". */
+/* "2.1.12-stable", "1.1.1", "9.2.1": libevent's as it runs, the others as they were compiled in. */
 const char *version_libevent(void);
 const char *version_wslay(void);
 const char *version_llhttp(void);

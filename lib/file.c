@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * file - whole files: bounded reads, writes that nobody sees half done, change detection.
+ */
+#include "lib/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/mem.h"
+
+#define FIRST_READ 4096 /* bytes; doubled until the file fits */
+
+/* Read until end of file into *buf of *cap bytes, growing it; one byte of it stays free for the NUL. */
+static int
+slurp(int fd, size_t max, char **buf, size_t *cap, size_t *len)
+{
+	ssize_t got;
+	char *bigger;
+
+	for (;;) {
+		if (*len + 1 >= *cap) {
+			size_t want = *cap * 2 > max + 2 ? max + 2 : *cap * 2;
+
+			/* A private key may pass through here: no realloc, which leaves copies behind. */
+			if ((bigger = mem_alloc(want)) == NULL)
+				return ERR_NOMEM;
+			memcpy(bigger, *buf, *len);
+			mem_wipe(*buf, *len);
+			mem_free(*buf);
+			*buf = bigger;
+			*cap = want;
+		}
+		got = read(fd, *buf + *len, *cap - 1 - *len);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return got == 0 ? 0 : ERR_SYS;
+		*len += (size_t)got;
+		if (*len > max)
+			return ERR_LIMIT;
+	}
+}
+
+int
+file_read_fd(int fd, const char *name, size_t max, char **buf, size_t *len, struct errtext *e)
+{
+	size_t cap = max + 2 < FIRST_READ ? max + 2 : FIRST_READ, n = 0;
+	char *b = mem_alloc(cap);
+	int r = b != NULL ? slurp(fd, max, &b, &cap, &n) : ERR_NOMEM;
+
+	if (r == 0) {
+		b[n] = '\0';
+		*buf = b;
+		*len = n;
+		return 0;
+	}
+	if (b != NULL)
+		mem_wipe(b, n);
+	mem_free(b);
+	if (r == ERR_SYS)
+		return err_sys(e, "cannot read %s", name);
+	if (r == ERR_LIMIT)
+		return err_set(e, r, "%s is longer than %zu bytes", name, max);
+	return err_set(e, r, "cannot read %s: %s", name, err_str(r));
+}
+
+int
+file_read_all(const char *path, size_t max, char **buf, size_t *len, struct errtext *e)
+{
+	int fd, r;
+
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) < 0) {
+		r = errno == ENOENT ? ERR_NOTFOUND : ERR_SYS;
+		err_sys(e, "cannot open %s", path);
+		return r;
+	}
+	r = file_read_fd(fd, path, max, buf, len, e);
+	close(fd);
+	return r;
+}
+
+static int
+write_all(int fd, const char *p, size_t n)
+{
+	ssize_t w;
+
+	while (n > 0) {
+		w = write(fd, p, n);
+		if (w < 0 && errno == EINTR)
+			continue;
+		if (w < 0)
+			return ERR_SYS;
+		p += w;
+		n -= (size_t)w;
+	}
+	return 0;
+}
+
+/* Content onto the disk and fd closed in every case; *step is what was being done when it failed. */
+static int
+finish(int fd, const void *p, size_t n, mode_t mode, const char **step)
+{
+	int r = 0, saved;
+
+	if (fchmod(fd, mode) != 0) {
+		*step = "set the mode of";
+		r = ERR_SYS;
+	} else if (write_all(fd, p, n) != 0) {
+		*step = "write";
+		r = ERR_SYS;
+	} else if (fsync(fd) != 0 && errno != EINVAL && errno != EROFS) {
+		/* Descriptors without a disk behind them answer EINVAL or EROFS: fsync(2). */
+		*step = "sync";
+		r = ERR_SYS;
+	}
+	saved = errno;
+	if (close(fd) != 0 && r == 0) {
+		*step = "close";
+		return ERR_SYS; /* a network file system may report a full disk this late */
+	}
+	errno = saved;
+	return r;
+}
+
+/* The rename itself survives a power cut only when the directory has been synced too. */
+static void
+sync_dir(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *dir = slash != NULL ? mem_dup(path, (size_t)(slash - path) + 2) : mem_strdup(".");
+	int fd;
+
+	if (dir == NULL)
+		return;
+	if (slash != NULL)
+		dir[slash - path + 1] = '\0';
+	if ((fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) >= 0) {
+		/* The new content is in place either way; this only narrows a window. */
+		IGNORE_RESULT(fsync(fd));
+		close(fd);
+	}
+	mem_free(dir);
+}
+
+int
+file_write_atomic(const char *path, const void *p, size_t n, mode_t mode, struct errtext *e)
+{
+	static const char suffix[] = ".XXXXXX";
+	size_t len = strlen(path);
+	const char *step = "create";
+	char *tmp = mem_alloc(len + sizeof(suffix));
+	int fd, r = 0, saved;
+
+	if (tmp == NULL)
+		return err_set(e, ERR_NOMEM, "cannot write %s: out of memory", path);
+	memcpy(tmp, path, len);
+	memcpy(tmp + len, suffix, sizeof(suffix));
+	if ((fd = mkostemp(tmp, O_CLOEXEC)) < 0) {
+		r = err_sys(e, "cannot create a temporary file beside %s", path);
+		mem_free(tmp);
+		return r;
+	}
+	if ((r = finish(fd, p, n, mode, &step)) == 0 && rename(tmp, path) != 0) {
+		step = "replace";
+		r = ERR_SYS;
+	}
+	if (r != 0) {
+		saved = errno;
+		unlink(tmp);
+		errno = saved;
+		err_sys(e, "cannot %s %s", step, path);
+	} else {
+		sync_dir(path);
+	}
+	mem_free(tmp);
+	return r;
+}
+
+int
+file_create_new(const char *path, const void *p, size_t n, mode_t mode, struct errtext *e)
+{
+	const char *step = "create";
+	int fd, r, saved;
+
+	if ((fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode)) < 0) {
+		if (errno == EEXIST)
+			return err_set(e, ERR_EXISTS,
+			    "%s exists already and is not overwritten: move it away or name "
+			    "another file",
+			    path);
+		return err_sys(e, "cannot create %s", path);
+	}
+	if ((r = finish(fd, p, n, mode, &step)) != 0) {
+		saved = errno;
+		unlink(path);
+		errno = saved;
+		err_sys(e, "cannot %s %s", step, path);
+	}
+	return r;
+}
+
+void
+file_stamp_take(struct file_stamp *st, const char *path)
+{
+	struct stat sb;
+
+	*st = (struct file_stamp){ 0 };
+	if (stat(path, &sb) != 0)
+		return;
+	st->exists = true;
+	st->dev = sb.st_dev;
+	st->ino = sb.st_ino;
+	st->size = sb.st_size;
+	st->mtime_ns = (int64_t)sb.st_mtim.tv_sec * 1000000000 + sb.st_mtim.tv_nsec;
+}
+
+bool
+file_stamp_same(const struct file_stamp *a, const struct file_stamp *b)
+{
+	return a->exists == b->exists && a->dev == b->dev && a->ino == b->ino &&
+	       a->size == b->size && a->mtime_ns == b->mtime_ns;
+}

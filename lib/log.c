@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * log - one escaped line, one write(2).
+ *
+ * A line is formatted on the caller's stack, escaped into a second buffer there and written; nothing is shared but the
+ * settings, which do not change once threads run, and the counter of lost lines.
+ */
+#include "lib/log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/clock.h"
+#include "lib/err.h"
+
+const char *const log_level_words[] = { "error", "warn", "info", "debug", NULL };
+const char *const log_format_words[] = { "text", "json", NULL };
+
+enum log_level log_threshold = LOG_LEVEL_INFO;
+static enum log_format log_form = LOG_FORMAT_TEXT;
+static int log_fd = STDERR_FILENO;
+static _Thread_local const char *worker;
+static atomic_uint_fast64_t dropped; /* lines lost, ever */
+static atomic_uint_fast64_t untold;  /* of them, those that no line has told of yet */
+
+/* Longest escape of one byte: \xNN, and in JSON its backslash doubled. */
+#define ESCAPED_MAX 5
+#define ENVELOPE_MAX 256 /* time, level, worker and punctuation */
+
+struct line {
+	size_t len;
+	char s[ENVELOPE_MAX + LOG_LINE_MAX * ESCAPED_MAX];
+};
+
+void
+log_init(enum log_level level, enum log_format format, int fd)
+{
+	log_threshold = level;
+	log_form = format;
+	log_fd = fd;
+}
+
+void
+log_set_worker(const char *name)
+{
+	worker = name;
+}
+
+uint64_t
+log_dropped(void)
+{
+	return atomic_load_explicit(&dropped, memory_order_relaxed);
+}
+
+static void
+put(struct line *l, const char *s)
+{
+	size_t n = strlen(s);
+
+	if (n > sizeof(l->s) - l->len)
+		n = sizeof(l->s) - l->len;
+	memcpy(l->s + l->len, s, n);
+	l->len += n;
+}
+
+/* Printable ASCII is kept and the rest becomes \xNN; for JSON that is pure ASCII, so only two characters need a backslash. */
+static void
+put_escaped(struct line *l, const char *s)
+{
+	static const char hex[] = "0123456789abcdef";
+	char few[ESCAPED_MAX + 1];
+
+	for (; *s != '\0'; s++) {
+		unsigned char c = (unsigned char)*s;
+		char *o = few;
+
+		if (c == '\t')
+			c = ' ';
+		if (c < 0x20 || c > 0x7e) {
+			*o++ = '\\';
+			if (log_form == LOG_FORMAT_JSON)
+				*o++ = '\\';
+			*o++ = 'x';
+			*o++ = hex[c >> 4];
+			*o++ = hex[c & 15];
+		} else {
+			if (log_form == LOG_FORMAT_JSON && (c == '"' || c == '\\'))
+				*o++ = '\\';
+			*o++ = (char)c;
+		}
+		*o = '\0';
+		put(l, few);
+	}
+}
+
+static void
+compose(struct line *l, enum log_level level, const char *msg)
+{
+	char when[CLOCK_ISO_LEN + 1], name[32];
+
+	clock_wall_iso(when);
+	/* A worker's name is ours and printable; the bound is for the envelope. */
+	snprintf(name, sizeof(name), "%s", worker != NULL ? worker : "");
+	l->len = 0;
+	if (log_form == LOG_FORMAT_JSON) {
+		put(l, "{\"time\":\"");
+		put(l, when);
+		put(l, "\",\"level\":\"");
+		put(l, log_level_words[level]);
+		if (worker != NULL) {
+			put(l, "\",\"worker\":\"");
+			put_escaped(l, name);
+		}
+		put(l, "\",\"msg\":\"");
+		put_escaped(l, msg);
+		put(l, "\"}\n");
+		return;
+	}
+	put(l, when);
+	put(l, " ");
+	put(l, log_level_words[level]);
+	if (worker != NULL) {
+		put(l, " ");
+		put_escaped(l, name);
+	}
+	put(l, ": ");
+	put_escaped(l, msg);
+	put(l, "\n");
+}
+
+static bool
+send_line(const struct line *l)
+{
+	ssize_t w;
+
+	do
+		w = write(log_fd, l->s, l->len);
+	while (w < 0 && errno == EINTR);
+	return w == (ssize_t)l->len;
+}
+
+static void
+emit(enum log_level level, const char *msg)
+{
+	struct line l;
+	uint64_t lost = atomic_exchange_explicit(&untold, 0, memory_order_relaxed);
+	char gap[64];
+
+	if (lost > 0) {
+		snprintf(gap, sizeof(gap), "%llu log lines were lost before this one",
+		    (unsigned long long)lost);
+		compose(&l, LOG_LEVEL_WARN, gap);
+		if (!send_line(&l)) {
+			/* Still no room: this line is lost as well, and all of them are still to be told. */
+			atomic_fetch_add_explicit(&untold, lost + 1, memory_order_relaxed);
+			atomic_fetch_add_explicit(&dropped, 1, memory_order_relaxed);
+			return;
+		}
+	}
+	compose(&l, level, msg);
+	if (!send_line(&l)) {
+		atomic_fetch_add_explicit(&untold, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&dropped, 1, memory_order_relaxed);
+	}
+}
+
+static void
+vlog(enum log_level level, bool with_errno, const char *fmt, va_list ap)
+{
+	int saved = errno;
+	char msg[LOG_LINE_MAX + 1];
+	size_t len;
+
+	if (!log_enabled(level))
+		return;
+	if (vsnprintf(msg, sizeof(msg), fmt, ap) < 0)
+		snprintf(msg, sizeof(msg), "(a log line could not be formatted)");
+	if (with_errno) {
+		len = strlen(msg);
+		errno = saved;
+		snprintf(msg + len, sizeof(msg) - len, ": %s", err_str(ERR_SYS));
+	}
+	emit(level, msg);
+	errno = saved;
+}
+
+#define LOG_FUNCTION(name, level, with_errno)     \
+	void name(const char *fmt, ...)           \
+	{                                         \
+		va_list ap;                       \
+                                                  \
+		va_start(ap, fmt);                \
+		vlog(level, with_errno, fmt, ap); \
+		va_end(ap);                       \
+	}
+
+LOG_FUNCTION(log_error, LOG_LEVEL_ERROR, true)
+LOG_FUNCTION(log_errorx, LOG_LEVEL_ERROR, false)
+LOG_FUNCTION(log_warn, LOG_LEVEL_WARN, true)
+LOG_FUNCTION(log_warnx, LOG_LEVEL_WARN, false)
+LOG_FUNCTION(log_info, LOG_LEVEL_INFO, false)
+LOG_FUNCTION(log_debug_line, LOG_LEVEL_DEBUG, false)
+
+bool
+log_ratelimit(struct log_limit *l, uint64_t now_ms)
+{
+	if (l->n == 0 || now_ms - l->window_ms >= LOG_LIMIT_WINDOW_MS) {
+		l->window_ms = now_ms;
+		l->n = 1;
+		l->suppressed = l->withheld;
+		l->withheld = 0;
+		return true;
+	}
+	l->suppressed = 0;
+	if (l->n < LOG_LIMIT_BURST) {
+		l->n++;
+		return true;
+	}
+	l->withheld++;
+	return false;
+}
