@@ -149,7 +149,7 @@ typed(const struct jobj *o, const char *name, enum jobj_kind kind, const struct 
 int
 jobj_str(const struct jobj *o, const char *name, const char **out, struct errtext *e)
 {
-	const struct jobj *v;
+	const struct jobj *v = NULL;
 	int r = typed(o, name, JOBJ_STR, &v, e);
 
 	if (r == 0)
@@ -161,7 +161,7 @@ int
 jobj_int(const struct jobj *o, const char *name, int64_t min, int64_t max, int64_t *out,
     struct errtext *e)
 {
-	const struct jobj *v;
+	const struct jobj *v = NULL;
 	int r = typed(o, name, JOBJ_INT, &v, e);
 	int64_t i;
 
@@ -178,7 +178,7 @@ jobj_int(const struct jobj *o, const char *name, int64_t min, int64_t max, int64
 int
 jobj_bool(const struct jobj *o, const char *name, bool *out, struct errtext *e)
 {
-	const struct jobj *v;
+	const struct jobj *v = NULL;
 	int r = typed(o, name, JOBJ_BOOL, &v, e);
 
 	if (r == 0)
@@ -202,7 +202,7 @@ int
 jobj_only(const struct jobj *o, const char *const *allowed, struct errtext *e)
 {
 	struct jobj_iter it = { 0 };
-	const struct jobj *v;
+	const struct jobj *v = NULL;
 	const char *name, *near;
 	char shown[NAME_SHOWN];
 	size_t i;
