@@ -77,10 +77,10 @@ else
 deps_libs := $(or $(shell $(PKG_CONFIG) --libs $(deps_pc) 2>/dev/null),-levent -levent_pthreads -lwslay -ljansson)
 endif
 ifeq ($(MBEDTLS),system)
-mbedtls_cflags :=
+mbedtls_cflags := $(shell $(PKG_CONFIG) --cflags mbedtls 2>/dev/null)
 mbedtls_libs := -lmbedtls -lmbedx509 -lmbedcrypto
 else
-mbedtls_cflags := -DMBEDTLS_CONFIG_FILE='"lib/mbedtls_config.h"'
+mbedtls_cflags := -isystem $(D)/mbedtls/include -DMBEDTLS_CONFIG_FILE='"lib/mbedtls_config.h"'
 mbedtls_libs := $(D)/lib/libmbedtls.a $(D)/lib/libmbedx509.a $(D)/lib/libmbedcrypto.a
 ipsec_libs := $(if $(wildcard /usr/include/intel-ipsec-mb.h),$(if $(filter x86_64,$(shell uname -m)),-lIPSec_MB))
 endif
@@ -89,7 +89,7 @@ llhttp_libs := $(or $(wildcard $(D)/lib/libllhttp.a),-lllhttp)
 version := $(shell git describe --tags --always --dirty=+ 2>/dev/null)
 ours_cppflags := -D_GNU_SOURCE -I. -isystem $(D)/include $(mbedtls_cflags) $(deps_cflags)
 ours_cflags := -std=gnu11 -pthread $(harden) $(warnings) $(sanitize)
-ours_ldflags := -pthread $(sanitize) -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(filter 1,$(STATIC)),-static,-pie)
+ours_ldflags := -pthread $(sanitize) -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(filter 1,$(STATIC)),-static-pie,-pie)
 compile = $(CC) $(ours_cppflags) $(CPPFLAGS) $(ours_cflags) $(CFLAGS)
 # mbedTLS calls mbedtls_gcm_*() that libtunnel.a defines and libtunnel.a calls mbedTLS: the group resolves both ways.
 libs = -Wl,--start-group $(O)/libtunnel.a $(mbedtls_libs) -Wl,--end-group $(llhttp_libs) $(deps_libs) $(ipsec_libs)
@@ -99,6 +99,7 @@ link = $(CC) $(ours_ldflags) $(CFLAGS) $(LDFLAGS)
 
 lib_src := $(wildcard lib/*.c proto/*.c proto/dialect/*.c)
 cmd_src := $(wildcard cmd/*.c cmd/*/*.c)
+main_src := $(wildcard cmd/main.c)
 unit_src := $(wildcard test/unit/*_test.c)
 fuzz_src := $(wildcard test/fuzz/*_fuzz.c)
 tool_src := $(wildcard test/tools/*.c)
@@ -117,8 +118,8 @@ all_src := $(lib_src) $(cmd_src) $(unit_src) $(test_help_src) $(fuzz_src) $(tool
 
 .PHONY: all deps check units replays lint fuzz bench bench-gcm demo test-tools install clean help compile_commands.json FORCE
 
-all: $(if $(cmd_src),$(O)/tunnel)
-	$(if $(and $(cmd_src),$(TOP_BINARY)),@ln -f $(O)/tunnel $(TOP_BINARY))
+all: $(if $(main_src),$(O)/tunnel)
+	$(if $(and $(main_src),$(TOP_BINARY)),@ln -f $(O)/tunnel $(TOP_BINARY))
 
 # ---- rules ----
 
@@ -171,6 +172,16 @@ $(O)/bench/%: $(O)/test/bench/%.o $(O)/libtunnel.a
 .SECONDARY:
 -include $(all_src:%.c=$(O)/%.d)
 
+# What a variant needs and this machine may lack is said in one line.
+ifeq ($(MBEDTLS),system)
+ifneq ($(shell echo '\#include <mbedtls/build_info.h>' | $(CC) $(mbedtls_cflags) -E -dM - 2>/dev/null | \
+	grep -c 'MBEDTLS_VERSION_NUMBER *0x0306'),1)
+$(lib_obj): no-system-mbedtls
+.PHONY: no-system-mbedtls
+no-system-mbedtls:
+	@echo "MBEDTLS=system needs the headers of mbedTLS 3.6 (libmbedtls-dev): this machine has none or another version." >&2; exit 1
+endif
+endif
 ifeq ($(STATIC),1)
 ifeq ($(wildcard $(D)/lib/libwslay.a),)
 $(O)/tunnel: no-static-wslay
