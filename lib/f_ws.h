@@ -28,10 +28,13 @@
 
 #include "lib/filter.h"
 
-#define F_WS_FRAME_MAX   (1024 * 1024) /* payload of one frame sent: enough to make its header free, short enough to plan with */
-#define F_WS_CONTROL_MAX 125           /* payload of a control frame (5.5) */
-#define F_WS_REASON_MAX  123           /* bytes of a close reason */
-#define F_WS_FRAGMENTS_MAX 65536       /* frames of one message in F_WS_MESSAGES: an endless row of empty ones ends here */
+#define F_WS_FRAME_MAX \
+	(1024 *        \
+	    1024) /* payload of one frame sent: enough to make its header free, short enough to plan with */
+#define F_WS_CONTROL_MAX 125 /* payload of a control frame (5.5) */
+#define F_WS_REASON_MAX 123  /* bytes of a close reason */
+#define F_WS_FRAGMENTS_MAX \
+	65536 /* frames of one message in F_WS_MESSAGES: an endless row of empty ones ends here */
 
 /* Close codes (7.4.1). */
 enum f_ws_code {
@@ -60,9 +63,10 @@ enum f_ws_kind {
 
 struct f_ws_config {
 	enum f_ws_mode mode;
-	bool client;          /* we mask, the peer must not; a server the other way round (5.1) */
-	bool text_as_bytes;   /* F_WS_STREAM: text messages are bytes too, not checked */
-	uint64_t max_message; /* bytes; 0: no limit (only in F_WS_STREAM, where nothing is collected) */
+	bool client;        /* we mask, the peer must not; a server the other way round (5.1) */
+	bool text_as_bytes; /* F_WS_STREAM: text messages are bytes too, not checked */
+	uint64_t
+	    max_message; /* bytes; 0: no limit (only in F_WS_STREAM, where nothing is collected) */
 	/*
 	 * F_WS_MESSAGES: a whole message.  payload may be taken (bufq_move); what is left is dropped.  f may be freed in it.
 	 * While the filter is paused no message is delivered.
@@ -94,8 +98,5 @@ void f_ws_close(struct filter *f, int code, const char *reason);
 
 /* f_ws_peer_code - the code of the peer's Close: F_WS_NO_CODE if it had none, F_WS_ABNORMAL if there was no Close. */
 int f_ws_peer_code(const struct filter *f);
-
-/* f_ws_version - the framing library, "wslay 1.1.1". */
-const char *f_ws_version(void);
 
 #endif

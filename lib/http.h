@@ -22,17 +22,18 @@
 #include "lib/buf.h"
 #include "lib/err.h"
 
-#define HTTP_HEAD_MAX    (16 * 1024) /* bytes of a head: twice what common servers take */
-#define HTTP_HEADERS_MAX 100         /* header lines of a head */
-#define HTTP_BUILD_MAX   (HTTP_HEAD_MAX + 4096) /* bytes built: a forwarded head and what we add to it */
+#define HTTP_HEAD_MAX (16 * 1024) /* bytes of a head: twice what common servers take */
+#define HTTP_HEADERS_MAX 100      /* header lines of a head */
+#define HTTP_BUILD_MAX \
+	(HTTP_HEAD_MAX + 4096) /* bytes built: a forwarded head and what we add to it */
 
 /* ---- parsing ---- */
 
 struct http_head;
 
 enum http_kind {
-	HTTP_REQUEST,
-	HTTP_RESPONSE,
+	HTTP_HEAD_REQUEST,
+	HTTP_HEAD_RESPONSE,
 };
 
 /* http_head_new - an empty parser; NULL: out of memory.  http_head_free accepts NULL. */
@@ -48,8 +49,7 @@ void http_head_reset(struct http_head *h);
  * Returns the bytes that belong to the head (less than n: the rest is not part of it); ERR_PROTO for a malformed head, ERR_LIMIT
  * beyond HTTP_HEAD_MAX or HTTP_HEADERS_MAX, ERR_NOMEM.  After an error only http_refusal(), reset and free make sense.
  */
-ssize_t http_head_feed(
-    struct http_head *h, const void *p, size_t n, struct errtext *e) WARN_UNUSED;
+ssize_t http_head_feed(struct http_head *h, const void *p, size_t n, struct errtext *e) WARN_UNUSED;
 
 /* http_head_take - as http_head_feed over a queue, from which the bytes of the head are dropped.  Returns 0 or the error. */
 int http_head_take(struct http_head *h, struct bufq *q, struct errtext *e) WARN_UNUSED;
@@ -140,10 +140,6 @@ const char *http_reason_of(int status);
  * Returns 0; ERR_INVALID for a colon in user; ERR_LIMIT if out is too small.  The value is a secret: wipe it.
  */
 #define HTTP_BASIC_MAX 1024
-int http_basic(
-    const char *user, const char *password, char out[HTTP_BASIC_MAX]) WARN_UNUSED;
-
-/* http_version - the parser's library at run time, "llhttp 8.1.0". */
-const char *http_version(void);
+int http_basic(const char *user, const char *password, char out[HTTP_BASIC_MAX]) WARN_UNUSED;
 
 #endif

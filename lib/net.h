@@ -18,8 +18,8 @@
 
 #include "lib/err.h"
 
-#define NET_ADDR_TEXT  128 /* room for any address as text, terminated */
-#define NET_BACKLOG    1024
+#define NET_ADDR_TEXT 128 /* room for any address as text, terminated */
+#define NET_BACKLOG 1024
 #define NET_UNIX_PREFIX "unix:"
 
 /* One address; u.sa.sa_family says which. */

@@ -16,7 +16,7 @@
 #include "lib/hostport.h"
 
 #define URL_TARGET_MAX 2048 /* characters of path and query */
-#define URL_USER_MAX   255  /* characters of user, and of password */
+#define URL_USER_MAX 255    /* characters of user, and of password */
 
 enum url_scheme {
 	URL_WS = 1,
@@ -27,7 +27,8 @@ enum url_scheme {
 
 /* What url_parse accepts besides the schemes. */
 enum url_flags {
-	URL_USERINFO = 16,  /* user and password in front of the host; a proxy's.  Refused otherwise. */
+	URL_USERINFO =
+	    16, /* user and password in front of the host; a proxy's.  Refused otherwise. */
 	URL_BARE_HOST = 32, /* no scheme at all is http, as curl reads the proxy variables */
 };
 
@@ -48,8 +49,8 @@ struct url {
  * Returns 0; ERR_INVALID with e (may be NULL) saying what is wrong, which schemes would do, and for user and password where
  * they belong instead.  A fragment is refused (RFC 6455 3).
  */
-int url_parse(const char *s, unsigned allowed, const char *what, struct url *u, struct errtext *e)
-    WARN_UNUSED;
+int url_parse(const char *s, unsigned allowed, const char *what, struct url *u,
+    struct errtext *e) WARN_UNUSED;
 
 /* url_host_header - "host" or "host:port" as a Host header has it: without the scheme's own port; returns out. */
 const char *url_host_header(const struct url *u, char out[HOSTPORT_TEXT_MAX + 1]);

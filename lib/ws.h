@@ -14,7 +14,7 @@
 #include "lib/err.h"
 #include "lib/http.h"
 
-#define WS_KEY_LEN    24 /* base64 of 16 random bytes (4.1) */
+#define WS_KEY_LEN 24    /* base64 of 16 random bytes (4.1) */
 #define WS_ACCEPT_LEN 28 /* base64 of a SHA-1 (4.2.2) */
 
 /* ws_key_new - a random Sec-WebSocket-Key.  Returns 0, or ERR_SYS without random bytes. */
@@ -58,8 +58,7 @@ int ws_check_request(const struct http_head *h, int *status, struct errtext *e) 
  * ws_response_begin - the 101 without its end, for a request that ws_check_request has passed.
  *   protocol   the one chosen among the client's, or NULL
  */
-void ws_response_begin(
-    struct http_build *b, const struct http_head *request, const char *protocol);
+void ws_response_begin(struct http_build *b, const struct http_head *request, const char *protocol);
 
 /* ws_refuse - a whole answer with that status; 426 names the version spoken (4.4).  Returns as http_build_end. */
 int ws_refuse(struct http_build *b, int status) WARN_UNUSED;
