@@ -92,8 +92,9 @@ int creds_client(const struct creds *c, const char *secret, int64_t now_s,
 bool creds_still_valid(const struct creds *c, const struct creds_id *id, int64_t now_s);
 
 /*
- * creds_client_may - may id open this stream to the agent?  Asked for each stream: the identity is looked up anew, the
- * agent must be known, and offer the service if o names one.  What is not allowed in so many words is denied.
+ * creds_client_may - may id open this stream to the agent?  Asked for each stream: the identity is looked up anew, and an
+ * agent that has an entry with "services" must offer the one that o names.  What is not allowed in so many words is
+ * denied.  Whether there is such an agent is another question, which the table of sessions answers.
  */
 bool creds_client_may(const struct creds *c, const struct creds_id *id, const char *agent,
     const struct ctl_open *o, int64_t now_s);

@@ -1,0 +1,566 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * creds - the credentials file in memory: entries sorted by name, secrets as digests.
+ *
+ * The count of references is the one atomic here: relay workers share a struct creds, and the last to let an old one
+ * go after a reload frees it.
+ */
+#include "proto/creds.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/file.h"
+#include "lib/jobj.h"
+#include "lib/match.h"
+#include "lib/mem.h"
+#include "proto/rfc3339.h"
+
+#define DIGEST_PREFIX "sha256:"
+#define NEVER INT64_MAX
+
+struct list {
+	char **v;
+	size_t n;
+};
+
+struct digests {
+	uint8_t (*v)[HASH_SHA256_LEN];
+	size_t n;
+};
+
+struct entry {
+	char *name;
+	struct digests secrets;
+	int64_t expires_s;
+	bool any_service; /* agent without "services" */
+	struct list
+	    services;        /* agent: what it offers; client: those of "targets" without a colon */
+	struct list agents;  /* client */
+	struct match *hosts; /* client: those of "targets" with a colon */
+};
+
+struct table {
+	struct entry *v; /* sorted by name */
+	size_t n;
+};
+
+struct creds {
+	atomic_uint refs;
+	struct table agents;
+	struct table clients;
+	struct digests shared;
+};
+
+/* SHA-256 of nothing: as a stored digest it would admit who shows no secret at all. */
+static const uint8_t digest_of_nothing[HASH_SHA256_LEN] = { 0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc,
+	0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27, 0xae, 0x41, 0xe4, 0x64,
+	0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55 };
+
+/* ---- life ---- */
+
+static void
+list_fini(struct list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		mem_free(l->v[i]);
+	mem_free(l->v);
+}
+
+static void
+table_fini(struct table *t)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		struct entry *en = &t->v[i];
+
+		mem_free(en->name);
+		mem_free(en->secrets.v);
+		list_fini(&en->services);
+		list_fini(&en->agents);
+		match_free(en->hosts);
+	}
+	mem_free(t->v);
+}
+
+struct creds *
+creds_ref(struct creds *c)
+{
+	atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
+	return c;
+}
+
+void
+creds_unref(struct creds *c)
+{
+	if (c == NULL || atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	table_fini(&c->agents);
+	table_fini(&c->clients);
+	mem_free(c->shared.v);
+	mem_free(c);
+}
+
+/* ---- reading ---- */
+
+static int
+digest_of(const char *secret, uint8_t out[HASH_SHA256_LEN])
+{
+	return hash_sha256(secret, strlen(secret), out);
+}
+
+/* take_secret - one secret as it stands in the file; where says in e whose it is. */
+static int
+take_secret(
+    const struct jobj *v, uint8_t out[HASH_SHA256_LEN], const char *where, struct errtext *e)
+{
+	const char *s = jobj_as_str(v);
+	int r = 0;
+
+	if (s == NULL)
+		return err_set(e, ERR_INVALID, "%s: a secret must be a string", where);
+	if (s[0] == '\0')
+		return err_set(e, ERR_INVALID, "%s: the secret is empty", where);
+	if (strlen(s) > CTL_SECRET_MAX)
+		return err_set(e, ERR_INVALID, "%s: the secret is longer than %d bytes", where,
+		    CTL_SECRET_MAX);
+	if (strncmp(s, DIGEST_PREFIX, strlen(DIGEST_PREFIX)) != 0)
+		r = digest_of(s, out);
+	else if (!hash_unhex(out, HASH_SHA256_LEN, s + strlen(DIGEST_PREFIX)))
+		r = err_set(e, ERR_INVALID, "%s: after sha256: there must be %d hexadecimal digits",
+		    where, HASH_HEX_LEN(HASH_SHA256_LEN));
+	else if (hash_equal(out, digest_of_nothing, HASH_SHA256_LEN))
+		r = err_set(e, ERR_INVALID, "%s: this is the digest of an empty secret", where);
+	return r;
+}
+
+/* take_secrets - the items of an array (at most max), or v itself. */
+static int
+take_secrets(
+    const struct jobj *v, size_t max, struct digests *d, const char *where, struct errtext *e)
+{
+	bool many = jobj_kind(v) == JOBJ_ARR;
+	size_t n = many ? jobj_count(v) : 1;
+	int r = 0;
+
+	if (n > max)
+		return err_set(e, ERR_LIMIT, "%s: more than %zu secrets", where, max);
+	d->v = mem_array(n, sizeof *d->v);
+	if (d->v == NULL)
+		return err_set(e, ERR_NOMEM, "%s: out of memory", where);
+	while (r == 0 && d->n < n) {
+		r = take_secret(many ? jobj_at(v, d->n) : v, d->v[d->n], where, e);
+		d->n++;
+	}
+	return r;
+}
+
+/* is_pattern - a service's or agent's name, in which '*' may stand. */
+static bool
+is_pattern(const char *s)
+{
+	size_t n = strlen(s);
+
+	return n >= 1 && n <= CTL_NAME_MAX &&
+	       strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-*") == n;
+}
+
+/*
+ * take_list - the strings of member name, if it is there: patterns of names into l, and those with a colon into hosts
+ * (NULL: such are refused).
+ */
+static int
+take_list(const struct jobj *o, const char *name, struct list *l, struct match *hosts,
+    const char *where, struct errtext *e)
+{
+	const struct jobj *a = NULL;
+	struct errtext sub;
+	int r = jobj_arr(o, name, &a, &sub);
+
+	if (r == ERR_NOTFOUND)
+		return 0;
+	if (r != 0)
+		return err_set(e, r, "%s: %s", where, sub.s);
+	if (jobj_count(a) > CREDS_LIST_MAX)
+		return err_set(
+		    e, ERR_LIMIT, "%s: \"%s\" has more than %d items", where, name, CREDS_LIST_MAX);
+	l->v = mem_array(jobj_count(a), sizeof *l->v);
+	if (l->v == NULL)
+		return err_set(e, ERR_NOMEM, "%s: out of memory", where);
+	for (size_t i = 0; i < jobj_count(a); i++) {
+		const char *s = jobj_as_str(jobj_at(a, i));
+
+		if (s == NULL)
+			return err_set(
+			    e, ERR_INVALID, "%s: \"%s\" must hold strings only", where, name);
+		if (hosts != NULL && strchr(s, ':') != NULL) {
+			if ((r = match_add(hosts, s, &sub)) != 0)
+				return err_set(e, r, "%s: \"%s\": %s", where, name, sub.s);
+			continue;
+		}
+		if (!is_pattern(s))
+			return err_set(e, ERR_INVALID, "%s: \"%s\": item %zu is not a name%s",
+			    where, name, i + 1, hosts != NULL ? " and not HOST:PORT" : "");
+		if ((l->v[l->n] = mem_strdup(s)) == NULL)
+			return err_set(e, ERR_NOMEM, "%s: out of memory", where);
+		l->n++;
+	}
+	return 0;
+}
+
+static int
+take_expires(const struct jobj *o, struct entry *en, const char *where, struct errtext *e)
+{
+	const char *s = NULL;
+	struct errtext sub;
+	int r = jobj_str(o, "expires", &s, &sub);
+
+	en->expires_s = NEVER;
+	if (r == ERR_NOTFOUND)
+		return 0;
+	if (r != 0)
+		return err_set(e, r, "%s: %s", where, sub.s);
+	if (!rfc3339_parse(s, &en->expires_s))
+		return err_set(e, ERR_INVALID,
+		    "%s: \"expires\" is not a time like 2027-01-31T00:00:00Z", where);
+	return 0;
+}
+
+/* check_members - refuse what is not known and demand a secret. */
+static int
+check_members(
+    const struct jobj *o, const char *const *allowed, const char *where, struct errtext *e)
+{
+	struct errtext sub;
+	int r = jobj_only(o, allowed, &sub);
+
+	if (r != 0)
+		return err_set(e, r, "%s: %s", where, sub.s);
+	if (jobj_get(o, "secret") == NULL)
+		return err_set(e, ERR_INVALID, "%s: \"secret\" is missing", where);
+	return 0;
+}
+
+static int
+take_agent(const struct jobj *v, struct entry *en, const char *where, struct errtext *e)
+{
+	static const char *const allowed[] = { "secret", "services", "expires", NULL };
+	int r;
+
+	if (jobj_kind(v) == JOBJ_STR) {
+		en->any_service = true;
+		en->expires_s = NEVER;
+		return take_secrets(v, 1, &en->secrets, where, e);
+	}
+	if (jobj_kind(v) != JOBJ_OBJ)
+		return err_set(e, ERR_INVALID, "%s: must be a secret or an object", where);
+	en->any_service = jobj_get(v, "services") == NULL;
+	if ((r = check_members(v, allowed, where, e)) != 0 ||
+	    (r = take_secrets(jobj_get(v, "secret"), CREDS_SECRETS_MAX, &en->secrets, where, e)) !=
+		0 ||
+	    (r = take_list(v, "services", &en->services, NULL, where, e)) != 0)
+		return r;
+	return take_expires(v, en, where, e);
+}
+
+static int
+take_client(const struct jobj *v, struct entry *en, const char *where, struct errtext *e)
+{
+	static const char *const allowed[] = { "secret", "agents", "targets", "expires", NULL };
+	int r;
+
+	if (jobj_kind(v) != JOBJ_OBJ)
+		return err_set(e, ERR_INVALID, "%s: must be an object", where);
+	if ((en->hosts = match_new()) == NULL)
+		return err_set(e, ERR_NOMEM, "%s: out of memory", where);
+	if ((r = check_members(v, allowed, where, e)) != 0 ||
+	    (r = take_secrets(jobj_get(v, "secret"), CREDS_SECRETS_MAX, &en->secrets, where, e)) !=
+		0 ||
+	    (r = take_list(v, "agents", &en->agents, NULL, where, e)) != 0 ||
+	    (r = take_list(v, "targets", &en->services, en->hosts, where, e)) != 0)
+		return r;
+	return take_expires(v, en, where, e);
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct entry *)a)->name, ((const struct entry *)b)->name);
+}
+
+typedef int take_entry(
+    const struct jobj *v, struct entry *en, const char *where, struct errtext *e);
+
+/* take_table - member name of the file, an object of entries, into t. */
+static int
+take_table(
+    const struct jobj *file, const char *name, take_entry *take, struct table *t, struct errtext *e)
+{
+	const struct jobj *o = NULL, *v;
+	struct jobj_iter it = { 0 };
+	const char *key;
+	char where[CTL_NAME_MAX + 32];
+	int r = jobj_obj(file, name, &o, e);
+
+	if (r != 0)
+		return r == ERR_NOTFOUND ? 0 : r;
+	if ((t->v = mem_array(jobj_count(o), sizeof *t->v)) == NULL)
+		return err_set(e, ERR_NOMEM, "%s: out of memory", name);
+	while (jobj_each(o, &it, &key, &v)) {
+		struct entry *en = &t->v[t->n];
+
+		if (key[0] == '\0' || strlen(key) > CTL_NAME_MAX)
+			return err_set(e, ERR_INVALID, "%s: entry %zu: a name has 1 to %d bytes",
+			    name, t->n + 1, CTL_NAME_MAX);
+		if ((en->name = mem_strdup(key)) == NULL)
+			return err_set(e, ERR_NOMEM, "%s: out of memory", name);
+		t->n++;
+		snprintf(where, sizeof where, "%s: \"%s\"", name, key);
+		if ((r = take(v, en, where, e)) != 0)
+			return r;
+	}
+	if (t->n > 1)
+		qsort(t->v, t->n, sizeof *t->v, by_name);
+	return 0;
+}
+
+struct owner {
+	const uint8_t *digest;
+	const struct entry *entry; /* NULL: access-client-secrets */
+};
+
+static int
+by_digest(const void *a, const void *b)
+{
+	return memcmp(
+	    ((const struct owner *)a)->digest, ((const struct owner *)b)->digest, HASH_SHA256_LEN);
+}
+
+/* check_clients - a client is known by its secret alone, so no two may have the same. */
+static int
+check_clients(const struct creds *c, struct errtext *e)
+{
+	size_t n = c->shared.n, k = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < c->clients.n; i++)
+		n += c->clients.v[i].secrets.n;
+	struct owner *all = mem_array(n, sizeof *all);
+
+	if (all == NULL)
+		return err_set(e, ERR_NOMEM, "clients: out of memory");
+	for (size_t i = 0; i < c->shared.n; i++)
+		all[k++] = (struct owner){ c->shared.v[i], NULL };
+	for (size_t i = 0; i < c->clients.n; i++) {
+		for (size_t j = 0; j < c->clients.v[i].secrets.n; j++)
+			all[k++] = (struct owner){ c->clients.v[i].secrets.v[j], &c->clients.v[i] };
+	}
+	if (n > 1)
+		qsort(all, n, sizeof *all, by_digest);
+	for (size_t i = 1; r == 0 && i < n; i++) {
+		const struct owner *p = &all[i - 1], *q = &all[i];
+
+		if (by_digest(p, q) == 0 && p->entry != q->entry)
+			r = err_set(e, ERR_INVALID, "clients: \"%s\" has the same secret as %s%s%s",
+			    (q->entry != NULL ? q : p)->entry->name,
+			    p->entry != NULL && q->entry != NULL ? "\"" : "access-client-secrets",
+			    p->entry != NULL && q->entry != NULL ? p->entry->name : "",
+			    p->entry != NULL && q->entry != NULL ? "\"" : "");
+	}
+	mem_free(all);
+	return r;
+}
+
+static int
+take_file(const struct jobj *o, struct creds *c, struct errtext *e)
+{
+	static const char *const allowed[] = { "edge-agents", "access-client-secrets", "clients",
+		NULL };
+	const struct jobj *a = NULL;
+	int r;
+
+	if (jobj_kind(o) != JOBJ_OBJ)
+		return err_set(e, ERR_INVALID, "the file is not a JSON object");
+	if ((r = jobj_only(o, allowed, e)) != 0 ||
+	    (r = take_table(o, "edge-agents", take_agent, &c->agents, e)) != 0 ||
+	    (r = take_table(o, "clients", take_client, &c->clients, e)) != 0)
+		return r;
+	r = jobj_arr(o, "access-client-secrets", &a, e);
+	if (r == 0)
+		r = take_secrets(a, CREDS_FILE_MAX, &c->shared, "access-client-secrets", e);
+	else if (r == ERR_NOTFOUND)
+		r = 0;
+	return r != 0 ? r : check_clients(c, e);
+}
+
+int
+creds_parse(const void *p, size_t n, struct creds **out, struct errtext *e)
+{
+	struct jobj *o = NULL;
+	struct creds *c = mem_zalloc(sizeof *c);
+	int r;
+
+	if (c == NULL)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	atomic_init(&c->refs, 1);
+	if ((r = jobj_parse(p, n, CREDS_FILE_MAX, &o, e)) == 0)
+		r = take_file(o, c, e);
+	jobj_free(o);
+	if (r == 0)
+		*out = c;
+	else
+		creds_unref(c);
+	return r;
+}
+
+int
+creds_load(const char *path, struct creds **out, struct errtext *e)
+{
+	struct errtext sub;
+	char *buf = NULL;
+	size_t len = 0;
+	int r = file_read_all(path, CREDS_FILE_MAX, &buf, &len, e);
+
+	if (r != 0)
+		return r;
+	r = creds_parse(buf, len, out, &sub);
+	mem_wipe(buf, len);
+	mem_free(buf);
+	return r == 0 ? 0 : err_set(e, r, "%s: %s", path, sub.s);
+}
+
+/* ---- asking ---- */
+
+bool
+creds_is_empty(const struct creds *c)
+{
+	return c->agents.n == 0 && c->clients.n == 0 && c->shared.n == 0;
+}
+
+/* digests_have - every one is compared, whichever matches. */
+static bool
+digests_have(const struct digests *d, const uint8_t digest[HASH_SHA256_LEN])
+{
+	unsigned found = 0;
+
+	for (size_t i = 0; i < d->n; i++)
+		found |= hash_equal(d->v[i], digest, HASH_SHA256_LEN);
+	return found != 0;
+}
+
+static const struct entry *
+table_find(const struct table *t, const char *name)
+{
+	struct entry key = { .name = (char *)(uintptr_t)name };
+
+	return t->n == 0 ? NULL : bsearch(&key, t->v, t->n, sizeof *t->v, by_name);
+}
+
+static bool
+list_matches(const struct list *l, const char *name)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		if (match_glob(l->v[i], name))
+			return true;
+	}
+	return false;
+}
+
+/* admit - fill id for the entry that was found, NULL if none was. */
+static int
+admit(enum creds_kind kind, const struct entry *en, const uint8_t digest[HASH_SHA256_LEN],
+    int64_t now_s, struct creds_id *id)
+{
+	if (kind == CREDS_NOBODY)
+		return ERR_DENIED;
+	if (en != NULL && now_s >= en->expires_s)
+		return ERR_TIMEOUT;
+	id->kind = kind;
+	if (en != NULL)
+		memcpy(id->name, en->name, strlen(en->name) + 1);
+	memcpy(id->digest, digest, HASH_SHA256_LEN);
+	return 0;
+}
+
+int
+creds_agent(
+    const struct creds *c, const char *name, const char *secret, int64_t now_s, struct creds_id *id)
+{
+	uint8_t digest[HASH_SHA256_LEN];
+	const struct entry *hit = NULL;
+
+	memset(id, 0, sizeof *id);
+	if (digest_of(secret, digest) != 0)
+		return ERR_DENIED;
+	for (size_t i = 0; i < c->agents.n; i++) {
+		const struct entry *en = &c->agents.v[i];
+
+		if (digests_have(&en->secrets, digest) & (strcmp(en->name, name) == 0))
+			hit = en;
+	}
+	return admit(hit != NULL ? CREDS_AGENT : CREDS_NOBODY, hit, digest, now_s, id);
+}
+
+int
+creds_client(const struct creds *c, const char *secret, int64_t now_s, struct creds_id *id)
+{
+	uint8_t digest[HASH_SHA256_LEN];
+	enum creds_kind kind = CREDS_NOBODY;
+	const struct entry *hit = NULL;
+
+	memset(id, 0, sizeof *id);
+	if (digest_of(secret, digest) != 0)
+		return ERR_DENIED;
+	if (digests_have(&c->shared, digest))
+		kind = CREDS_SHARED;
+	for (size_t i = 0; i < c->clients.n; i++) {
+		if (digests_have(&c->clients.v[i].secrets, digest)) {
+			kind = CREDS_CLIENT;
+			hit = &c->clients.v[i];
+		}
+	}
+	return admit(kind, hit, digest, now_s, id);
+}
+
+bool
+creds_still_valid(const struct creds *c, const struct creds_id *id, int64_t now_s)
+{
+	const struct entry *en = NULL;
+
+	switch (id->kind) {
+	case CREDS_NOBODY:
+		return false;
+	case CREDS_SHARED:
+		return digests_have(&c->shared, id->digest);
+	case CREDS_AGENT:
+		en = table_find(&c->agents, id->name);
+		break;
+	case CREDS_CLIENT:
+		en = table_find(&c->clients, id->name);
+		break;
+	}
+	return en != NULL && digests_have(&en->secrets, id->digest) && now_s < en->expires_s;
+}
+
+bool
+creds_client_may(const struct creds *c, const struct creds_id *id, const char *agent,
+    const struct ctl_open *o, int64_t now_s)
+{
+	const struct entry *to = table_find(&c->agents, agent);
+	bool by_service = o->service[0] != '\0';
+
+	if (id->kind == CREDS_AGENT || !creds_still_valid(c, id, now_s))
+		return false;
+	if (by_service && to != NULL && !to->any_service &&
+	    !list_matches(&to->services, o->service))
+		return false;
+	if (id->kind == CREDS_SHARED)
+		return true;
+	const struct entry *en = table_find(&c->clients, id->name);
+
+	if (!list_matches(&en->agents, agent))
+		return false;
+	return by_service ? list_matches(&en->services, o->service)
+			  : match_name(en->hosts, o->host, o->port);
+}
