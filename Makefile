@@ -86,7 +86,6 @@ ipsec_libs := $(if $(wildcard /usr/include/intel-ipsec-mb.h),$(if $(filter x86_6
 endif
 llhttp_libs := $(or $(wildcard $(D)/lib/libllhttp.a),-lllhttp)
 
-version := $(shell git describe --tags --always --dirty=+ 2>/dev/null)
 ours_cppflags := -D_GNU_SOURCE -I. -isystem $(D)/include $(mbedtls_cflags) $(deps_cflags)
 ours_cflags := -std=gnu11 -pthread $(harden) $(warnings) $(sanitize)
 ours_ldflags := -pthread $(sanitize) -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(filter 1,$(STATIC)),-static-pie,-pie)
@@ -137,8 +136,6 @@ $(O)/%.o: %.c $(O)/flags $(deps_stamp)
 
 # mbedTLS's own GCM under other names: it comes from the unpacked source package, and includes headers beside it.
 $(O)/lib/gcm_soft.o: ours_cppflags += -isystem $(D)/src/mbedtls/library
-# The version changes with each commit, so only the file that prints it is compiled with it.
-$(O)/cmd/main.o: ours_cppflags += -DTUNNEL_VERSION='"$(or $(version),unknown)"'
 
 $(O)/libtunnel.a: $(lib_obj)
 	$(call say,AR,$@)rm -f $@ && $(or $(AR),ar) rcs $@ $^
