@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: ISC */
+/* creds_fuzz - credentials files: whatever is accepted answers every question without admitting an empty secret. */
+#include <assert.h>
+#include <stdint.h>
+
+#include "proto/creds.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct ctl_open by_service = { .protocol = "tcp", .service = "ssh" };
+	struct ctl_open by_host = { .protocol = "tcp", .host = "127.0.0.1", .port = 22 };
+	struct creds *c = NULL;
+	struct errtext e;
+	struct creds_id id;
+
+	if (creds_parse(data, size, &c, &e) != 0) {
+		assert(c == NULL);
+		return 0;
+	}
+	assert(creds_client(c, "", 0, &id) == ERR_DENIED);
+	assert(creds_agent(c, "pi", "", 0, &id) == ERR_DENIED);
+	if (creds_agent(c, "pi", "s", 0, &id) == 0) {
+		assert(creds_still_valid(c, &id, 0));
+		assert(!creds_client_may(c, &id, "pi", &by_service, 0));
+	}
+	if (creds_client(c, "s", 0, &id) == 0) {
+		assert(creds_still_valid(c, &id, 0));
+		if (id.kind == CREDS_SHARED)
+			assert(creds_client_may(c, &id, "pi", &by_host, 0));
+		else
+			(void)creds_client_may(c, &id, "pi", &by_service, 0);
+	}
+	creds_unref(c);
+	return 0;
+}
