@@ -289,6 +289,7 @@ pump_new(struct loop *l, struct filter *f, struct stream *s,
 	p->done = done;
 	p->arg = arg;
 	task_init(&p->flush, on_flush, p);
+	filter_pause(f, true); /* until pump_start */
 	filter_set_user(f, &filter_user, p);
 	f_sock_set_drained(f, on_drained, p);
 	stream_set_user(s, &stream_user, p);

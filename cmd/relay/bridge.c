@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * bridge - a client's stream joined to an agent's: bytes, ends and acknowledgements pass through, windows are hop by hop.
+ *
+ * Copies of payload: 0.  Memory: what one hop has sent within the window that the other has not yet taken.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/relay/relay.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+
+struct bridge {
+	struct stream *client, *agent; /* NULL once gone */
+	struct loop *loop;
+	uint64_t since_ms, up, down; /* bytes from the client, to it */
+	char label[NET_ADDR_TEXT + CTL_NAME_MAX + CTL_HOST_MAX + 16];
+	struct grave grave;
+	bool over;
+};
+
+static void
+bridge_dispose(void *arg)
+{
+	mem_free(arg);
+}
+
+static void
+bridge_end(struct bridge *b, const char *side, uint32_t code, const char *text)
+{
+	uint64_t ms = loop_now_ms(b->loop) - b->since_ms;
+
+	if (b->over)
+		return;
+	b->over = true;
+	log_info("stream %s: closed by %s: %s%s%s, %llu bytes up, %llu down, %llu.%03llu s", b->label, side,
+	    code == CODE_OK ? "ended" : frame_code_str(code), text[0] != '\0' ? ": " : "", text,
+	    (unsigned long long)b->up, (unsigned long long)b->down, (unsigned long long)ms / 1000,
+	    (unsigned long long)ms % 1000);
+	loop_bury(b->loop, &b->grave, bridge_dispose, b);
+}
+
+static void
+bridge_break(struct bridge *b, const char *side, uint32_t code, const char *text)
+{
+	struct stream *client = b->client, *agent = b->agent;
+
+	b->client = b->agent = NULL;
+	if (client != NULL)
+		stream_reset(client, code, text);
+	if (agent != NULL)
+		stream_reset(agent, code, text);
+	bridge_end(b, side, code, text);
+}
+
+static void
+pass_data(struct bridge *b, struct stream *to, struct bufq *in)
+{
+	if (to != NULL && stream_send(to, in, in->len) != 0)
+		bridge_break(b, "relay", CODE_INTERNAL, "out of memory");
+}
+
+static void
+pass_closed(struct bridge *b, const char *side, struct stream *other, uint32_t code, const char *text)
+{
+	if (code != CODE_OK)
+		bridge_break(b, side, code, text);
+	else if (other == NULL)
+		bridge_end(b, side, CODE_OK, "");
+}
+
+/* ---- the client's side ---- */
+
+static void
+client_opened(void *arg, const struct ctl_open_ok *ok)
+{
+	(void)arg; /* never: the client opened it */
+	(void)ok;
+}
+
+static void
+client_data(void *arg, struct bufq *in)
+{
+	struct bridge *b = arg;
+
+	b->up += in->len;
+	pass_data(b, b->agent, in);
+}
+
+static void
+client_eof(void *arg)
+{
+	struct bridge *b = arg;
+
+	if (b->agent != NULL)
+		stream_eof(b->agent);
+}
+
+static void
+client_sent(void *arg, size_t n)
+{
+	struct bridge *b = arg;
+
+	b->down += n;
+	if (b->agent != NULL)
+		stream_consumed(b->agent, n);
+}
+
+static void
+client_acked(void *arg, uint64_t off, bool eof)
+{
+	struct bridge *b = arg;
+
+	if (b->agent != NULL)
+		stream_ack(b->agent, off, eof);
+}
+
+static void
+client_closed(void *arg, uint32_t code, const char *text)
+{
+	struct bridge *b = arg;
+
+	b->client = NULL;
+	pass_closed(b, "client", b->agent, code, text);
+}
+
+static const struct stream_user client_user = {
+	client_opened,
+	client_data,
+	client_eof,
+	client_sent,
+	client_acked,
+	client_closed,
+};
+
+/* ---- the agent's side ---- */
+
+static void
+agent_opened(void *arg, const struct ctl_open_ok *ok)
+{
+	struct bridge *b = arg;
+
+	if (b->client != NULL && stream_accept(b->client, ok) != 0)
+		bridge_break(b, "relay", CODE_INTERNAL, "out of memory");
+}
+
+static void
+agent_data(void *arg, struct bufq *in)
+{
+	struct bridge *b = arg;
+
+	pass_data(b, b->client, in);
+}
+
+static void
+agent_eof(void *arg)
+{
+	struct bridge *b = arg;
+
+	if (b->client != NULL)
+		stream_eof(b->client);
+}
+
+static void
+agent_sent(void *arg, size_t n)
+{
+	struct bridge *b = arg;
+
+	if (b->client != NULL)
+		stream_consumed(b->client, n);
+}
+
+static void
+agent_acked(void *arg, uint64_t off, bool eof)
+{
+	struct bridge *b = arg;
+
+	if (b->client != NULL)
+		stream_ack(b->client, off, eof);
+}
+
+static void
+agent_closed(void *arg, uint32_t code, const char *text)
+{
+	struct bridge *b = arg;
+
+	b->agent = NULL;
+	pass_closed(b, "agent", b->client, code, text);
+}
+
+static const struct stream_user agent_user = {
+	agent_opened,
+	agent_data,
+	agent_eof,
+	agent_sent,
+	agent_acked,
+	agent_closed,
+};
+
+/* ---- opening ---- */
+
+const char *
+relay_target_text(const struct ctl_open *o, char out[RELAY_TARGET_TEXT])
+{
+	if (o->service[0] != '\0')
+		snprintf(out, RELAY_TARGET_TEXT, "%s", o->service);
+	else
+		snprintf(out, RELAY_TARGET_TEXT, "%s:%u", o->host, o->port);
+	return out;
+}
+
+void
+bridge_open(struct peer *client, struct peer *agent, struct stream *s, const struct ctl_open *o)
+{
+	struct bridge *b = mem_zalloc(sizeof *b);
+	struct ctl_open onward = *o;
+	struct errtext why = { "" };
+	char target[RELAY_TARGET_TEXT];
+
+	if (b == NULL) {
+		stream_reset(s, CODE_INTERNAL, "out of memory");
+		return;
+	}
+	b->loop = client->w->loop;
+	b->since_ms = loop_now_ms(b->loop);
+	snprintf(b->label, sizeof b->label, "%s -> %s:%s", client->from, agent->name, relay_target_text(o, target));
+	/* What the client says of its own address is not believed. */
+	snprintf(onward.source, sizeof onward.source, "%.*s", (int)sizeof onward.source - 1, client->from);
+	b->agent = session_open(carrier_session(agent->carrier), &onward, &agent_user, b, &why);
+	if (b->agent == NULL) {
+		log_warnx("stream %s: %s", b->label, why.s);
+		stream_reset(s, CODE_LIMIT, why.s);
+		mem_free(b);
+		return;
+	}
+	b->client = s;
+	stream_set_user(s, &client_user, b);
+	log_info("stream %s: opened", b->label);
+}

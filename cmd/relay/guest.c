@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * guest - a connection to the relay until it is a peer: TLS, the HTTP request, the WebSocket, the login.
+ *
+ * All of it within one deadline (--handshake-timeout), with small limits, and counted (--max-handshakes): an address that
+ * never says anything costs a descriptor for that long and no more.
+ */
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/relay/relay.h"
+#include "lib/f_sock.h"
+#include "lib/f_tls.h"
+#include "lib/f_ws.h"
+#include "lib/http.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "lib/ws.h"
+
+struct guest {
+	struct worker *w;
+	struct filter *f; /* the stack so far; NULL once a peer has it */
+	struct peer *peer;
+	struct http_head *head;
+	struct timer deadline;
+	char from[NET_ADDR_TEXT];
+	bool answered, over;
+	TAILQ_ENTRY(guest) link;
+	struct grave grave;
+};
+
+static void
+guest_dispose(void *arg)
+{
+	mem_free(arg);
+}
+
+static void
+guest_free(struct guest *g)
+{
+	if (g->over)
+		return;
+	g->over = true;
+	timer_fini(&g->deadline);
+	http_head_free(g->head);
+	if (g->f != NULL)
+		filter_free(g->f);
+	TAILQ_REMOVE(&g->w->guests, g, link);
+	atomic_fetch_sub(&g->w->relay->counts.guests, 1);
+	loop_bury(g->w->loop, &g->grave, guest_dispose, g);
+}
+
+/* ---- answers ---- */
+
+/* Send a whole answer and end; the guest stays until the other side has closed, or for its deadline. */
+static void
+guest_answer(struct guest *g, const struct http_build *b)
+{
+	g->answered = true;
+	if (filter_send(g->f, b->s, b->len) != 0) {
+		guest_free(g);
+		return;
+	}
+	filter_flush(g->f);
+	if (!g->over)
+		filter_shutdown(g->f);
+}
+
+static void
+guest_status(struct guest *g, int status, const char *body)
+{
+	struct http_build b;
+
+	if (http_build_simple(&b, status, body) == 0)
+		guest_answer(g, &b);
+	else
+		guest_free(g);
+}
+
+static bool
+is_tunnel_path(const struct guest *g)
+{
+	const struct opt_list *paths = &g->w->relay->opts.path;
+	const char *target = http_target(g->head);
+	size_t n = strcspn(target, "?");
+
+	if (paths->n == 0)
+		return (n == 1 && target[0] == '/') || (n == 7 && memcmp(target, "/tunnel", 7) == 0);
+	for (size_t i = 0; i < paths->n; i++)
+		if (strlen(paths->v[i]) == n && memcmp(paths->v[i], target, n) == 0)
+			return true;
+	return false;
+}
+
+static void
+answer_health(struct guest *g)
+{
+	if (atomic_load(&g->w->relay->draining))
+		guest_status(g, 503, "draining\n");
+	else
+		guest_status(g, 200, "ok\n");
+}
+
+/* ---- the WebSocket ---- */
+
+static void
+on_settled(void *arg)
+{
+	struct guest *g = arg;
+
+	g->peer = NULL;
+	guest_free(g);
+}
+
+static void
+become_peer(struct guest *g)
+{
+	const struct f_ws_config cfg = { .mode = F_WS_STREAM };
+	struct filter *ws;
+	struct http_build b;
+
+	ws_response_begin(&b, g->head, NULL);
+	if (http_build_end(&b) != 0 || filter_send(g->f, b.s, b.len) != 0) {
+		guest_free(g);
+		return;
+	}
+	filter_flush(g->f);
+	if (g->over)
+		return;
+	filter_set_user(g->f, NULL, NULL);
+	ws = f_ws_new(g->f, g->w->loop, &cfg);
+	if (ws == NULL) {
+		guest_free(g);
+		return;
+	}
+	g->f = ws;
+	g->peer = peer_new(g->w, ws, g->from, on_settled, g);
+	if (g->peer == NULL)
+		guest_free(g);
+	else
+		g->f = NULL;
+}
+
+static void
+handle_request(struct guest *g)
+{
+	struct errtext why = { "" };
+	struct http_build b;
+	int status;
+
+	if (strcmp(http_method(g->head), "GET") == 0 && strcmp(http_target(g->head), "/health") == 0)
+		answer_health(g);
+	else if (!is_tunnel_path(g) || !ws_is_upgrade(g->head))
+		guest_status(g, 404, NULL);
+	else if (ws_check_request(g->head, &status, &why) != 0) {
+		log_debug("%s: bad WebSocket request: %s", g->from, why.s);
+		if (ws_refuse(&b, status) == 0)
+			guest_answer(g, &b);
+		else
+			guest_free(g);
+	} else if (atomic_load(&g->w->relay->draining))
+		guest_status(g, 503, "draining\n");
+	else
+		become_peer(g);
+}
+
+/* ---- the filters' calls ---- */
+
+static void
+on_readable(void *arg)
+{
+	struct guest *g = arg;
+	struct errtext why = { "" };
+	int r;
+
+	if (g->over || g->answered) {
+		bufq_drain(&g->f->in, g->f->in.len);
+		return;
+	}
+	r = http_head_take(g->head, &g->f->in, &why);
+	if (r != 0) {
+		log_debug("%s: bad request: %s", g->from, why.s);
+		guest_status(g, http_refusal(g->head), NULL);
+	} else if (http_head_is_done(g->head)) {
+		handle_request(g);
+	}
+}
+
+static void
+on_writable(void *arg)
+{
+	(void)arg; /* short answers need no room */
+}
+
+static void
+on_closed(void *arg, int err, const char *text)
+{
+	struct guest *g = arg;
+
+	log_debug("%s: connection ended before login: %s", g->from, text[0] != '\0' ? text : err_str(err));
+	guest_free(g);
+}
+
+static const struct filter_user user = { on_readable, on_writable, on_closed };
+
+static void
+on_deadline(void *arg)
+{
+	struct guest *g = arg;
+
+	log_debug("%s: not logged in within the time allowed, dropped", g->from);
+	if (g->peer != NULL)
+		peer_close(g->peer, CODE_TIMEOUT, "no login within the time allowed"); /* settles, and so frees g, when it is gone */
+	else
+		guest_free(g);
+}
+
+/* ---- life ---- */
+
+static int
+build_stack(struct guest *g, int *fd, bool tls)
+{
+	struct filter *f = f_sock_new(g->w->loop, *fd, true);
+
+	if (f == NULL)
+		return ERR_NOMEM;
+	*fd = -1;
+	g->f = f;
+	if (tls) {
+		f = f_tls_server(f, g->w->loop, g->w->relay->tls);
+		if (f == NULL)
+			return ERR_NOMEM;
+		g->f = f;
+	}
+	filter_set_user(g->f, &user, g);
+	return 0;
+}
+
+void
+guest_start(struct worker *w, int fd, const struct net_addr *from, bool tls)
+{
+	struct guest *g = mem_zalloc(sizeof *g);
+	int r = ERR_NOMEM;
+
+	atomic_fetch_add(&w->relay->counts.guests, 1);
+	if (g != NULL) {
+		g->w = w;
+		net_addr_text(from, g->from);
+		TAILQ_INSERT_TAIL(&w->guests, g, link);
+		g->head = http_head_new(HTTP_HEAD_REQUEST);
+		if (g->head != NULL)
+			r = timer_init(&g->deadline, w->loop, on_deadline, g);
+		if (r == 0)
+			r = build_stack(g, &fd, tls);
+	}
+	if (r == 0) {
+		timer_set(&g->deadline, w->relay->opts.handshake_ms);
+		return;
+	}
+	log_warnx("a connection is dropped: out of memory");
+	if (fd >= 0)
+		close(fd);
+	if (g != NULL)
+		guest_free(g);
+	else
+		atomic_fetch_sub(&w->relay->counts.guests, 1);
+}
+
+void
+guest_drop_all(struct worker *w)
+{
+	struct guest *g;
+
+	while ((g = TAILQ_FIRST(&w->guests)) != NULL)
+		guest_free(g);
+}

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * listen - the relay's listeners: all of them in worker 0's loop, which deals the connections out to the workers in turn.
+ *
+ * A connection is counted and its address's rate checked before anything else is spent on it.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "cmd/relay/relay.h"
+#include "lib/jobj.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "lib/ratelimit.h"
+
+#define PLAIN_PREFIX "plain:"
+/* Connections taken from one listener in a turn. */
+#define ACCEPT_TURN 64
+/* New connections a second from one address, unless the configuration says otherwise; loopback is then free. */
+#define CONNECTION_RATE 100
+
+struct listener {
+	struct listeners *all;
+	struct io io;
+	int fd;
+	bool tls;
+	char spec[NET_ADDR_TEXT];
+};
+
+struct listeners {
+	struct relay *relay;
+	struct listener *v;
+	size_t n;
+	int next_worker;
+	struct loop *loop;
+	struct timer pause; /* out of descriptors */
+	struct rlimit_reserve reserve;
+	struct ratelimit *rate;
+	bool rate_loopback;
+	struct log_limit full_log, rate_log;
+};
+
+/* A connection on its way to its worker. */
+struct arrival {
+	struct worker *w;
+	int fd;
+	bool tls;
+	struct net_addr from;
+};
+
+/* ---- opening ---- */
+
+/* Without credentials anybody who can connect may use the relay: then only this machine can connect. */
+static int
+check_exposure(struct relay *r, const struct listener *l, struct errtext *e)
+{
+	struct net_addr a;
+
+	if (r->creds != NULL || r->opts.insecure)
+		return 0;
+	if (net_local(l->fd, &a) == 0 && net_addr_is_loopback(&a))
+		return 0;
+	return err_set(e, ERR_INVALID,
+	    "--listen %s: reachable from other machines, but there are no --credentials; give some, or listen on 127.0.0.1 (or say --insecure)",
+	    l->spec);
+}
+
+static int
+listener_open(struct relay *r, struct listener *l, const char *spec, struct errtext *e)
+{
+	bool plain = strncmp(spec, PLAIN_PREFIX, strlen(PLAIN_PREFIX)) == 0;
+	int rc;
+
+	l->fd = -1;
+	l->tls = r->tls != NULL && !plain;
+	snprintf(l->spec, sizeof l->spec, "%s", spec);
+	rc = net_listen(spec + (plain ? strlen(PLAIN_PREFIX) : 0), &l->fd, e);
+	return rc != 0 ? rc : check_exposure(r, l, e);
+}
+
+int
+listeners_open(struct relay *r, struct listeners **out, struct errtext *e)
+{
+	struct listeners *ls = mem_must_zalloc(sizeof *ls);
+	uint64_t rate = r->opts.connection_rate;
+	int rc = 0;
+
+	ls->relay = r;
+	ls->reserve.fd = -1;
+	ls->rate_loopback = rate != 0;
+	rate = rate != 0 ? rate : CONNECTION_RATE;
+	ls->rate = ratelimit_new(rate, rate);
+	ls->v = mem_must_zalloc(r->opts.listen.n * sizeof *ls->v);
+	if (ls->rate == NULL)
+		rc = err_set(e, ERR_NOMEM, "out of memory");
+	for (; rc == 0 && ls->n < r->opts.listen.n; ls->n++) {
+		ls->v[ls->n].all = ls;
+		rc = listener_open(r, &ls->v[ls->n], r->opts.listen.v[ls->n], e);
+	}
+	if (rc == 0 && rlimit_reserve_init(&ls->reserve) != 0)
+		rc = err_sys(e, "no descriptor to keep in reserve");
+	if (rc == 0)
+		*out = ls;
+	else
+		listeners_stop(ls);
+	return rc;
+}
+
+char *
+listeners_ready_json(const struct listeners *ls)
+{
+	struct jobj *o = jobj_new_obj(), *arr = jobj_new_arr();
+	char *text = NULL;
+	int r = jobj_set_int(o, "pid", getpid());
+
+	for (size_t i = 0; r == 0 && i < ls->n; i++) {
+		struct jobj *one = jobj_new_obj();
+		char host[NET_ADDR_TEXT];
+		struct net_addr a;
+
+		if (net_local(ls->v[i].fd, &a) != 0 ||
+		    (r = jobj_set_str(one, "address", a.u.sa.sa_family == AF_UNIX ? net_addr_text(&a, host) :
+										     net_addr_host(&a, host))) != 0 ||
+		    (r = jobj_set_int(one, "port", net_addr_port(&a))) != 0 ||
+		    (r = jobj_set_bool(one, "tls", ls->v[i].tls)) != 0)
+			jobj_free(one);
+		else
+			r = jobj_add_take(arr, one);
+	}
+	if (r == 0) {
+		r = jobj_set_take(o, "tunnel", arr);
+		arr = NULL;
+	}
+	if (r == 0)
+		text = jobj_dump(o, NULL);
+	jobj_free(arr);
+	jobj_free(o);
+	return text;
+}
+
+/* ---- accepting ---- */
+
+static void
+on_deal(void *arg)
+{
+	struct arrival *a = arg;
+
+	guest_start(a->w, a->fd, &a->from, a->tls);
+	mem_free(a);
+}
+
+static void
+on_deal_dropped(void *arg)
+{
+	struct arrival *a = arg;
+
+	close(a->fd);
+	mem_free(a);
+}
+
+static void
+deal(struct listener *l, int fd, const struct net_addr *from)
+{
+	struct listeners *ls = l->all;
+	struct worker *w = &ls->relay->workers[ls->next_worker];
+	struct arrival *a;
+
+	ls->next_worker = (ls->next_worker + 1) % ls->relay->n_workers;
+	if (w->loop == ls->loop) {
+		guest_start(w, fd, from, l->tls);
+		return;
+	}
+	a = mem_zalloc(sizeof *a);
+	if (a != NULL) {
+		*a = (struct arrival){ w, fd, l->tls, *from };
+		if (loop_post(w->loop, on_deal, on_deal_dropped, a) == 0)
+			return;
+	}
+	mem_free(a);
+	close(fd);
+	log_warnx("a connection is dropped: out of memory");
+}
+
+/* One bucket for an IPv4 address, one for an IPv6 network (what one subscriber gets). */
+static void
+rate_key(const struct net_addr *a, uint8_t key[RATELIMIT_KEY_LEN])
+{
+	memset(key, 0, RATELIMIT_KEY_LEN);
+	if (a->u.sa.sa_family == AF_INET) {
+		key[0] = 4;
+		memcpy(key + 1, &a->u.in.sin_addr, 4);
+	} else if (a->u.sa.sa_family == AF_INET6) {
+		bool mapped = IN6_IS_ADDR_V4MAPPED(&a->u.in6.sin6_addr);
+
+		key[0] = mapped ? 4 : 6;
+		memcpy(key + 1, (const uint8_t *)&a->u.in6.sin6_addr + (mapped ? 12 : 0), mapped ? 4 : 8);
+	}
+}
+
+/* Too many: say so where it costs nothing (a TLS client would not understand), and close. */
+static void
+turn_away(struct listener *l, int fd, int status)
+{
+	static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+	static const char often[] = "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+	/* If the empty socket does not take a hundred bytes, the close says enough. */
+	if (!l->tls)
+		IGNORE_RESULT(send(fd, status == 503 ? busy : often, (status == 503 ? sizeof busy : sizeof often) - 1,
+		    MSG_DONTWAIT | MSG_NOSIGNAL));
+	close(fd);
+}
+
+static void
+welcome(struct listener *l, int fd, const struct net_addr *from)
+{
+	struct listeners *ls = l->all;
+	uint64_t now = loop_now_ms(ls->loop);
+	uint8_t key[RATELIMIT_KEY_LEN];
+	char text[NET_ADDR_TEXT];
+
+	rate_key(from, key);
+	if ((ls->rate_loopback || !net_addr_is_loopback(from)) && !ratelimit_take(ls->rate, key, now)) {
+		if (log_ratelimit(&ls->rate_log, now))
+			log_warnx("%s: more than %llu new connections a second, turned away",
+			    net_addr_host(from, text), (unsigned long long)ls->relay->opts.connection_rate);
+		turn_away(l, fd, 429);
+	} else if (atomic_load(&ls->relay->counts.guests) >= ls->relay->opts.max_handshakes) {
+		if (log_ratelimit(&ls->full_log, now))
+			log_warnx("%llu connections are not logged in yet (--max-handshakes); new ones are turned away",
+			    (unsigned long long)ls->relay->opts.max_handshakes);
+		turn_away(l, fd, 503);
+	} else {
+		deal(l, fd, from);
+	}
+}
+
+static void
+set_accepting(struct listeners *ls, bool on)
+{
+	for (size_t i = 0; i < ls->n; i++)
+		if (io_want(&ls->v[i].io, on ? IO_READ : 0) != 0)
+			log_warn("--listen %s: cannot watch the socket", ls->v[i].spec);
+}
+
+static void
+on_pause_over(void *arg)
+{
+	set_accepting(arg, true);
+}
+
+/* Give the one who knocks an answer out of the reserve, and leave the listener alone for a moment. */
+static void
+out_of_descriptors(struct listener *l)
+{
+	struct listeners *ls = l->all;
+
+	if (log_ratelimit(&ls->full_log, loop_now_ms(ls->loop)))
+		log_errorx("out of file descriptors: new connections are closed; raise the limit (ulimit -n, LimitNOFILE=)");
+	IGNORE_RESULT(rlimit_reserve_refuse(&ls->reserve, l->fd)); /* tried again at the next pause */
+	set_accepting(ls, false);
+	timer_set(&ls->pause, RELAY_ACCEPT_PAUSE_MS);
+}
+
+static void
+on_acceptable(void *arg, int what)
+{
+	struct listener *l = arg;
+	struct net_addr from;
+
+	(void)what;
+	for (int i = 0; i < ACCEPT_TURN; i++) {
+		int fd = -1, r = net_accept(l->fd, &fd, &from);
+
+		if (r == 0)
+			welcome(l, fd, &from);
+		else if (r == ERR_LIMIT)
+			out_of_descriptors(l);
+		else if (r != ERR_CLOSED && r != ERR_AGAIN)
+			log_error("--listen %s: accept", l->spec);
+		if (r != 0 && r != ERR_CLOSED)
+			return;
+	}
+}
+
+int
+listeners_start(struct listeners *ls, struct loop *l)
+{
+	int r;
+
+	ls->loop = l;
+	r = timer_init(&ls->pause, l, on_pause_over, ls);
+	for (size_t i = 0; r == 0 && i < ls->n; i++)
+		r = io_init(&ls->v[i].io, l, ls->v[i].fd, false, on_acceptable, &ls->v[i]);
+	if (r == 0)
+		set_accepting(ls, true);
+	return r;
+}
+
+void
+listeners_stop(struct listeners *ls)
+{
+	if (ls == NULL)
+		return;
+	timer_fini(&ls->pause);
+	for (size_t i = 0; i < ls->n; i++) {
+		io_fini(&ls->v[i].io);
+		if (ls->v[i].fd >= 0)
+			net_listen_close(ls->v[i].fd);
+	}
+	rlimit_reserve_fini(&ls->reserve);
+	ratelimit_free(ls->rate);
+	mem_free(ls->v);
+	mem_free(ls);
+}

@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * peer - an agent or client of the relay: its login, its way to the worker that owns its name, its streams, its end.
+ *
+ *     HELLO ── right secret ──> bound to a name ──> (handed to the name's worker) ──> arrived: greeted, in its group
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/relay/relay.h"
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "lib/version.h"
+#include "proto/mux.h"
+
+/* A peer with what only its login needs. */
+struct login {
+	struct peer p; /* first: a login becomes the peer it was all along */
+	void (*settled)(void *arg);
+	void *settled_arg;
+	struct task hand_over;
+	int target; /* the worker that owns the name */
+};
+
+static struct log_limit denied_limit; /* of worker threads: only log_denied touches it, under its lock */
+static pthread_mutex_t denied_lock = PTHREAD_MUTEX_INITIALIZER; /* guards denied_limit */
+
+static const struct carrier_user carrier_user;
+
+static void
+login_settled(struct peer *p)
+{
+	struct login *lg = (struct login *)p;
+	void (*fn)(void *arg) = lg->settled;
+
+	lg->settled = NULL;
+	if (fn != NULL)
+		fn(lg->settled_arg);
+}
+
+/* ---- groups: who belongs to an agent's name, on this worker ---- */
+
+static struct group *
+group_get(struct worker *w, const char *name)
+{
+	struct group *g;
+
+	HASH_FIND_STR(w->groups, name, g);
+	if (g != NULL)
+		return g;
+	g = mem_zalloc(sizeof *g);
+	if (g == NULL)
+		return NULL;
+	snprintf(g->name, sizeof g->name, "%s", name);
+	TAILQ_INIT(&g->agents);
+	TAILQ_INIT(&g->clients);
+	HASH_ADD_STR(w->groups, name, g);
+	return g;
+}
+
+static struct peer_list *
+group_list(struct peer *p)
+{
+	return p->role == CTL_AGENT ? &p->group->agents : &p->group->clients;
+}
+
+static void
+group_leave(struct peer *p)
+{
+	struct group *g = p->group;
+
+	if (g == NULL)
+		return;
+	TAILQ_REMOVE(group_list(p), p, group_link);
+	p->group = NULL;
+	if (TAILQ_EMPTY(&g->agents) && TAILQ_EMPTY(&g->clients)) {
+		HASH_DEL(p->w->groups, g);
+		mem_free(g);
+	}
+}
+
+/* The agent's session with the fewest streams; NULL when it is not connected. */
+static struct peer *
+group_agent(struct group *g)
+{
+	struct peer *p, *best = NULL;
+
+	TAILQ_FOREACH (p, &g->agents, group_link)
+		if (!carrier_session(p->carrier)->going &&
+		    (best == NULL ||
+			carrier_session(p->carrier)->n_streams < carrier_session(best->carrier)->n_streams))
+			best = p;
+	return best;
+}
+
+/* ---- the end ---- */
+
+static void
+peer_dispose(void *arg)
+{
+	mem_free(arg);
+}
+
+static atomic_uint *
+peer_count(struct peer *p)
+{
+	struct relay_counts *n = &p->w->relay->counts;
+
+	return p->role == CTL_AGENT ? &n->agents : &n->clients;
+}
+
+static void
+peer_free(struct peer *p, uint32_t code, const char *text)
+{
+	struct login *lg = (struct login *)p;
+
+	task_cancel(p->w->loop, &lg->hand_over);
+	login_settled(p);
+	group_leave(p);
+	if (p->bound) {
+		registry_release(p->w->relay->registry, p->name);
+		atomic_fetch_sub(peer_count(p), 1);
+	}
+	if (p->listed)
+		TAILQ_REMOVE(&p->w->peers, p, link);
+	carrier_free(p->carrier, code, text);
+	loop_bury(p->w->loop, &p->grave, peer_dispose, lg);
+}
+
+void
+peer_close(struct peer *p, uint32_t code, const char *text)
+{
+	if (p->closing)
+		return;
+	p->closing = true;
+	session_goaway(carrier_session(p->carrier), code, text);
+	session_abandon(carrier_session(p->carrier), code, text);
+	group_leave(p);
+	carrier_finish(p->carrier);
+}
+
+void
+peer_drain(struct peer *p)
+{
+	session_goaway(carrier_session(p->carrier), CODE_OK, "the relay is shutting down");
+	if (carrier_session(p->carrier)->n_streams == 0)
+		carrier_finish(p->carrier);
+}
+
+void
+peer_drop_all(struct worker *w)
+{
+	struct peer *p;
+
+	while ((p = TAILQ_FIRST(&w->peers)) != NULL)
+		peer_free(p, CODE_GONE, "the relay is shutting down");
+}
+
+/* ---- login ---- */
+
+static enum session_verdict
+refuse(struct peer *p, uint32_t code, const char *text)
+{
+	session_goaway(carrier_session(p->carrier), code, text);
+	return SESSION_REFUSED;
+}
+
+/* Attackers decide how often this happens, so the log does not let each of them write. */
+static void
+log_denied(const struct peer *p, const char *name, const char *why)
+{
+	uint64_t suppressed;
+	bool go;
+
+	pthread_mutex_lock(&denied_lock);
+	go = log_ratelimit(&denied_limit, clock_mono_ms());
+	suppressed = denied_limit.suppressed;
+	pthread_mutex_unlock(&denied_lock);
+	if (!go)
+		return;
+	if (suppressed > 0)
+		log_warnx("%llu more refused logins", (unsigned long long)suppressed);
+	log_warnx("%s %s from %s refused: %s", ctl_role_str(p->role), name, p->from, why);
+}
+
+static int
+check_secret(struct peer *p, const struct ctl_hello *h)
+{
+	struct creds *c = relay_creds(p->w->relay);
+	int r = 0;
+
+	if (c != NULL)
+		r = h->role == CTL_AGENT ? creds_agent(c, h->name, h->secret, clock_wall_s(), &p->id) :
+					   creds_client(c, h->secret, clock_wall_s(), &p->id);
+	creds_unref(c);
+	return r;
+}
+
+/* Reserve a place among the agents before there is one more. */
+static bool
+reserve_place(struct peer *p)
+{
+	atomic_uint *n = peer_count(p);
+	unsigned max = p->role == CTL_AGENT ? (unsigned)p->w->relay->opts.max_agents : UINT32_MAX;
+
+	if (atomic_fetch_add(n, 1) < max)
+		return true;
+	atomic_fetch_sub(n, 1);
+	return false;
+}
+
+static enum session_verdict peer_arrive(struct peer *p);
+
+static void
+on_arrived(void *arg)
+{
+	struct login *lg = arg;
+	struct peer *p = &lg->p;
+
+	p->w = &p->w->relay->workers[lg->target];
+	if (carrier_attach(p->carrier, p->w->loop) != 0 || peer_arrive(p) != SESSION_GO_ON)
+		peer_close(p, CODE_INTERNAL, "out of memory");
+	else
+		carrier_resume(p->carrier);
+}
+
+/* The other worker has ended before it saw the message: nobody else knows of this peer. */
+static void
+on_not_arrived(void *arg)
+{
+	struct login *lg = arg;
+	struct peer *p = &lg->p;
+
+	p->w = &p->w->relay->workers[lg->target];
+	IGNORE_RESULT(carrier_attach(p->carrier, p->w->loop)); /* only so that it can be freed on a loop */
+	peer_free(p, CODE_GONE, "the relay is shutting down");
+}
+
+/* From a task: within the session's own callback it cannot leave the thread. */
+static void
+on_hand_over(void *arg)
+{
+	struct login *lg = arg;
+	struct peer *p = &lg->p;
+	struct worker *from = p->w;
+
+	carrier_detach(p->carrier);
+	TAILQ_REMOVE(&from->peers, p, link);
+	p->listed = false;
+	login_settled(p);
+	if (loop_post(from->relay->workers[lg->target].loop, on_arrived, on_not_arrived, lg) == 0)
+		return;
+	IGNORE_RESULT(carrier_attach(p->carrier, from->loop)); /* only so that it can be freed on a loop */
+	peer_free(p, CODE_INTERNAL, "out of memory");
+}
+
+static enum session_verdict
+on_hello(void *arg, const struct ctl_hello *h)
+{
+	struct login *lg = arg;
+	struct peer *p = &lg->p;
+	int r;
+
+	p->role = h->role;
+	if (h->role == CTL_RELAY || !ctl_is_name(h->name))
+		return refuse(p, CODE_PROTOCOL, "neither an agent nor a client, or no valid name");
+	r = check_secret(p, h);
+	if (r != 0) {
+		log_denied(p, h->name, r == ERR_TIMEOUT ? "expired" : "wrong name or secret");
+		return refuse(p, CODE_DENIED, r == ERR_TIMEOUT ? "the credentials have expired" : "wrong name or secret");
+	}
+	if (atomic_load(&p->w->relay->draining))
+		return refuse(p, CODE_OK, "the relay is shutting down");
+	if (!reserve_place(p)) {
+		log_denied(p, h->name, "too many agents (--max-agents)");
+		return refuse(p, CODE_LIMIT, "the relay has no room for another agent");
+	}
+	snprintf(p->name, sizeof p->name, "%s", h->name);
+	memcpy(p->instance, h->instance, sizeof p->instance);
+	lg->target = registry_bind(p->w->relay->registry, p->name);
+	if (lg->target < 0) {
+		atomic_fetch_sub(peer_count(p), 1);
+		return refuse(p, CODE_INTERNAL, "out of memory");
+	}
+	p->bound = true;
+	if (lg->target == p->w->index)
+		return peer_arrive(p);
+	task_soon(p->w->loop, &lg->hand_over);
+	return SESSION_HOLD;
+}
+
+/* ---- arrival at the worker that owns the name ---- */
+
+/* Newest wins: whoever knows the secret and comes later is the one that is alive.  Returns false if it must wait instead. */
+static bool
+displace(struct peer *p, struct group *g)
+{
+	struct peer *old, *next;
+	uint64_t now = loop_now_ms(p->w->loop);
+	unsigned same = 0;
+
+	for (old = TAILQ_FIRST(&g->agents); old != NULL; old = next) {
+		uint64_t silent = now - carrier_session(old->carrier)->heard_ms;
+
+		next = TAILQ_NEXT(old, group_link);
+		if (memcmp(old->instance, p->instance, sizeof p->instance) == 0) {
+			same++;
+			continue;
+		}
+		if (p->w->relay->opts.on_duplicate == DUPLICATE_REFUSE)
+			return false;
+		log_warnx("agent %s: replaced stale session from %s by one from %s, last heard %llu.%03llu s ago",
+		    p->name, old->from, p->from, (unsigned long long)silent / 1000,
+		    (unsigned long long)silent % 1000);
+		peer_close(old, CODE_REPLACED, "another agent has logged in under this name");
+		/* Closing may have been the last of the group; its memory is found again by name. */
+		g = group_get(p->w, p->name);
+		if (g == NULL)
+			return false;
+		next = TAILQ_FIRST(&g->agents);
+		same = 0;
+	}
+	return same < RELAY_CARRIERS_MAX;
+}
+
+static int
+greet(struct peer *p)
+{
+	struct ctl_hello h = { .version = CTL_VERSION, .role = CTL_RELAY,
+		.keepalive_ms = (uint32_t)p->w->relay->opts.keepalive_ms };
+
+	snprintf(h.software, sizeof h.software, "tunnel/%s", VERSION);
+	return session_greet(carrier_session(p->carrier), &h);
+}
+
+static enum session_verdict
+peer_arrive(struct peer *p)
+{
+	struct group *g = group_get(p->w, p->name);
+
+	if (g == NULL)
+		return refuse(p, CODE_INTERNAL, "out of memory");
+	if (p->role == CTL_AGENT && !displace(p, g))
+		return refuse(p, CODE_LIMIT, "another agent is connected under this name");
+	g = group_get(p->w, p->name);
+	if (g == NULL || greet(p) != 0)
+		return refuse(p, CODE_INTERNAL, "out of memory");
+	p->group = g;
+	TAILQ_INSERT_TAIL(group_list(p), p, group_link);
+	if (!p->listed)
+		TAILQ_INSERT_TAIL(&p->w->peers, p, link);
+	p->listed = true;
+	p->since_ms = loop_now_ms(p->w->loop);
+	log_info("%s %s: session opened from %s", p->role == CTL_AGENT ? "agent" : "client of", p->name,
+	    p->from);
+	login_settled(p);
+	return SESSION_GO_ON;
+}
+
+/* ---- streams ---- */
+
+static void
+deny_stream(struct peer *p, struct stream *s, const struct ctl_open *o, uint32_t code, const char *why)
+{
+	char target[RELAY_TARGET_TEXT];
+
+	log_warnx("stream %s -> %s:%s: refused: %s", p->from, p->name, relay_target_text(o, target), why);
+	stream_reset(s, code, why);
+}
+
+static bool
+may_open(struct peer *p, const struct ctl_open *o)
+{
+	struct creds *c = relay_creds(p->w->relay);
+	bool yes = c == NULL || creds_client_may(c, &p->id, p->name, o, clock_wall_s());
+
+	creds_unref(c);
+	return yes;
+}
+
+static void
+on_open(void *arg, struct stream *s, const struct ctl_open *o)
+{
+	struct peer *p = arg, *agent;
+
+	if (p->role != CTL_CONNECT || p->group == NULL) {
+		deny_stream(p, s, o, CODE_DENIED, "an agent does not open streams");
+		return;
+	}
+	if (!may_open(p, o)) {
+		deny_stream(p, s, o, CODE_DENIED, "not allowed for this client");
+		return;
+	}
+	agent = group_agent(p->group);
+	if (agent == NULL) {
+		char why[CTL_NAME_MAX + 64];
+
+		snprintf(why, sizeof why, "agent %s is not connected", p->name);
+		deny_stream(p, s, o, CODE_NOT_FOUND, why);
+		return;
+	}
+	bridge_open(p, agent, s, o);
+}
+
+/* ---- the session's other calls ---- */
+
+static void
+on_goaway(void *arg, uint32_t code, const char *text)
+{
+	struct peer *p = arg;
+
+	log_debug("%s %s: says goodbye: %s %s", ctl_role_str(p->role), p->name, frame_code_str(code), text);
+	if (carrier_session(p->carrier)->n_streams == 0)
+		carrier_finish(p->carrier);
+}
+
+static void
+on_idle(void *arg)
+{
+	struct peer *p = arg;
+
+	if (carrier_session(p->carrier)->going || atomic_load(&p->w->relay->draining))
+		carrier_finish(p->carrier);
+}
+
+static void
+on_closed(void *arg, int err, const char *text)
+{
+	struct peer *p = arg;
+	uint64_t ms = p->since_ms != 0 ? loop_now_ms(p->w->loop) - p->since_ms : 0;
+
+	if (p->since_ms != 0)
+		log_info("%s %s: session from %s closed after %llu s: %s", p->role == CTL_AGENT ? "agent" : "client of",
+		    p->name, p->from, (unsigned long long)ms / 1000,
+		    text[0] != '\0' ? text : err_str(err));
+	else
+		log_debug("connection from %s ended before login: %s", p->from, text);
+	peer_free(p, CODE_GONE, "the connection to the other side was lost");
+}
+
+static const struct carrier_user carrier_user = { on_hello, on_open, on_goaway, on_idle, on_closed };
+
+/* ---- life ---- */
+
+struct peer *
+peer_new(struct worker *w, struct filter *f, const char *from, void (*settled)(void *arg), void *arg)
+{
+	const struct relay_opts *o = &w->relay->opts;
+	struct mux_config cfg = { .keepalive_ms = (uint32_t)o->keepalive_ms,
+		.streams_max = (uint32_t)o->max_streams, .window_max = o->max_window };
+	struct login *lg = mem_zalloc(sizeof *lg);
+	struct session *s = mux_new(&cfg, loop_now_ms(w->loop));
+
+	if (lg == NULL || s == NULL)
+		goto fail;
+	lg->p.carrier = carrier_new(w->loop, f, s, &carrier_user, lg);
+	if (lg->p.carrier == NULL)
+		goto fail;
+	lg->p.w = w;
+	snprintf(lg->p.from, sizeof lg->p.from, "%s", from);
+	lg->settled = settled;
+	lg->settled_arg = arg;
+	task_init(&lg->hand_over, on_hand_over, lg);
+	TAILQ_INSERT_TAIL(&w->peers, &lg->p, link);
+	lg->p.listed = true;
+	return &lg->p;
+fail:
+	session_free(s);
+	mem_free(lg);
+	return NULL;
+}
+
+void
+peers_check(struct worker *w)
+{
+	struct creds *c = relay_creds(w->relay);
+	struct peer *p;
+	int64_t now = clock_wall_s();
+
+	if (c == NULL)
+		return;
+	TAILQ_FOREACH (p, &w->peers, link) {
+		if (p->since_ms == 0 || p->closing || creds_still_valid(c, &p->id, now))
+			continue;
+		log_warnx("%s %s from %s: credentials revoked, disconnected", ctl_role_str(p->role), p->name, p->from);
+		peer_close(p, CODE_REVOKED, "the credentials were revoked or have expired");
+	}
+	creds_unref(c);
+}

@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: ISC */
+/* relay - the subcommand: from options to running workers, reload, drain, end. */
+#include "cmd/relay/relay.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/cmd.h"
+#include "cmd/relay/worker.h"
+#include "lib/file.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "lib/rand.h"
+#include "proto/mux.h"
+
+#define OFF(m) offsetof(struct relay_opts, m)
+
+static const char *const duplicate_words[] = { "replace", "refuse", NULL };
+
+static const struct opt_row rows[] = {
+	{ .name = "listen", .letter = 'l', .kind = OPT_LIST, .off = OFF(listen), .arg = "ADDR:PORT", .env = "TUNNEL_LISTEN",
+	    .help = "where to listen; unix:PATH; plain:ADDR:PORT for no TLS beside TLS listeners; repeatable (127.0.0.1:8080)" },
+	{ .name = "tls-cert", .kind = OPT_LIST, .off = OFF(tls_cert), .arg = "FILE", .env = "TUNNEL_TLS_CERT",
+	    .help = "certificate chain (PEM); repeatable with --tls-key, chosen by the name the client asks for" },
+	{ .name = "tls-key", .kind = OPT_LIST, .off = OFF(tls_key), .arg = "FILE", .env = "TUNNEL_TLS_KEY",
+	    .help = "private key (PEM) of the --tls-cert in the same place" },
+	{ .name = "credentials", .letter = 'c', .kind = OPT_STRING, .off = OFF(credentials), .arg = "FILE",
+	    .env = "TUNNEL_CREDENTIALS", .help = "who may log in (JSON); read again when it changes and on SIGHUP" },
+	{ .name = "insecure", .kind = OPT_FLAG, .off = OFF(insecure), .env = "TUNNEL_INSECURE",
+	    .help = "listen beyond loopback without --credentials: anybody may use the relay" },
+	{ .name = "path", .kind = OPT_LIST, .off = OFF(path), .arg = "PATH", .env = "TUNNEL_PATH",
+	    .help = "URL path of the tunnel endpoint; repeatable (/ and /tunnel)" },
+	{ .name = "threads", .letter = 't', .kind = OPT_U64, .off = OFF(threads), .arg = "N", .env = "TUNNEL_THREADS", .def = "0",
+	    .min = 0, .max = RELAY_WORKERS_MAX, .help = "worker threads; 0: one for each CPU" },
+	{ .name = "on-duplicate", .kind = OPT_ENUM, .off = OFF(on_duplicate), .arg = "replace|refuse",
+	    .env = "TUNNEL_ON_DUPLICATE", .def = "replace", .words = duplicate_words,
+	    .help = "a second agent under a name that is connected replaces the first, or is refused" },
+	{ .name = "keepalive", .kind = OPT_DURATION, .off = OFF(keepalive_ms), .arg = "TIME", .env = "TUNNEL_KEEPALIVE",
+	    .def = "15s", .min = 100, .max = 3600000, .help = "interval between pings; a peer is dead after three" },
+	{ .name = "handshake-timeout", .kind = OPT_DURATION, .off = OFF(handshake_ms), .arg = "TIME",
+	    .env = "TUNNEL_HANDSHAKE_TIMEOUT", .def = "10s", .min = 100, .max = 600000,
+	    .help = "from the connection to the login" },
+	{ .name = "drain", .kind = OPT_DURATION, .off = OFF(drain_ms), .arg = "TIME", .env = "TUNNEL_DRAIN", .def = "30s",
+	    .min = 0, .max = 86400000, .help = "how long SIGTERM lets streams finish" },
+	{ .name = "max-agents", .kind = OPT_U64, .off = OFF(max_agents), .arg = "N", .env = "TUNNEL_MAX_AGENTS", .def = "100000",
+	    .min = 1, .max = 10000000, .help = "agents' sessions" },
+	{ .name = "max-handshakes", .kind = OPT_U64, .off = OFF(max_handshakes), .arg = "N", .env = "TUNNEL_MAX_HANDSHAKES",
+	    .def = "4096", .min = 1, .max = 1000000, .help = "connections that are not logged in yet" },
+	{ .name = "max-streams", .kind = OPT_U64, .off = OFF(max_streams), .arg = "N", .env = "TUNNEL_MAX_STREAMS",
+	    .def = "4096", .min = 1, .max = 1000000, .help = "streams of one session" },
+	{ .name = "max-window", .kind = OPT_SIZE, .off = OFF(max_window), .arg = "SIZE", .env = "TUNNEL_MAX_WINDOW",
+	    .def = "4m", .min = MUX_WINDOW_FIRST, .max = 1024 * 1024 * 1024,
+	    .help = "bytes of one stream under way, at most" },
+	{ .name = "connection-rate", .kind = OPT_U64, .off = OFF(connection_rate), .arg = "N",
+	    .env = "TUNNEL_CONNECTION_RATE", .def = "0", .min = 0, .max = 1000000,
+	    .help = "new connections a second from one address; 0: 100, and loopback without limit" },
+	{ .name = "ready-file", .kind = OPT_STRING, .off = OFF(ready_file), .arg = "FILE", .env = "TUNNEL_READY_FILE",
+	    .help = "write the process id and the ports (JSON) to FILE when everything listens" },
+	{ .name = "config", .kind = OPT_STRING, .off = OFF(config), .arg = "FILE", .env = "TUNNEL_CONFIG", .key = OPT_NO_KEY,
+	    .help = "read options from FILE: a JSON object with the long names as keys" },
+	{ .name = "log-level", .kind = OPT_ENUM, .off = OFF(log_level), .arg = "LEVEL", .env = "TUNNEL_LOG_LEVEL", .def = "info",
+	    .words = log_level_words, .help = "error, warn, info or debug" },
+	{ .name = "log-format", .kind = OPT_ENUM, .off = OFF(log_format), .arg = "FORMAT", .env = "TUNNEL_LOG_FORMAT",
+	    .def = "text", .words = log_format_words, .help = "text or json" },
+};
+
+static const struct opt_spec spec = {
+	.prog = "tunnel relay",
+	.synopsis = "[--listen ADDR:PORT] [--tls-cert FILE --tls-key FILE] [--credentials FILE] [OPTION...]",
+	.about = "The public side: agents and clients dial it, and it joins their streams.",
+	.rows = rows,
+	.n_rows = sizeof rows / sizeof rows[0],
+	.config_row = "config",
+};
+
+/* What only the main thread touches. */
+struct control {
+	struct relay *relay;
+	struct listeners *listeners;
+	struct sig hup, term, intr;
+	struct timer watch, drain;
+	struct file_stamp creds_stamp;
+	bool draining;
+};
+
+struct creds *
+relay_creds(struct relay *r)
+{
+	struct creds *c;
+
+	pthread_mutex_lock(&r->creds_lock);
+	c = r->creds != NULL ? creds_ref(r->creds) : NULL;
+	pthread_mutex_unlock(&r->creds_lock);
+	return c;
+}
+
+/* ---- reload ---- */
+
+static void
+check_peers(void *worker)
+{
+	peers_check(worker);
+}
+
+static void
+reload_creds(struct control *c)
+{
+	struct relay *r = c->relay;
+	struct errtext why = { "" };
+	struct creds *fresh = NULL, *old;
+
+	file_stamp_take(&c->creds_stamp, r->opts.credentials);
+	if (creds_load(r->opts.credentials, &fresh, &why) != 0) {
+		log_errorx("%s; the credentials in use stay", why.s);
+		return;
+	}
+	pthread_mutex_lock(&r->creds_lock);
+	old = r->creds;
+	r->creds = fresh;
+	pthread_mutex_unlock(&r->creds_lock);
+	creds_unref(old);
+	log_info("%s: read again", r->opts.credentials);
+}
+
+static void
+reload_tls(struct control *c)
+{
+	struct errtext why = { "" };
+
+	if (tls_server_reload(c->relay->tls, &why) != 0)
+		log_errorx("%s; the certificates in use stay", why.s);
+	else
+		log_info("certificates read again");
+}
+
+static void
+on_hup(void *arg)
+{
+	struct control *c = arg;
+
+	if (c->relay->opts.credentials != NULL)
+		reload_creds(c);
+	if (c->relay->tls != NULL)
+		reload_tls(c);
+	workers_each(c->relay, check_peers);
+}
+
+/* Files that changed, and credentials that expired meanwhile. */
+static void
+on_watch(void *arg)
+{
+	struct control *c = arg;
+	struct file_stamp now;
+
+	if (c->relay->opts.credentials != NULL) {
+		file_stamp_take(&now, c->relay->opts.credentials);
+		if (!file_stamp_same(&now, &c->creds_stamp))
+			reload_creds(c);
+		workers_each(c->relay, check_peers);
+	}
+	if (c->relay->tls != NULL && tls_server_changed(c->relay->tls))
+		reload_tls(c);
+	timer_set(&c->watch, RELAY_WATCH_MS);
+}
+
+/* ---- the end ---- */
+
+static void
+drain_peers(void *worker)
+{
+	struct worker *w = worker;
+	struct peer *p;
+
+	TAILQ_FOREACH (p, &w->peers, link)
+		peer_drain(p);
+}
+
+static bool
+all_gone(const struct relay *r)
+{
+	return atomic_load(&r->counts.agents) == 0 && atomic_load(&r->counts.clients) == 0;
+}
+
+static void
+on_drain(void *arg)
+{
+	struct control *c = arg;
+
+	static const uint64_t step_ms = 20;
+
+	if (all_gone(c->relay) || c->relay->opts.drain_ms == 0) {
+		loop_stop(c->relay->workers[0].loop);
+		return;
+	}
+	c->relay->opts.drain_ms -= c->relay->opts.drain_ms < step_ms ? c->relay->opts.drain_ms : step_ms;
+	timer_set(&c->drain, step_ms);
+}
+
+static void
+on_term(void *arg)
+{
+	struct control *c = arg;
+
+	if (c->draining) {
+		log_info("second signal: ending at once");
+		loop_stop(c->relay->workers[0].loop);
+		return;
+	}
+	c->draining = true;
+	log_info("shutting down: no new connections, streams have %llu s to finish",
+	    (unsigned long long)c->relay->opts.drain_ms / 1000);
+	atomic_store(&c->relay->draining, true);
+	listeners_stop(c->listeners);
+	c->listeners = NULL;
+	workers_each(c->relay, drain_peers);
+	on_drain(c);
+}
+
+/* ---- start ---- */
+
+static int
+load_tls(struct relay *r, struct errtext *e)
+{
+	struct tls_pair pairs[TLS_PAIRS_MAX];
+	size_t n = r->opts.tls_cert.n;
+
+	if (n != r->opts.tls_key.n)
+		return err_set(e, ERR_INVALID, "%zu --tls-cert but %zu --tls-key: they go in pairs", n, r->opts.tls_key.n);
+	if (n > TLS_PAIRS_MAX)
+		return err_set(e, ERR_INVALID, "more than %d certificates", TLS_PAIRS_MAX);
+	if (n == 0)
+		return 0;
+	for (size_t i = 0; i < n; i++)
+		pairs[i] = (struct tls_pair){ r->opts.tls_cert.v[i], r->opts.tls_key.v[i] };
+	return tls_server_new(pairs, n, &r->tls, e);
+}
+
+static int
+default_listen(struct relay_opts *o)
+{
+	if (o->listen.n > 0)
+		return 0;
+	o->listen.v = mem_array(1, sizeof *o->listen.v);
+	if (o->listen.v == NULL || (o->listen.v[0] = mem_strdup("127.0.0.1:8080")) == NULL)
+		return ERR_NOMEM;
+	o->listen.n = 1;
+	return 0;
+}
+
+static int
+relay_load(struct relay *r, struct control *c, struct errtext *e)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	int n = r->opts.threads != 0 ? (int)r->opts.threads : (int)(cpus < 1 ? 1 : cpus), rc;
+
+	if (n > RELAY_WORKERS_MAX)
+		n = RELAY_WORKERS_MAX;
+	if (r->opts.credentials != NULL) {
+		file_stamp_take(&c->creds_stamp, r->opts.credentials);
+		if ((rc = creds_load(r->opts.credentials, &r->creds, e)) != 0)
+			return rc;
+		if (creds_is_empty(r->creds))
+			log_warnx("%s: nobody can log in with these credentials", r->opts.credentials);
+	}
+	r->registry = registry_new(n);
+	if (r->registry == NULL || default_listen(&r->opts) != 0)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	if ((rc = load_tls(r, e)) != 0 || (rc = workers_init(r, n, e)) != 0)
+		return rc;
+	return listeners_open(r, &c->listeners, e);
+}
+
+static int
+write_ready_file(const struct relay *r, const struct listeners *ls, struct errtext *e)
+{
+	char *json;
+	int rc;
+
+	if (r->opts.ready_file == NULL)
+		return 0;
+	json = listeners_ready_json(ls);
+	if (json == NULL)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	rc = file_write_atomic(r->opts.ready_file, json, strlen(json), 0644, e);
+	mem_free(json);
+	return rc;
+}
+
+static int
+control_start(struct control *c, struct errtext *e)
+{
+	struct relay *r = c->relay;
+	struct loop *l = r->workers[0].loop;
+	int rc;
+
+	if ((rc = sig_init(&c->hup, l, SIGHUP, on_hup, c)) != 0 || (rc = sig_init(&c->term, l, SIGTERM, on_term, c)) != 0 ||
+	    (rc = sig_init(&c->intr, l, SIGINT, on_term, c)) != 0 || (rc = timer_init(&c->watch, l, on_watch, c)) != 0 ||
+	    (rc = timer_init(&c->drain, l, on_drain, c)) != 0 || (rc = listeners_start(c->listeners, l)) != 0)
+		return err_sys(e, "cannot set up the event loop");
+	timer_set(&c->watch, RELAY_WATCH_MS);
+	if ((rc = workers_start(r, e)) != 0)
+		return rc;
+	return write_ready_file(r, c->listeners, e);
+}
+
+static void
+control_stop(struct control *c)
+{
+	struct relay *r = c->relay;
+
+	listeners_stop(c->listeners);
+	sig_fini(&c->hup);
+	sig_fini(&c->term);
+	sig_fini(&c->intr);
+	timer_fini(&c->watch);
+	timer_fini(&c->drain);
+	workers_stop(r);
+	if (r->n_workers > 0 && r->workers[0].loop != NULL)
+		worker_drop_all(&r->workers[0]);
+}
+
+static void
+log_start(const struct relay *r, const struct listeners *ls)
+{
+	char *json = listeners_ready_json(ls);
+
+	log_info("relay: %d workers, credentials: %s, %s", r->n_workers,
+	    r->opts.credentials != NULL ? r->opts.credentials : "NONE, everybody who can connect is let in",
+	    json != NULL ? json : "");
+	mem_free(json);
+}
+
+static int
+relay_run(struct relay *r)
+{
+	struct control c = { .relay = r };
+	struct errtext why = { "" };
+	int rc = relay_load(r, &c, &why);
+
+	if (rc == 0)
+		rc = control_start(&c, &why);
+	if (rc == 0) {
+		log_start(r, c.listeners);
+		rc = loop_run(r->workers[0].loop);
+	} else {
+		log_errorx("tunnel relay: %s", why.s);
+	}
+	control_stop(&c);
+	if (rc == 0)
+		return CMD_OK;
+	return rc == ERR_INVALID || rc == ERR_NOTFOUND ? CMD_USAGE : CMD_FAILED;
+}
+
+int
+relay_main(int argc, char **argv)
+{
+	struct relay r = { .creds_lock = PTHREAD_MUTEX_INITIALIZER };
+	struct opt_result res = { 0 };
+	int code = cmd_options(&spec, argc, argv, &r.opts, &res);
+
+	if (code == CMD_GO) {
+		log_init((enum log_level)r.opts.log_level, (enum log_format)r.opts.log_format, 2);
+		signal(SIGPIPE, SIG_IGN);
+		rand_init();
+		log_debug("%llu descriptors", (unsigned long long)rlimit_raise_files());
+		code = relay_run(&r);
+		workers_fini(&r);
+		registry_free(r.registry);
+		tls_server_free(r.tls);
+		creds_unref(r.creds);
+		buf_pool_free();
+	}
+	opt_fini(&spec, &r.opts, &res);
+	return code;
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: ISC */
+/* worker - the relay's threads. */
+#include "cmd/relay/worker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "lib/log.h"
+#include "lib/mem.h"
+
+int
+workers_init(struct relay *r, int n, struct errtext *e)
+{
+	r->workers = mem_must_zalloc((size_t)n * sizeof *r->workers);
+	for (r->n_workers = 0; r->n_workers < n; r->n_workers++) {
+		struct worker *w = &r->workers[r->n_workers];
+
+		w->relay = r;
+		w->index = r->n_workers;
+		snprintf(w->name, sizeof w->name, "w%d", w->index);
+		TAILQ_INIT(&w->peers);
+		TAILQ_INIT(&w->guests);
+		w->loop = loop_new();
+		if (w->loop == NULL)
+			return err_sys(e, "cannot make the event loop of worker %d", w->index);
+	}
+	return 0;
+}
+
+void
+worker_drop_all(struct worker *w)
+{
+	guest_drop_all(w);
+	peer_drop_all(w);
+}
+
+static void *
+worker_run(void *arg)
+{
+	struct worker *w = arg;
+
+	log_set_worker(w->name);
+	if (loop_run(w->loop) != 0)
+		log_error("worker %d: the event loop failed", w->index);
+	worker_drop_all(w);
+	return NULL;
+}
+
+int
+workers_start(struct relay *r, struct errtext *e)
+{
+	sigset_t all, old;
+	int rc = 0;
+
+	/* Signals are the main thread's. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	for (int i = 1; rc == 0 && i < r->n_workers; i++) {
+		rc = pthread_create(&r->workers[i].thread, NULL, worker_run, &r->workers[i]);
+		r->workers[i].started = rc == 0;
+	}
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (rc == 0)
+		return 0;
+	errno = rc;
+	return err_sys(e, "cannot start a worker thread");
+}
+
+void
+workers_each(struct relay *r, void (*fn)(void *worker))
+{
+	for (int i = 1; i < r->n_workers; i++)
+		if (loop_post(r->workers[i].loop, fn, NULL, &r->workers[i]) != 0)
+			log_warnx("worker %d is not told: out of memory", i);
+	fn(&r->workers[0]);
+}
+
+void
+workers_stop(struct relay *r)
+{
+	for (int i = 1; i < r->n_workers; i++)
+		if (r->workers[i].started)
+			loop_stop(r->workers[i].loop);
+	for (int i = 1; i < r->n_workers; i++)
+		if (r->workers[i].started)
+			pthread_join(r->workers[i].thread, NULL);
+}
+
+void
+workers_fini(struct relay *r)
+{
+	for (int i = 0; i < r->n_workers; i++)
+		loop_free(r->workers[i].loop);
+	mem_free(r->workers);
+}
