@@ -16,17 +16,19 @@
 #define CERT_PIN_LEN 52          /* "sha256//" and 44 characters */
 #define CERT_HOSTS_MAX 64        /* names in one certificate */
 
-/* One certificate.  Zero it before cert_self_signed(); cert_fini() in every case. */
+/*
+ * One certificate.  Zero it before cert_self_signed(); cert_fini() in every case.  The pin is the hash of the public key
+ * (RFC 7469 2.4), as curl's --pinnedpubkey and our --pin take it.
+ */
 struct cert {
 	char *pem;              /* owned */
-	struct secret *key_pem; /* owned; SEC 1 private key */
-	char pin[CERT_PIN_LEN +
-		 1]; /* hash of the public key (RFC 7469 2.4), as curl's --pinnedpubkey takes it */
+	struct secret *key_pem; /* owned; private key as SEC 1 */
+	char pin[CERT_PIN_LEN + 1];
 };
 
 /*
  * cert_self_signed - a new key and a certificate for n hosts (names, *.names, IP addresses), valid
- * from now for days. Returns 0; ERR_INVALID with e naming the host that is none; ERR_LIMIT;
+ * for days from now and for the hour before (clocks differ).  Returns 0; ERR_INVALID with e naming the host that is none; ERR_LIMIT;
  * ERR_NOMEM; ERR_TLS if the library fails.
  */
 int cert_self_signed(const char *const *hosts, size_t n, unsigned days, struct cert *out,
