@@ -28,13 +28,10 @@
 
 #include "lib/filter.h"
 
-#define F_WS_FRAME_MAX \
-	(1024 *        \
-	    1024) /* payload of one frame sent: enough to make its header free, short enough to plan with */
+/* Payload of one frame sent: enough to make its header free, short enough to plan with. */
+#define F_WS_FRAME_MAX (1024 * 1024)
 #define F_WS_CONTROL_MAX 125 /* payload of a control frame (5.5) */
 #define F_WS_REASON_MAX 123  /* bytes of a close reason */
-#define F_WS_FRAGMENTS_MAX \
-	65536 /* frames of one message in F_WS_MESSAGES: an endless row of empty ones ends here */
 
 /* Close codes (7.4.1). */
 enum f_ws_code {

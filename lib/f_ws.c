@@ -1,0 +1,894 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * f_ws - the WebSocket filter.
+ *
+ * Copies of payload:
+ *   receiving   below->in → unmasked in place → moved to f->in or the message: 0 (pieces up to SMALL_PIECE: 1, so that a
+ *               flood of tiny frames costs memory in proportion to its bytes)
+ *   sending     server: header + moved slices: 0.  Client: masked into fresh blocks, filled whole: 1.
+ *               Control frames and F_WS_MESSAGES: 1, through wslay.
+ *
+ * Who frames what.  wslay builds every frame that is not a bulk binary one: control frames and the messages of
+ * F_WS_MESSAGES; it knows their limits and masks them.  The receiving side is one state machine of our own for all frames.  wslay's
+ * parser does not tell of a frame before some of its payload went through its own 4 KiB buffer, byte by byte, so the bulk path
+ * would have to parse every header itself and hand back what turned out not to be bulk: two parsers that must agree on one byte
+ * stream, where one that is 60 lines long will do.  The conformance tests run against this one, which is the product's.
+ *
+ * States: receiving HEADER ⇄ PAYLOAD → OVER (after the peer's Close, or a failure; input is then dropped).  Our Close goes out at
+ * most once (close_sent); the stream is over when it was sent and the peer's was received.
+ */
+#include "lib/f_ws.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+#include <wslay/wslay.h>
+
+#include "lib/mem.h"
+#include "lib/rand.h"
+#include "lib/utf8.h"
+#include "lib/wsmask.h"
+
+enum {
+	HEADER_MAX = 14, /* 2, 8 of length, 4 of key */
+	SMALL_PIECE =
+	    256,       /* bytes that are copied rather than moved when others stand before them */
+	IOV_TURN = 16, /* slices looked at in one go */
+	CLOSE_CODE_LEN = 2,
+	FIN = 0x80,
+	RSV = 0x70,
+	OPCODE = 0x0f,
+	MASKED = 0x80,
+	LEN_16 = 126,
+	LEN_64 = 127
+};
+
+enum rx {
+	RX_HEADER,
+	RX_PAYLOAD,
+	RX_OVER,
+};
+
+struct frame {
+	bool fin, masked;
+	uint8_t opcode;
+	uint8_t key[4];
+	uint64_t len, done; /* payload bytes: all, and those gone by */
+};
+
+struct f_ws {
+	struct filter f;
+	struct f_ws_config cfg;
+
+	/* Receiving. */
+	enum rx rx;
+	bool running;       /* ws_input is on the stack */
+	bool fresh;         /* f.in has grown since the user was told */
+	bool close_waiting; /* the peer's Close has come, the user is paused */
+	struct frame rf;
+	uint8_t control[F_WS_CONTROL_MAX];
+	uint8_t kind; /* of the message that is being received; 0: none */
+	uint64_t message_len;
+	struct bufq message; /* F_WS_MESSAGES */
+	struct utf8 utf8;
+	int peer_code;
+	int below_err; /* 0, or how below ended */
+	char below_text[128];
+
+	/* Sending. */
+	struct bufq held; /* F_WS_STREAM: bytes; F_WS_MESSAGES: frames */
+	bool close_sent;
+	bool starved; /* the user found no room while below had some */
+	bool pong_due;
+	uint8_t pong_len;
+	uint8_t pong[F_WS_CONTROL_MAX];
+
+	struct task again; /* go on after a pause */
+	struct task tell;  /* there is room again */
+};
+
+static struct f_ws *
+ws_of(const struct filter *f)
+{
+	return (struct f_ws *)(uintptr_t)f;
+}
+
+static void send_close(struct f_ws *w, int code, const char *reason, size_t n);
+
+/* Has the user been told the end, or gone?  Asked after everything that may call it. */
+static bool
+is_over(const struct f_ws *w)
+{
+	return w->f.closed || w->f.eof || w->rx == RX_OVER;
+}
+
+static void
+tell_readable(struct f_ws *w)
+{
+	if (!w->fresh)
+		return;
+	w->fresh = false;
+	filter_readable(&w->f);
+}
+
+/* Break off: say why to the peer (code 0: nothing) and to the user. */
+static void
+ws_fail(struct f_ws *w, int code, int err, const char *text)
+{
+	if (is_over(w))
+		return;
+	/* What came before the mistake is good. */
+	tell_readable(w);
+	if (is_over(w))
+		return;
+	w->rx = RX_OVER;
+	bufq_fini(&w->held);
+	if (code != 0)
+		send_close(w, code, text, strlen(text));
+	if (!w->f.closed)
+		filter_shutdown(w->f.below);
+	filter_close(&w->f, err, text);
+}
+
+static void
+ws_fail_nomem(struct f_ws *w)
+{
+	ws_fail(w, F_WS_INTERNAL, ERR_NOMEM, "out of memory");
+}
+
+static void
+ws_fail_proto(struct f_ws *w, int code, const char *text)
+{
+	ws_fail(w, code, ERR_PROTO, text);
+}
+
+/* ---- frames built by wslay ---- */
+
+static ssize_t
+wslay_out(const uint8_t *p, size_t n, int flags, void *arg)
+{
+	(void)flags;
+	return bufq_copy(arg, p, n) == 0 ? (ssize_t)n : -1;
+}
+
+static int
+wslay_key(uint8_t *p, size_t n, void *arg)
+{
+	(void)arg;
+	return rand_bytes(p, n) == 0 ? 0 : -1;
+}
+
+/*
+ * One whole frame, appended to out.  The context lives for one frame: it holds a receive buffer of 4 KiB, which an idle
+ * connection should not pay for.  Returns 0, or ERR_NOMEM with out as it was.
+ */
+static int
+build_frame(const struct f_ws *w, uint8_t opcode, const struct bufq *payload, struct bufq *out)
+{
+	const struct wslay_frame_callbacks cb = { wslay_out, NULL, wslay_key };
+	struct wslay_frame_iocb io = {
+		.fin = 1, .opcode = opcode, .mask = w->cfg.client, .payload_length = payload->len
+	};
+	wslay_frame_context_ptr ctx;
+	struct bufq frame = { 0 };
+	size_t off = 0;
+	int r = ERR_NOMEM;
+
+	if (wslay_frame_context_init(&ctx, &cb, &frame) != 0)
+		return ERR_NOMEM;
+	do {
+		struct iovec iov = { 0 };
+
+		if (payload->len > 0)
+			IGNORE_RESULT(bufq_peek(
+			    payload, off, payload->len - off, &iov, 1)); /* there is one */
+		io.data = iov.iov_base;
+		io.data_length = iov.iov_len;
+		if (wslay_frame_send(ctx, &io) != (ssize_t)iov.iov_len)
+			goto out; /* our callbacks fail for want of memory alone */
+		off += iov.iov_len;
+	} while (off < payload->len);
+	r = bufq_move(out, &frame, frame.len);
+out:
+	wslay_frame_context_free(ctx);
+	bufq_fini(&frame);
+	return r;
+}
+
+/* Send one control frame now.  Returns 0, or an error for which nothing was sent. */
+static int
+send_control(struct f_ws *w, uint8_t opcode, const void *p, size_t n)
+{
+	struct bufq payload = { 0 }, out = { 0 };
+	int r = bufq_copy(&payload, p, n);
+
+	if (r == 0)
+		r = build_frame(w, opcode, &payload, &out);
+	if (r == 0)
+		r = filter_write(w->f.below, &out);
+	if (r == 0)
+		filter_flush(w->f.below);
+	bufq_fini(&payload);
+	bufq_fini(&out);
+	return r;
+}
+
+/* The answer to the latest ping, if the socket takes something. */
+static void
+send_pong(struct f_ws *w)
+{
+	if (!w->pong_due || w->close_sent || is_over(w) || filter_room(w->f.below) == 0)
+		return;
+	w->pong_due = false;
+	if (send_control(w, WSLAY_PONG, w->pong, w->pong_len) == ERR_NOMEM)
+		ws_fail_nomem(w);
+}
+
+/* ---- sending bulk ---- */
+
+/* RFC 6455 5.2, without the key.  Returns the length. */
+static size_t
+put_header(uint8_t *p, uint64_t len, bool client)
+{
+	uint8_t mask = client ? MASKED : 0;
+	int bytes = len < LEN_16 ? 0 : len <= UINT16_MAX ? 2 : 8;
+
+	p[0] = FIN | WSLAY_BINARY_FRAME;
+	p[1] = (uint8_t)(mask | (bytes == 0 ? len : bytes == 2 ? LEN_16 : LEN_64));
+	for (int i = 0; i < bytes; i++)
+		p[2 + i] = (uint8_t)(len >> (8 * (bytes - 1 - i)));
+	return (size_t)(2 + bytes);
+}
+
+/* The first n bytes that are held, as a masked frame in blocks of its own. */
+static int
+frame_client(struct f_ws *w, size_t n, struct bufq *out)
+{
+	uint8_t head[HEADER_MAX];
+	size_t hlen = put_header(head, n, true), done = 0;
+	uint8_t *key = head + hlen;
+
+	if (rand_bytes(key, 4) != 0)
+		return ERR_SYS;
+	hlen += 4;
+	while (done < n) {
+		size_t left = n - done + (done == 0 ? hlen : 0);
+		struct block *b = block_new(left < BUF_HUGE ? left : BUF_HUGE);
+		int r;
+
+		if (b == NULL)
+			return ERR_NOMEM;
+		if (done == 0) {
+			memcpy(b->data, head, hlen);
+			b->fill = (uint32_t)hlen;
+		}
+		while (done < n && block_room(b) > 0) {
+			size_t k;
+			const uint8_t *p = bufq_front(&w->held, &k);
+
+			k = k < n - done ? k : n - done;
+			k = k < block_room(b) ? k : block_room(b);
+			wsmask(b->data + b->fill, p, k, key, (unsigned)done);
+			b->fill += (uint32_t)k;
+			bufq_drain(&w->held, k);
+			done += k;
+		}
+		r = bufq_append(out, b, b->data, b->fill);
+		block_unref(b);
+		if (r != 0)
+			return r;
+	}
+	return 0;
+}
+
+static int
+frame_server(struct f_ws *w, size_t n, struct bufq *out)
+{
+	uint8_t head[HEADER_MAX];
+	int r = bufq_copy(out, head, put_header(head, n, false));
+
+	return r != 0 ? r : bufq_move(out, &w->held, n);
+}
+
+/* Frame what is held and pass it down, unflushed. */
+static void
+send_held(struct f_ws *w)
+{
+	struct bufq out = { 0 };
+	int r = 0;
+
+	if (w->held.len == 0)
+		return;
+	if (w->cfg.mode == F_WS_MESSAGES)
+		r = bufq_move(&out, &w->held, w->held.len);
+	while (w->held.len > 0 && r == 0) {
+		size_t n = w->held.len < F_WS_FRAME_MAX ? w->held.len : F_WS_FRAME_MAX;
+
+		r = w->cfg.client ? frame_client(w, n, &out) : frame_server(w, n, &out);
+	}
+	if (r == 0)
+		r = filter_write(w->f.below, &out);
+	bufq_fini(&out);
+	/* Bytes of the stream are lost: nothing can follow them, not even Close. */
+	if (r != 0)
+		ws_fail(w, 0, r, r == ERR_CLOSED ? "the connection is closed" : err_str(r));
+}
+
+static void
+send_close(struct f_ws *w, int code, const char *reason, size_t n)
+{
+	uint8_t p[F_WS_CONTROL_MAX] = { (uint8_t)(code >> 8), (uint8_t)code };
+
+	if (w->close_sent)
+		return;
+	send_held(w);
+	if (w->f.closed || w->close_sent)
+		return;
+	w->close_sent = true;
+	if (n > F_WS_REASON_MAX)
+		n = F_WS_REASON_MAX;
+	/* Never cut inside a character. */
+	while (n > 0 && !utf8_is_valid(reason, n))
+		n--;
+	memcpy(p + CLOSE_CODE_LEN, reason, n);
+	/* Without memory for the frame the peer sees the connection end: it is over all the same. */
+	IGNORE_RESULT(send_control(
+	    w, WSLAY_CONNECTION_CLOSE, p, code == F_WS_NO_CODE ? 0 : CLOSE_CODE_LEN + n));
+}
+
+/* ---- control frames received ---- */
+
+/* RFC 6455 7.4: codes that may stand in a frame. */
+static bool
+is_close_code(int code)
+{
+	if (code >= 3000 && code <= 4999)
+		return true;
+	return code >= 1000 && code <= 1014 && (code < 1004 || code > 1006);
+}
+
+/* Both directions have ended, or end now. */
+static void
+finish_close(struct f_ws *w)
+{
+	w->close_waiting = false;
+	w->rx = RX_OVER;
+	/* RFC 6455 5.5.1: the answer carries the code that was received. */
+	send_close(w, w->peer_code, "", 0);
+	if (w->f.closed)
+		return;
+	filter_shutdown(w->f.below);
+	filter_close(&w->f, ERR_EOF, "");
+}
+
+static void
+on_peer_close(struct f_ws *w)
+{
+	size_t n = w->rf.len;
+
+	w->peer_code = F_WS_NO_CODE;
+	if (n == 1) {
+		ws_fail_proto(w, F_WS_PROTOCOL, "the peer's WebSocket Close has half a code");
+		return;
+	}
+	if (n >= CLOSE_CODE_LEN)
+		w->peer_code = w->control[0] << 8 | w->control[1];
+	if (n >= CLOSE_CODE_LEN && !is_close_code(w->peer_code)) {
+		ws_fail_proto(w, F_WS_PROTOCOL, "the peer's WebSocket Close has an invalid code");
+		return;
+	}
+	if (n > CLOSE_CODE_LEN && !utf8_is_valid(w->control + CLOSE_CODE_LEN, n - CLOSE_CODE_LEN)) {
+		ws_fail_proto(
+		    w, F_WS_BAD_UTF8, "the reason in the peer's WebSocket Close is no UTF-8");
+		return;
+	}
+	tell_readable(w);
+	if (is_over(w))
+		return;
+	w->close_waiting = true;
+	if (!w->f.paused)
+		finish_close(w);
+}
+
+static void
+on_control(struct f_ws *w)
+{
+	switch (w->rf.opcode) {
+	case WSLAY_PING:
+		/* RFC 6455 5.5.3: the latest replaces one that is not answered yet. */
+		memcpy(w->pong, w->control, w->rf.len);
+		w->pong_len = (uint8_t)w->rf.len;
+		w->pong_due = true;
+		send_pong(w);
+		break;
+	case WSLAY_PONG:
+		if (w->cfg.on_pong != NULL)
+			w->cfg.on_pong(w->cfg.arg, w->control, w->rf.len);
+		break;
+	default:
+		on_peer_close(w);
+	}
+}
+
+/* ---- frames received ---- */
+
+/*
+ * RFC 6455 5.2: read one header from the n bytes at p.  Returns its length; 0 if more bytes are needed; ERR_PROTO with *why.  What
+ * the first two bytes say wrong is refused without waiting for the rest.
+ */
+static ssize_t
+parse_header(const uint8_t *p, size_t n, bool client, struct frame *fr, const char **why)
+{
+	size_t bytes, need;
+	uint64_t len;
+
+	if (n < 2)
+		return 0;
+	*fr = (struct frame){ .fin = p[0] & FIN, .opcode = p[0] & OPCODE, .masked = p[1] & MASKED };
+	len = p[1] & ~MASKED & 0xff;
+	if (p[0] & RSV)
+		*why = "a WebSocket frame with a reserved bit";
+	else if (fr->opcode > WSLAY_PONG ||
+		 (fr->opcode > WSLAY_BINARY_FRAME && fr->opcode < WSLAY_CONNECTION_CLOSE))
+		*why = "a WebSocket frame of unknown type";
+	else if (fr->masked == client)
+		*why = client ? "a masked WebSocket frame from the server"
+			      : "an unmasked WebSocket frame from the client"; /* 5.1 */
+	else if (wslay_is_ctrl_frame(fr->opcode) && (!fr->fin || len > F_WS_CONTROL_MAX))
+		*why = "a WebSocket control frame that is fragmented or too long"; /* 5.5 */
+	if (*why != NULL)
+		return ERR_PROTO;
+	bytes = len == LEN_16 ? 2 : len == LEN_64 ? 8 : 0;
+	need = 2 + bytes + (fr->masked ? 4 : 0);
+	if (n < need)
+		return 0;
+	if (bytes > 0)
+		len = 0;
+	for (size_t i = 0; i < bytes; i++)
+		len = len << 8 | p[2 + i];
+	if ((bytes == 2 && len < LEN_16) || (bytes == 8 && (len <= UINT16_MAX || len >> 63))) {
+		*why = "a WebSocket frame whose length is not in its shortest form";
+		return ERR_PROTO;
+	}
+	if (fr->masked)
+		memcpy(fr->key, p + 2 + bytes, 4);
+	fr->len = len;
+	return (ssize_t)need;
+}
+
+/* A data frame begins: does it fit what went before?  Returns false after a failure. */
+static bool
+begin_data(struct f_ws *w)
+{
+	struct frame *fr = &w->rf;
+
+	/* RFC 6455 5.4 */
+	if ((fr->opcode == WSLAY_CONTINUATION_FRAME) != (w->kind != 0)) {
+		ws_fail_proto(w, F_WS_PROTOCOL,
+		    w->kind == 0 ? "a WebSocket continuation without a beginning"
+				 : "a new WebSocket message inside a fragmented one");
+		return false;
+	}
+	if (w->kind == 0) {
+		w->kind = fr->opcode;
+		w->message_len = 0;
+		w->utf8 = (struct utf8){ 0 };
+		if (w->kind == WSLAY_TEXT_FRAME && w->cfg.mode == F_WS_STREAM &&
+		    !w->cfg.text_as_bytes) {
+			ws_fail_proto(
+			    w, F_WS_UNSUPPORTED, "a WebSocket text message where bytes are spoken");
+			return false;
+		}
+	}
+	if (w->cfg.max_message > 0 && fr->len > w->cfg.max_message - w->message_len) {
+		ws_fail(w, F_WS_TOO_BIG, ERR_LIMIT, "the WebSocket message is too long");
+		return false;
+	}
+	w->message_len += w->cfg.max_message > 0 ? fr->len : 0;
+	return true;
+}
+
+/* Take a header off the input.  Returns false if there is none yet, or after a failure. */
+static bool
+read_header(struct f_ws *w)
+{
+	struct bufq *in = &w->f.below->in;
+	uint8_t p[HEADER_MAX];
+	const char *why = NULL;
+	ssize_t n = parse_header(p, bufq_read(in, 0, p, sizeof p), w->cfg.client, &w->rf, &why);
+
+	if (n < 0)
+		ws_fail_proto(w, F_WS_PROTOCOL, why);
+	if (n <= 0)
+		return false;
+	bufq_drain(in, (size_t)n);
+	w->rx = RX_PAYLOAD;
+	return wslay_is_ctrl_frame(w->rf.opcode) || begin_data(w);
+}
+
+/* Unmask the first n bytes of the input where they are; false if this is text and no UTF-8. */
+static bool
+unmask(struct f_ws *w, size_t n)
+{
+	bool check = w->kind == WSLAY_TEXT_FRAME && w->cfg.mode == F_WS_MESSAGES;
+	struct iovec iov[IOV_TURN];
+	size_t off = 0;
+
+	if (!w->rf.masked && !check)
+		return true;
+	while (off < n) {
+		int k = bufq_own(&w->f.below->in, off, n - off, iov, IOV_TURN);
+
+		for (int i = 0; i < k; i++) {
+			uint8_t *p = iov[i].iov_base;
+			size_t len = iov[i].iov_len;
+
+			if (w->rf.masked)
+				wsmask(p, p, len, w->rf.key, (unsigned)(w->rf.done + off));
+			if (check && !utf8_feed(&w->utf8, p, len))
+				return false;
+			off += len;
+		}
+	}
+	return true;
+}
+
+/* Move n bytes of the input behind q; small pieces are copied (see the top). */
+static int
+take(struct f_ws *w, struct bufq *q, size_t n)
+{
+	uint8_t piece[SMALL_PIECE];
+	struct bufq *in = &w->f.below->in;
+	int r;
+
+	if (n > SMALL_PIECE || q->len == 0)
+		return bufq_move(q, in, n);
+	r = bufq_copy(q, piece, bufq_read(in, 0, piece, n));
+	if (r == 0)
+		bufq_drain(in, n);
+	return r;
+}
+
+/* n payload bytes of a data frame. */
+static void
+read_data(struct f_ws *w, size_t n)
+{
+	bool stream = w->cfg.mode == F_WS_STREAM;
+
+	if (!unmask(w, n)) {
+		ws_fail_proto(w, F_WS_BAD_UTF8, "a WebSocket text message that is no UTF-8");
+		return;
+	}
+	if (take(w, stream ? &w->f.in : &w->message, n) != 0) {
+		ws_fail_nomem(w);
+		return;
+	}
+	w->rf.done += n;
+	w->fresh = w->fresh || stream;
+	if (!stream)
+		bufq_compact(&w->message);
+}
+
+static void
+read_control(struct f_ws *w, size_t n)
+{
+	struct bufq *in = &w->f.below->in;
+	uint8_t *p = w->control + w->rf.done;
+
+	n = bufq_read(in, 0, p, n);
+	bufq_drain(in, n);
+	if (w->rf.masked)
+		wsmask(p, p, n, w->rf.key, (unsigned)w->rf.done);
+	w->rf.done += n;
+}
+
+/* The last byte of a data frame has come. */
+static void
+end_data(struct f_ws *w)
+{
+	enum f_ws_kind kind = w->kind == WSLAY_TEXT_FRAME ? F_WS_TEXT : F_WS_BINARY;
+	struct bufq message;
+
+	if (!w->rf.fin)
+		return;
+	w->kind = 0;
+	if (w->cfg.mode == F_WS_STREAM)
+		return;
+	if (kind == F_WS_TEXT && !utf8_is_whole(&w->utf8)) {
+		ws_fail_proto(
+		    w, F_WS_BAD_UTF8, "a WebSocket text message that ends inside a character");
+		return;
+	}
+	message = w->message;
+	w->message = (struct bufq){ 0 };
+	w->cfg.on_message(w->cfg.arg, kind, &message);
+	bufq_fini(&message);
+}
+
+/* One step of the receiver.  Returns false if there is no whole step to do. */
+static bool
+step(struct f_ws *w)
+{
+	bool control = wslay_is_ctrl_frame(w->rf.opcode);
+	uint64_t left;
+
+	if (w->rx == RX_HEADER) {
+		/* A frame without payload ends with its header. */
+		if (!read_header(w))
+			return false;
+		return true;
+	}
+	left = w->rf.len - w->rf.done;
+	if (left > 0) {
+		size_t n = w->f.below->in.len;
+
+		if (n == 0)
+			return false;
+		n = n < left ? n : (size_t)left;
+		if (control)
+			read_control(w, n);
+		else
+			read_data(w, n);
+		if (is_over(w) || w->rf.done < w->rf.len)
+			return !is_over(w);
+	}
+	w->rx = RX_HEADER;
+	if (control)
+		on_control(w);
+	else
+		end_data(w);
+	return true;
+}
+
+/* The connection below has ended, and what it brought has been read. */
+static void
+on_end_below(struct f_ws *w)
+{
+	char text[sizeof w->below_text + 64];
+
+	if (w->below_err != ERR_EOF && w->below_err != ERR_CLOSED) {
+		ws_fail(w, 0, w->below_err, w->below_text);
+		return;
+	}
+	snprintf(text, sizeof text, "connection lost without a WebSocket close%s%s",
+	    w->below_text[0] != 0 ? ": " : "", w->below_text);
+	ws_fail(w, 0, ERR_CLOSED, text);
+}
+
+/* Read all there is, unless the user pauses. */
+static void
+ws_input(struct f_ws *w)
+{
+	if (w->rx == RX_OVER && !w->f.closed) {
+		/* Nothing counts any more, but unread input would turn our close into a reset that overtakes Close. */
+		bufq_drain(&w->f.below->in, w->f.below->in.len);
+		return;
+	}
+	if (w->running || w->f.closed)
+		return;
+	w->running = true;
+	if (w->close_waiting && !w->f.paused)
+		finish_close(w);
+	while (!is_over(w) && !w->f.paused && !w->close_waiting && step(w))
+		continue;
+	if (!is_over(w))
+		tell_readable(w);
+	if (!is_over(w) && !w->f.paused && !w->close_waiting && w->below_err != 0)
+		on_end_below(w);
+	w->running = false;
+}
+
+/* ---- told by below ---- */
+
+static void
+on_readable(void *arg)
+{
+	ws_input(arg);
+}
+
+static void
+on_writable(void *arg)
+{
+	struct f_ws *w = arg;
+
+	send_pong(w);
+	if (!is_over(w) && !w->close_sent)
+		filter_writable(&w->f);
+}
+
+static void
+on_closed(void *arg, int err, const char *text)
+{
+	struct f_ws *w = arg;
+
+	if (is_over(w))
+		return;
+	w->below_err = err;
+	snprintf(w->below_text, sizeof w->below_text, "%s", text);
+	ws_input(w);
+}
+
+static const struct filter_user below_user = { on_readable, on_writable, on_closed };
+
+static void
+on_again(void *arg)
+{
+	ws_input(arg);
+}
+
+static void
+on_tell(void *arg)
+{
+	on_writable(arg);
+}
+
+/* ---- operations ---- */
+
+static int
+ws_op_write(struct filter *f, struct bufq *src)
+{
+	struct f_ws *w = ws_of(f);
+
+	assert(w->cfg.mode == F_WS_STREAM);
+	if (w->close_sent || is_over(w))
+		return ERR_CLOSED;
+	return bufq_move(&w->held, src, src->len);
+}
+
+static void
+ws_op_flush(struct filter *f)
+{
+	struct f_ws *w = ws_of(f);
+
+	if (is_over(w))
+		return;
+	send_held(w);
+	if (w->f.closed)
+		return;
+	filter_flush(f->below);
+	/* No event tells of this room: below never was full. */
+	if (!w->f.closed && w->starved && filter_room(f->below) > 0) {
+		w->starved = false;
+		task_soon(f->loop, &w->tell);
+	}
+}
+
+static size_t
+ws_op_room(struct filter *f)
+{
+	struct f_ws *w = ws_of(f);
+	size_t room;
+
+	if (w->close_sent || is_over(w))
+		return 0;
+	room = filter_room(f->below);
+	if (room <= w->held.len) {
+		w->starved = room > 0;
+		return 0;
+	}
+	return room - w->held.len;
+}
+
+static void
+ws_op_shutdown(struct filter *f)
+{
+	f_ws_close(f, F_WS_NORMAL, "");
+}
+
+static void
+ws_op_pause(struct filter *f, bool paused)
+{
+	struct f_ws *w = ws_of(f);
+
+	filter_pause(f->below, paused);
+	/* What is left to do needs no input, so below will not tell of it. */
+	if (!paused && (w->close_waiting || w->below_err != 0))
+		task_later(f->loop, &w->again);
+}
+
+static void
+ws_op_detach(struct filter *f)
+{
+	struct f_ws *w = ws_of(f);
+
+	task_cancel(f->loop, &w->again);
+	task_cancel(f->loop, &w->tell);
+}
+
+static int
+ws_op_attach(struct filter *f, struct loop *l)
+{
+	struct f_ws *w = ws_of(f);
+
+	if (!f->paused)
+		task_later(l, &w->again);
+	return 0;
+}
+
+static void
+ws_op_fini(struct filter *f)
+{
+	struct f_ws *w = ws_of(f);
+
+	if (f->loop != NULL)
+		ws_op_detach(f);
+	bufq_fini(&w->held);
+	bufq_fini(&w->message);
+	mem_wipe(w->control, sizeof w->control);
+}
+
+static const struct filter_ops ws_ops = {
+	.name = "websocket",
+	.write = ws_op_write,
+	.flush = ws_op_flush,
+	.room = ws_op_room,
+	.shutdown = ws_op_shutdown,
+	.fini = ws_op_fini,
+	.pause = ws_op_pause,
+	.detach = ws_op_detach,
+	.attach = ws_op_attach,
+};
+
+/* ---- the rest of the interface ---- */
+
+struct filter *
+f_ws_new(struct filter *below, struct loop *l, const struct f_ws_config *cfg)
+{
+	struct f_ws *w = mem_zalloc(sizeof *w);
+
+	assert(cfg->mode == F_WS_STREAM || (cfg->max_message > 0 && cfg->on_message != NULL));
+	if (w == NULL)
+		return NULL;
+	filter_init(&w->f, &ws_ops, below, l);
+	w->cfg = *cfg;
+	w->peer_code = F_WS_ABNORMAL;
+	task_init(&w->again, on_again, w);
+	task_init(&w->tell, on_tell, w);
+	if (below->eof || below->closed)
+		w->below_err = below->closed ? ERR_CLOSED : ERR_EOF;
+	filter_set_user(below, &below_user, w);
+	filter_pause(below, false);
+	task_later(l, &w->again);
+	return &w->f;
+}
+
+int
+f_ws_send_message(struct filter *f, enum f_ws_kind kind, struct bufq *payload)
+{
+	struct f_ws *w = ws_of(f);
+	int r;
+
+	if (w->close_sent || is_over(w))
+		return ERR_CLOSED;
+	r = build_frame(w, (uint8_t)kind, payload, &w->held);
+	if (r == 0)
+		bufq_drain(payload, payload->len);
+	return r;
+}
+
+int
+f_ws_ping(struct filter *f, const void *p, size_t n)
+{
+	struct f_ws *w = ws_of(f);
+
+	if (w->close_sent || is_over(w))
+		return ERR_CLOSED;
+	if (n > F_WS_CONTROL_MAX)
+		return ERR_LIMIT;
+	return send_control(w, WSLAY_PING, p, n);
+}
+
+void
+f_ws_close(struct filter *f, int code, const char *reason)
+{
+	struct f_ws *w = ws_of(f);
+
+	if (!is_over(w))
+		send_close(w, code, reason, strlen(reason));
+}
+
+int
+f_ws_peer_code(const struct filter *f)
+{
+	return ws_of(f)->peer_code;
+}
