@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * lib/gcm_ipsec.c on a processor without AES-NI: libipsec-mb is told that the instructions are not
- * there, and mbedTLS's own code does the work behind the same functions.
+ * lib/gcm_ipsec.c on a processor without AES-NI: libipsec-mb seems to find no such instructions,
+ * and mbedTLS's own code does the work behind the same functions.
  *
- * link: -Wl,--wrap=alloc_mb_mgr
+ * link: -Wl,--wrap=init_mb_mgr_auto
  */
 #include <string.h>
 
@@ -13,13 +13,14 @@
 #if defined(MBEDTLS_GCM_ALT)
 #include <intel-ipsec-mb.h>
 
-IMB_MGR *__real_alloc_mb_mgr(uint64_t flags);
-IMB_MGR *__wrap_alloc_mb_mgr(uint64_t flags);
+void __real_init_mb_mgr_auto(IMB_MGR *m, IMB_ARCH *arch);
+void __wrap_init_mb_mgr_auto(IMB_MGR *m, IMB_ARCH *arch);
 
-IMB_MGR *
-__wrap_alloc_mb_mgr(uint64_t flags)
+void
+__wrap_init_mb_mgr_auto(IMB_MGR *m, IMB_ARCH *arch)
 {
-	return __real_alloc_mb_mgr(flags | IMB_FLAG_AESNI_OFF);
+	__real_init_mb_mgr_auto(m, arch);
+	m->features &= ~IMB_FEATURE_AESNI;
 }
 #endif
 
