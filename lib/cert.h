@@ -28,8 +28,8 @@ struct cert {
 
 /*
  * cert_self_signed - a new key and a certificate for n hosts (names, *.names, IP addresses), valid
- * for days from now and for the hour before (clocks differ).  Returns 0; ERR_INVALID with e naming the host that is none; ERR_LIMIT;
- * ERR_NOMEM; ERR_TLS if the library fails.
+ * for days from now and for the hour before (clocks differ).
+ * Returns 0; ERR_INVALID with e naming the host that is none; ERR_LIMIT; ERR_NOMEM; ERR_TLS if the library fails.
  */
 int cert_self_signed(const char *const *hosts, size_t n, unsigned days, struct cert *out,
     struct errtext *e) WARN_UNUSED;
