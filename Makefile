@@ -45,6 +45,7 @@ PKG_CONFIG ?= pkg-config
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' $(1) '$(2)';)
 comma := ,
+hash := \#
 empty :=
 space := $(empty) $(empty)
 
@@ -171,7 +172,7 @@ $(O)/bench/%: $(O)/test/bench/%.o $(O)/libtunnel.a
 
 # What a variant needs and this machine may lack is said in one line.
 ifeq ($(MBEDTLS),system)
-ifneq ($(shell echo '\#include <mbedtls/build_info.h>' | $(CC) $(mbedtls_cflags) -E -dM - 2>/dev/null | \
+ifneq ($(shell echo '$(hash)include <mbedtls/build_info.h>' | $(CC) $(mbedtls_cflags) -E -dM - 2>/dev/null | \
 	grep -c 'MBEDTLS_VERSION_NUMBER *0x0306'),1)
 $(lib_obj): no-system-mbedtls
 .PHONY: no-system-mbedtls
