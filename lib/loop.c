@@ -150,6 +150,8 @@ loop_free(struct loop *l)
 			m->drop(m->arg);
 		mem_free(m);
 	}
+	/* libevent lets go of cancelled look-ups from its loop only. */
+	IGNORE_RESULT(event_base_loop(l->base, EVLOOP_NONBLOCK) < 0);
 	run_graves(l);
 	event_free(l->wake);
 	event_base_free(l->base);
@@ -202,7 +204,14 @@ loop_run(struct loop *l)
 			return ERR_SYS;
 		run_tasks(l);
 	}
+	atomic_store_explicit(&l->stop, false, memory_order_relaxed); /* it may run again */
 	return 0;
+}
+
+void
+loop_settle(struct loop *l)
+{
+	run_tasks(l);
 }
 
 void

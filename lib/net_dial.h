@@ -15,9 +15,7 @@
 #include "lib/err.h"
 #include "lib/loop.h"
 
-#define NET_DIAL_ADDRS_MAX 16   /* addresses tried of one name */
 #define NET_DIAL_STAGGER_MS 250 /* RFC 8305 5: connection attempt delay */
-#define NET_DIAL_SKEW_MS 50     /* RFC 8305 3: wait for the other family's answer */
 
 struct net_dial;
 
