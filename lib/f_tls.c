@@ -26,7 +26,7 @@
 
 enum {
 	RECORD_PLAIN = 16384, /* RFC 8446 5.1 */
-	RECORD_EXTRA = 32,    /* header, nonce or type, tag: 22 in TLS 1.3, 29 in 1.2 */
+	RECORD_EXTRA = 40,    /* header, type, padding, tag in TLS 1.3: up to 37; 29 in 1.2 */
 	SMALL =
 	    2048, /* a turn that moves no more has touched the head of the record buffers only */
 	BUFFER_HEAD = 64, /* of a record buffer: holds the record's counter between two records */
@@ -172,7 +172,11 @@ explain(const struct f_tls *t, int ret, struct errtext *e)
 		err_set(e, ERR_TLS, "TLS handshake: the peer offers neither TLS 1.2 nor 1.3");
 		return;
 	case MBEDTLS_ERR_SSL_INVALID_MAC:
-		err_set(e, ERR_TLS, "%s: a record was changed on its way", doing);
+		/* mbedTLS as a client sends the alert about a certificate without encryption. */
+		err_set(e, ERR_TLS,
+		    t->ready ? "TLS: a record was changed on its way"
+			     : "TLS handshake: a record cannot be decrypted; a peer that "
+			       "does not accept our certificate may send one");
 		return;
 	default:
 		mbedtls_strerror(ret, words, sizeof words);
