@@ -40,14 +40,15 @@ has_control(const char *s)
 	return false;
 }
 
-/* is_host - a name or an address without brackets; whether it exists is for the agent to find out. */
+/* is_host - printable ASCII without spaces; whether it is a name or an address at all is for the agent to find out. */
 static bool
 is_host(const char *s)
 {
-	static const char ok[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				 "0123456789.-_:%";
-
-	return *s != '\0' && s[strspn(s, ok)] == '\0';
+	for (; *s != '\0'; s++) {
+		if (*s <= ' ' || *s >= 0x7f)
+			return false;
+	}
+	return true;
 }
 
 static bool
@@ -189,7 +190,7 @@ check_target(const struct ctl_open *o, struct errtext *why)
 	if (o->host[0] == '\0')
 		return err_set(why, ERR_PROTO, "neither \"service\" nor \"host\" is given");
 	if (!is_host(o->host))
-		return err_set(why, ERR_PROTO, "\"host\" is neither a name nor an address");
+		return err_set(why, ERR_PROTO, "\"host\" is not printable ASCII without spaces");
 	if (o->port == 0)
 		return err_set(why, ERR_PROTO, "\"port\" is missing");
 	return 0;
