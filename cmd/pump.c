@@ -306,6 +306,15 @@ pump_start(struct pump *p)
 }
 
 void
+pump_deliver(struct pump *p, struct bufq *in, bool eof)
+{
+	if (in->len > 0)
+		on_data(p, in);
+	if (eof && !p->over)
+		on_eof(p);
+}
+
+void
 pump_stop(struct pump *p, uint32_t code, const char *text)
 {
 	if (p->over)

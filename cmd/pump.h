@@ -38,6 +38,9 @@ struct pump *pump_new(struct loop *l, struct filter *f, struct stream *s,
 /* pump_start - the stream stands: begin reading the socket.  Before, only data from the stream is taken. */
 void pump_start(struct pump *p);
 
+/* pump_deliver - what the stream had delivered before the pump was its user; eof: and that it had ended. */
+void pump_deliver(struct pump *p, struct bufq *in, bool eof);
+
 /* pump_stop - end it from outside (shutdown): both sides are reset with code and text, done is not called. */
 void pump_stop(struct pump *p, uint32_t code, const char *text);
 

@@ -31,6 +31,7 @@ struct f_sock {
 	struct filter f;
 	struct io rio, wio; /* the same descriptor: only rio is used */
 	int rfd, wfd;
+	int rflags, wflags; /* of descriptors that others may share, as they were; -1: nothing to restore */
 	struct bufq out;
 	struct task again; /* reading goes on after the budget was used up, or after a pause */
 	size_t read_size;  /* the size of block to read into */
@@ -53,6 +54,15 @@ sock_fail(struct f_sock *s, int error)
 {
 	s->readable = s->writable = false;
 	filter_close(&s->f, ERR_CLOSED, strerror(error));
+}
+
+/* O_NONBLOCK belongs to the open file, which a shell or another program may share: leave it as it was found. */
+static void
+close_restored(int fd, int flags)
+{
+	if (flags >= 0)
+		IGNORE_RESULT(fcntl(fd, F_SETFL, flags)); /* then it stays non-blocking; there is nobody to tell */
+	close(fd);
 }
 
 /* ---- reading ---- */
@@ -152,7 +162,7 @@ finish_shutdown(struct f_sock *s)
 		IGNORE_RESULT(shutdown(s->wfd, SHUT_WR));
 	} else if (s->wfd >= 0) {
 		io_fini(&s->wio);
-		close(s->wfd);
+		close_restored(s->wfd, s->wflags);
 		s->wfd = -1;
 	}
 }
@@ -346,9 +356,9 @@ sock_op_fini(struct filter *f)
 		sock_op_detach(f);
 	bufq_fini(&s->out);
 	if (s->wfd >= 0 && s->wfd != s->rfd)
-		close(s->wfd);
+		close_restored(s->wfd, s->wflags);
 	if (s->rfd >= 0)
-		close(s->rfd);
+		close_restored(s->rfd, s->rflags);
 	s->rfd = s->wfd = -1;
 }
 
@@ -375,6 +385,7 @@ sock_make(struct loop *l, int rfd, int wfd)
 	task_init(&s->again, on_again, s);
 	s->rfd = rfd;
 	s->wfd = wfd;
+	s->rflags = s->wflags = -1;
 	s->read_size = BUF_MEDIUM;
 	s->lowat = BUF_LARGE;
 	if (sock_op_attach(&s->f, l) != 0) {
@@ -401,13 +412,18 @@ f_sock_new(struct loop *l, int fd, bool shape)
 struct filter *
 f_sock_new_pair(struct loop *l, int rfd, int wfd)
 {
+	int rflags = fcntl(rfd, F_GETFL), wflags = fcntl(wfd, F_GETFL);
 	struct f_sock *s;
 
-	if ((rfd >= 0 && fcntl(rfd, F_SETFL, fcntl(rfd, F_GETFL) | O_NONBLOCK) != 0) ||
-	    (wfd >= 0 && fcntl(wfd, F_SETFL, fcntl(wfd, F_GETFL) | O_NONBLOCK) != 0))
+	if (rflags < 0 || wflags < 0 || fcntl(rfd, F_SETFL, rflags | O_NONBLOCK) != 0 ||
+	    fcntl(wfd, F_SETFL, wflags | O_NONBLOCK) != 0)
 		return NULL;
 	s = sock_make(l, rfd, wfd);
-	return s != NULL ? &s->f : NULL;
+	if (s == NULL)
+		return NULL;
+	s->rflags = rflags;
+	s->wflags = wflags;
+	return &s->f;
 }
 
 size_t

@@ -29,8 +29,9 @@
 struct filter *f_sock_new(struct loop *l, int fd, bool shape);
 
 /*
- * f_sock_new_pair - the same for two descriptors of pipes or sockets, one to read and one to write (standard input and output).
- * Both are set non-blocking; the write end is closed by the shutdown.
+ * f_sock_new_pair - the same for two descriptors of pipes or sockets, one to read and one to write (standard input and output; the
+ * same number twice for a socket).  Both become non-blocking and are as they were when they are closed; the write end is closed
+ * by the shutdown.
  */
 struct filter *f_sock_new_pair(struct loop *l, int rfd, int wfd);
 

@@ -10,7 +10,9 @@
 #ifndef LIB_NET_DIAL_H
 #define LIB_NET_DIAL_H
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include "lib/err.h"
 #include "lib/loop.h"
@@ -35,6 +37,13 @@ typedef void net_dial_fn(void *arg, int fd, int err, const char *text);
  */
 struct net_dial *net_dial_start(struct loop *l, const char *host, uint16_t port,
     uint64_t timeout_ms, net_dial_fn *fn, void *arg) WARN_UNUSED;
+
+/*
+ * net_dial_set_vet - ask may(arg, sa) about each address just before it is tried; those it refuses are left out, and if none remains
+ * the dial ends with ERR_DENIED and a text naming them.  To be called right after net_dial_start, before the loop goes on.
+ */
+void net_dial_set_vet(
+    struct net_dial *d, bool (*may)(void *arg, const struct sockaddr *sa), void *arg);
 
 /* net_dial_cancel - give up without calling fn; accepts NULL.  Not after fn was called. */
 void net_dial_cancel(struct net_dial *d);

@@ -15,6 +15,7 @@
 #include "lib/rand.h"
 #include "proto/mux.h"
 
+#define DRAIN_STEP_MS 20
 #define OFF(m) offsetof(struct relay_opts, m)
 
 static const char *const duplicate_words[] = { "replace", "refuse", NULL };
@@ -83,6 +84,7 @@ struct control {
 	struct timer watch, drain;
 	struct file_stamp creds_stamp;
 	bool draining;
+	uint64_t drain_left_ms;
 };
 
 struct creds *
@@ -183,18 +185,18 @@ all_gone(const struct relay *r)
 	return atomic_load(&r->counts.agents) == 0 && atomic_load(&r->counts.clients) == 0;
 }
 
+/* The workers' counts are looked at from time to time: nobody needs to tell of the last stream within microseconds. */
 static void
 on_drain(void *arg)
 {
 	struct control *c = arg;
+	uint64_t step_ms = c->drain_left_ms < DRAIN_STEP_MS ? c->drain_left_ms : DRAIN_STEP_MS;
 
-	static const uint64_t step_ms = 20;
-
-	if (all_gone(c->relay) || c->relay->opts.drain_ms == 0) {
+	if (all_gone(c->relay) || step_ms == 0) {
 		loop_stop(c->relay->workers[0].loop);
 		return;
 	}
-	c->relay->opts.drain_ms -= c->relay->opts.drain_ms < step_ms ? c->relay->opts.drain_ms : step_ms;
+	c->drain_left_ms -= step_ms;
 	timer_set(&c->drain, step_ms);
 }
 
@@ -209,6 +211,7 @@ on_term(void *arg)
 		return;
 	}
 	c->draining = true;
+	c->drain_left_ms = c->relay->opts.drain_ms;
 	log_info("shutting down: no new connections, streams have %llu s to finish",
 	    (unsigned long long)c->relay->opts.drain_ms / 1000);
 	atomic_store(&c->relay->draining, true);

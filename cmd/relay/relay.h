@@ -83,7 +83,7 @@ struct group {
 struct worker {
 	struct relay *relay;
 	int index;
-	char name[8];
+	char name[16];
 	struct loop *loop;
 	pthread_t thread;
 	bool started;

@@ -44,6 +44,9 @@ worker_run(void *arg)
 	if (loop_run(w->loop) != 0)
 		log_error("worker %d: the event loop failed", w->index);
 	worker_drop_all(w);
+	/* In this thread, whose pool the blocks go back to. */
+	loop_settle(w->loop);
+	buf_pool_free();
 	return NULL;
 }
 

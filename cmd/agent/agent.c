@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: ISC */
+/* agent - the subcommand: links to the relay, kept alive; streams from it, carried to private services. */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/agent/service.h"
+#include "cmd/cmd.h"
+#include "cmd/link.h"
+#include "lib/file.h"
+#include "lib/jobj.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "lib/rand.h"
+#include "lib/rlimit.h"
+
+struct agent_opts {
+	struct link_opts link;
+	char *name;
+	struct opt_list tcp, allow;
+	uint64_t carriers, drain_ms;
+	char *ready_file, *config;
+	int log_level, log_format;
+};
+
+#define OFF(m) offsetof(struct agent_opts, m)
+
+static const struct opt_row rows[] = {
+	LINK_OPT_ROWS(struct agent_opts, link),
+	{ .name = "name", .letter = 'n', .kind = OPT_STRING, .off = OFF(name), .arg = "NAME", .env = "TUNNEL_NAME",
+	    .help = "this agent's name at the relay" },
+	{ .name = "tcp", .kind = OPT_LIST, .off = OFF(tcp), .arg = "NAME=HOST:PORT", .env = "TUNNEL_TCP",
+	    .help = "offer a service; NAME=PORT is one of this machine; repeatable" },
+	{ .name = "allow", .letter = 'a', .kind = OPT_LIST, .off = OFF(allow), .arg = "HOST:PORT", .env = "TUNNEL_ALLOW",
+	    .help = "targets that clients may name: 10.0.0.0/8:443, *.lan:*, [::1]:80-90; repeatable (loopback only)" },
+	{ .name = "carriers", .kind = OPT_U64, .off = OFF(carriers), .arg = "N", .env = "TUNNEL_CARRIERS", .def = "1", .min = 1,
+	    .max = LINK_CARRIERS_MAX, .help = "WebSockets to the relay; each stream is on one of them" },
+	{ .name = "drain", .kind = OPT_DURATION, .off = OFF(drain_ms), .arg = "TIME", .env = "TUNNEL_DRAIN", .def = "30s",
+	    .min = 0, .max = 86400000, .help = "how long SIGTERM lets streams finish" },
+	{ .name = "ready-file", .kind = OPT_STRING, .off = OFF(ready_file), .arg = "FILE", .env = "TUNNEL_READY_FILE",
+	    .help = "write the process id (JSON) to FILE when the relay has let us in" },
+	{ .name = "config", .kind = OPT_STRING, .off = OFF(config), .arg = "FILE", .env = "TUNNEL_CONFIG", .key = OPT_NO_KEY,
+	    .help = "read options from FILE: a JSON object with the long names as keys" },
+	{ .name = "log-level", .kind = OPT_ENUM, .off = OFF(log_level), .arg = "LEVEL", .env = "TUNNEL_LOG_LEVEL", .def = "info",
+	    .words = log_level_words, .help = "error, warn, info or debug" },
+	{ .name = "log-format", .kind = OPT_ENUM, .off = OFF(log_format), .arg = "FORMAT", .env = "TUNNEL_LOG_FORMAT",
+	    .def = "text", .words = log_format_words, .help = "text or json" },
+};
+
+static const struct opt_spec spec = {
+	.prog = "tunnel agent",
+	.synopsis = "--relay URL --name NAME --secret-file FILE [--tcp NAME=HOST:PORT] [OPTION...]",
+	.about = "The private side: dials the relay and reaches services for its clients.",
+	.rows = rows,
+	.n_rows = sizeof rows / sizeof rows[0],
+	.config_row = "config",
+};
+
+struct agent;
+
+/* One of --carriers links. */
+struct agent_link {
+	struct agent *agent;
+	struct link *link;
+	bool been_up;
+};
+
+struct agent {
+	struct agent_opts opts;
+	struct loop *loop;
+	struct link_config config;
+	struct services *services;
+	struct agent_link links[LINK_CARRIERS_MAX];
+	unsigned n_links, n_ended;
+	struct sig term, intr;
+	struct timer drain;
+	bool draining, ready;
+	int code;
+};
+
+static void
+agent_stop(struct agent *a, int code)
+{
+	a->code = code;
+	loop_stop(a->loop);
+}
+
+/* ---- the links' calls ---- */
+
+static void
+write_ready_file(struct agent *a)
+{
+	struct errtext why = { "" };
+	struct jobj *o;
+	char *json = NULL;
+
+	if (a->ready || a->opts.ready_file == NULL)
+		return;
+	for (unsigned i = 0; i < a->n_links; i++)
+		if (!link_is_up(a->links[i].link))
+			return;
+	a->ready = true;
+	o = jobj_new_obj();
+	if (jobj_set_int(o, "pid", getpid()) == 0 && jobj_set_str(o, "name", a->opts.name) == 0 &&
+	    jobj_set_int(o, "carriers", a->n_links) == 0)
+		json = jobj_dump(o, NULL);
+	jobj_free(o);
+	if (json == NULL)
+		log_errorx("--ready-file %s: out of memory", a->opts.ready_file);
+	else if (file_write_atomic(a->opts.ready_file, json, strlen(json), 0644, &why) != 0)
+		log_errorx("%s", why.s);
+	mem_free(json);
+}
+
+static void
+on_ready(void *arg)
+{
+	(void)arg; /* an agent waits for the relay's streams */
+}
+
+static void
+on_up(void *arg)
+{
+	struct agent_link *k = arg;
+
+	k->been_up = true;
+	log_info("connected to %s as %s", k->agent->config.relay, k->agent->opts.name);
+	write_ready_file(k->agent);
+}
+
+static void
+on_down(void *arg, int err, const char *text, uint64_t next_ms)
+{
+	struct agent_link *k = arg;
+	struct agent *a = k->agent;
+
+	if (err == ERR_EOF && a->draining) {
+		if (++a->n_ended == a->n_links)
+			agent_stop(a, CMD_OK);
+		return;
+	}
+	log_warnx("%s: next attempt in %llu.%llu s", text, (unsigned long long)next_ms / 1000,
+	    (unsigned long long)next_ms % 1000 / 100);
+}
+
+static bool
+on_refused(void *arg, uint32_t code, const char *text)
+{
+	struct agent_link *k = arg;
+	struct agent *a = k->agent;
+
+	log_errorx("%s: refused: %s%s", a->config.relay, text,
+	    code == CODE_REPLACED ? "; give each agent a --name of its own" : "");
+	/* A full relay may have room later, and revoked credentials may come back; a wrong secret stays wrong. */
+	if (code == CODE_LIMIT || (code != CODE_REPLACED && k->been_up && !a->draining))
+		return true;
+	agent_stop(a, CMD_REFUSED);
+	return false;
+}
+
+static void
+on_open(void *arg, struct stream *s, const struct ctl_open *o)
+{
+	struct agent_link *k = arg;
+
+	services_open(k->agent->services, s, o);
+}
+
+static void
+on_idle(void *arg)
+{
+	(void)arg;
+}
+
+static const struct link_user link_user = { on_ready, on_up, on_down, on_refused, on_open, on_idle };
+
+/* ---- the end ---- */
+
+static void
+on_drained(void *arg)
+{
+	struct agent *a = arg;
+
+	log_warnx("streams that have not finished are cut off");
+	agent_stop(a, CMD_OK);
+}
+
+static void
+on_term(void *arg)
+{
+	struct agent *a = arg;
+
+	if (a->draining) {
+		agent_stop(a, CMD_OK);
+		return;
+	}
+	a->draining = true;
+	log_info("shutting down: streams have %llu s to finish", (unsigned long long)a->opts.drain_ms / 1000);
+	timer_set(&a->drain, a->opts.drain_ms);
+	for (unsigned i = 0; i < a->n_links; i++)
+		link_finish(a->links[i].link, "the agent is shutting down");
+}
+
+/* ---- start ---- */
+
+static int
+agent_init(struct agent *a, struct errtext *e)
+{
+	int r;
+
+	if (a->opts.name == NULL || !ctl_is_name(a->opts.name))
+		return err_set(e, ERR_INVALID, "--name NAME: 1 to %d letters, digits, '.', '-' and '_'", CTL_NAME_MAX);
+	if ((r = link_config_init(&a->config, &a->opts.link, e)) != 0)
+		return r;
+	a->loop = loop_new();
+	if (a->loop == NULL)
+		return err_sys(e, "cannot make the event loop");
+	if ((r = services_new(a->loop, &a->opts.tcp, &a->opts.allow, &a->services, e)) != 0)
+		return r;
+	if (sig_init(&a->term, a->loop, SIGTERM, on_term, a) != 0 || sig_init(&a->intr, a->loop, SIGINT, on_term, a) != 0 ||
+	    timer_init(&a->drain, a->loop, on_drained, a) != 0)
+		return err_sys(e, "cannot set up the event loop");
+	for (; a->n_links < a->opts.carriers; a->n_links++) {
+		struct agent_link *k = &a->links[a->n_links];
+
+		k->agent = a;
+		k->link = link_new(a->loop, &a->config, CTL_AGENT, a->opts.name, &link_user, k);
+		if (k->link == NULL)
+			return err_set(e, ERR_NOMEM, "out of memory");
+	}
+	return 0;
+}
+
+static void
+agent_fini(struct agent *a)
+{
+	for (unsigned i = 0; i < a->n_links; i++)
+		link_free(a->links[i].link, CODE_GONE, "the agent is shutting down");
+	services_free(a->services);
+	sig_fini(&a->term);
+	sig_fini(&a->intr);
+	timer_fini(&a->drain);
+	loop_free(a->loop);
+	link_config_fini(&a->config);
+	buf_pool_free();
+}
+
+static int
+agent_run(struct agent *a)
+{
+	struct errtext why = { "" };
+	int r = agent_init(a, &why);
+
+	if (r == 0)
+		r = loop_run(a->loop);
+	else
+		log_errorx("tunnel agent: %s", why.s);
+	agent_fini(a);
+	if (r == 0)
+		return a->code;
+	return r == ERR_INVALID || r == ERR_NOTFOUND ? CMD_USAGE : CMD_FAILED;
+}
+
+int
+agent_main(int argc, char **argv)
+{
+	struct agent a = { 0 };
+	struct opt_result res = { 0 };
+	int code = cmd_options(&spec, argc, argv, &a.opts, &res);
+
+	if (code == CMD_GO) {
+		log_init((enum log_level)a.opts.log_level, (enum log_format)a.opts.log_format, 2);
+		signal(SIGPIPE, SIG_IGN);
+		rand_init();
+		rlimit_raise_files();
+		code = agent_run(&a);
+	}
+	opt_fini(&spec, &a.opts, &res);
+	return code;
+}

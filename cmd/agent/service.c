@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: ISC */
+/* service - what an agent offers, and the connections to it. */
+#include "cmd/agent/service.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+#include "cmd/pump.h"
+#include "lib/f_sock.h"
+#include "lib/hostport.h"
+#include "lib/log.h"
+#include "lib/match.h"
+#include "lib/mem.h"
+#include "lib/net_dial.h"
+
+struct service {
+	char name[CTL_NAME_MAX + 1];
+	struct hostport at;
+};
+
+/* One stream and its connection: first dialled, then carried by a pump. */
+struct serving {
+	struct services *sv;
+	struct stream *s; /* while dialling */
+	struct net_dial *dial;
+	struct pump *pump;
+	bool vetted;      /* a declared service needs no --allow */
+	struct bufq early; /* what came before the target was connected; at most the first window */
+	bool early_eof;
+	char host[CTL_HOST_MAX + 1];
+	char label[CTL_ADDR_MAX + CTL_NAME_MAX + CTL_HOST_MAX + 16];
+	uint64_t since_ms;
+	TAILQ_ENTRY(serving) link;
+	struct grave grave;
+};
+
+struct services {
+	struct loop *loop;
+	struct service v[SERVICE_MAX];
+	size_t n;
+	struct match *allow;
+	TAILQ_HEAD(, serving) open;
+};
+
+/* ---- configuration ---- */
+
+static int
+add_service(struct services *sv, const char *arg, struct errtext *e)
+{
+	struct service *s = &sv->v[sv->n];
+	const char *eq = strchr(arg, '=');
+	struct errtext why = { "" };
+
+	if (sv->n == SERVICE_MAX)
+		return err_set(e, ERR_INVALID, "more than %d services", SERVICE_MAX);
+	if (eq == NULL || (size_t)(eq - arg) > CTL_NAME_MAX)
+		return err_set(e, ERR_INVALID, "--tcp %s: not of the form NAME=HOST:PORT", arg);
+	memcpy(s->name, arg, (size_t)(eq - arg));
+	s->name[eq - arg] = '\0';
+	if (!ctl_is_name(s->name))
+		return err_set(e, ERR_INVALID, "--tcp %s: a name has letters, digits, '.', '-' and '_'", arg);
+	for (size_t i = 0; i < sv->n; i++)
+		if (strcmp(sv->v[i].name, s->name) == 0)
+			return err_set(e, ERR_INVALID, "--tcp %s: there are two services of that name", arg);
+	/* ":80" and "80" are this machine's. */
+	if (strchr(eq + 1, ':') == NULL) {
+		char text[HOSTPORT_TEXT_MAX];
+
+		snprintf(text, sizeof text, "127.0.0.1:%s", eq + 1);
+		if (hostport_parse(text, 0, &s->at, &why) != 0)
+			return err_set(e, ERR_INVALID, "--tcp %s: %s", arg, why.s);
+	} else if (hostport_parse(eq + 1, HOSTPORT_ANY_HOST, &s->at, &why) != 0) {
+		return err_set(e, ERR_INVALID, "--tcp %s: %s", arg, why.s);
+	}
+	if (s->at.host[0] == '\0')
+		snprintf(s->at.host, sizeof s->at.host, "127.0.0.1");
+	sv->n++;
+	return 0;
+}
+
+int
+services_new(struct loop *l, const struct opt_list *tcp, const struct opt_list *allow, struct services **out,
+    struct errtext *e)
+{
+	struct services *sv = mem_must_zalloc(sizeof *sv);
+	int r = 0;
+
+	sv->loop = l;
+	TAILQ_INIT(&sv->open);
+	sv->allow = match_new();
+	if (sv->allow == NULL)
+		r = err_set(e, ERR_NOMEM, "out of memory");
+	for (size_t i = 0; r == 0 && i < tcp->n; i++)
+		r = add_service(sv, tcp->v[i], e);
+	for (size_t i = 0; r == 0 && i < allow->n; i++)
+		r = match_add(sv->allow, allow->v[i], e);
+	if (r == 0 && allow->n == 0 && match_add_loopback(sv->allow) != 0)
+		r = err_set(e, ERR_NOMEM, "out of memory");
+	if (r == 0)
+		*out = sv;
+	else
+		services_free(sv);
+	return r;
+}
+
+/* ---- one stream ---- */
+
+static void
+serving_dispose(void *arg)
+{
+	mem_free(arg);
+}
+
+static void
+serving_free(struct serving *sg)
+{
+	TAILQ_REMOVE(&sg->sv->open, sg, link);
+	net_dial_cancel(sg->dial);
+	sg->dial = NULL;
+	bufq_fini(&sg->early);
+	loop_bury(sg->sv->loop, &sg->grave, serving_dispose, sg);
+}
+
+void
+services_free(struct services *sv)
+{
+	struct serving *sg;
+
+	if (sv == NULL)
+		return;
+	while ((sg = TAILQ_FIRST(&sv->open)) != NULL) {
+		if (sg->pump != NULL)
+			pump_stop(sg->pump, CODE_GONE, "the agent is shutting down");
+		else
+			stream_reset(sg->s, CODE_GONE, "the agent is shutting down");
+		serving_free(sg);
+	}
+	match_free(sv->allow);
+	mem_free(sv);
+}
+
+static void
+refuse(struct serving *sg, uint32_t code, const char *why)
+{
+	log_warnx("stream %s: refused: %s", sg->label, why);
+	stream_reset(sg->s, code, why);
+	serving_free(sg);
+}
+
+static void
+on_done(void *arg, const struct pump_result *res)
+{
+	struct serving *sg = arg;
+	uint64_t ms = loop_now_ms(sg->sv->loop) - sg->since_ms;
+
+	log_info("stream %s: closed by %s: %s%s%s, %llu bytes up, %llu down, %llu.%03llu s", sg->label,
+	    res->local ? "target" : "peer", res->code == CODE_OK ? "ended" : frame_code_str(res->code),
+	    res->text[0] != '\0' ? ": " : "", res->text, (unsigned long long)res->from_stream,
+	    (unsigned long long)res->to_stream, (unsigned long long)ms / 1000, (unsigned long long)ms % 1000);
+	serving_free(sg);
+}
+
+static void
+carry(struct serving *sg, int fd, const struct ctl_open_ok *ok)
+{
+	struct filter *f = f_sock_new(sg->sv->loop, fd, false);
+
+	if (f == NULL) {
+		close(fd);
+		refuse(sg, CODE_INTERNAL, "out of memory");
+		return;
+	}
+	if (stream_accept(sg->s, ok) == 0)
+		sg->pump = pump_new(sg->sv->loop, f, sg->s, on_done, sg);
+	if (sg->pump == NULL) {
+		filter_free(f);
+		refuse(sg, CODE_INTERNAL, "out of memory");
+		return;
+	}
+	log_info("stream %s: opened", sg->label);
+	pump_deliver(sg->pump, &sg->early, sg->early_eof);
+	pump_start(sg->pump);
+}
+
+static void
+on_dialled(void *arg, int fd, int err, const char *text)
+{
+	struct serving *sg = arg;
+	struct ctl_open_ok ok = { 0 };
+
+	sg->dial = NULL;
+	if (fd < 0) {
+		refuse(sg, err == ERR_TIMEOUT ? CODE_TIMEOUT :
+			err == ERR_DENIED     ? CODE_DENIED :
+			err == ERR_CLOSED     ? CODE_REFUSED :
+						CODE_UNREACHABLE,
+		    text);
+		return;
+	}
+	snprintf(ok.target, sizeof ok.target, "%s", sg->host);
+	carry(sg, fd, &ok);
+}
+
+/* PROTOCOL.md: the agent's own list decides, on the address that is really dialled. */
+static bool
+may_dial(void *arg, const struct sockaddr *sa)
+{
+	const struct serving *sg = arg;
+
+	return sg->vetted || match_target(sg->sv->allow, sg->host, sa);
+}
+
+/* ---- the stream while its target is being dialled ---- */
+
+static void
+on_opened(void *arg, const struct ctl_open_ok *ok)
+{
+	(void)arg; /* never: the relay opened it */
+	(void)ok;
+}
+
+static void
+on_data(void *arg, struct bufq *in)
+{
+	struct serving *sg = arg;
+
+	if (bufq_move(&sg->early, in, in->len) != 0)
+		refuse(sg, CODE_INTERNAL, "out of memory");
+}
+
+static void
+on_eof(void *arg)
+{
+	struct serving *sg = arg;
+
+	sg->early_eof = true;
+}
+
+static void
+on_sent(void *arg, size_t n)
+{
+	(void)arg; /* nothing is sent before the target stands */
+	(void)n;
+}
+
+static void
+on_acked(void *arg, uint64_t off, bool eof)
+{
+	(void)arg; /* the same */
+	(void)off;
+	(void)eof;
+}
+
+static void
+on_closed(void *arg, uint32_t code, const char *text)
+{
+	struct serving *sg = arg;
+
+	log_info("stream %s: gone before the target was connected: %s %s", sg->label, frame_code_str(code), text);
+	serving_free(sg);
+}
+
+static const struct stream_user early_user = { on_opened, on_data, on_eof, on_sent, on_acked, on_closed };
+
+/* ---- opening ---- */
+
+static const struct service *
+find_service(const struct services *sv, const char *name)
+{
+	for (size_t i = 0; i < sv->n; i++)
+		if (strcmp(sv->v[i].name, name) == 0)
+			return &sv->v[i];
+	return NULL;
+}
+
+void
+services_open(struct services *sv, struct stream *s, const struct ctl_open *o)
+{
+	struct serving *sg = mem_zalloc(sizeof *sg);
+	const struct service *named = find_service(sv, o->service);
+	uint16_t port = named != NULL ? named->at.port : o->port;
+
+	if (sg == NULL) {
+		stream_reset(s, CODE_INTERNAL, "out of memory");
+		return;
+	}
+	sg->sv = sv;
+	sg->s = s;
+	sg->since_ms = loop_now_ms(sv->loop);
+	sg->vetted = named != NULL;
+	snprintf(sg->host, sizeof sg->host, "%s", named != NULL ? named->at.host : o->host);
+	snprintf(sg->label, sizeof sg->label, "%s -> %s%s%s:%u", o->source, o->service, named != NULL ? "=" : "",
+	    sg->host, port);
+	TAILQ_INSERT_TAIL(&sv->open, sg, link);
+	stream_set_user(s, &early_user, sg);
+	if (strcmp(o->protocol, "tcp") != 0)
+		refuse(sg, CODE_NOT_FOUND, "only protocol tcp is served");
+	else if (o->service[0] != '\0' && named == NULL)
+		refuse(sg, CODE_NOT_FOUND, "no such service at this agent");
+	else {
+		sg->dial = net_dial_start(sv->loop, sg->host, port, SERVICE_DIAL_MS, on_dialled, sg);
+		if (sg->dial == NULL)
+			refuse(sg, CODE_INTERNAL, "out of memory");
+		else
+			net_dial_set_vet(sg->dial, may_dial, sg);
+	}
+}

@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: ISC */
+/* client - routes to agents and the local connections carried over them. */
+#include "cmd/connect/client.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/cmd.h"
+#include "lib/f_sock.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "lib/rand.h"
+
+struct conn {
+	struct route *route;
+	struct filter *f; /* until the pump has it */
+	struct ctl_open open;
+	struct stream *s; /* while waiting for the answer */
+	struct pump *pump;
+	conn_answer_fn *answer;
+	conn_done_fn *done;
+	void *arg;
+	struct timer wait;
+	TAILQ_ENTRY(conn) link;
+	struct grave grave;
+};
+
+struct route_link {
+	struct route *route;
+	struct link *link;
+	bool ended;
+};
+
+struct route {
+	struct client *client;
+	char agent[CTL_NAME_MAX + 1];
+	struct route_link links[LINK_CARRIERS_MAX];
+	unsigned n;
+	TAILQ_HEAD(, conn) waiting, carried;
+	TAILQ_ENTRY(route) link;
+};
+
+static void conn_go(struct conn *cn, struct link *k);
+
+void
+client_stop(struct client *c, int code)
+{
+	if (c->code < 0)
+		c->code = code;
+	loop_stop(c->loop);
+}
+
+/* ---- links ---- */
+
+/* The link with the fewest streams on which one can be opened; NULL: none stands. */
+static struct link *
+route_link_now(const struct route *r)
+{
+	struct link *best = NULL;
+
+	for (unsigned i = 0; i < r->n; i++) {
+		struct link *k = r->links[i].link;
+
+		if (link_has_session(k) && (best == NULL || link_streams(k) < link_streams(best)))
+			best = k;
+	}
+	return best;
+}
+
+static void
+on_ready(void *arg)
+{
+	struct route_link *rl = arg;
+	struct conn *cn, *next;
+
+	for (cn = TAILQ_FIRST(&rl->route->waiting); cn != NULL; cn = next) {
+		next = TAILQ_NEXT(cn, link);
+		conn_go(cn, rl->link);
+	}
+}
+
+static void
+on_up(void *arg)
+{
+	struct route_link *rl = arg;
+
+	log_info("connected to %s for agent %s", rl->route->client->config.relay, rl->route->agent);
+}
+
+static void
+on_down(void *arg, int err, const char *text, uint64_t next_ms)
+{
+	struct route_link *rl = arg;
+	struct client *c = rl->route->client;
+	struct route *r;
+
+	if (err == ERR_EOF && c->draining) {
+		rl->ended = true;
+		TAILQ_FOREACH (r, &c->routes, link)
+			for (unsigned i = 0; i < r->n; i++)
+				if (!r->links[i].ended)
+					return;
+		client_stop(c, CMD_OK);
+		return;
+	}
+	if (c->once) {
+		log_errorx("%s", text);
+		client_stop(c, CMD_FAILED);
+		return;
+	}
+	log_warnx("%s: next attempt in %llu.%llu s", text, (unsigned long long)next_ms / 1000,
+	    (unsigned long long)next_ms % 1000 / 100);
+}
+
+static bool
+on_refused(void *arg, uint32_t code, const char *text)
+{
+	struct route_link *rl = arg;
+	struct client *c = rl->route->client;
+
+	log_errorx("%s: refused: %s", c->config.relay, text);
+	client_stop(c, code == CODE_DENIED || code == CODE_REVOKED ? CMD_REFUSED : CMD_FAILED);
+	return false;
+}
+
+static void
+on_open(void *arg, struct stream *s, const struct ctl_open *o)
+{
+	(void)arg;
+	(void)o;
+	stream_reset(s, CODE_DENIED, "this is a client, it serves nothing");
+}
+
+static void
+on_idle(void *arg)
+{
+	(void)arg;
+}
+
+static const struct link_user link_user = { on_ready, on_up, on_down, on_refused, on_open, on_idle };
+
+/* ---- routes ---- */
+
+struct route *
+route_get(struct client *c, const char *agent)
+{
+	struct route *r;
+
+	TAILQ_FOREACH (r, &c->routes, link)
+		if (strcmp(r->agent, agent) == 0)
+			return r;
+	r = mem_zalloc(sizeof *r);
+	if (r == NULL)
+		return NULL;
+	r->client = c;
+	snprintf(r->agent, sizeof r->agent, "%s", agent);
+	TAILQ_INIT(&r->waiting);
+	TAILQ_INIT(&r->carried);
+	TAILQ_INSERT_TAIL(&c->routes, r, link);
+	for (; r->n < c->opts.carriers; r->n++) {
+		struct route_link *rl = &r->links[r->n];
+
+		rl->route = r;
+		rl->link = link_new(c->loop, &c->config, CTL_CONNECT, agent, &link_user, rl);
+		if (rl->link == NULL)
+			break;
+	}
+	if (r->n > 0)
+		return r;
+	TAILQ_REMOVE(&c->routes, r, link);
+	mem_free(r);
+	return NULL;
+}
+
+void
+routes_finish(struct client *c)
+{
+	struct route *r;
+	bool any = false;
+
+	c->draining = true;
+	TAILQ_FOREACH (r, &c->routes, link)
+		for (unsigned i = 0; i < r->n; i++) {
+			any = true;
+			link_finish(r->links[i].link, "the client is done");
+		}
+	if (!any)
+		client_stop(c, CMD_OK);
+}
+
+static void
+conn_free(struct conn *cn)
+{
+	timer_fini(&cn->wait);
+	if (cn->pump == NULL && cn->f != NULL)
+		filter_free(cn->f);
+	loop_bury(cn->route->client->loop, &cn->grave, mem_free, cn);
+}
+
+static void
+conn_kill(struct conn *cn)
+{
+	if (cn->pump != NULL)
+		pump_stop(cn->pump, CODE_CANCELLED, "the client has ended");
+	else if (cn->s != NULL)
+		stream_reset(cn->s, CODE_CANCELLED, "the client has ended");
+	conn_free(cn);
+}
+
+void
+routes_free(struct client *c)
+{
+	struct route *r;
+	struct conn *cn;
+
+	while ((r = TAILQ_FIRST(&c->routes)) != NULL) {
+		while ((cn = TAILQ_FIRST(&r->waiting)) != NULL) {
+			TAILQ_REMOVE(&r->waiting, cn, link);
+			conn_kill(cn);
+		}
+		while ((cn = TAILQ_FIRST(&r->carried)) != NULL) {
+			TAILQ_REMOVE(&r->carried, cn, link);
+			conn_kill(cn);
+		}
+		for (unsigned i = 0; i < r->n; i++)
+			link_free(r->links[i].link, CODE_CANCELLED, "the client has ended");
+		TAILQ_REMOVE(&c->routes, r, link);
+		mem_free(r);
+	}
+}
+
+/* ---- connections ---- */
+
+int
+conn_target(struct ctl_open *o, const char *text, const char *what, struct errtext *e)
+{
+	struct hostport at;
+	struct errtext why = { "" };
+
+	memset(o, 0, sizeof *o);
+	snprintf(o->protocol, sizeof o->protocol, "tcp");
+	if (strchr(text, ':') == NULL) {
+		if (!ctl_is_name(text))
+			return err_set(e, ERR_INVALID, "%s: %s is no service's name", what, text);
+		snprintf(o->service, sizeof o->service, "%s", text);
+		return 0;
+	}
+	if (hostport_parse(text, 0, &at, &why) != 0)
+		return err_set(e, ERR_INVALID, "%s: %s", what, why.s);
+	snprintf(o->host, sizeof o->host, "%s", at.host);
+	o->port = at.port;
+	return 0;
+}
+
+/* It has not come to a pump: tell whoever waits. */
+static void
+conn_fail(struct conn *cn, uint32_t code, const char *text)
+{
+	struct pump_result res = { .code = code, .text = text };
+
+	if (cn->answer != NULL)
+		cn->f = NULL; /* the caller's again */
+	else if (cn->f != NULL)
+		f_sock_reset(cn->f);
+	conn_free(cn);
+	if (cn->answer != NULL)
+		cn->answer(cn->arg, code, text);
+	else
+		cn->done(cn->arg, &res);
+}
+
+static void
+on_pump_done(void *arg, const struct pump_result *res)
+{
+	struct conn *cn = arg;
+
+	TAILQ_REMOVE(&cn->route->carried, cn, link);
+	conn_free(cn);
+	cn->done(cn->arg, res);
+}
+
+static void
+conn_carry(struct conn *cn)
+{
+	struct stream *s = cn->s;
+
+	cn->pump = pump_new(cn->route->client->loop, cn->f, s, on_pump_done, cn);
+	cn->s = NULL;
+	if (cn->pump == NULL) {
+		TAILQ_REMOVE(&cn->route->carried, cn, link);
+		stream_reset(s, CODE_INTERNAL, "out of memory");
+		conn_fail(cn, CODE_INTERNAL, "out of memory");
+		return;
+	}
+	pump_start(cn->pump);
+}
+
+/* ---- the stream while its answer is awaited ---- */
+
+static void
+on_opened(void *arg, const struct ctl_open_ok *ok)
+{
+	struct conn *cn = arg;
+	conn_answer_fn *answer = cn->answer;
+
+	(void)ok;
+	cn->answer = NULL;
+	answer(cn->arg, CODE_OK, "");
+	conn_carry(cn);
+}
+
+static void
+on_early(void *arg)
+{
+	struct conn *cn = arg;
+	struct stream *s = cn->s;
+
+	/* PROTOCOL.md: nothing comes before OPEN_OK. */
+	TAILQ_REMOVE(&cn->route->carried, cn, link);
+	cn->s = NULL;
+	stream_reset(s, CODE_PROTOCOL, "bytes before OPEN_OK");
+	conn_fail(cn, CODE_PROTOCOL, "bytes before OPEN_OK");
+}
+
+static void
+on_early_data(void *arg, struct bufq *in)
+{
+	(void)in;
+	on_early(arg);
+}
+
+static void
+on_sent(void *arg, size_t n)
+{
+	(void)arg; /* nothing is sent before the answer */
+	(void)n;
+}
+
+static void
+on_acked(void *arg, uint64_t off, bool eof)
+{
+	(void)arg; /* the same */
+	(void)off;
+	(void)eof;
+}
+
+static void
+on_closed(void *arg, uint32_t code, const char *text)
+{
+	struct conn *cn = arg;
+
+	TAILQ_REMOVE(&cn->route->carried, cn, link);
+	cn->s = NULL;
+	conn_fail(cn, code, text);
+}
+
+static const struct stream_user answer_user = { on_opened, on_early_data, on_early, on_sent, on_acked, on_closed };
+
+/* ---- the way there ---- */
+
+/* A link stands: open the stream. */
+static void
+conn_go(struct conn *cn, struct link *k)
+{
+	struct errtext why = { "" };
+
+	timer_cancel(&cn->wait);
+	TAILQ_REMOVE(&cn->route->waiting, cn, link);
+	cn->s = link_open(k, &cn->open, &answer_user, cn, &why);
+	if (cn->s == NULL) {
+		conn_fail(cn, CODE_LIMIT, why.s);
+		return;
+	}
+	TAILQ_INSERT_TAIL(&cn->route->carried, cn, link);
+	/* Without a question to answer bytes need not wait for a round trip. */
+	if (cn->answer == NULL)
+		conn_carry(cn);
+}
+
+static void
+on_wait_over(void *arg)
+{
+	struct conn *cn = arg;
+
+	TAILQ_REMOVE(&cn->route->waiting, cn, link);
+	conn_fail(cn, CODE_GONE, "there is no connection to the relay");
+}
+
+struct conn *
+conn_start(struct route *r, struct filter *f, const struct ctl_open *o, conn_answer_fn *answer, conn_done_fn *done,
+    void *arg)
+{
+	struct conn *cn = mem_zalloc(sizeof *cn);
+	struct link *k = route_link_now(r);
+
+	if (cn == NULL)
+		goto fail;
+	cn->open = *o;
+	if (rand_bytes(cn->open.token, sizeof cn->open.token) != 0 ||
+	    timer_init(&cn->wait, r->client->loop, on_wait_over, cn) != 0)
+		goto fail;
+	cn->route = r;
+	cn->f = f;
+	cn->answer = answer;
+	cn->done = done;
+	cn->arg = arg;
+	filter_pause(f, true);
+	TAILQ_INSERT_TAIL(&r->waiting, cn, link);
+	if (k != NULL)
+		conn_go(cn, k);
+	else
+		timer_set(&cn->wait, CLIENT_WAIT_MS);
+	return cn;
+fail:
+	filter_free(f);
+	mem_free(cn);
+	return NULL;
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: ISC */
+/* connect - the subcommand: reach services through an agent. */
+#include "cmd/connect/connect.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/cmd.h"
+#include "lib/file.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "lib/rand.h"
+#include "lib/rlimit.h"
+
+#define OFF(m) offsetof(struct connect_opts, m)
+
+static const struct opt_row rows[] = {
+	LINK_OPT_ROWS(struct connect_opts, link),
+	{ .name = "local", .letter = 'L', .kind = OPT_LIST, .off = OFF(local), .arg = "[BIND:]PORT=AGENT:TARGET", .env = "TUNNEL_LOCAL",
+	    .help = "listen on a local port; TARGET is SERVICE or HOST:PORT at the agent; repeatable" },
+	{ .name = "socks", .letter = 'D', .kind = OPT_LIST, .off = OFF(socks), .arg = "[BIND:]PORT=AGENT", .env = "TUNNEL_SOCKS",
+	    .help = "a SOCKS5 proxy on a local port; names are resolved at the agent; repeatable" },
+	{ .name = "carriers", .kind = OPT_U64, .off = OFF(carriers), .arg = "N", .env = "TUNNEL_CARRIERS", .def = "1", .min = 1,
+	    .max = LINK_CARRIERS_MAX, .help = "WebSockets to the relay for each agent" },
+	{ .name = "ready-file", .kind = OPT_STRING, .off = OFF(ready_file), .arg = "FILE", .env = "TUNNEL_READY_FILE",
+	    .help = "write the process id and the ports (JSON) to FILE when -L and -D listen" },
+	{ .name = "config", .kind = OPT_STRING, .off = OFF(config), .arg = "FILE", .env = "TUNNEL_CONFIG", .key = OPT_NO_KEY,
+	    .help = "read options from FILE: a JSON object with the long names as keys" },
+	{ .name = "log-level", .kind = OPT_ENUM, .off = OFF(log_level), .arg = "LEVEL", .env = "TUNNEL_LOG_LEVEL", .def = "warn",
+	    .words = log_level_words, .help = "error, warn, info or debug" },
+	{ .name = "log-format", .kind = OPT_ENUM, .off = OFF(log_format), .arg = "FORMAT", .env = "TUNNEL_LOG_FORMAT",
+	    .def = "text", .words = log_format_words, .help = "text or json" },
+};
+
+static const struct opt_spec spec = {
+	.prog = "tunnel connect",
+	.synopsis = "[OPTION...] AGENT SERVICE\n"
+		    "[OPTION...] AGENT HOST PORT [tcp]\n"
+		    "[OPTION...] -L [BIND:]PORT=AGENT:TARGET... -D [BIND:]PORT=AGENT...",
+	.about = "Reaches a service through an agent: with standard input and output (ssh's ProxyCommand), local ports, or a SOCKS "
+		 "proxy.",
+	.rows = rows,
+	.n_rows = sizeof rows / sizeof rows[0],
+	.config_row = "config",
+	.args_max = 4,
+};
+
+struct control {
+	struct client *client;
+	struct forward_list forwards;
+	struct sig term, intr, hup;
+};
+
+static void
+on_signal(void *arg)
+{
+	struct control *ct = arg;
+
+	/* Forwards are ended on purpose; a transfer on standard output is cut off. */
+	client_stop(ct->client, ct->client->once ? CMD_FAILED : CMD_OK);
+}
+
+static int
+start_stdio(struct client *c, const struct opt_list *args, struct errtext *e)
+{
+	struct ctl_open o;
+	char text[HOSTPORT_TEXT_MAX + 1];
+	const char *host = args->n > 1 ? args->v[1] : "";
+	bool bare_v6 = strchr(host, ':') != NULL && host[0] != '[';
+	int r;
+
+	if (args->n < 2)
+		return err_set(e, ERR_INVALID, "usage: tunnel connect AGENT SERVICE, AGENT HOST PORT, -L or -D (see --help)");
+	if (!ctl_is_name(args->v[0]))
+		return err_set(e, ERR_INVALID, "%s: not an agent's name", args->v[0]);
+	if (args->n == 4 && strcmp(args->v[3], "tcp") != 0)
+		return err_set(e, ERR_INVALID, "%s: the only protocol is tcp", args->v[3]);
+	if (args->n == 2)
+		snprintf(text, sizeof text, "%s", host);
+	else if (snprintf(text, sizeof text, bare_v6 ? "[%s]:%s" : "%s:%s", host, args->v[2]) >= (int)sizeof text)
+		return err_set(e, ERR_INVALID, "%s: too long for a host", host);
+	r = conn_target(&o, text, "target", e);
+	return r != 0 ? r : stdio_start(c, args->v[0], &o, e);
+}
+
+static int
+start_forwards(struct client *c, struct control *ct, struct errtext *e)
+{
+	char *json;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < c->opts.local.n; i++)
+		r = forward_local(c, &ct->forwards, c->opts.local.v[i], e);
+	for (size_t i = 0; r == 0 && i < c->opts.socks.n; i++)
+		r = forward_socks(c, &ct->forwards, c->opts.socks.v[i], e);
+	if (r != 0 || c->opts.ready_file == NULL)
+		return r;
+	json = forwards_json(&ct->forwards);
+	if (json == NULL)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	r = file_write_atomic(c->opts.ready_file, json, strlen(json), 0644, e);
+	mem_free(json);
+	return r;
+}
+
+static int
+connect_init(struct client *c, struct control *ct, const struct opt_list *args, struct errtext *e)
+{
+	bool forwards = c->opts.local.n + c->opts.socks.n > 0;
+	int r = link_config_init(&c->config, &c->opts.link, e);
+
+	if (r != 0)
+		return r;
+	if (forwards && args->n > 0)
+		return err_set(e, ERR_INVALID, "%s: -L and -D take no further arguments", args->v[0]);
+	c->loop = loop_new();
+	if (c->loop == NULL)
+		return err_sys(e, "cannot make the event loop");
+	if (sig_init(&ct->term, c->loop, SIGTERM, on_signal, ct) != 0 ||
+	    sig_init(&ct->intr, c->loop, SIGINT, on_signal, ct) != 0 ||
+	    sig_init(&ct->hup, c->loop, SIGHUP, on_signal, ct) != 0)
+		return err_sys(e, "cannot set up the event loop");
+	return forwards ? start_forwards(c, ct, e) : start_stdio(c, args, e);
+}
+
+static int
+connect_run(struct client *c, const struct opt_list *args)
+{
+	struct control ct = { .client = c, .forwards = TAILQ_HEAD_INITIALIZER(ct.forwards) };
+	struct errtext why = { "" };
+	int r = connect_init(c, &ct, args, &why);
+
+	if (r == 0)
+		r = loop_run(c->loop);
+	else
+		log_errorx("tunnel connect: %s", why.s);
+	forwards_free(&ct.forwards);
+	routes_free(c);
+	sig_fini(&ct.term);
+	sig_fini(&ct.intr);
+	sig_fini(&ct.hup);
+	loop_free(c->loop);
+	link_config_fini(&c->config);
+	buf_pool_free();
+	stdio_end();
+	if (r == 0)
+		return c->code;
+	return r == ERR_INVALID || r == ERR_NOTFOUND ? CMD_USAGE : CMD_FAILED;
+}
+
+int
+connect_main(int argc, char **argv)
+{
+	struct client c = { .code = -1 };
+	struct opt_result res = { 0 };
+	int code = cmd_options(&spec, argc, argv, &c.opts, &res);
+
+	if (code == CMD_GO) {
+		TAILQ_INIT(&c.routes);
+		log_init((enum log_level)c.opts.log_level, (enum log_format)c.opts.log_format, 2);
+		signal(SIGPIPE, SIG_IGN);
+		rand_init();
+		rlimit_raise_files();
+		code = connect_run(&c, &res.args);
+	}
+	opt_fini(&spec, &c.opts, &res);
+	return code;
+}

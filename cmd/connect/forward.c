@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: ISC */
+/* forward - local ports: -L to one target, -D as a SOCKS proxy. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/connect/connect.h"
+#include "lib/f_sock.h"
+#include "lib/jobj.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "lib/rlimit.h"
+
+#define ACCEPT_PAUSE_MS 100
+#define ACCEPT_TURN     64
+
+struct forward {
+	struct client *client;
+	struct route *route;
+	struct io io;
+	int fd;
+	bool socks;
+	struct ctl_open target; /* not for SOCKS */
+	char spec[NET_ADDR_TEXT + CTL_NAME_MAX + CTL_HOST_MAX + 16];
+	struct rlimit_reserve reserve;
+	struct timer pause;
+	struct log_limit full_log;
+	TAILQ_ENTRY(forward) link;
+};
+
+/* ---- connections ---- */
+
+static void
+on_done(void *arg, const struct pump_result *res)
+{
+	struct forward *fw = arg;
+
+	if (res->code == CODE_OK || res->local)
+		log_debug("%s: ended: %s %s", fw->spec, frame_code_str(res->code), res->text);
+	else
+		log_warnx("%s: %s: %s", fw->spec, frame_code_str(res->code), res->text);
+}
+
+static void
+serve(struct forward *fw, int fd)
+{
+	struct filter *f = f_sock_new(fw->client->loop, fd, false);
+
+	if (f == NULL) {
+		log_warnx("%s: a connection is dropped: out of memory", fw->spec);
+		close(fd);
+	} else if (fw->socks) {
+		socks_start(fw->client, fw->route, f);
+	} else if (conn_start(fw->route, f, &fw->target, NULL, on_done, fw) == NULL) {
+		log_warnx("%s: a connection is dropped: out of memory", fw->spec);
+	}
+}
+
+static void
+on_pause_over(void *arg)
+{
+	struct forward *fw = arg;
+
+	if (io_want(&fw->io, IO_READ) != 0)
+		log_warn("%s: cannot watch the socket", fw->spec);
+}
+
+static void
+out_of_descriptors(struct forward *fw)
+{
+	if (log_ratelimit(&fw->full_log, loop_now_ms(fw->client->loop)))
+		log_errorx("%s: out of file descriptors: new connections are closed (ulimit -n)", fw->spec);
+	IGNORE_RESULT(rlimit_reserve_refuse(&fw->reserve, fw->fd)); /* tried again at the next pause */
+	IGNORE_RESULT(io_want(&fw->io, 0)); /* at worst we are called again at once */
+	timer_set(&fw->pause, ACCEPT_PAUSE_MS);
+}
+
+static void
+on_acceptable(void *arg, int what)
+{
+	struct forward *fw = arg;
+
+	(void)what;
+	for (int i = 0; i < ACCEPT_TURN; i++) {
+		int fd = -1, r = net_accept(fw->fd, &fd, NULL);
+
+		if (r == 0)
+			serve(fw, fd);
+		else if (r == ERR_LIMIT)
+			out_of_descriptors(fw);
+		else if (r != ERR_CLOSED && r != ERR_AGAIN)
+			log_error("%s: accept", fw->spec);
+		if (r != 0 && r != ERR_CLOSED)
+			return;
+	}
+}
+
+/* ---- start ---- */
+
+static void
+forward_free(struct forward *fw)
+{
+	timer_fini(&fw->pause);
+	io_fini(&fw->io);
+	if (fw->fd >= 0)
+		net_listen_close(fw->fd);
+	rlimit_reserve_fini(&fw->reserve);
+	mem_free(fw);
+}
+
+/* "[BIND:]PORT": loopback unless it says otherwise. */
+static int
+forward_listen(struct forward *fw, const char *at, struct errtext *e)
+{
+	char spec[NET_ADDR_TEXT + 16];
+
+	if (strchr(at, ':') == NULL)
+		snprintf(spec, sizeof spec, "127.0.0.1:%s", at);
+	else
+		snprintf(spec, sizeof spec, "%s%s", at[0] == '*' ? "" : at, at[0] == '*' ? at + 1 : "");
+	return net_listen(spec, &fw->fd, e);
+}
+
+static int
+forward_watch(struct forward *fw, const char *agent, struct errtext *e)
+{
+	if (rlimit_reserve_init(&fw->reserve) != 0 || timer_init(&fw->pause, fw->client->loop, on_pause_over, fw) != 0 ||
+	    io_init(&fw->io, fw->client->loop, fw->fd, false, on_acceptable, fw) != 0 || io_want(&fw->io, IO_READ) != 0)
+		return err_sys(e, "%s: cannot watch the socket", fw->spec);
+	fw->route = route_get(fw->client, agent);
+	return fw->route != NULL ? 0 : err_set(e, ERR_NOMEM, "out of memory");
+}
+
+static int
+forward_add(struct client *c, struct forward_list *list, const char *spec, bool socks, struct errtext *e)
+{
+	const char *flag = socks ? "-D" : "-L", *eq = strrchr(spec, '='), *colon;
+	struct forward *fw = mem_must_zalloc(sizeof *fw);
+	char at[NET_ADDR_TEXT], agent[CTL_NAME_MAX + 1];
+	size_t n;
+	int r;
+
+	fw->client = c;
+	fw->socks = socks;
+	fw->fd = fw->reserve.fd = -1;
+	snprintf(fw->spec, sizeof fw->spec, "%s %s", flag, spec);
+	TAILQ_INSERT_TAIL(list, fw, link);
+	if (eq == NULL || (size_t)(eq - spec) >= sizeof at)
+		return err_set(e, ERR_INVALID, "%s %s: not of the form [BIND:]PORT=AGENT%s", flag, spec,
+		    socks ? "" : ":SERVICE or [BIND:]PORT=AGENT:HOST:PORT");
+	snprintf(at, sizeof at, "%.*s", (int)(eq - spec), spec);
+	colon = strchr(eq + 1, ':');
+	n = colon != NULL ? (size_t)(colon - eq - 1) : strlen(eq + 1);
+	snprintf(agent, sizeof agent, "%.*s", (int)(n < sizeof agent ? n : 0), eq + 1);
+	if (!ctl_is_name(agent) || (colon == NULL) != socks)
+		return err_set(e, ERR_INVALID, "%s %s: not of the form [BIND:]PORT=AGENT%s", flag, spec,
+		    socks ? "" : ":SERVICE or [BIND:]PORT=AGENT:HOST:PORT");
+	if ((!socks && (r = conn_target(&fw->target, colon + 1, fw->spec, e)) != 0) ||
+	    (r = forward_listen(fw, at, e)) != 0)
+		return r;
+	return forward_watch(fw, agent, e);
+}
+
+int
+forward_local(struct client *c, struct forward_list *list, const char *spec, struct errtext *e)
+{
+	return forward_add(c, list, spec, false, e);
+}
+
+int
+forward_socks(struct client *c, struct forward_list *list, const char *spec, struct errtext *e)
+{
+	return forward_add(c, list, spec, true, e);
+}
+
+void
+forwards_free(struct forward_list *list)
+{
+	struct forward *fw;
+
+	while ((fw = TAILQ_FIRST(list)) != NULL) {
+		TAILQ_REMOVE(list, fw, link);
+		forward_free(fw);
+	}
+}
+
+static int
+add_json(struct jobj *list, const struct forward *fw)
+{
+	struct jobj *one = jobj_new_obj();
+	char host[NET_ADDR_TEXT];
+	struct net_addr a;
+	int r = net_local(fw->fd, &a);
+
+	if (r == 0)
+		r = jobj_set_str(one, "address", net_addr_host(&a, host));
+	if (r == 0)
+		r = jobj_set_int(one, "port", net_addr_port(&a));
+	if (r == 0)
+		return jobj_add_take(list, one);
+	jobj_free(one);
+	return r;
+}
+
+char *
+forwards_json(const struct forward_list *list)
+{
+	struct jobj *o = jobj_new_obj(), *local = jobj_new_arr(), *socks = jobj_new_arr();
+	const struct forward *fw;
+	char *text = NULL;
+	int r = jobj_set_int(o, "pid", getpid());
+
+	TAILQ_FOREACH (fw, list, link)
+		if (r == 0)
+			r = add_json(fw->socks ? socks : local, fw);
+	/* Swallowed in every case. */
+	if (jobj_set_take(o, "local", local) != 0 || jobj_set_take(o, "socks", socks) != 0)
+		r = ERR_NOMEM;
+	if (r == 0)
+		text = jobj_dump(o, NULL);
+	jobj_free(o);
+	return text;
+}

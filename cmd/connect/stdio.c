@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * stdio - standard input and output as one byte stream.
+ *
+ * Pipes and sockets are read and written by the loop itself.  Files and terminals cannot be (epoll refuses files, and a
+ * non-blocking terminal would be so for every other program on it), so a thread of its own moves their bytes to or from a socket
+ * pair, and may block.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cmd/cmd.h"
+#include "cmd/connect/connect.h"
+#include "lib/f_sock.h"
+#include "lib/log.h"
+
+#define COPY_BYTES (64 * 1024)
+
+/* One direction through a thread. */
+struct copier {
+	int from, to;
+	bool started;
+	int error; /* errno of a failed write of standard output; read after the join */
+	pthread_t thread;
+	uint8_t buf[COPY_BYTES];
+};
+
+static struct {
+	struct copier in, out;
+} self;
+
+/* ---- threads ---- */
+
+static int
+write_all(int fd, const uint8_t *p, size_t n)
+{
+	while (n > 0) {
+		ssize_t k = write(fd, p, n);
+
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k < 0)
+			return -1;
+		p += k;
+		n -= (size_t)k;
+	}
+	return 0;
+}
+
+static void *
+copy_run(void *arg)
+{
+	struct copier *c = arg;
+
+	for (;;) {
+		ssize_t n = read(c->from, c->buf, sizeof c->buf);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		if (write_all(c->to, c->buf, (size_t)n) != 0) {
+			c->error = errno;
+			break;
+		}
+	}
+	/* The loop's end sees end of file on one side, a broken pipe on the other. */
+	close(c == &self.in ? c->to : c->from);
+	return NULL;
+}
+
+/* Put a thread between fd and the loop; returns the loop's end, or -1. */
+static int
+copier_start(struct copier *c, int fd, bool input)
+{
+	int sv[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) != 0)
+		return -1;
+	c->from = input ? fd : sv[0];
+	c->to = input ? sv[0] : fd;
+	if (pthread_create(&c->thread, NULL, copy_run, c) != 0) {
+		close(sv[0]);
+		close(sv[1]);
+		return -1;
+	}
+	c->started = true;
+	return sv[1];
+}
+
+/* ---- descriptors ---- */
+
+static bool
+loop_can_watch(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
+}
+
+static bool
+same_socket(void)
+{
+	struct stat a, b;
+
+	return fstat(0, &a) == 0 && fstat(1, &b) == 0 && S_ISSOCK(a.st_mode) && a.st_dev == b.st_dev &&
+	    a.st_ino == b.st_ino;
+}
+
+/* A closed descriptor 0, 1 or 2 is opened on /dev/null, so that no socket of ours takes its number. */
+static int
+fill_standard(struct errtext *e)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= 2);
+	if (fd < 0)
+		return err_sys(e, "/dev/null");
+	close(fd);
+	return 0;
+}
+
+static int
+end_for(int fd, struct copier *c, bool input)
+{
+	return loop_can_watch(fd) ? fd : copier_start(c, fd, input);
+}
+
+static struct filter *
+make_filter(struct loop *l)
+{
+	int in, out;
+
+	if (same_socket())
+		return f_sock_new_pair(l, 0, 0);
+	in = end_for(0, &self.in, true);
+	out = in >= 0 ? end_for(1, &self.out, false) : -1;
+	return out >= 0 ? f_sock_new_pair(l, in, out) : NULL;
+}
+
+/* ---- the connection ---- */
+
+static void
+on_done(void *arg, const struct pump_result *res)
+{
+	struct client *c = arg;
+
+	if (res->code == CODE_OK) {
+		/* The last acknowledgement has yet to leave. */
+		routes_finish(c);
+		if (c->code < 0)
+			c->code = CMD_OK;
+		return;
+	}
+	if (res->local)
+		log_errorx("standard output: %s", res->text);
+	else
+		log_errorx("%s%s%s", frame_code_str(res->code), res->text[0] != '\0' ? ": " : "", res->text);
+	client_stop(c, res->code == CODE_DENIED || res->code == CODE_REVOKED ? CMD_REFUSED : CMD_FAILED);
+}
+
+int
+stdio_start(struct client *c, const char *agent, const struct ctl_open *o, struct errtext *e)
+{
+	struct route *r;
+	struct filter *f;
+	int rc = fill_standard(e);
+
+	if (rc != 0)
+		return rc;
+	c->once = true;
+	f = make_filter(c->loop);
+	if (f == NULL)
+		return err_sys(e, "standard input and output");
+	r = route_get(c, agent);
+	if (r == NULL) {
+		filter_free(f);
+		return err_set(e, ERR_NOMEM, "out of memory");
+	}
+	if (conn_start(r, f, o, NULL, on_done, c) == NULL)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	return 0;
+}
+
+void
+stdio_end(void)
+{
+	/* The loop's end of the pair is closed: the writer ends when it has written everything.  The reader may sit in read(2) for ever. */
+	if (!self.out.started)
+		return;
+	pthread_join(self.out.thread, NULL);
+	if (self.out.error != 0) {
+		errno = self.out.error;
+		log_error("standard output");
+	}
+}
