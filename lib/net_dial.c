@@ -23,7 +23,8 @@ struct attempt {
 	struct net_addr a;
 	int fd; /* -1: not begun, or over */
 	struct io io;
-	int error; /* why it failed */
+	int error;   /* why it failed */
+	bool vetoed; /* not tried: net_dial_set_vet */
 };
 
 struct net_dial {
@@ -31,6 +32,9 @@ struct net_dial {
 	char target[NET_ADDR_TEXT + HOSTPORT_TEXT_MAX]; /* for messages */
 	net_dial_fn *fn;
 	void *arg;
+	bool (*may)(void *arg, const struct sockaddr *sa); /* NULL: every address */
+	void *may_arg;
+	size_t vetoed; /* addresses it refused */
 	uint64_t timeout_ms;
 	struct resolve *resolve; /* while looking up */
 	struct timer stagger, deadline;
@@ -95,7 +99,7 @@ dial_fail(struct net_dial *d, int err)
 		strbuf_adds(&b, i == 0 ? ": " : "; ");
 		if (strcmp(net_addr_text(&t->a, at), d->target) != 0)
 			strbuf_addf(&b, "%s: ", at);
-		strbuf_adds(&b, strerror(t->error != 0 ? t->error : ETIMEDOUT));
+		strbuf_adds(&b, t->vetoed ? "not allowed" : strerror(t->error != 0 ? t->error : ETIMEDOUT));
 	}
 	dial_end(d, -1, err, b.s);
 	strbuf_fini(&b);
@@ -169,8 +173,14 @@ try_next(struct net_dial *d)
 	timer_cancel(&d->stagger);
 	while (d->next < d->n) {
 		struct attempt *t = &d->attempts[d->next++];
-		int r = attempt_start(t);
+		int r;
 
+		t->vetoed = d->may != NULL && !d->may(d->may_arg, &t->a.u.sa);
+		if (t->vetoed) {
+			d->vetoed++;
+			continue;
+		}
+		r = attempt_start(t);
 		if (r == 0) {
 			dial_win(d, t);
 			return;
@@ -183,7 +193,7 @@ try_next(struct net_dial *d)
 		}
 	}
 	if (d->running == 0)
-		dial_fail(d, ERR_CLOSED);
+		dial_fail(d, d->n > 0 && d->vetoed == d->n ? ERR_DENIED : ERR_CLOSED);
 }
 
 static void
@@ -284,6 +294,13 @@ net_dial_start(struct loop *l, const char *host, uint16_t port, uint64_t timeout
 	}
 	timer_set(&d->deadline, timeout_ms);
 	return d;
+}
+
+void
+net_dial_set_vet(struct net_dial *d, bool (*may)(void *arg, const struct sockaddr *sa), void *arg)
+{
+	d->may = may;
+	d->may_arg = arg;
 }
 
 void

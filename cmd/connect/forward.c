@@ -117,7 +117,7 @@ forward_listen(struct forward *fw, const char *at, struct errtext *e)
 	if (strchr(at, ':') == NULL)
 		snprintf(spec, sizeof spec, "127.0.0.1:%s", at);
 	else
-		snprintf(spec, sizeof spec, "%s%s", at[0] == '*' ? "" : at, at[0] == '*' ? at + 1 : "");
+		snprintf(spec, sizeof spec, "%s", at[0] == '*' ? at + 1 : at); /* "*:80" is ":80" */
 	return net_listen(spec, &fw->fd, e);
 }
 
