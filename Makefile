@@ -229,7 +229,7 @@ bench-gcm: $(O)/bench/gcm_bench ## AES-GCM and TLS 1.3 records: libipsec-mb besi
 
 demo: deps ## real SSH through wss: builds, starts sshd, relay and agent, copies 256 MiB each way
 	@$(MAKE) --no-print-directory all
-	@TUNNEL_BIN=$(CURDIR)/tunnel sh test/demo.sh
+	@TUNNEL_BIN=$(CURDIR)/tunnel $$(sed -n '1s/^#! *//p' test/demo.sh) test/demo.sh
 
 test-tools: $(tool_bin) ## build/test/ws_echo and build/test/agents, for conformance suites and load runs
 
