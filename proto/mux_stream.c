@@ -109,6 +109,9 @@ window_due(struct mux_stream *ms)
 {
 	if (ms->window_due)
 		return;
+	if (ms->ack_due)
+		TAILQ_REMOVE(&ms->m->acks, ms, ack_turn);
+	ms->ack_due = false;
 	ms->window_due = true;
 	TAILQ_INSERT_TAIL(&ms->m->windows, ms, window_turn);
 	mux_want_output(ms->m);
