@@ -46,7 +46,7 @@ struct http_head {
 	uint64_t content_length;
 	struct line lines[HTTP_HEADERS_MAX];
 	size_t n_lines;
-	bool value_begun; /* of the line that is being parsed */
+	bool in_name; /* the name of the last line is being told */
 	bool too_many;
 };
 
@@ -226,15 +226,24 @@ on_field(llhttp_t *p, const char *at, size_t n)
 {
 	struct http_head *h = p->data;
 
-	if (h->n_lines == 0 || h->value_begun) {
+	if (!h->in_name) {
 		if (h->n_lines == HTTP_HEADERS_MAX) {
 			h->too_many = true;
 			return -1;
 		}
 		h->n_lines++;
-		h->value_begun = false;
+		h->in_name = true;
 	}
 	note(&h->lines[h->n_lines - 1].name, &h->lines[h->n_lines - 1].name_len, at, n);
+	return 0;
+}
+
+static int
+on_field_complete(llhttp_t *p)
+{
+	struct http_head *h = p->data;
+
+	h->in_name = false;
 	return 0;
 }
 
@@ -247,7 +256,6 @@ on_value(llhttp_t *p, const char *at, size_t n)
 	if (h->n_lines == 0)
 		return -1;
 	l = &h->lines[h->n_lines - 1];
-	h->value_begun = true;
 	note(&l->value, &l->value_len, at, n);
 	return 0;
 }
@@ -270,9 +278,13 @@ cut(struct http_head *h)
 	if (h->kind == HTTP_HEAD_REQUEST) {
 		if (h->target == NULL || !is_target(h->target, h->target_len))
 			return "a request target with forbidden characters";
+		/* RFC 9112 3: one space on either side, which llhttp does not insist on. */
+		if (h->target - h->text < 2 || h->target[-1] != ' ' || h->target[-2] == ' ' ||
+		    memcmp(h->target + h->target_len, " HTTP/", 6) != 0)
+			return "a request line with space in excess";
 		h->target[h->target_len] = 0;
 	}
-	if (h->reason != NULL)
+	if (h->reason_len > 0)
 		h->reason[h->reason_len] = 0;
 	else
 		h->reason = empty;
@@ -283,12 +295,13 @@ cut(struct http_head *h)
 		if (l->name == NULL || !is_token(l->name, l->name_len))
 			return "a header name that is no token";
 		l->name[l->name_len] = 0;
-		if (l->value == NULL)
-			l->value = empty;
 		while (l->value_len > 0 &&
 		       (l->value[l->value_len - 1] == ' ' || l->value[l->value_len - 1] == '\t'))
 			l->value_len--;
-		if (l->value != empty)
+		/* Where llhttp places an empty value there may be another piece. */
+		if (l->value_len == 0)
+			l->value = empty;
+		else
 			l->value[l->value_len] = 0;
 	}
 	return NULL;
@@ -367,6 +380,7 @@ parse(struct http_head *h, struct errtext *e)
 	settings.on_url = on_url;
 	settings.on_status = on_status;
 	settings.on_header_field = on_field;
+	settings.on_header_field_complete = on_field_complete;
 	settings.on_header_value = on_value;
 	settings.on_headers_complete = on_headers_complete;
 	llhttp_init(&p, h->kind == HTTP_HEAD_REQUEST ? HTTP_REQUEST : HTTP_RESPONSE, &settings);
