@@ -168,7 +168,7 @@ emit(enum log_level level, const char *msg)
 	}
 }
 
-static void
+__attribute__((format(printf, 3, 0))) static void
 vlog(enum log_level level, bool with_errno, const char *fmt, va_list ap)
 {
 	int saved = errno;
