@@ -80,6 +80,7 @@ start_sshd() {
 			PrintMotd no
 			Subsystem sftp internal-sftp
 		END
+		: >"$dir/sshd.log"
 		"$(command -v sshd)" -D -e -f "$dir/sshd_config" >"$dir/sshd.log" 2>&1 &
 		sshd_pid=$!
 		if until_true $sshd_pid grep -q 'Server listening' "$dir/sshd.log"; then
