@@ -615,25 +615,50 @@ opt_fini(const struct opt_spec *spec, void *target, struct opt_result *res)
 
 /* ---- help ---- */
 
-/* Append text word by word; *col is where the line stands, later lines begin at indent. */
-static void
-wrap(struct strbuf *out, const char *text, size_t *col, size_t indent)
+/* Bytes of the first word; what stands in brackets is not torn apart: "[--key FILE]". */
+static size_t
+word_len(const char *text, size_t n)
 {
-	size_t n;
+	size_t i, depth = 0;
 
-	while (*(text += strspn(text, " ")) != '\0') {
-		n = strcspn(text, " ");
-		if (*col > indent && *col + 1 + n > HELP_WIDTH) {
+	for (i = 0; i < n && (text[i] != ' ' || depth > 0); i++) {
+		if (text[i] == '[')
+			depth++;
+		else if (text[i] == ']' && depth > 0)
+			depth--;
+	}
+	return i;
+}
+
+/* Append n bytes of text word by word; *col is where the line stands, later lines begin at indent. */
+static void
+wrap(struct strbuf *out, const char *text, size_t n, size_t *col, size_t indent)
+{
+	const char *end = text + n;
+	size_t word;
+
+	for (; text < end; text += word + 1) {
+		word = word_len(text, (size_t)(end - text));
+		if (*col > indent && *col + 1 + word > HELP_WIDTH) {
 			strbuf_addf(out, "\n%*s", (int)indent, "");
 			*col = indent;
 		} else if (*col > indent) {
 			strbuf_addc(out, ' ');
 			++*col;
 		}
-		strbuf_add(out, text, n);
-		*col += n;
-		text += n;
+		strbuf_add(out, text, word);
+		*col += word;
 	}
+}
+
+/* A short remark after the explanation of a row. */
+static void
+note(struct strbuf *out, size_t *col, const char *before, const char *what, const char *after)
+{
+	char text[WHERE_MAX];
+
+	snprintf(text, sizeof(text), "%s%s%s", before, what, after);
+	wrap(out, text, strlen(text), col, HELP_COLUMN);
 }
 
 static void
@@ -659,7 +684,6 @@ static void
 help_row(const struct opt_row *row, struct strbuf *out)
 {
 	size_t start = out->len, col;
-	char note[WHERE_MAX];
 
 	help_left(row, out);
 	col = out->len - start;
@@ -669,17 +693,13 @@ help_row(const struct opt_row *row, struct strbuf *out)
 	}
 	strbuf_addf(out, "%*s", (int)(HELP_COLUMN - col), "");
 	col = HELP_COLUMN;
-	wrap(out, row->help, &col, HELP_COLUMN);
+	wrap(out, row->help, strlen(row->help), &col, HELP_COLUMN);
 	if (row->kind == OPT_LIST)
-		wrap(out, "(repeatable)", &col, HELP_COLUMN);
-	if (row->def != NULL && row->kind != OPT_FLAG) {
-		snprintf(note, sizeof(note), "(default %s)", row->def);
-		wrap(out, note, &col, HELP_COLUMN);
-	}
-	if (row->env != NULL) {
-		snprintf(note, sizeof(note), "[%s]", row->env);
-		wrap(out, note, &col, HELP_COLUMN);
-	}
+		note(out, &col, "(", "repeatable", ")");
+	if (row->def != NULL && row->kind != OPT_FLAG)
+		note(out, &col, "(default ", row->def, ")");
+	if (row->env != NULL)
+		note(out, &col, "[", row->env, "]");
 	strbuf_addc(out, '\n');
 }
 
@@ -687,16 +707,19 @@ void
 opt_help(const struct opt_spec *spec, struct strbuf *out)
 {
 	const char *line = spec->synopsis;
-	size_t n, col = 0, i;
+	size_t n, col, i, indent = strlen("usage: ") + strlen(spec->prog) + 1;
 
 	for (i = 0; *line != '\0'; i++) {
 		n = strcspn(line, "\n");
-		strbuf_addf(
-		    out, "%s %s %.*s\n", i == 0 ? "usage:" : "      ", spec->prog, (int)n, line);
+		strbuf_addf(out, "%s %s ", i == 0 ? "usage:" : "      ", spec->prog);
+		col = indent;
+		wrap(out, line, n, &col, indent);
+		strbuf_addc(out, '\n');
 		line += n + (line[n] == '\n');
 	}
 	strbuf_addc(out, '\n');
-	wrap(out, spec->about, &col, 0);
+	col = 0;
+	wrap(out, spec->about, strlen(spec->about), &col, 0);
 	strbuf_adds(out, "\n\n");
 	for (i = 0; i < spec->n_rows; i++)
 		help_row(&spec->rows[i], out);
