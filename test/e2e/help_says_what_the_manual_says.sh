@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: ISC
 # Each flag and environment variable of --help is in the command's manual page, and each flag of the page is in --help.
 set -eu
+: "${TUNNEL_BIN:?names the program to test}"
 
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
