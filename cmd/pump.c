@@ -172,8 +172,9 @@ pump_linger(struct pump *p, uint32_t code, const char *text)
 		pump_finish(p, code, p->text, false);
 		return;
 	}
-	filter_shutdown(p->f);
+	/* Last: if the socket takes all of it, or breaks, at once, the pump is over when this returns. */
 	timer_set(&p->linger, PUMP_LINGER_MS);
+	filter_shutdown(p->f);
 }
 
 static void
