@@ -118,7 +118,7 @@ version_main(int argc, char **argv)
 	return flushed();
 }
 
-/* One link DIR/tunnel-NAME to target.  What is there already stays, and is fine if it is that very link. */
+/* One link DIR/tunnel-NAME to target.  What is there stays, and is fine if it is that very link. */
 static int
 install_link(const char *dir, const char *name, const char *target)
 {
@@ -192,8 +192,9 @@ unknown(const char *word)
 }
 
 /*
- * A descriptor 0, 1 or 2 that is closed would be given to the next socket, and what is meant for the terminal would go
- * to a peer.  /dev/null takes its place: reading ends at once, what is written is gone.
+ * A descriptor 0, 1 or 2 that is closed would be given to the next socket, and what is meant for
+ * the terminal would go to a peer.  /dev/null takes its place: reading ends at once, what is
+ * written is gone.
  */
 static int
 occupy_standard_fds(void)

@@ -45,7 +45,7 @@ b64_encode(char *out, size_t outsz, const void *p, size_t n, enum b64_form form)
 	return (ssize_t)o;
 }
 
-/* Value of one character by comparisons alone: no table indexed by a secret. -1 if it is none of the form. */
+/* Value of one character, or -1; by comparisons alone, as a table would be indexed by a secret. */
 static int
 value(char c, enum b64_form form)
 {

@@ -17,8 +17,8 @@
 #define CERT_HOSTS_MAX 64        /* names in one certificate */
 
 /*
- * One certificate.  Zero it before cert_self_signed(); cert_fini() in every case.  The pin is the hash of the public key
- * (RFC 7469 2.4), as curl's --pinnedpubkey and our --pin take it.
+ * One certificate.  Zero it before cert_self_signed(); cert_fini() in every case.  The pin is the
+ * hash of the public key (RFC 7469 2.4), as curl's --pinnedpubkey and our --pin take it.
  */
 struct cert {
 	char *pem;              /* owned */
@@ -29,7 +29,8 @@ struct cert {
 /*
  * cert_self_signed - a new key and a certificate for n hosts (names, *.names, IP addresses), valid
  * for days from now and for the hour before (clocks differ).
- * Returns 0; ERR_INVALID with e naming the host that is none; ERR_LIMIT; ERR_NOMEM; ERR_TLS if the library fails.
+ * Returns 0; ERR_INVALID with e naming the host that is none; ERR_LIMIT; ERR_NOMEM; ERR_TLS if the
+ * library fails.
  */
 int cert_self_signed(const char *const *hosts, size_t n, unsigned days, struct cert *out,
     struct errtext *e) WARN_UNUSED;

@@ -18,7 +18,7 @@ err_str(int code)
 	case 0:
 		return "no error";
 	case ERR_SYS:
-		/* strerror() shares one buffer between threads; the GNU form may return a constant. */
+		/* strerror() shares one buffer between threads. */
 		return strerror_r(errno, sys, sizeof(sys));
 	case ERR_NOMEM:
 		return "out of memory";

@@ -2,10 +2,11 @@
 /*
  * err - the error codes that every fallible function of lib/ and proto/ returns.
  *
- * Three return shapes and no fourth: an action returns 0 or a negative ERR_*; a question (is_, has_, can_) returns
- * bool; a transfer returns ssize_t bytes, 0 for no progress, negative for an error.  A code exists only because some
- * caller acts on it differently.  Where a person must learn what failed, the function takes a `struct errtext *` and
- * fills it with one sentence that says what was tried, on what, and what to do; it never holds a secret.
+ * Three return shapes and no fourth: an action returns 0 or a negative ERR_*; a question (is_,
+ * has_, can_) returns bool; a transfer returns ssize_t bytes, 0 for no progress, negative for an
+ * error.  A code exists only because some caller acts on it differently.  Where a person must learn
+ * what failed, the function takes a `struct errtext *` and fills it with one sentence that says
+ * what was tried, on what, and what to do; it never holds a secret.
  */
 #ifndef LIB_ERR_H
 #define LIB_ERR_H
@@ -38,24 +39,25 @@ struct errtext {
 #define WARN_UNUSED __attribute__((warn_unused_result))
 
 /* Ignore the result of a fallible call on purpose; write the reason beside it. */
-#define IGNORE_RESULT(call)                                                                        \
-	do {                                                                                       \
-		if (call) {                                                                        \
-		}                                                                                  \
+#define IGNORE_RESULT(call) \
+	do {                \
+		if (call) { \
+		}           \
 	} while (0)
 
-/* err_str - words for a code; ERR_SYS gives strerror(errno).  Never NULL; valid until the next call in this thread. */
+/* err_str - words for a code; ERR_SYS: errno's.  Valid until the next call in this thread. */
 const char *err_str(int code);
 
 /* errtext_clear - empty the text. */
 void errtext_clear(struct errtext *e);
 
 /*
- * err_set - fill e (if not NULL) from the format and return code, so that one line reports and fails:
+ * err_set - fill e (if not NULL) from the format and return code, so one line reports and fails:
  *     return err_set(e, ERR_INVALID, "%s: no such option; did you mean %s?", name, nearest);
  * Keeps errno.  Too long a text is cut.
  */
-int err_set(struct errtext *e, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+int err_set(struct errtext *e, int code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* err_sys - as err_set with ERR_SYS, and ": " and errno's words appended. */
 int err_sys(struct errtext *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

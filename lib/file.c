@@ -16,7 +16,7 @@
 
 #define FIRST_READ 4096 /* bytes; doubled until the file fits */
 
-/* Read until end of file into *buf of *cap bytes, growing it; one byte of it stays free for the NUL. */
+/* Read to the end into *buf of *cap bytes, growing it; one byte stays free for the NUL. */
 static int
 slurp(int fd, size_t max, char **buf, size_t *cap, size_t *len)
 {
@@ -27,7 +27,7 @@ slurp(int fd, size_t max, char **buf, size_t *cap, size_t *len)
 		if (*len + 1 >= *cap) {
 			size_t want = *cap * 2 > max + 2 ? max + 2 : *cap * 2;
 
-			/* A private key may pass through here: no realloc, which leaves copies behind. */
+			/* A private key may pass here: no realloc, which leaves copies behind. */
 			if ((bigger = mem_alloc(want)) == NULL)
 				return ERR_NOMEM;
 			memcpy(bigger, *buf, *len);
@@ -102,7 +102,7 @@ write_all(int fd, const char *p, size_t n)
 	return 0;
 }
 
-/* Content onto the disk and fd closed in every case; *step is what was being done when it failed. */
+/* Content onto the disk, and fd closed in every case; *step is what failed. */
 static int
 finish(int fd, const void *p, size_t n, mode_t mode, const char **step)
 {

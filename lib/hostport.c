@@ -20,7 +20,7 @@ is_v6(const char *s)
 	char plain[INET6_ADDRSTRLEN];
 	size_t n = strcspn(s, "%"), zone = strlen(s) - n;
 
-	/* A zone is an interface's name or number (RFC 4007 11.2); which one is not ours to know. */
+	/* A zone is an interface's name or number (RFC 4007 11.2). */
 	if (n >= sizeof(plain) || zone == 1 || zone > IF_NAMESIZE)
 		return false;
 	memcpy(plain, s, n);

@@ -5,8 +5,7 @@
  *     example.com:80    192.0.2.1:80    [2001:db8::1]:80    :80 (where allowed)
  *
  * An IPv6 address needs its brackets (RFC 3986 3.2.2); a zone ("%eth0") is kept.  A name is 1 to
- * 253 letters, digits,
- * '-', '_' and '.'; whether it exists is for the resolver to say.
+ * 253 letters, digits, '-', '_' and '.'; whether it exists is for the resolver to say.
  */
 #ifndef LIB_HOSTPORT_H
 #define LIB_HOSTPORT_H

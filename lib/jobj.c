@@ -38,8 +38,8 @@ wrap(json_t *v)
 }
 
 /*
- * Is no place of the text nested deeper than JOBJ_DEPTH_MAX?  jansson's own bound is 2048 and fixed when it is built.
- * Brackets in strings do not count; what is not JSON at all is for the parser to find.
+ * Is no place of the text nested deeper than JOBJ_DEPTH_MAX?  jansson's own bound is 2048 and fixed
+ * when it is built.  Brackets in strings do not count; what is no JSON is for the parser to find.
  */
 static bool
 depth_ok(const char *p, size_t n)
@@ -283,7 +283,7 @@ jobj_new_arr(void)
 	return wrap(json_array());
 }
 
-/* json_string() fails for text that is not UTF-8 and for want of memory alike: find out which it was. */
+/* json_string() fails for what is not UTF-8 and for want of memory alike: find out which. */
 static int
 new_str(const char *s, json_t **out)
 {

@@ -6,9 +6,8 @@
  * A value is a `struct jobj *`, never defined: only jobj.c knows what is behind it.  Two rules of
  * ownership:
  *   - what jobj_parse() and jobj_new_*() give is the caller's and ends with jobj_free();
- *   - what a getter, jobj_at() or jobj_each() gives is borrowed and lives as long as its root,
- * unchanged. jobj_set_take() and jobj_add_take() swallow the child in every case, also when they
- * fail.
+ *   - what a getter, jobj_at() or jobj_each() gives is borrowed and lives as long as its root.
+ * jobj_set_take() and jobj_add_take() swallow the child in every case, also when they fail.
  *
  * Strict means: one object or array and nothing after it, UTF-8 checked, no member twice, no U+0000
  * in a string (so each is a C string), integers within 64 bits, nesting up to JOBJ_DEPTH_MAX, size

@@ -159,7 +159,7 @@ keys_parse_pub(const char *text, size_t n, uint8_t point[KEYS_POINT_LEN], struct
 	if ((r = work_init(&w)) != 0) {
 		err_set(e, r, "out of memory");
 	} else {
-		/* A point that is not on the curve would leak bits of the other side's key (SEC 1 3.2.2.1). */
+		/* One that is not on the curve would leak bits of our key (SEC 1 3.2.2.1). */
 		mbed = mbedtls_ecp_point_read_binary(&w.group, &w.q, raw, sizeof(raw));
 		if (mbed == 0)
 			mbed = mbedtls_ecp_check_pubkey(&w.group, &w.q);

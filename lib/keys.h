@@ -3,11 +3,11 @@
  * keys - the key pairs that agents and clients are known by, as one-line strings.
  *
  *     tunnel-priv-<base64url of the 32-byte scalar>            43 characters after the prefix
- *     tunnel-pub-<base64url of the 33-byte compressed point>   44 characters after the prefix (SEC
- * 1 2.3.3)
+ *     tunnel-pub-<base64url of the 33-byte compressed point>   44 characters after the prefix
  *
- * The curve is NIST P-256 (secp256r1), which TLS 1.3 and every library knows.  A string is fit for
- * an environment variable, a JSON value and a command line (though a private one belongs on none).
+ * The point is as in SEC 1 2.3.3; the curve is NIST P-256 (secp256r1), which TLS 1.3 and every
+ * library knows.  A string is fit for an environment variable, a JSON value and a command line
+ * (though a private one belongs on none).
  */
 #ifndef LIB_KEYS_H
 #define LIB_KEYS_H
@@ -35,8 +35,8 @@ int keys_public(
     const struct secret *priv, char pub[KEYS_PUB_TEXT_LEN + 1], struct errtext *e) WARN_UNUSED;
 
 /*
- * keys_parse_priv - the scalar of a private text of n bytes, within 1..order-1; the caller wipes
- * it. keys_parse_pub - the compressed point of a public text of n bytes, proved to be on the curve.
+ * keys_parse_priv - the scalar of a private text of n bytes, in 1..order-1; the caller wipes it.
+ * keys_parse_pub - the compressed point of a public text of n bytes, proved to be on the curve.
  * Return 0; ERR_INVALID with e saying what is wrong (never quoting it); ERR_NOMEM.
  */
 int keys_parse_priv(

@@ -2,8 +2,9 @@
 /*
  * log - one escaped line, one write(2).
  *
- * A line is formatted on the caller's stack, escaped into a second buffer there and written; nothing is shared but the
- * settings, which do not change once threads run, and the counter of lost lines.
+ * A line is formatted on the caller's stack, escaped into a second buffer there and written;
+ * nothing is shared but the settings, which do not change once threads run, and the counter of lost
+ * lines.
  */
 #include "lib/log.h"
 
@@ -67,7 +68,7 @@ put(struct line *l, const char *s)
 	l->len += n;
 }
 
-/* Printable ASCII is kept and the rest becomes \xNN; for JSON that is pure ASCII, so only two characters need a backslash. */
+/* What is left is printable ASCII, so in JSON only two characters need a backslash. */
 static void
 put_escaped(struct line *l, const char *s)
 {
@@ -155,7 +156,7 @@ emit(enum log_level level, const char *msg)
 		    (unsigned long long)lost);
 		compose(&l, LOG_LEVEL_WARN, gap);
 		if (!send_line(&l)) {
-			/* Still no room: this line is lost as well, and all of them are still to be told. */
+			/* Still no room: this line is lost as well, and none has been told of. */
 			atomic_fetch_add_explicit(&untold, lost + 1, memory_order_relaxed);
 			atomic_fetch_add_explicit(&dropped, 1, memory_order_relaxed);
 			return;

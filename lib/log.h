@@ -12,8 +12,7 @@
  * LOG_LINE_MAX.  Never format a secret: struct secret has no printable form on purpose.
  *
  *     text    2026-01-02T03:04:05.678Z info w1: agent pi: session opened from 192.0.2.7:5022
- *     json    {"time":"2026-01-02T03:04:05.678Z","level":"info","worker":"w1","msg":"agent pi:
- * ..."}
+ *     json    {"time":"2026-01-02T03:04:05.678Z","level":"info","worker":"w1","msg":"..."}
  *
  * Thread-safe.  Before log_init() level info, text, descriptor 2.
  */
@@ -55,9 +54,10 @@ log_enabled(enum log_level level)
 }
 
 /*
- * log_error, log_warn - append ": " and errno's words; log_errorx, log_warnx, log_info - do not.
- * errno is kept. log_debug - a macro: switched off it costs one branch, and its arguments are not
- * evaluated.
+ * log_error, log_warn   append ": " and errno's words
+ * log_errorx, log_warnx, log_info   do not
+ * log_debug   a macro: switched off it costs one branch, and its arguments are not evaluated
+ * errno is kept by all of them.
  */
 void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_errorx(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -2,8 +2,8 @@
 /*
  * match - which targets are allowed: patterns of name or network, and ports.
  *
- * Every address is brought into one form before it is compared: 16 bytes, IPv4 as ::ffff:a.b.c.d, so that a rule has one
- * prefix length and no spelling of an address can slip past it.
+ * Every address is brought into one form before it is compared: 16 bytes, IPv4 as ::ffff:a.b.c.d,
+ * so that a rule has one prefix length and no spelling of an address can slip past it.
  */
 #include "lib/match.h"
 
@@ -225,7 +225,7 @@ parse_host(char *host, bool brackets, struct rule *r)
 		r->any = true;
 		return true;
 	}
-	/* What looks like an address is one or an error: never a name that happens to be all digits. */
+	/* What looks like an address is one or an error, never a name of digits. */
 	if (brackets || strpbrk(host, ":/") != NULL || host[strspn(host, "0123456789.")] == '\0')
 		return parse_net(host, r);
 	if (hostport_host(strncmp(host, "*.", 2) == 0 ? host + 2 : host, &hp, NULL) != 0)

@@ -2,10 +2,12 @@
 /*
  * match - which targets are allowed: a list of HOST:PORT patterns that denies by default.
  *
- *     127.0.0.1:*          one address, every port            10.0.0.0/8:443       a network
- *     localhost:22         a name, one port                   [::1]:8000-8999      IPv6, a range of
- * ports
- *     *.example.com:80     every name below, not example.com  *:443                every host
+ *     127.0.0.1:*          one address, every port
+ *     10.0.0.0/8:443       a network
+ *     [::1]:8000-8999      IPv6, a range of ports
+ *     localhost:22         a name, one port
+ *     *.example.com:80     every name below, not example.com itself
+ *     *:443                every host
  *
  * A pattern whose host is an address or a network is an address rule, any other is a name rule; "*"
  * is both.  Addresses are compared after ::ffff:a.b.c.d has become a.b.c.d, so no spelling slips
@@ -14,9 +16,8 @@
  * The agent asks match_target() for each resolved address just before it dials that very address.
  * An address rule admits it whatever it was called.  A name rule admits it only if the address is
  * an ordinary one: a name cannot be pointed (DNS rebinding) at loopback, link-local (cloud
- * metadata), multicast or the unspecified address.  The names localhost and
- * *.localhost may be loopback (RFC 6761 6.3).  The relay, which resolves nothing, asks
- * match_name().
+ * metadata), multicast or the unspecified address.  Names at or below localhost may be loopback
+ * (RFC 6761 6.3).  The relay, which resolves nothing, asks match_name().
  */
 #ifndef LIB_MATCH_H
 #define LIB_MATCH_H
@@ -32,8 +33,7 @@
 
 struct match;
 
-/* match_new - an empty list, which allows nothing; NULL without memory.  match_free - NULL is fine.
- */
+/* match_new - an empty list, which allows nothing; NULL without memory.  match_free takes NULL. */
 struct match *match_new(void) WARN_UNUSED;
 void match_free(struct match *m);
 
@@ -45,9 +45,9 @@ int match_add(struct match *m, const char *pattern, struct errtext *e) WARN_UNUS
 int match_add_loopback(struct match *m) WARN_UNUSED;
 
 /*
- * match_target - may sa (AF_INET or AF_INET6, port included) be dialled for somebody who asked for
- * name? name   host as it was asked for, a name or an address in text; any letter case, one
- * trailing dot ignored
+ * match_target - may sa be dialled for somebody who asked for name?
+ *   name   host as it was asked for, name or address; any letter case, one trailing dot ignored
+ *   sa     AF_INET or AF_INET6, port included; another family is never admitted
  */
 bool match_target(const struct match *m, const char *name, const struct sockaddr *sa);
 

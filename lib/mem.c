@@ -86,12 +86,6 @@ mem_must_zalloc(size_t n)
 	return must(mem_zalloc(n), n);
 }
 
-char *
-mem_must_strdup(const char *s)
-{
-	return must(mem_strdup(s), strlen(s) + 1);
-}
-
 void
 mem_free(void *p)
 {

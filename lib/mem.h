@@ -39,16 +39,13 @@ void *mem_resize(void *p, size_t n, size_t size) __attribute__((warn_unused_resu
 void *mem_dup(const void *p, size_t n) __attribute__((warn_unused_result));
 char *mem_strdup(const char *s) __attribute__((malloc, warn_unused_result));
 
-/* mem_must_zalloc, mem_must_strdup - for start-up: as above, but out of memory writes one line and
- * aborts. */
+/* mem_must_zalloc - for start-up: as above, but out of memory writes one line and aborts. */
 void *mem_must_zalloc(size_t n) __attribute__((malloc, returns_nonnull, warn_unused_result));
-char *mem_must_strdup(const char *s) __attribute__((malloc, returns_nonnull, warn_unused_result));
 
 /* mem_free - give back; NULL is fine. */
 void mem_free(void *p);
 
-/* mem_wipe - overwrite n bytes at p so that no compiler leaves it out; p = NULL with n = 0 is fine.
- */
+/* mem_wipe - overwrite n bytes at p so that no compiler leaves it out; n = 0 is fine. */
 void mem_wipe(void *p, size_t n);
 
 /*

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * opt - a command's options from one table: flags, environment, configuration file, defaults and --help.
+ * opt - a command's options from one table: flags, environment, configuration file, --help.
  *
- * Sources are read from the highest to the lowest, and each fills only what no higher one has set; the file comes after
- * flags and environment because they name it.
+ * Sources are read from the highest to the lowest, and each fills only what no higher one has set;
+ * the file comes after flags and environment because they name it.
  */
 #include "lib/opt.h"
 
@@ -298,7 +298,7 @@ take_long(struct parse *p, int argc, char **argv, int *i)
 	return set_value(p, row, FROM_FLAG, where, argv[++*i]);
 }
 
-/* argv[*i] is "-x...": flags may be bundled, the first letter with a value takes the rest or the next argument. */
+/* argv[*i] is "-x...": bundled flags; a letter with a value takes the rest, or argv[++*i]. */
 static int
 take_short(struct parse *p, int argc, char **argv, int *i)
 {
@@ -630,7 +630,7 @@ word_len(const char *text, size_t n)
 	return i;
 }
 
-/* Append n bytes of text word by word; *col is where the line stands, later lines begin at indent. */
+/* Append n bytes word by word; *col is where the line stands, later lines begin at indent. */
 static void
 wrap(struct strbuf *out, const char *text, size_t n, size_t *col, size_t indent)
 {

@@ -1,29 +1,31 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * opt - a command's options from one table: flags, environment, configuration file, defaults and
- * --help.
+ * opt - a command's options from one table: flags, environment, configuration file, --help.
  *
  * Each option is a row.  Its value is the first of: flag, environment variable, configuration key,
  * default; a list from a higher source replaces a lower one whole.  Values land in the caller's
  * struct at the row's offset:
  *
- *     OPT_FLAG      bool               --name, --no-name; in the environment 1/0, true/false,
- * yes/no OPT_STRING    char *             owned; NULL if never given and no default OPT_SECRET
- * struct secret *    owned; wiped from argv and the environment once read; no letter OPT_LIST
- * struct opt_list    repeatable; in the environment split at commas; in the file an array or a
- * string OPT_U64       uint64_t           min..max OPT_SIZE      uint64_t           bytes,
- * min..max, "64k"; see str_parse_size() OPT_DURATION  uint64_t           milliseconds, min..max,
- * "30s"; see str_parse_duration_ms() OPT_ENUM      int                index into the row's words
+ *     OPT_FLAG      bool              --name, --no-name; elsewhere 1/0, true/false, yes/no
+ *     OPT_STRING    char *            owned; NULL if never given and no default
+ *     OPT_SECRET    struct secret *   owned; wiped from argv and the environment; no letter
+ *     OPT_LIST      struct opt_list   repeatable; in the environment split at commas;
+ *                                     in the file an array or a string
+ *     OPT_U64       uint64_t          min..max
+ *     OPT_SIZE      uint64_t          bytes, min..max, "64k"; see str_parse_size()
+ *     OPT_DURATION  uint64_t          milliseconds, min..max, "30s"; see str_parse_duration_ms()
+ *     OPT_ENUM      int               index into the row's words
  *
- * max = 0 stands for no upper bound.  On the command line: --name=value, --name value, -Lvalue, -L
- * value, bundled letters of flags; options and positional arguments in any order; "--" ends the
+ * max = 0 stands for no upper bound.  On the command line: --name=value, --name value, -Lvalue,
+ * -L value, bundled letters of flags; options and positional arguments in any order; "--" ends the
  * options; a lone "-" is positional.  No abbreviations.  -h and --help are built in.  The
  * configuration file is one JSON object whose keys are the long names (or the row's key); an
  * unknown key or flag is refused, naming the nearest.
  *
  *     static const struct opt_row rows[] = {
- *             { .name = "listen", .letter = 'l', .kind = OPT_LIST, .off = offsetof(struct
- * relay_opts, listen), .arg = "ADDR:PORT", .env = "TUNNEL_LISTEN", .help = "where to listen" }, ...
+ *             { .name = "listen", .letter = 'l', .kind = OPT_LIST,
+ *               .off = offsetof(struct relay_opts, listen), .arg = "ADDR:PORT",
+ *               .env = "TUNNEL_LISTEN", .help = "where to listen" }, ...
  */
 #ifndef LIB_OPT_H
 #define LIB_OPT_H

@@ -56,7 +56,7 @@ rlimit_reserve_refuse(struct rlimit_reserve *r, int listen_fd)
 	saved = errno;
 	if (fd >= 0)
 		close(fd);
-	/* Another thread may have been quicker to the free descriptor; then the next call tries again. */
+	/* Another thread may have been quicker to it; then the next call tries again. */
 	IGNORE_RESULT(rlimit_reserve_init(r));
 	if (fd >= 0)
 		return 0;

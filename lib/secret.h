@@ -26,10 +26,10 @@ struct secret *secret_new(const void *p, size_t n) WARN_UNUSED;
 void secret_free(struct secret *s);
 
 /*
- * secret_from_file - the content of path without one trailing newline ("\n" or "\r\n"); must not be
- * empty. warning   cleared, then filled when group or others may read the file; may be NULL Returns
- * 0 with *out owned by the caller; ERR_NOTFOUND, ERR_LIMIT, ERR_INVALID (empty), ERR_SYS, ERR_NOMEM
- * with e filled.
+ * secret_from_file - the content of path without one trailing newline ("\n" or "\r\n").
+ *   warning   cleared, then filled when group or others may read the file; may be NULL
+ * Returns 0 with *out owned by the caller; ERR_NOTFOUND, ERR_LIMIT, ERR_INVALID (empty), ERR_SYS or
+ * ERR_NOMEM with e filled.
  */
 int secret_from_file(
     const char *path, struct secret **out, struct errtext *warning, struct errtext *e) WARN_UNUSED;

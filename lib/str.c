@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * str - text: a buffer that grows up to a limit, strict numbers, printable forms, and "did you mean".
+ * str - text: a buffer that grows up to a limit, strict numbers, printable forms, neighbours.
  */
 #include "lib/str.h"
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * str - text: a buffer that grows up to a limit, strict numbers, printable forms, and "did you
- * mean".
+ * str - text: a buffer that grows up to a limit, strict numbers, printable forms, neighbours.
  */
 #ifndef LIB_STR_H
 #define LIB_STR_H
@@ -45,9 +44,9 @@ int strbuf_status(const struct strbuf *b) WARN_UNUSED;
 char *strbuf_take(struct strbuf *b) WARN_UNUSED;
 
 /*
- * str_escape - n bytes from the network as printable ASCII: others and the backslash as \xNN, a cut
- * marked by "...". out, outsz   filled and terminated; outsz at least 4 Returns out, so that it can
- * stand among the arguments of a format.
+ * str_escape - n bytes from the network as printable ASCII: others and the backslash as \xNN.
+ *   out, outsz   filled and terminated; outsz at least 4; a cut is marked by "..."
+ * Returns out, so that it can stand among the arguments of a format.
  */
 const char *str_escape(char *out, size_t outsz, const void *p, size_t n);
 
@@ -56,9 +55,8 @@ const char *str_escape(char *out, size_t outsz, const void *p, size_t n);
 bool str_is_name(const char *s, size_t max);
 
 /*
- * "Did you mean": start with the word, offer each candidate (borrowed until the end), take the
- * best. NULL when none is near: more than one edit for each three letters, or longer than
- * STR_NEAR_MAX.
+ * "Did you mean": start with the word, offer candidates (borrowed until the end), take the best.
+ * NULL when none is near: more than one edit for each three letters, or longer than STR_NEAR_MAX.
  */
 #define STR_NEAR_MAX 64
 struct str_near {
@@ -74,11 +72,11 @@ const char *str_near_best(const struct str_near *n);
 const char *str_nearest(const char *word, const char *const *list);
 
 /*
- * Strict numbers: the whole string, decimal digits and (where it has one) a unit, no sign, no
- * space. str_parse_u64           "8080"                       min..max str_parse_size "512", "64k",
- * "4m", "1g"     bytes, powers of 1024, k/m/g in either case str_parse_duration_ms   "500ms",
- * "30s", "5m", "1h", "7d", or "0"; another number without unit is refused Return 0 with *out set;
- * ERR_INVALID if it is no such number; ERR_LIMIT if it is one outside min..max.
+ * Strict numbers: the whole string, decimal digits and, where it has one, a unit; no sign or space.
+ *   str_parse_u64           "8080"
+ *   str_parse_size          "512", "64k", "4m", "1g": bytes, powers of 1024, in either case
+ *   str_parse_duration_ms   "500ms", "30s", "5m", "1h", "7d" or "0"; others need their unit
+ * Return 0 with *out set; ERR_INVALID if it is no such number; ERR_LIMIT if it is not in min..max.
  */
 int str_parse_u64(const char *s, uint64_t min, uint64_t max, uint64_t *out) WARN_UNUSED;
 int str_parse_size(const char *s, uint64_t min, uint64_t max, uint64_t *out) WARN_UNUSED;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* keys_fuzz - texts of keys: what is accepted is the one text of that key, what is not is refused with a sentence. */
+/* keys_fuzz - texts of keys: what is accepted is the one text of that key. */
 #include <assert.h>
 #include <stdint.h>
 #include <string.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * match_fuzz - HOST:PORT and --allow patterns.  The input is lines: a pattern, then a target.  A target that parses prints
- * back to what parses the same, and neither spelling of an IPv4 address gets more than the other.
+ * match_fuzz - HOST:PORT and --allow patterns.  The input is lines: a pattern, then a target.  A
+ * target that parses prints back to what parses the same, and neither spelling of an IPv4 address
+ * gets more than the other.
  */
 #include <arpa/inet.h>
 #include <assert.h>
