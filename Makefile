@@ -161,8 +161,8 @@ $(O)/replay/%: $(O)/test/fuzz/%_fuzz.o $(O)/test/fuzz/replay.o $(O)/libcmd.a $(O
 $(O)/fuzz/%: $(O)/test/fuzz/%_fuzz.o $(O)/libcmd.a $(O)/libtunnel.a
 	$(call say,LD,$@)mkdir -p $(@D) && $(link) -fsanitize=fuzzer -o $@ $< $(O)/libcmd.a $(libs)
 
-$(TOOLS)/%: $(O)/test/tools/%.o $(O)/libtunnel.a
-	$(call say,LD,$@)mkdir -p $(@D) && $(link) -o $@ $< $(libs)
+$(TOOLS)/%: $(O)/test/tools/%.o $(O)/libcmd.a $(O)/libtunnel.a
+	$(call say,LD,$@)mkdir -p $(@D) && $(link) -o $@ $< $(O)/libcmd.a $(libs)
 
 $(O)/bench/%: $(O)/test/bench/%.o $(O)/libtunnel.a
 	$(call say,LD,$@)mkdir -p $(@D) && $(link) $(call link_extra,test/bench/$*.c) -o $@ $< $(libs)
