@@ -143,7 +143,8 @@ connect_run(struct client *c, const struct opt_list *args)
 	loop_free(c->loop);
 	link_config_fini(&c->config);
 	buf_pool_free();
-	stdio_end();
+	if (stdio_end() != 0 && r == 0 && c->code == CMD_OK)
+		return CMD_FAILED; /* all was carried, and the last of it could not be written */
 	if (r == 0)
 		return c->code;
 	return r == ERR_INVALID || r == ERR_NOTFOUND ? CMD_USAGE : CMD_FAILED;

@@ -13,8 +13,8 @@
  * ERR_SYS, ERR_NOMEM with e.
  */
 int stdio_start(struct client *c, const char *agent, const struct ctl_open *o, struct errtext *e) WARN_UNUSED;
-/* stdio_end - after the loop: wait until what was written has left the helper thread. */
-void stdio_end(void);
+/* stdio_end - after the loop: wait until what was written has left the helper thread.  ERR_SYS, logged: it could not. */
+int stdio_end(void) WARN_UNUSED;
 
 /* ---- forward.c ---- */
 

@@ -190,15 +190,16 @@ stdio_start(struct client *c, const char *agent, const struct ctl_open *o, struc
 	return 0;
 }
 
-void
+int
 stdio_end(void)
 {
 	/* The loop's end of the pair is closed: the writer ends when it has written everything.  The reader may sit in read(2) for ever. */
 	if (!self.out.started)
-		return;
+		return 0;
 	pthread_join(self.out.thread, NULL);
-	if (self.out.error != 0) {
-		errno = self.out.error;
-		log_error("standard output");
-	}
+	if (self.out.error == 0)
+		return 0;
+	errno = self.out.error;
+	log_error("standard output");
+	return ERR_SYS;
 }

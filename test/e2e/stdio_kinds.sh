@@ -1,0 +1,75 @@
+#!/bin/sh
+# SPDX-License-Identifier: ISC
+# `tunnel connect` works when standard input and output are files, pipes, sockets, a terminal, /dev/null or closed.
+. "$(dirname "$0")/lib.sh"
+
+start_relay relay
+start_agent pi
+start_tcp hash hash
+make_data "$tmp/in" 200000
+want="$(sum_of "$tmp/in") 200000"
+nothing="$(sum_of /dev/null) 0"
+hash_of() { connect pi 127.0.0.1 "$tcp_port"; }
+
+hash_of <"$tmp/in" >"$tmp/out"
+expect "file to file" "$want" "$(cat "$tmp/out")"
+expect "pipe to pipe" "$want" "$(cat "$tmp/in" | hash_of | cat)"
+: >"$tmp/out"
+hash_of <"$tmp/in" >>"$tmp/out"
+expect "file to a file opened for appending" "$want" "$(cat "$tmp/out")"
+expect "/dev/null in" "$nothing" "$(hash_of </dev/null)"
+expect "closed in" "$nothing" "$(hash_of <&-)"
+mkfifo "$tmp/fifo"
+cat "$tmp/in" >"$tmp/fifo" &
+expect "named pipe in" "$want" "$(hash_of <"$tmp/fifo")"
+
+hash_of <"$tmp/in" >&- || fail "closed out: exit status $?"
+hash_of <&- >&- || fail "both closed: exit status $?"
+exit_code sh -c "'$TUNNEL_BIN' connect --relay $relay_url --secret-file '$tmp/client.secret' pi 127.0.0.1 $tcp_port <'$tmp/in' >/dev/full"
+expect "exit status with a full disk" 1 "$code"
+has_line "$tmp/err.log" "standard output: No space left" || fail "$(cat "$tmp/err.log")"
+
+# A socket for both, as inetd gives it.
+python3 - "$TUNNEL_BIN" "$relay_url" "$tmp" "$tcp_port" "$want" <<'PYTHON'
+import socket, subprocess, sys
+binary, url, tmp, port, want = sys.argv[1:]
+a, b = socket.socketpair()
+p = subprocess.Popen([binary, "connect", "--relay", url, "--secret-file", tmp + "/client.secret", "pi", "127.0.0.1", port],
+                     stdin=b, stdout=b)
+b.close()
+a.sendall(open(tmp + "/in", "rb").read())
+a.shutdown(socket.SHUT_WR)
+got = b""
+while True:
+    d = a.recv(65536)
+    if not d:
+        break
+    got += d
+assert got.decode().strip() == want, got
+assert p.wait(20) == 0
+PYTHON
+
+# A terminal: its flags are as before, because the shell goes on using it.
+start_tcp echo echo
+python3 - "$TUNNEL_BIN" "$relay_url" "$tmp" "$tcp_port" <<'PYTHON'
+import fcntl, os, pty, sys, termios
+binary, url, tmp, port = sys.argv[1:]
+master, slave = pty.openpty()
+attrs = termios.tcgetattr(slave)
+attrs[3] &= ~termios.ECHO
+termios.tcsetattr(slave, termios.TCSANOW, attrs)
+flags = fcntl.fcntl(slave, fcntl.F_GETFL)
+pid = os.fork()
+if pid == 0:
+    for fd in (0, 1):
+        os.dup2(slave, fd)
+    os.execv(binary, [binary, "connect", "--relay", url, "--secret-file", tmp + "/client.secret", "pi", "127.0.0.1", port])
+os.write(master, b"hello\n")
+got = b""
+while b"hello" not in got:
+    got += os.read(master, 1000)
+os.write(master, b"\x04")
+_, status = os.waitpid(pid, 0)
+assert os.waitstatus_to_exitcode(status) == 0, status
+assert fcntl.fcntl(slave, fcntl.F_GETFL) == flags, "the terminal was left non-blocking"
+PYTHON
