@@ -21,6 +21,11 @@
 
 #include "lib/mem.h"
 
+/* Linux 5.14; older headers do not have it, and older kernels refuse it. */
+#ifndef SO_BUF_LOCK
+#define SO_BUF_LOCK 72
+#endif
+
 enum {
 	IOV_MAX_TURN = 128,       /* slices in one writev */
 	SHRINK_AFTER = 32,        /* small reads in a row before the block size goes down */
@@ -37,7 +42,9 @@ struct f_sock {
 	size_t read_size;  /* the size of block to read into */
 	unsigned n_small;
 	size_t lowat;
-	uint64_t written, sampled, sampled_us;
+	size_t flight; /* bytes under way that the kernel is limited to; 0: it decides itself */
+	bool can_unlock; /* the kernel can be given the decision back */
+	uint64_t written, sampled;
 	void (*drained)(void *arg);
 	void *drained_arg;
 	bool shape, readable, writable, hup, shut_wanted, shut_done;
@@ -167,32 +174,69 @@ finish_shutdown(struct f_sock *s)
 	}
 }
 
-/* Keep the kernel's unsent bytes at F_SOCK_AHEAD_US of the rate at which they really leave. */
+static size_t
+between(uint64_t v, size_t min, size_t max)
+{
+	return v < min ? min : v > max ? max : (size_t)v;
+}
+
+static void
+set_lowat(struct f_sock *s, size_t lowat)
+{
+	int value = (int)lowat;
+
+	if (lowat <= s->lowat * 5 / 4 && lowat >= s->lowat * 4 / 5)
+		return;
+	if (setsockopt(s->wfd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, sizeof value) == 0)
+		s->lowat = lowat;
+}
+
+/*
+ * Bound what is under way.  The kernel's congestion control fills the queues of a short path with a millisecond or two of bytes in
+ * each direction, and every keystroke waits behind them.  flight is what the path needs and F_SOCK_QUEUE_US more; where that
+ * is much (a fast or a long path) the kernel's own tuning of the buffer goes on.
+ */
+static void
+set_flight(struct f_sock *s, uint64_t flight)
+{
+	int value, unlock = 0;
+
+	if (flight >= F_SOCK_FLIGHT_MAX) {
+		if (s->flight == 0)
+			return;
+		value = F_SOCK_FLIGHT_MAX;
+		IGNORE_RESULT(setsockopt(s->wfd, SOL_SOCKET, SO_SNDBUF, &value, sizeof value)); /* then it stays as small as it was */
+		IGNORE_RESULT(setsockopt(s->wfd, SOL_SOCKET, SO_BUF_LOCK, &unlock, sizeof unlock));
+		s->flight = 0;
+		return;
+	}
+	if (!s->can_unlock || (flight <= s->flight * 9 / 8 && flight >= s->flight * 7 / 8))
+		return;
+	/* The kernel doubles the value, for its own overhead, which is small for the large segments of bulk. */
+	value = (int)(flight * 5 / 8);
+	if (setsockopt(s->wfd, SOL_SOCKET, SO_SNDBUF, &value, sizeof value) == 0)
+		s->flight = (size_t)flight;
+}
+
+/* Look at the rate at which bytes really leave, and give the kernel no more than it can use. */
 static void
 sample_rate(struct f_sock *s)
 {
 	struct tcp_info info;
 	socklen_t len = sizeof info;
-	size_t lowat;
-	int value;
+	uint64_t lowat, flight;
 
 	s->sampled = s->written;
 	memset(&info, 0, sizeof info);
 	if (getsockopt(s->wfd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0 || info.tcpi_delivery_rate == 0)
 		return;
-	lowat = (size_t)(info.tcpi_delivery_rate * F_SOCK_AHEAD_US / 1000000);
+	lowat = info.tcpi_delivery_rate * F_SOCK_AHEAD_US / 1000000;
+	flight = info.tcpi_delivery_rate * (2 * (uint64_t)info.tcpi_min_rtt + F_SOCK_QUEUE_US) / 1000000;
 	/* An idle sender's rate says only how little it had to send. */
 	if (info.tcpi_delivery_rate_app_limited && lowat < s->lowat)
 		return;
-	if (lowat < F_SOCK_LOWAT_MIN)
-		lowat = F_SOCK_LOWAT_MIN;
-	if (lowat > F_SOCK_LOWAT_MAX)
-		lowat = F_SOCK_LOWAT_MAX;
-	if (lowat > s->lowat * 5 / 4 || lowat < s->lowat * 4 / 5) {
-		value = (int)lowat;
-		if (setsockopt(s->wfd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, sizeof value) == 0)
-			s->lowat = lowat;
-	}
+	set_lowat(s, between(lowat, F_SOCK_LOWAT_MIN, F_SOCK_LOWAT_MAX));
+	set_flight(s, flight < F_SOCK_FLIGHT_MIN ? F_SOCK_FLIGHT_MIN : flight);
 }
 
 /* Returns 0, or -1 after the filter was closed. */
@@ -400,11 +444,13 @@ struct filter *
 f_sock_new(struct loop *l, int fd, bool shape)
 {
 	struct f_sock *s = sock_make(l, fd, fd);
-	int lowat = BUF_LARGE;
+	int lowat = BUF_LARGE, lock;
+	socklen_t len = sizeof lock;
 
 	if (s == NULL)
 		return NULL;
 	/* Fails on a Unix socket, which then keeps its whole buffer: there is no rate to adapt to. */
+	s->can_unlock = getsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &lock, &len) == 0;
 	s->shape = shape && setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof lowat) == 0;
 	return &s->f;
 }

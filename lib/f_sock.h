@@ -7,7 +7,8 @@
  *
  * The kernel is given little more than it can send at once (TCP_NOTSENT_LOWAT), so that what is decided later (which
  * stream goes next) still matters: the limit is F_SOCK_AHEAD_US of the rate at which the peer really receives,
- * between F_SOCK_LOWAT_MIN and F_SOCK_LOWAT_MAX.  filter_room() is at most that.
+ * between F_SOCK_LOWAT_MIN and F_SOCK_LOWAT_MAX.  filter_room() is at most that.  On a slow or short path the bytes under way are
+ * bounded too (F_SOCK_QUEUE_US).
  *
  * Half-close: the peer's end of file is closed(ERR_EOF), our own direction goes on until filter_shutdown().
  */
@@ -20,6 +21,9 @@
 #define F_SOCK_LOWAT_MIN (16 * 1024)  /* one TLS record; less would wake us for every segment */
 #define F_SOCK_LOWAT_MAX (256 * 1024) /* one bulk read */
 #define F_SOCK_AHEAD_US  500          /* unsent bytes in the kernel, as time at the measured rate */
+#define F_SOCK_QUEUE_US  1200         /* bytes under way beyond what the path itself holds, as time */
+#define F_SOCK_FLIGHT_MIN (32 * 1024)
+#define F_SOCK_FLIGHT_MAX (208 * 1024) /* net.core.wmem_max as kernels have it: more cannot be asked for */
 
 /*
  * f_sock_new - take over a connected, non-blocking stream socket.  Returns NULL when out of memory or when the
