@@ -72,7 +72,6 @@ got_hello(struct mux *m, const uint8_t *body, size_t n, struct errtext *why)
 
 	if (r != 0)
 		return r;
-	m->peer_keepalive_ms = h.keepalive_ms;
 	/* Until the user has decided nothing else of this peer is looked at. */
 	m->state = MUX_HELD;
 	v = m->s.user->hello(m->s.arg, &h);
@@ -414,10 +413,10 @@ mux_tick(struct session *s, uint64_t now_ms, struct errtext *why)
 {
 	struct mux *m = mux_of(s);
 	struct mux_stream *ms;
-	uint32_t interval = m->peer_keepalive_ms > m->cfg.keepalive_ms ? m->peer_keepalive_ms : m->cfg.keepalive_ms;
 
 	m->now_ms = now_ms;
-	if (now_ms - s->heard_ms >= (uint64_t)interval * MUX_KEEPALIVE_MISSES)
+	/* A live peer answers our pings at our own pace, whatever its own is. */
+	if (now_ms - s->heard_ms >= (uint64_t)m->cfg.keepalive_ms * MUX_KEEPALIVE_MISSES)
 		return err_set(why, ERR_TIMEOUT, "nothing heard for %llu s",
 		    (unsigned long long)(now_ms - s->heard_ms) / 1000);
 	if (now_ms >= m->ping_ms) {

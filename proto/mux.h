@@ -31,7 +31,7 @@
 #define MUX_SPARSE_EPOCH_MS 20
 /* An acknowledgement waits this long for company. */
 #define MUX_ACK_DELAY_MS 100
-/* A peer that was not heard of for this many of its keepalive intervals is dead. */
+/* A peer that was not heard of for this many of our keepalive intervals, each with a ping to answer, is dead. */
 #define MUX_KEEPALIVE_MISSES 3
 
 struct mux_config {

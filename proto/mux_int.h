@@ -99,7 +99,6 @@ struct mux {
 	uint64_t now_ms;      /* as of the last call that said */
 	uint64_t ping_ms;     /* when the next ping is due */
 	uint64_t ack_ms;      /* when delayed acknowledgements are due; UINT64_MAX: none */
-	uint32_t peer_keepalive_ms;
 	int failed;           /* ERR_NOMEM or ERR_LIMIT met where no error could be returned */
 };
 
