@@ -86,10 +86,15 @@ link_lost(struct link *k, int err, const char *text)
 static void
 link_refused(struct link *k)
 {
-	carrier_free(k->carrier, k->away_code, k->away_text);
+	struct carrier *c = k->carrier;
+	bool again;
+
 	k->carrier = NULL;
 	set_state(k, LINK_ENDED);
-	if (k->user->refused(k->arg, k->away_code, k->away_text) && k->state == LINK_ENDED) {
+	again = k->user->refused(k->arg, k->away_code, k->away_text);
+	/* After the owner knows, so that it does not take the end of the streams for the news. */
+	carrier_free(c, k->away_code, k->away_text);
+	if (again) {
 		k->backoff_ms = LINK_BACKOFF_MAX_MS;
 		set_state(k, LINK_WAITING);
 		timer_set(&k->retry, next_wait_ms(k));

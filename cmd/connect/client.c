@@ -104,7 +104,8 @@ on_down(void *arg, int err, const char *text, uint64_t next_ms)
 		return;
 	}
 	if (c->once) {
-		log_errorx("%s", text);
+		if (c->code < 0)
+			log_errorx("%s", text);
 		client_stop(c, CMD_FAILED);
 		return;
 	}
@@ -408,7 +409,7 @@ conn_start(struct route *r, struct filter *f, const struct ctl_open *o, conn_ans
 	TAILQ_INSERT_TAIL(&r->waiting, cn, link);
 	if (k != NULL)
 		conn_go(cn, k);
-	else
+	else if (!r->client->once) /* there the link itself says when it is over */
 		timer_set(&cn->wait, CLIENT_WAIT_MS);
 	return cn;
 fail:

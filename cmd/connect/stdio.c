@@ -160,6 +160,8 @@ on_done(void *arg, const struct pump_result *res)
 			c->code = CMD_OK;
 		return;
 	}
+	if (c->code >= 0)
+		return; /* the reason has been told */
 	if (res->local)
 		log_errorx("standard output: %s", res->text);
 	else
