@@ -4,6 +4,7 @@
 # CPU time over IDLE_S (30) seconds in which nothing happens but pings.
 #
 #     make all test-tools && test/bench/idle_agents.sh
+# shellcheck source-path=SCRIPTDIR source=../e2e/lib.sh
 . "$(dirname "$0")/../e2e/lib.sh"
 
 n=${AGENTS:-5000}

@@ -3,6 +3,7 @@
 # parallel_streams - STREAMS (200) processes of connect through one agent, each with MIB (4) MiB each way at the same time and
 # checksums at both ends; then the same beside a stream whose far end never reads.  Prints seconds, MB/s, and the most memory
 # that relay, agent and the stalled client have held.
+# shellcheck source-path=SCRIPTDIR source=../e2e/lib.sh
 . "$(dirname "$0")/../e2e/lib.sh"
 here=$here/../e2e # start_tcp runs the server of the tests
 

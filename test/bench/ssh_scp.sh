@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: ISC
 # ssh_scp - MIB (1024) MiB by ssh and by scp, each way, directly and through ws, wss, and wss that nginx ends: seconds,
 # MB/s, the ratio to the direct connection, and whether the SHA-256 of both sides is the same.
+# shellcheck source-path=SCRIPTDIR source=../e2e/lib.sh
 . "$(dirname "$0")/../e2e/lib.sh"
 
 mib=${MIB:-1024}
