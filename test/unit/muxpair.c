@@ -1,0 +1,703 @@
+/* SPDX-License-Identifier: ISC */
+/* muxpair - sessions joined in memory. */
+#include "test/unit/muxpair.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/mem.h"
+
+/* ---- a stream at an endpoint ---- */
+
+static void
+hook(struct side *x, const char *call)
+{
+	if (x->hook != NULL)
+		x->hook(x, call);
+}
+
+static void
+side_opened(void *arg, const struct ctl_open_ok *ok)
+{
+	struct side *x = arg;
+
+	(void)ok;
+	x->opened = true;
+	hook(x, "opened");
+}
+
+static void
+side_data(void *arg, struct bufq *in)
+{
+	struct side *x = arg;
+	size_t n = in->len;
+
+	if (bufq_move(&x->got, in, n) == 0 && !x->hold) {
+		stream_consumed(x->s, n);
+		stream_ack(x->s, x->got.len, false);
+	}
+	hook(x, "data");
+}
+
+static void
+side_eof(void *arg)
+{
+	struct side *x = arg;
+
+	x->eof = true;
+	if (!x->hold)
+		stream_ack(x->s, x->got.len, true);
+	hook(x, "eof");
+}
+
+static void
+side_sent(void *arg, size_t n)
+{
+	(void)n;
+	hook(arg, "sent");
+}
+
+static void
+side_acked(void *arg, uint64_t off, bool eof)
+{
+	struct side *x = arg;
+
+	assert(off >= x->acked);
+	x->acked = off;
+	x->acked_eof |= eof;
+	hook(x, "acked");
+}
+
+static void
+side_closed(void *arg, uint32_t code, const char *text)
+{
+	struct side *x = arg;
+
+	assert(!x->closed);
+	x->s = NULL;
+	x->closed = true;
+	x->code = code;
+	strncpy(x->text, text, sizeof x->text - 1);
+	hook(x, "closed");
+}
+
+static const struct stream_user side_user = { side_opened, side_data, side_eof, side_sent,
+	side_acked, side_closed };
+
+/* ---- the relay's bridge: nothing but what cmd/relay/bridge.c does ---- */
+
+struct bridge {
+	struct stream *s[2];
+	struct half {
+		struct bridge *b;
+		int i;
+	} half[2];
+};
+
+static struct stream **
+other_of(struct half *h)
+{
+	return &h->b->s[!h->i];
+}
+
+static void
+bridge_break(struct bridge *b, uint32_t code, const char *text)
+{
+	struct stream *s0 = b->s[0], *s1 = b->s[1];
+
+	b->s[0] = b->s[1] = NULL;
+	if (s0 != NULL)
+		stream_reset(s0, code, text);
+	if (s1 != NULL)
+		stream_reset(s1, code, text);
+	mem_free(b);
+}
+
+static void
+bridge_opened(void *arg, const struct ctl_open_ok *ok)
+{
+	struct half *h = arg;
+
+	if (*other_of(h) != NULL && stream_accept(*other_of(h), ok) != 0)
+		bridge_break(h->b, CODE_INTERNAL, "");
+}
+
+static void
+bridge_data(void *arg, struct bufq *in)
+{
+	struct half *h = arg;
+
+	if (*other_of(h) != NULL && stream_send(*other_of(h), in, in->len) != 0)
+		bridge_break(h->b, CODE_INTERNAL, "");
+}
+
+static void
+bridge_eof(void *arg)
+{
+	struct half *h = arg;
+
+	if (*other_of(h) != NULL)
+		stream_eof(*other_of(h));
+}
+
+static void
+bridge_sent(void *arg, size_t n)
+{
+	struct half *h = arg;
+
+	if (*other_of(h) != NULL)
+		stream_consumed(*other_of(h), n);
+}
+
+static void
+bridge_acked(void *arg, uint64_t off, bool eof)
+{
+	struct half *h = arg;
+
+	if (*other_of(h) != NULL)
+		stream_ack(*other_of(h), off, eof);
+}
+
+static void
+bridge_closed(void *arg, uint32_t code, const char *text)
+{
+	struct half *h = arg;
+	struct bridge *b = h->b;
+
+	b->s[h->i] = NULL;
+	if (code != CODE_OK)
+		bridge_break(b, code, text);
+	else if (*other_of(h) == NULL)
+		mem_free(b);
+}
+
+static const struct stream_user bridge_user = { bridge_opened, bridge_data, bridge_eof, bridge_sent,
+	bridge_acked, bridge_closed };
+
+static void
+bridge_open(struct end *e, struct stream *s, const struct ctl_open *o)
+{
+	struct bridge *b = mem_zalloc(sizeof *b);
+
+	if (b == NULL) {
+		stream_reset(s, CODE_INTERNAL, "out of memory");
+		return;
+	}
+	b->half[0] = (struct half){ b, 0 };
+	b->half[1] = (struct half){ b, 1 };
+	b->s[1] = session_open(e->across->s, o, &bridge_user, &b->half[1], NULL);
+	if (b->s[1] == NULL) {
+		stream_reset(s, CODE_LIMIT, "");
+		mem_free(b);
+		return;
+	}
+	b->s[0] = s;
+	stream_set_user(s, &bridge_user, &b->half[0]);
+}
+
+/* ---- an end ---- */
+
+static void
+end_hook(struct end *e, const char *call)
+{
+	if (e->hook != NULL)
+		e->hook(e, call);
+}
+
+static enum session_verdict
+end_hello(void *arg, const struct ctl_hello *h)
+{
+	struct end *e = arg;
+
+	(void)h;
+	e->n_hello++;
+	end_hook(e, "hello");
+	return e->verdict;
+}
+
+static void
+end_open(void *arg, struct stream *s, const struct ctl_open *o)
+{
+	struct end *e = arg;
+	struct ctl_open_ok ok = { 0 };
+	struct side *x;
+
+	if (e->across != NULL) {
+		bridge_open(e, s, o);
+		return;
+	}
+	if (e->n_opened == NET_STREAMS || e->deny_opened) {
+		stream_reset(s, CODE_DENIED, "no");
+		return;
+	}
+	x = &e->side[e->n_opened++];
+	x->s = s;
+	x->end = e;
+	x->hold = e->hold_opened;
+	strncpy(x->source, o->source, sizeof x->source - 1);
+	stream_set_user(s, &side_user, x);
+	if (stream_accept(s, &ok) != 0) {
+		x->s = NULL;
+		stream_reset(s, CODE_INTERNAL, "out of memory");
+		return;
+	}
+	end_hook(e, "open");
+}
+
+static void
+end_goaway(void *arg, uint32_t code, const char *text)
+{
+	struct end *e = arg;
+
+	e->n_goaway++;
+	e->away_code = code;
+	strncpy(e->away_text, text, sizeof e->away_text - 1);
+	end_hook(e, "goaway");
+}
+
+static void
+end_want_output(void *arg)
+{
+	(void)arg; /* net_step looks at all of them */
+}
+
+static void
+end_idle(void *arg)
+{
+	struct end *e = arg;
+
+	e->n_idle++;
+	end_hook(e, "idle");
+}
+
+static const struct session_user end_user = { end_hello, end_open, end_goaway, end_want_output,
+	end_idle };
+
+static bool
+end_init(struct end *e, struct net *n, const struct mux_config *cfg)
+{
+	e->net = n;
+	e->s = mux_new(cfg, n->now_ms);
+	if (e->s != NULL)
+		session_set_user(e->s, &end_user, e);
+	return e->s != NULL;
+}
+
+static void
+end_fail(struct end *e, int r)
+{
+	assert(r < 0);
+	if (e->err == 0)
+		e->err = r;
+	/* As a lost carrier is for the other side. */
+	session_abandon(e->s, CODE_GONE, "the session is lost");
+	if (e->peer->s != NULL && e->peer->err == 0) {
+		e->peer->err = ERR_EOF;
+		session_abandon(e->peer->s, CODE_GONE, "the session is lost");
+	}
+}
+
+static size_t
+piece(struct net *n)
+{
+	if (n->chunk != NET_RANDOM)
+		return n->chunk == NET_WHOLE ? SIZE_MAX : (size_t)n->chunk;
+	n->seed = n->seed * 6364136223846793005u + 1442695040888963407u;
+	return 1 + (size_t)(n->seed >> 33) % ((n->seed >> 60) < 8 ? 20 : 5000);
+}
+
+static void
+end_input(struct end *e)
+{
+	while (e->wire.len > 0 && e->err == 0) {
+		size_t k = piece(e->net);
+		int r = bufq_move(&e->in, &e->wire, k < e->wire.len ? k : e->wire.len);
+
+		if (r == 0)
+			r = session_input(e->s, &e->in, e->net->now_ms, &e->why);
+		if (r != 0)
+			end_fail(e, r);
+	}
+}
+
+/* Real carriers copy: the peer must never see the blocks that this side retains. */
+static int
+copy_over(struct bufq *dst, struct bufq *src)
+{
+	while (src->len > 0) {
+		uint8_t tmp[4096];
+		size_t k = bufq_read(src, 0, tmp, sizeof tmp);
+
+		if (bufq_copy(dst, tmp, k) != 0)
+			return ERR_NOMEM;
+		bufq_drain(src, k);
+	}
+	return 0;
+}
+
+static bool
+end_output(struct end *e)
+{
+	struct bufq out = { 0 };
+	size_t n;
+	int r;
+
+	if (e->err != 0 || e->stalled || !session_has_output(e->s))
+		return false;
+	r = session_output(e->s, &out, e->net->portion, e->net->now_ms);
+	n = out.len;
+	e->sent_bytes += n;
+	if (r == 0)
+		r = copy_over(&e->peer->wire, &out);
+	bufq_fini(&out);
+	if (r != 0)
+		end_fail(e, r);
+	return r == 0 && n > 0;
+}
+
+/* ---- the net ---- */
+
+struct ctl_hello
+net_hello(enum ctl_role role)
+{
+	struct ctl_hello h = { .version = 1, .role = role, .keepalive_ms = 1000 };
+
+	strcpy(h.software, "test");
+	if (role != CTL_RELAY)
+		strcpy(h.name, "pi");
+	return h;
+}
+
+static int
+end_greet(struct end *e, enum ctl_role role)
+{
+	struct ctl_hello h = net_hello(role);
+
+	return session_greet(e->s, &h);
+}
+
+static struct net *
+net_make(const struct mux_config *cfg, const enum ctl_role *role, int n_ends)
+{
+	struct net *n = mem_zalloc(sizeof *n);
+	bool ok = n != NULL;
+
+	if (!ok)
+		return NULL;
+	n->n = n_ends;
+	n->now_ms = 1000000;
+	n->seed = 42;
+	n->portion = 65536;
+	for (int i = 0; i < n_ends; i++)
+		n->end[i].peer = &n->end[i ^ 1];
+	for (int i = 0; i < n_ends && ok; i++)
+		ok = end_init(&n->end[i], n, &cfg[i]) && end_greet(&n->end[i], role[i]) == 0;
+	if (!ok) {
+		net_free(n);
+		return NULL;
+	}
+	net_run(n);
+	return n;
+}
+
+struct net *
+net_new(const struct mux_config *dialer, const struct mux_config *acceptor)
+{
+	struct mux_config cfg[2] = { { .retain = true, .keepalive_ms = 1000 },
+		{ .retain = true, .keepalive_ms = 1000 } };
+	static const enum ctl_role role[2] = { CTL_CONNECT, CTL_RELAY };
+
+	if (dialer != NULL)
+		cfg[0] = *dialer;
+	if (acceptor != NULL)
+		cfg[1] = *acceptor;
+	cfg[0].dialer = true;
+	return net_make(cfg, role, 2);
+}
+
+struct net *
+net_new_relay(void)
+{
+	static const struct mux_config cfg[4] = {
+		{ .dialer = true, .retain = true, .keepalive_ms = 1000 },
+		{ .keepalive_ms = 1000 },
+		{ .keepalive_ms = 1000 },
+		{ .dialer = true, .retain = true, .keepalive_ms = 1000 },
+	};
+	static const enum ctl_role role[4] = { CTL_CONNECT, CTL_RELAY, CTL_RELAY, CTL_AGENT };
+	struct net *n = net_make(cfg, role, 4);
+
+	if (n != NULL) {
+		n->end[1].across = &n->end[2];
+		n->end[2].across = &n->end[1];
+	}
+	return n;
+}
+
+static void
+end_fini(struct end *e)
+{
+	session_free(e->s);
+	bufq_fini(&e->wire);
+	bufq_fini(&e->in);
+	for (int i = 0; i < e->n_opened; i++)
+		bufq_fini(&e->side[i].got);
+}
+
+void
+net_free(struct net *n)
+{
+	if (n == NULL)
+		return;
+	for (int i = 0; i < n->n; i++)
+		end_fini(&n->end[i]);
+	mem_free(n);
+}
+
+struct end *
+net_client(struct net *n)
+{
+	return &n->end[0];
+}
+
+struct end *
+net_agent(struct net *n)
+{
+	return &n->end[n->n - 1];
+}
+
+bool
+net_step(struct net *n)
+{
+	bool moved = false;
+
+	for (int i = 0; i < n->n; i++)
+		moved |= end_output(&n->end[i]);
+	for (int i = 0; i < n->n; i++)
+		end_input(&n->end[i]);
+	return moved;
+}
+
+void
+net_run(struct net *n)
+{
+	int turns = 0;
+
+	while (net_step(n))
+		assert(++turns < 1000000);
+}
+
+void
+net_wait(struct net *n, uint64_t ms)
+{
+	uint64_t until = n->now_ms + ms;
+
+	net_run(n);
+	while (n->now_ms < until) {
+		uint64_t next = until;
+
+		for (int i = 0; i < n->n; i++)
+			if (n->end[i].err == 0 && session_deadline_ms(n->end[i].s) < next)
+				next = session_deadline_ms(n->end[i].s);
+		n->now_ms = next > n->now_ms ? next : n->now_ms + 1;
+		for (int i = 0; i < n->n; i++) {
+			struct end *e = &n->end[i];
+			int r = 0;
+
+			if (e->err == 0 && session_deadline_ms(e->s) <= n->now_ms)
+				r = session_tick(e->s, n->now_ms, &e->why);
+			if (r != 0)
+				end_fail(e, r);
+		}
+		net_run(n);
+	}
+}
+
+/* ---- the test's side of a stream ---- */
+
+static uint8_t
+pattern(uint64_t off)
+{
+	return (uint8_t)(off * 131 + (off >> 8) * 17 + (off >> 16));
+}
+
+bool
+side_open(struct side *x, struct end *e)
+{
+	struct ctl_open o = { .protocol = "tcp", .service = "ssh" };
+
+	*x = (struct side){ .end = e, .hold = x->hold, .hook = x->hook };
+	x->s = session_open(e->s, &o, &side_user, x, &e->why);
+	return x->s != NULL;
+}
+
+int
+side_send(struct side *x, size_t n)
+{
+	struct bufq q = { 0 };
+	int r = 0;
+
+	for (size_t off = 0; off < n && r == 0;) {
+		uint8_t tmp[1000];
+		size_t k = n - off < sizeof tmp ? n - off : sizeof tmp;
+
+		for (size_t i = 0; i < k; i++)
+			tmp[i] = pattern(x->sent + off + i);
+		r = bufq_copy(&q, tmp, k);
+		off += k;
+	}
+	if (r == 0)
+		r = stream_send(x->s, &q, n);
+	if (r == 0)
+		x->sent += n;
+	bufq_fini(&q);
+	return r;
+}
+
+bool
+side_check(const struct side *x, size_t n)
+{
+	uint8_t tmp[4096];
+	uint64_t off = 0;
+
+	if (x->got.len != n)
+		return false;
+	for (size_t k; (k = bufq_read(&x->got, off, tmp, sizeof tmp)) > 0; off += k)
+		for (size_t i = 0; i < k; i++)
+			if (tmp[i] != pattern(off + i))
+				return false;
+	return true;
+}
+
+void
+side_fini(struct side *x)
+{
+	bufq_fini(&x->got);
+}
+
+/* ---- raw ---- */
+
+void
+raw_init(struct raw *r, const struct mux_config *cfg, bool greet)
+{
+	struct frame f;
+	size_t n;
+
+	memset(r, 0, sizeof *r);
+	r->net.now_ms = 1000000;
+	r->net.n = 1;
+	r->net.portion = 65536;
+	r->net.end[0].peer = &r->net.end[1];
+	if (!end_init(&r->net.end[0], &r->net, cfg))
+		abort();
+	if (!greet)
+		return;
+	struct ctl_hello h = net_hello(cfg->dialer ? CTL_RELAY : CTL_CONNECT);
+	char *json = ctl_hello_dump(&h, &n);
+
+	if (json == NULL || end_greet(&r->net.end[0], cfg->dialer ? CTL_CONNECT : CTL_RELAY) != 0 ||
+	    raw_put(r, FRAME_HELLO, 0, 0, json, n) != 0)
+		abort();
+	mem_free(json);
+	while (raw_get(r, &f, NULL))
+		; /* its HELLO and first ping */
+}
+
+void
+raw_fini(struct raw *r)
+{
+	end_fini(&r->net.end[0]);
+	bufq_fini(&r->out);
+}
+
+int
+raw_put(struct raw *r, uint8_t type, uint8_t flags, uint32_t id, const void *body, size_t n)
+{
+	struct frame f = { type, flags, (uint16_t)n, id };
+	struct end *e = &r->net.end[0];
+	uint8_t hdr[FRAME_HDR_LEN];
+
+	frame_pack(hdr, &f);
+	if (bufq_copy(&e->in, hdr, sizeof hdr) != 0 || (n > 0 && bufq_copy(&e->in, body, n) != 0))
+		abort();
+	return session_input(e->s, &e->in, r->net.now_ms, &e->why);
+}
+
+int
+raw_open(struct raw *r, uint32_t id)
+{
+	static const char json[] = "{\"token\":\"000102030405060708090a0b0c0d0e0f\",\"protocol\":"
+				   "\"tcp\",\"service\":\"ssh\"}";
+
+	return raw_put(r, FRAME_OPEN, 0, id, json, sizeof json - 1);
+}
+
+int
+raw_window(struct raw *r, uint32_t id, uint64_t acked, uint64_t limit, uint8_t flags)
+{
+	uint8_t body[16];
+
+	put_u64be(body, acked);
+	put_u64be(body + 8, limit);
+	return raw_put(r, FRAME_WINDOW, flags, id, body, sizeof body);
+}
+
+int
+raw_eof(struct raw *r, uint32_t id, uint64_t final)
+{
+	uint8_t body[8];
+
+	put_u64be(body, final);
+	return raw_put(r, FRAME_EOF, 0, id, body, sizeof body);
+}
+
+int
+raw_data(struct raw *r, uint32_t id, size_t n)
+{
+	static const uint8_t zeros[FRAME_BODY_MAX];
+	int e = 0;
+
+	while (n > 0 && e == 0) {
+		size_t k = n < sizeof zeros ? n : sizeof zeros;
+
+		e = raw_put(r, FRAME_DATA, 0, id, zeros, k);
+		n -= k;
+	}
+	return e;
+}
+
+bool
+raw_get(struct raw *r, struct frame *f, uint8_t *body)
+{
+	struct end *e = &r->net.end[0];
+	uint8_t hdr[FRAME_HDR_LEN];
+
+	while (r->out.len == 0 && session_has_output(e->s))
+		if (session_output(e->s, &r->out, r->net.portion, r->net.now_ms) != 0)
+			return false;
+	if (frame_unpack(f, hdr, bufq_read(&r->out, 0, hdr, sizeof hdr)) <= 0)
+		return false;
+	if (body != NULL)
+		bufq_read(&r->out, FRAME_HDR_LEN, body, f->len);
+	bufq_drain(&r->out, FRAME_HDR_LEN + (size_t)f->len);
+	return true;
+}
+
+bool
+raw_skip(struct raw *r, uint8_t type, struct frame *f, uint8_t *body)
+{
+	while (raw_get(r, f, body))
+		if (f->type == type)
+			return true;
+	return false;
+}
+
+int
+raw_tick(struct raw *r, uint64_t ms)
+{
+	struct end *e = &r->net.end[0];
+
+	r->net.now_ms += ms;
+	return session_tick(e->s, r->net.now_ms, &e->why);
+}

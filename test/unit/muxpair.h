@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * muxpair - sessions of the mux joined in memory, with a clock that the test turns.
+ *
+ *   two ends      endpoint ═ endpoint                      net_new()
+ *   four ends     endpoint ═ relay's two ends ═ endpoint   net_new_relay(): the relay joins streams as a bridge does
+ *   one end       a raw_ session: the test is the peer, and writes and reads frames itself
+ *
+ * Bytes are copied on the way, as sockets do, and delivered whole, one at a time, or in random pieces from a fixed seed.  An end
+ * answers OPEN at once and passes on, acknowledges and ends by itself, unless the test says otherwise.
+ */
+#ifndef TEST_UNIT_MUXPAIR_H
+#define TEST_UNIT_MUXPAIR_H
+
+#include "proto/mux.h"
+
+enum { NET_STREAMS = 64, NET_WHOLE = 0, NET_ONE = 1, NET_RANDOM = -1 };
+
+/* One stream as its endpoint sees it. */
+struct side {
+	struct stream *s; /* NULL once it is gone */
+	struct bufq got;  /* everything that arrived */
+	bool hold;        /* neither consume nor acknowledge what arrives */
+	bool deny;        /* reset it when it is opened */
+	bool opened, eof, acked_eof, closed;
+	uint64_t acked, sent;
+	uint32_t code; /* of closed */
+	char text[256];
+	char source[CTL_ADDR_MAX]; /* of the OPEN */
+	struct end *end;
+	void (*hook)(
+	    struct side *x, const char *call); /* may be NULL: called last in each callback */
+};
+
+struct end {
+	struct net *net;
+	struct session *s;
+	struct end *peer;     /* the other end of the carrier */
+	struct end *across;   /* the relay's other end; NULL in an endpoint */
+	struct bufq wire, in; /* on the way here; arrived */
+	bool stalled;         /* its carrier takes nothing */
+	int err;              /* that ended it */
+	struct errtext why;
+	enum session_verdict verdict;  /* what hello answers */
+	bool hold_opened;              /* sides of streams that the peer opens have hold set ... */
+	bool deny_opened;              /* ... or deny */
+	struct side side[NET_STREAMS]; /* streams that the peer opened, in order */
+	int n_opened, n_hello, n_goaway, n_idle;
+	uint32_t away_code;
+	char away_text[256];
+	uint64_t sent_bytes; /* into the carrier */
+	void (*hook)(struct end *e, const char *call);
+};
+
+struct net {
+	struct end end[4];
+	int n;
+	uint64_t now_ms;
+	int chunk; /* NET_WHOLE, NET_RANDOM, or so many bytes at a time */
+	uint64_t seed;
+	size_t portion; /* bytes that a carrier takes at once */
+};
+
+/* Both ends of each carrier are greeted.  NULL: out of memory (only while mem_fail_after is on).  net_free accepts NULL. */
+struct net *net_new(const struct mux_config *dialer, const struct mux_config *acceptor);
+struct net *net_new_relay(void);
+void net_free(struct net *n);
+
+/* The endpoints: [0] opens streams, [1] answers them. */
+struct end *net_client(struct net *n);
+struct end *net_agent(struct net *n);
+
+/* net_run - deliver until nothing moves. */
+void net_run(struct net *n);
+/* net_step - one portion from each end; returns whether anything moved. */
+bool net_step(struct net *n);
+/* net_wait - turn the clock by ms, a deadline at a time, delivering meanwhile. */
+void net_wait(struct net *n, uint64_t ms);
+
+/* side_open - a stream from e; false when the session refuses.  side_send: n bytes of a pattern that goes on from call to call. */
+bool side_open(struct side *x, struct end *e);
+int side_send(struct side *x, size_t n);
+/* side_check - what arrived is the pattern's first n bytes, and no more. */
+bool side_check(const struct side *x, size_t n);
+void side_fini(struct side *x);
+/* net_hello - what ends say. */
+struct ctl_hello net_hello(enum ctl_role role);
+
+/* ---- one session, and the test as its peer ---- */
+
+struct raw {
+	struct net net; /* end[0] is the session; end[1] the test */
+	struct bufq out;
+};
+
+/* raw_init - greeted and let in when greet is true. */
+void raw_init(struct raw *r, const struct mux_config *cfg, bool greet);
+void raw_fini(struct raw *r);
+/* raw_put - feed one frame; returns what session_input said. */
+int raw_put(struct raw *r, uint8_t type, uint8_t flags, uint32_t id, const void *body, size_t n);
+int raw_open(struct raw *r, uint32_t id);
+int raw_window(struct raw *r, uint32_t id, uint64_t acked, uint64_t limit, uint8_t flags);
+int raw_eof(struct raw *r, uint32_t id, uint64_t final);
+/* raw_data - n bytes of zeros, in as many frames as it takes. */
+int raw_data(struct raw *r, uint32_t id, size_t n);
+/* raw_get - take the session's next frame; false when there is none.  body has room for FRAME_BODY_MAX bytes or is NULL. */
+bool raw_get(struct raw *r, struct frame *f, uint8_t *body);
+/* raw_skip - the next frame of this type, those before it dropped. */
+bool raw_skip(struct raw *r, uint8_t type, struct frame *f, uint8_t *body);
+/* raw_tick - the clock goes on by ms; returns what session_tick said. */
+int raw_tick(struct raw *r, uint64_t ms);
+
+#endif
