@@ -15,6 +15,7 @@ struct pump {
 	void *arg;
 	struct task flush;
 	struct timer linger;
+	uint64_t before;          /* bytes written to the socket before the pump had it (a SOCKS answer) */
 	uint64_t consumed;        /* bytes that the kernel has taken and the stream was told of */
 	uint64_t received;        /* bytes from the stream */
 	uint64_t sent;            /* bytes to the stream */
@@ -59,11 +60,14 @@ pump_finish(struct pump *p, uint32_t code, const char *text, bool local)
 static void
 pump_account(struct pump *p)
 {
-	uint64_t at = p->deaf ? p->received : f_sock_written(p->f);
-	bool all = p->eof_in && at == p->received;
+	uint64_t written = f_sock_written(p->f), at = p->received;
+	bool all;
 
 	if (p->s == NULL)
 		return;
+	if (!p->deaf)
+		at = written > p->before ? written - p->before : 0;
+	all = p->eof_in && at == p->received;
 	if (at > p->consumed) {
 		stream_consumed(p->s, (size_t)(at - p->consumed));
 		p->consumed = at;
@@ -289,6 +293,7 @@ pump_new(struct loop *l, struct filter *f, struct stream *s,
 	p->s = s;
 	p->done = done;
 	p->arg = arg;
+	p->before = f_sock_written(f) + f_sock_pending(f);
 	task_init(&p->flush, on_flush, p);
 	filter_pause(f, true); /* until pump_start */
 	filter_set_user(f, &filter_user, p);

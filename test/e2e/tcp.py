@@ -5,7 +5,7 @@
     hash             reads to the end, then sends "SHA256 BYTES\\n": the answer comes after the peer's half-close
     send FILE        sends FILE and ends its direction at once, then reads to the end and appends "SHA256 BYTES\\n" to PORT_FILE.got
     swap FILE        sends FILE and reads to the end at the same time; then as send
-    greet TEXT       sends TEXT and a newline, ends
+    greet TEXT       sends TEXT and a newline, ends its direction, reads to the end
     stall            accepts and never reads
     reset            reads one byte, then closes with RST
     hold             accepts, writes "PEER\\n" with the peer's address, and stays until the other side ends
@@ -72,6 +72,8 @@ def serve(s):
         note(got)
     elif mode == "greet":
         s.sendall((args[0] + "\n").encode())
+        s.shutdown(socket.SHUT_WR)
+        read_all(s)  # closing with unread bytes would be a reset
     elif mode == "stall":
         threading.Event().wait()
     elif mode == "reset":
