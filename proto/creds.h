@@ -37,9 +37,9 @@
 #include "lib/hash.h"
 #include "proto/ctl.h"
 
-#define CREDS_FILE_MAX    (4 * 1024 * 1024) /* bytes of the file */
-#define CREDS_SECRETS_MAX 16                /* secrets of one entry */
-#define CREDS_LIST_MAX    1024              /* items of agents, targets, services */
+#define CREDS_FILE_MAX (4 * 1024 * 1024) /* bytes of the file */
+#define CREDS_SECRETS_MAX 16             /* secrets of one entry */
+#define CREDS_LIST_MAX 1024              /* items of agents, targets, services */
 
 struct creds;
 
@@ -82,8 +82,8 @@ bool creds_is_empty(const struct creds *c);
  */
 int creds_agent(const struct creds *c, const char *name, const char *secret, int64_t now_s,
     struct creds_id *id) WARN_UNUSED;
-int creds_client(const struct creds *c, const char *secret, int64_t now_s,
-    struct creds_id *id) WARN_UNUSED;
+int creds_client(
+    const struct creds *c, const char *secret, int64_t now_s, struct creds_id *id) WARN_UNUSED;
 
 /*
  * creds_still_valid - would id, which an earlier struct creds gave out, be admitted by c too?  Asked for every session

@@ -15,43 +15,45 @@
 
 #include "lib/err.h"
 
-#define CTL_VERSION      1
-#define CTL_VERSION_MAX  255  /* HELLO says the highest version the sender speaks; both use the lower one */
-#define CTL_BODY_MAX     8192 /* bytes of any JSON body; frame.c allows less for OPEN and OPEN_OK */
-#define CTL_NAME_MAX     64   /* bytes of an agent's or service's name */
-#define CTL_HOST_MAX     255  /* RFC 1035 2.3.4 */
-#define CTL_SECRET_MAX   1024
-#define CTL_TOKEN_LEN    16   /* bytes; 32 hex digits in JSON */
+#define CTL_VERSION 1
+#define CTL_VERSION_MAX \
+	255 /* HELLO says the highest version the sender speaks; both use the lower one */
+#define CTL_BODY_MAX 8192 /* bytes of any JSON body; frame.c allows less for OPEN and OPEN_OK */
+#define CTL_NAME_MAX 64   /* bytes of an agent's or service's name */
+#define CTL_HOST_MAX 255  /* RFC 1035 2.3.4 */
+#define CTL_SECRET_MAX 1024
+#define CTL_TOKEN_LEN 16 /* bytes; 32 hex digits in JSON */
 #define CTL_SERVICES_MAX 64
-#define CTL_ADDR_MAX     64   /* "[v6]:port" */
+#define CTL_ADDR_MAX 64 /* "[v6]:port" */
 #define CTL_KEEPALIVE_DEFAULT_MS 15000
-#define CTL_KEEPALIVE_MAX_MS     3600000
+#define CTL_KEEPALIVE_MAX_MS 3600000
 
 enum ctl_role { CTL_AGENT, CTL_CONNECT, CTL_RELAY };
 
 struct ctl_hello {
 	int version;
 	enum ctl_role role;
-	char name[CTL_NAME_MAX + 1];       /* agent: its own; connect: the agent to reach; relay: "" */
-	char secret[CTL_SECRET_MAX + 1];   /* wipe after use with ctl_hello_wipe */
+	char name[CTL_NAME_MAX + 1]; /* agent: its own; connect: the agent to reach; relay: "" */
+	char secret[CTL_SECRET_MAX + 1]; /* wipe after use with ctl_hello_wipe */
 	char software[64];
-	uint8_t instance[CTL_TOKEN_LEN];   /* names the process: sessions of one instance are carriers of one peer */
-	uint32_t keepalive_ms;             /* the sender's interval between pings */
+	uint8_t instance
+	    [CTL_TOKEN_LEN]; /* names the process: sessions of one instance are carriers of one peer */
+	uint32_t keepalive_ms; /* the sender's interval between pings */
 };
 
 struct ctl_open {
-	uint8_t token[CTL_TOKEN_LEN];      /* names the stream across carriers and relays */
-	char protocol[8];                  /* "tcp" */
-	char service[CTL_NAME_MAX + 1];    /* either a service ... */
-	char host[CTL_HOST_MAX + 1];       /* ... or host and port; service is "" then */
+	uint8_t token[CTL_TOKEN_LEN];   /* names the stream across carriers and relays */
+	char protocol[8];               /* "tcp" */
+	char service[CTL_NAME_MAX + 1]; /* either a service ... */
+	char host[CTL_HOST_MAX + 1];    /* ... or host and port; service is "" then */
 	uint16_t port;
-	char source[CTL_ADDR_MAX];         /* who is being carried, "" when unknown */
-	uint64_t received;                 /* the opener has all bytes before this offset */
+	char source[CTL_ADDR_MAX]; /* who is being carried, "" when unknown */
+	uint64_t received;         /* the opener has all bytes before this offset */
 };
 
 struct ctl_open_ok {
 	uint64_t received;
-	char target[CTL_HOST_MAX + 8];     /* what was connected, for logs; may be "" */
+	char target[CTL_HOST_MAX + 8]; /* what was connected, for logs; may be "" */
 };
 
 /*
@@ -60,7 +62,8 @@ struct ctl_open_ok {
  */
 int ctl_hello_parse(struct ctl_hello *h, const void *p, size_t n, struct errtext *why) WARN_UNUSED;
 int ctl_open_parse(struct ctl_open *o, const void *p, size_t n, struct errtext *why) WARN_UNUSED;
-int ctl_open_ok_parse(struct ctl_open_ok *o, const void *p, size_t n, struct errtext *why) WARN_UNUSED;
+int ctl_open_ok_parse(
+    struct ctl_open_ok *o, const void *p, size_t n, struct errtext *why) WARN_UNUSED;
 
 /* ctl_*_dump - a text of *n bytes, the caller's (mem_free); NULL when out of memory or for text that is not UTF-8. */
 char *ctl_hello_dump(const struct ctl_hello *h, size_t *n);
