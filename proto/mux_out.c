@@ -197,6 +197,9 @@ mux_out_fill(struct mux *m, struct bufq *out, size_t max)
 	while (r == 0 && out->len < end) {
 		ssize_t n;
 
+		/* What a callback has queued: the OPEN of a new stream goes before its bytes. */
+		if (m->control.len > 0 && (r = bufq_move(out, &m->control, m->control.len)) != 0)
+			break;
 		if (!TAILQ_EMPTY(&m->sparse) &&
 		    (m->sparse_run < SPARSE_RUN_MAX || TAILQ_EMPTY(&m->bulk))) {
 			n = serve_sparse(m, out);
