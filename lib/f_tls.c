@@ -100,20 +100,27 @@ on_send(void *arg, const unsigned char *p, size_t n)
 	return (int)n;
 }
 
-/* Hand the records that were made to the filter below.  The error is below's, who tells it by closed() as well. */
-static int
+/*
+ * Hand the records that were made to the filter below.  False: that failed, the user has been told, and may have freed this
+ * filter; nothing of it but f.closed may be looked at.
+ */
+static bool
 push(struct f_tls *t)
 {
-	int r = 0;
-
 	block_unref(t->filling);
 	t->filling = NULL;
 	if (t->out.len > 0) {
-		r = filter_write(t->f.below, &t->out);
+		int r = filter_write(t->f.below, &t->out);
+
+		if (t->f.closed)
+			return false;
 		bufq_fini(&t->out);
-		filter_flush(t->f.below);
+		if (r == ERR_NOMEM)
+			filter_close(&t->f, r, "out of memory");
+		else if (r == 0)
+			filter_flush(t->f.below);
 	}
-	return r;
+	return !t->f.closed;
 }
 
 /* ---- the end ---- */
@@ -192,7 +199,8 @@ fail(struct f_tls *t, int ret)
 	bool nomem = ret == MBEDTLS_ERR_SSL_ALLOC_FAILED;
 
 	explain(t, ret, &e);
-	IGNORE_RESULT(push(t)); /* below closed itself: then there is nobody to alert */
+	if (!push(t))
+		return; /* nobody to alert, and the user has been told */
 	filter_shutdown(t->f.below);
 	filter_close(&t->f, nomem ? ERR_NOMEM : ERR_TLS, nomem ? "out of memory" : e.s);
 }
@@ -252,7 +260,7 @@ static void
 send_held(struct f_tls *t)
 {
 	if (t->held.len > 0 && encrypt(t))
-		IGNORE_RESULT(push(t)); /* below tells its own end */
+		IGNORE_RESULT(push(t)); /* the last thing done */
 }
 
 /* Our end: what was written, close_notify (RFC 8446 6.1), then the end of the stream below. */
@@ -264,9 +272,9 @@ send_end(struct f_tls *t)
 	t->shut_sent = true;
 	if (mbedtls_ssl_close_notify(&t->ssl) != 0)
 		bufq_fini(
-		    &t->out);   /* out of memory: the peer will see a cut, which is what it is */
-	IGNORE_RESULT(push(t)); /* below tells its own end */
-	filter_shutdown(t->f.below);
+		    &t->out); /* out of memory: the peer will see a cut, which is what it is */
+	if (push(t))
+		filter_shutdown(t->f.below);
 }
 
 static int
@@ -340,8 +348,7 @@ handshake(struct f_tls *t)
 	int ret = mbedtls_ssl_handshake(&t->ssl);
 
 	if (ret == MBEDTLS_ERR_SSL_WANT_READ) {
-		IGNORE_RESULT(push(t)); /* below tells its own end */
-		if (t->below_eof) {
+		if (push(t) && t->below_eof) {
 			t->end = ERR_CLOSED;
 			t->lost = "TLS handshake: the peer ended the connection";
 			tell_end(t);
@@ -352,8 +359,8 @@ handshake(struct f_tls *t)
 		fail(t, ret);
 		return false;
 	}
-	IGNORE_RESULT(push(t)); /* below tells its own end */
-	become_ready(t);
+	if (push(t))
+		become_ready(t);
 	return !t->f.closed;
 }
 
@@ -454,7 +461,8 @@ read_turn(struct f_tls *t)
 	size_t before = t->f.in.len;
 	int ret = decrypt(t);
 
-	IGNORE_RESULT(push(t)); /* answers of mbedTLS's own; below tells its own end */
+	if (!push(t)) /* answers of mbedTLS's own */
+		return;
 	consider_trim(t, t->f.in.len - before);
 	if (ret > 0)
 		task_later(t->f.loop, &t->step);

@@ -31,6 +31,7 @@ struct wire {
 	struct bufq coming;
 	struct task deliver;
 	bool fin;
+	bool broken; /* the next flush here fails, as a write(2) to a reset socket does */
 };
 
 static inline struct wire *
@@ -98,7 +99,8 @@ wire_write(struct filter *f, struct bufq *src)
 static inline void
 wire_flush(struct filter *f)
 {
-	(void)f;
+	if (wire_of(f)->broken)
+		filter_close(f, ERR_CLOSED, "Broken pipe");
 }
 
 static inline size_t

@@ -515,6 +515,38 @@ may_be_freed_in_every_callback(void **state)
 	pair_close(&p);
 }
 
+static void
+a_socket_that_breaks_under_a_write_is_told_once(void **state)
+{
+	struct pair p;
+
+	(void)state;
+	for (int when = 0; when < 5; when++)
+		for (int freeing = 0; freeing < 2; freeing++) {
+			pair_open(&p, "relay.test", pem_file, NULL);
+			p.s.free_in_closed = freeing == 1;
+			if (when > 0)
+				assert_true(wire_run(p.l, 10000, both_ready, &p));
+			p.s.wire->broken = true;
+			if (when == 0)
+				wire_turns(p.l, 10);
+			else if (when == 1)
+				side_write(&p.s, 100000, 1000);
+			else if (when == 2)
+				filter_shutdown(p.s.f);
+			else if (when == 3)
+				filter_shutdown(p.c.f); /* its close_notify is answered */
+			else
+				p.s.wire->flip_at = p.s.wire->passed + 10; /* an alert is due */
+			if (when == 4)
+				side_write(&p.c, 100, 100);
+			wire_turns(p.l, 10);
+			assert_int_equal(p.s.n_closed, 1);
+			assert_int_equal(p.s.err, when == 3 ? ERR_EOF : ERR_CLOSED);
+			pair_close(&p);
+		}
+}
+
 /* ---- damage ---- */
 
 /* How many bytes each end must receive for its handshake, less the few by which signatures vary. */
@@ -850,6 +882,7 @@ main(void)
 		cmocka_unit_test(the_end_waits_for_a_paused_reader),
 		cmocka_unit_test(an_end_without_close_notify_is_a_cut),
 		cmocka_unit_test(may_be_freed_in_every_callback),
+		cmocka_unit_test(a_socket_that_breaks_under_a_write_is_told_once),
 		cmocka_unit_test(a_handshake_cut_anywhere_is_told),
 		cmocka_unit_test(a_changed_handshake_never_delivers),
 		cmocka_unit_test(a_changed_record_is_refused),
