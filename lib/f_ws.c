@@ -8,12 +8,6 @@
  *   sending     server: header + moved slices: 0.  Client: masked into fresh blocks, filled whole: 1.
  *               Control frames and F_WS_MESSAGES: 1, through wslay.
  *
- * Who frames what.  wslay builds every frame that is not a bulk binary one: control frames and the messages of
- * F_WS_MESSAGES; it knows their limits and masks them.  The receiving side is one state machine of our own for all frames.  wslay's
- * parser does not tell of a frame before some of its payload went through its own 4 KiB buffer, byte by byte, so the bulk path
- * would have to parse every header itself and hand back what turned out not to be bulk: two parsers that must agree on one byte
- * stream, where one that is 60 lines long will do.  The conformance tests run against this one, which is the product's.
- *
  * States: receiving HEADER ⇄ PAYLOAD → OVER (after the peer's Close, or a failure; input is then dropped).  Our Close goes out at
  * most once (close_sent); the stream is over when it was sent and the peer's was received.
  */
@@ -22,38 +16,22 @@
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
-#include <wslay/wslay.h>
 
+#include "lib/f_ws_frame.h"
 #include "lib/mem.h"
-#include "lib/rand.h"
 #include "lib/utf8.h"
 #include "lib/wsmask.h"
 
 enum {
-	HEADER_MAX = 14, /* 2, 8 of length, 4 of key */
-	SMALL_PIECE =
-	    256,       /* bytes that are copied rather than moved when others stand before them */
-	IOV_TURN = 16, /* slices looked at in one go */
-	CLOSE_CODE_LEN = 2,
-	FIN = 0x80,
-	RSV = 0x70,
-	OPCODE = 0x0f,
-	MASKED = 0x80,
-	LEN_16 = 126,
-	LEN_64 = 127
+	SMALL_PIECE = 256, /* bytes: copied, not moved, when others stand before them */
+	IOV_TURN = 16,     /* slices looked at in one go */
+	CLOSE_CODE_LEN = 2
 };
 
 enum rx {
 	RX_HEADER,
 	RX_PAYLOAD,
 	RX_OVER,
-};
-
-struct frame {
-	bool fin, masked;
-	uint8_t opcode;
-	uint8_t key[4];
-	uint64_t len, done; /* payload bytes: all, and those gone by */
 };
 
 struct f_ws {
@@ -65,7 +43,7 @@ struct f_ws {
 	bool running;       /* ws_input is on the stack */
 	bool fresh;         /* f.in has grown since the user was told */
 	bool close_waiting; /* the peer's Close has come, the user is paused */
-	struct frame rf;
+	struct f_ws_frame rf;
 	uint8_t control[F_WS_CONTROL_MAX];
 	uint8_t kind; /* of the message that is being received; 0: none */
 	uint64_t message_len;
@@ -142,68 +120,17 @@ ws_fail_proto(struct f_ws *w, int code, const char *text)
 	ws_fail(w, code, ERR_PROTO, text);
 }
 
-/* ---- frames built by wslay ---- */
-
-static ssize_t
-wslay_out(const uint8_t *p, size_t n, int flags, void *arg)
-{
-	(void)flags;
-	return bufq_copy(arg, p, n) == 0 ? (ssize_t)n : -1;
-}
-
-static int
-wslay_key(uint8_t *p, size_t n, void *arg)
-{
-	(void)arg;
-	return rand_bytes(p, n) == 0 ? 0 : -1;
-}
-
-/*
- * One whole frame, appended to out.  The context lives for one frame: it holds a receive buffer of 4 KiB, which an idle
- * connection should not pay for.  Returns 0, or ERR_NOMEM with out as it was.
- */
-static int
-build_frame(const struct f_ws *w, uint8_t opcode, const struct bufq *payload, struct bufq *out)
-{
-	const struct wslay_frame_callbacks cb = { wslay_out, NULL, wslay_key };
-	struct wslay_frame_iocb io = {
-		.fin = 1, .opcode = opcode, .mask = w->cfg.client, .payload_length = payload->len
-	};
-	wslay_frame_context_ptr ctx;
-	struct bufq frame = { 0 };
-	size_t off = 0;
-	int r = ERR_NOMEM;
-
-	if (wslay_frame_context_init(&ctx, &cb, &frame) != 0)
-		return ERR_NOMEM;
-	do {
-		struct iovec iov = { 0 };
-
-		if (payload->len > 0)
-			IGNORE_RESULT(bufq_peek(
-			    payload, off, payload->len - off, &iov, 1)); /* there is one */
-		io.data = iov.iov_base;
-		io.data_length = iov.iov_len;
-		if (wslay_frame_send(ctx, &io) != (ssize_t)iov.iov_len)
-			goto out; /* our callbacks fail for want of memory alone */
-		off += iov.iov_len;
-	} while (off < payload->len);
-	r = bufq_move(out, &frame, frame.len);
-out:
-	wslay_frame_context_free(ctx);
-	bufq_fini(&frame);
-	return r;
-}
+/* ---- control frames sent ---- */
 
 /* Send one control frame now.  Returns 0, or an error for which nothing was sent. */
 static int
-send_control(struct f_ws *w, uint8_t opcode, const void *p, size_t n)
+send_control(struct f_ws *w, enum f_ws_opcode opcode, const void *p, size_t n)
 {
 	struct bufq payload = { 0 }, out = { 0 };
 	int r = bufq_copy(&payload, p, n);
 
 	if (r == 0)
-		r = build_frame(w, opcode, &payload, &out);
+		r = f_ws_frame_build(w->cfg.client, opcode, &payload, &out);
 	if (r == 0)
 		r = filter_write(w->f.below, &out);
 	if (r == 0)
@@ -220,75 +147,11 @@ send_pong(struct f_ws *w)
 	if (!w->pong_due || w->close_sent || is_over(w) || filter_room(w->f.below) == 0)
 		return;
 	w->pong_due = false;
-	if (send_control(w, WSLAY_PONG, w->pong, w->pong_len) == ERR_NOMEM)
+	if (send_control(w, F_WS_OP_PONG, w->pong, w->pong_len) == ERR_NOMEM)
 		ws_fail_nomem(w);
 }
 
 /* ---- sending bulk ---- */
-
-/* RFC 6455 5.2, without the key.  Returns the length. */
-static size_t
-put_header(uint8_t *p, uint64_t len, bool client)
-{
-	uint8_t mask = client ? MASKED : 0;
-	int bytes = len < LEN_16 ? 0 : len <= UINT16_MAX ? 2 : 8;
-
-	p[0] = FIN | WSLAY_BINARY_FRAME;
-	p[1] = (uint8_t)(mask | (bytes == 0 ? len : bytes == 2 ? LEN_16 : LEN_64));
-	for (int i = 0; i < bytes; i++)
-		p[2 + i] = (uint8_t)(len >> (8 * (bytes - 1 - i)));
-	return (size_t)(2 + bytes);
-}
-
-/* The first n bytes that are held, as a masked frame in blocks of its own. */
-static int
-frame_client(struct f_ws *w, size_t n, struct bufq *out)
-{
-	uint8_t head[HEADER_MAX];
-	size_t hlen = put_header(head, n, true), done = 0;
-	uint8_t *key = head + hlen;
-
-	if (rand_bytes(key, 4) != 0)
-		return ERR_SYS;
-	hlen += 4;
-	while (done < n) {
-		size_t left = n - done + (done == 0 ? hlen : 0);
-		struct block *b = block_new(left < BUF_HUGE ? left : BUF_HUGE);
-		int r;
-
-		if (b == NULL)
-			return ERR_NOMEM;
-		if (done == 0) {
-			memcpy(b->data, head, hlen);
-			b->fill = (uint32_t)hlen;
-		}
-		while (done < n && block_room(b) > 0) {
-			size_t k;
-			const uint8_t *p = bufq_front(&w->held, &k);
-
-			k = k < n - done ? k : n - done;
-			k = k < block_room(b) ? k : block_room(b);
-			wsmask(b->data + b->fill, p, k, key, (unsigned)done);
-			b->fill += (uint32_t)k;
-			bufq_drain(&w->held, k);
-			done += k;
-		}
-		r = bufq_append(out, b, b->data, b->fill);
-		block_unref(b);
-		if (r != 0)
-			return r;
-	}
-	return 0;
-}
-
-static int
-frame_server(struct f_ws *w, size_t n, struct bufq *out)
-{
-	uint8_t head[HEADER_MAX];
-	int r = bufq_copy(out, head, put_header(head, n, false));
-
-	return r != 0 ? r : bufq_move(out, &w->held, n);
-}
 
 /* Frame what is held and pass it down, unflushed. */
 static void
@@ -304,7 +167,7 @@ send_held(struct f_ws *w)
 	while (w->held.len > 0 && r == 0) {
 		size_t n = w->held.len < F_WS_FRAME_MAX ? w->held.len : F_WS_FRAME_MAX;
 
-		r = w->cfg.client ? frame_client(w, n, &out) : frame_server(w, n, &out);
+		r = f_ws_frame_bulk(w->cfg.client, &w->held, n, &out);
 	}
 	if (r == 0)
 		r = filter_write(w->f.below, &out);
@@ -332,20 +195,11 @@ send_close(struct f_ws *w, int code, const char *reason, size_t n)
 		n--;
 	memcpy(p + CLOSE_CODE_LEN, reason, n);
 	/* Without memory for the frame the peer sees the connection end: it is over all the same. */
-	IGNORE_RESULT(send_control(
-	    w, WSLAY_CONNECTION_CLOSE, p, code == F_WS_NO_CODE ? 0 : CLOSE_CODE_LEN + n));
+	IGNORE_RESULT(
+	    send_control(w, F_WS_OP_CLOSE, p, code == F_WS_NO_CODE ? 0 : CLOSE_CODE_LEN + n));
 }
 
 /* ---- control frames received ---- */
-
-/* RFC 6455 7.4: codes that may stand in a frame. */
-static bool
-is_close_code(int code)
-{
-	if (code >= 3000 && code <= 4999)
-		return true;
-	return code >= 1000 && code <= 1014 && (code < 1004 || code > 1006);
-}
 
 /* Both directions have ended, or end now. */
 static void
@@ -373,7 +227,7 @@ on_peer_close(struct f_ws *w)
 	}
 	if (n >= CLOSE_CODE_LEN)
 		w->peer_code = w->control[0] << 8 | w->control[1];
-	if (n >= CLOSE_CODE_LEN && !is_close_code(w->peer_code)) {
+	if (n >= CLOSE_CODE_LEN && !f_ws_frame_is_close_code(w->peer_code)) {
 		ws_fail_proto(w, F_WS_PROTOCOL, "the peer's WebSocket Close has an invalid code");
 		return;
 	}
@@ -394,14 +248,14 @@ static void
 on_control(struct f_ws *w)
 {
 	switch (w->rf.opcode) {
-	case WSLAY_PING:
+	case F_WS_OP_PING:
 		/* RFC 6455 5.5.3: the latest replaces one that is not answered yet. */
 		memcpy(w->pong, w->control, w->rf.len);
 		w->pong_len = (uint8_t)w->rf.len;
 		w->pong_due = true;
 		send_pong(w);
 		break;
-	case WSLAY_PONG:
+	case F_WS_OP_PONG:
 		if (w->cfg.on_pong != NULL)
 			w->cfg.on_pong(w->cfg.arg, w->control, w->rf.len);
 		break;
@@ -412,58 +266,14 @@ on_control(struct f_ws *w)
 
 /* ---- frames received ---- */
 
-/*
- * RFC 6455 5.2: read one header from the n bytes at p.  Returns its length; 0 if more bytes are needed; ERR_PROTO with *why.  What
- * the first two bytes say wrong is refused without waiting for the rest.
- */
-static ssize_t
-parse_header(const uint8_t *p, size_t n, bool client, struct frame *fr, const char **why)
-{
-	size_t bytes, need;
-	uint64_t len;
-
-	if (n < 2)
-		return 0;
-	*fr = (struct frame){ .fin = p[0] & FIN, .opcode = p[0] & OPCODE, .masked = p[1] & MASKED };
-	len = p[1] & ~MASKED & 0xff;
-	if (p[0] & RSV)
-		*why = "a WebSocket frame with a reserved bit";
-	else if (fr->opcode > WSLAY_PONG ||
-		 (fr->opcode > WSLAY_BINARY_FRAME && fr->opcode < WSLAY_CONNECTION_CLOSE))
-		*why = "a WebSocket frame of unknown type";
-	else if (fr->masked == client)
-		*why = client ? "a masked WebSocket frame from the server"
-			      : "an unmasked WebSocket frame from the client"; /* 5.1 */
-	else if (wslay_is_ctrl_frame(fr->opcode) && (!fr->fin || len > F_WS_CONTROL_MAX))
-		*why = "a WebSocket control frame that is fragmented or too long"; /* 5.5 */
-	if (*why != NULL)
-		return ERR_PROTO;
-	bytes = len == LEN_16 ? 2 : len == LEN_64 ? 8 : 0;
-	need = 2 + bytes + (fr->masked ? 4 : 0);
-	if (n < need)
-		return 0;
-	if (bytes > 0)
-		len = 0;
-	for (size_t i = 0; i < bytes; i++)
-		len = len << 8 | p[2 + i];
-	if ((bytes == 2 && len < LEN_16) || (bytes == 8 && (len <= UINT16_MAX || len >> 63))) {
-		*why = "a WebSocket frame whose length is not in its shortest form";
-		return ERR_PROTO;
-	}
-	if (fr->masked)
-		memcpy(fr->key, p + 2 + bytes, 4);
-	fr->len = len;
-	return (ssize_t)need;
-}
-
 /* A data frame begins: does it fit what went before?  Returns false after a failure. */
 static bool
 begin_data(struct f_ws *w)
 {
-	struct frame *fr = &w->rf;
+	struct f_ws_frame *fr = &w->rf;
 
 	/* RFC 6455 5.4 */
-	if ((fr->opcode == WSLAY_CONTINUATION_FRAME) != (w->kind != 0)) {
+	if ((fr->opcode == F_WS_OP_CONTINUATION) != (w->kind != 0)) {
 		ws_fail_proto(w, F_WS_PROTOCOL,
 		    w->kind == 0 ? "a WebSocket continuation without a beginning"
 				 : "a new WebSocket message inside a fragmented one");
@@ -473,7 +283,7 @@ begin_data(struct f_ws *w)
 		w->kind = fr->opcode;
 		w->message_len = 0;
 		w->utf8 = (struct utf8){ 0 };
-		if (w->kind == WSLAY_TEXT_FRAME && w->cfg.mode == F_WS_STREAM &&
+		if (w->kind == F_WS_OP_TEXT && w->cfg.mode == F_WS_STREAM &&
 		    !w->cfg.text_as_bytes) {
 			ws_fail_proto(
 			    w, F_WS_UNSUPPORTED, "a WebSocket text message where bytes are spoken");
@@ -493,9 +303,9 @@ static bool
 read_header(struct f_ws *w)
 {
 	struct bufq *in = &w->f.below->in;
-	uint8_t p[HEADER_MAX];
+	uint8_t p[F_WS_FRAME_HEADER_MAX];
 	const char *why = NULL;
-	ssize_t n = parse_header(p, bufq_read(in, 0, p, sizeof p), w->cfg.client, &w->rf, &why);
+	ssize_t n = f_ws_frame_parse(&w->rf, p, bufq_read(in, 0, p, sizeof p), w->cfg.client, &why);
 
 	if (n < 0)
 		ws_fail_proto(w, F_WS_PROTOCOL, why);
@@ -503,14 +313,14 @@ read_header(struct f_ws *w)
 		return false;
 	bufq_drain(in, (size_t)n);
 	w->rx = RX_PAYLOAD;
-	return wslay_is_ctrl_frame(w->rf.opcode) || begin_data(w);
+	return f_ws_frame_is_control(&w->rf) || begin_data(w);
 }
 
 /* Unmask the first n bytes of the input where they are; false if this is text and no UTF-8. */
 static bool
 unmask(struct f_ws *w, size_t n)
 {
-	bool check = w->kind == WSLAY_TEXT_FRAME && w->cfg.mode == F_WS_MESSAGES;
+	bool check = w->kind == F_WS_OP_TEXT && w->cfg.mode == F_WS_MESSAGES;
 	struct iovec iov[IOV_TURN];
 	size_t off = 0;
 
@@ -586,7 +396,7 @@ read_control(struct f_ws *w, size_t n)
 static void
 end_data(struct f_ws *w)
 {
-	enum f_ws_kind kind = w->kind == WSLAY_TEXT_FRAME ? F_WS_TEXT : F_WS_BINARY;
+	enum f_ws_kind kind = w->kind == F_WS_OP_TEXT ? F_WS_TEXT : F_WS_BINARY;
 	struct bufq message;
 
 	if (!w->rf.fin)
@@ -609,7 +419,7 @@ end_data(struct f_ws *w)
 static bool
 step(struct f_ws *w)
 {
-	bool control = wslay_is_ctrl_frame(w->rf.opcode);
+	bool control = f_ws_frame_is_control(&w->rf);
 	uint64_t left;
 
 	if (w->rx == RX_HEADER) {
@@ -860,7 +670,8 @@ f_ws_send_message(struct filter *f, enum f_ws_kind kind, struct bufq *payload)
 
 	if (w->close_sent || is_over(w))
 		return ERR_CLOSED;
-	r = build_frame(w, (uint8_t)kind, payload, &w->held);
+	r = f_ws_frame_build(
+	    w->cfg.client, kind == F_WS_TEXT ? F_WS_OP_TEXT : F_WS_OP_BINARY, payload, &w->held);
 	if (r == 0)
 		bufq_drain(payload, payload->len);
 	return r;
@@ -875,7 +686,7 @@ f_ws_ping(struct filter *f, const void *p, size_t n)
 		return ERR_CLOSED;
 	if (n > F_WS_CONTROL_MAX)
 		return ERR_LIMIT;
-	return send_control(w, WSLAY_PING, p, n);
+	return send_control(w, F_WS_OP_PING, p, n);
 }
 
 void

@@ -99,7 +99,8 @@ dial_fail(struct net_dial *d, int err)
 		strbuf_adds(&b, i == 0 ? ": " : "; ");
 		if (strcmp(net_addr_text(&t->a, at), d->target) != 0)
 			strbuf_addf(&b, "%s: ", at);
-		strbuf_adds(&b, t->vetoed ? "not allowed" : strerror(t->error != 0 ? t->error : ETIMEDOUT));
+		strbuf_adds(
+		    &b, t->vetoed ? "not allowed" : strerror(t->error != 0 ? t->error : ETIMEDOUT));
 	}
 	dial_end(d, -1, err, b.s);
 	strbuf_fini(&b);
