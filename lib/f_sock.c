@@ -47,7 +47,7 @@ struct f_sock {
 	uint64_t written, sampled;
 	void (*drained)(void *arg);
 	void *drained_arg;
-	bool shape, readable, writable, hup, shut_wanted, shut_done;
+	bool tcp, shape, readable, writable, hup, shut_wanted, shut_done;
 };
 
 static struct f_sock *
@@ -191,25 +191,37 @@ set_lowat(struct f_sock *s, size_t lowat)
 		s->lowat = lowat;
 }
 
+/* Give the decision about the buffer back to the kernel. */
+static void
+free_flight(struct f_sock *s)
+{
+	int value = F_SOCK_FLIGHT_MAX, unlock = 0;
+
+	if (s->flight == 0)
+		return;
+	/* What fails leaves the buffer as it was: slower on a long path, and correct. */
+	IGNORE_RESULT(setsockopt(s->wfd, SOL_SOCKET, SO_SNDBUF, &value, sizeof value));
+	IGNORE_RESULT(setsockopt(s->wfd, SOL_SOCKET, SO_BUF_LOCK, &unlock, sizeof unlock));
+	s->flight = 0;
+}
+
 /*
- * Bound what is under way.  The kernel's congestion control fills the queues of a short path with a millisecond or two of bytes in
- * each direction, and every keystroke waits behind them.  flight is what the path needs and F_SOCK_QUEUE_US more; where that
- * is much (a fast or a long path) the kernel's own tuning of the buffer goes on.
+ * Bound what is under way to what the path holds and F_SOCK_QUEUE_US more.  Two reasons: the kernel's congestion control fills the
+ * queues of a path with a millisecond or two of bytes in each direction, and every keystroke waits behind them; and on a
+ * fast path megabytes of queue fall out of the CPU's cache between one copy and the next.
  */
 static void
-set_flight(struct f_sock *s, uint64_t flight)
+set_flight(struct f_sock *s, uint64_t path, uint64_t queue)
 {
-	int value, unlock = 0;
+	uint64_t flight = path + queue;
+	int value;
 
-	if (flight >= F_SOCK_FLIGHT_MAX) {
-		if (s->flight == 0)
-			return;
-		value = F_SOCK_FLIGHT_MAX;
-		IGNORE_RESULT(setsockopt(s->wfd, SOL_SOCKET, SO_SNDBUF, &value, sizeof value)); /* then it stays as small as it was */
-		IGNORE_RESULT(setsockopt(s->wfd, SOL_SOCKET, SO_BUF_LOCK, &unlock, sizeof unlock));
-		s->flight = 0;
+	/* More than can be asked for: a long path, whose buffer only the kernel can make large enough. */
+	if (path > F_SOCK_FLIGHT_MAX / 2) {
+		free_flight(s);
 		return;
 	}
+	flight = between(flight, F_SOCK_FLIGHT_MIN, F_SOCK_FLIGHT_MAX);
 	if (!s->can_unlock || (flight <= s->flight * 9 / 8 && flight >= s->flight * 7 / 8))
 		return;
 	/* The kernel doubles the value, for its own overhead, which is small for the large segments of bulk. */
@@ -224,19 +236,20 @@ sample_rate(struct f_sock *s)
 {
 	struct tcp_info info;
 	socklen_t len = sizeof info;
-	uint64_t lowat, flight;
+	uint64_t rate, lowat;
 
 	s->sampled = s->written;
 	memset(&info, 0, sizeof info);
 	if (getsockopt(s->wfd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0 || info.tcpi_delivery_rate == 0)
 		return;
-	lowat = info.tcpi_delivery_rate * F_SOCK_AHEAD_US / 1000000;
-	flight = info.tcpi_delivery_rate * (2 * (uint64_t)info.tcpi_min_rtt + F_SOCK_QUEUE_US) / 1000000;
+	rate = info.tcpi_delivery_rate;
+	lowat = rate * F_SOCK_AHEAD_US / 1000000;
 	/* An idle sender's rate says only how little it had to send. */
 	if (info.tcpi_delivery_rate_app_limited && lowat < s->lowat)
 		return;
-	set_lowat(s, between(lowat, F_SOCK_LOWAT_MIN, F_SOCK_LOWAT_MAX));
-	set_flight(s, flight < F_SOCK_FLIGHT_MIN ? F_SOCK_FLIGHT_MIN : flight);
+	if (s->shape)
+		set_lowat(s, between(lowat, F_SOCK_LOWAT_MIN, F_SOCK_LOWAT_MAX));
+	set_flight(s, rate * 2 * info.tcpi_min_rtt / 1000000, rate * F_SOCK_QUEUE_US / 1000000);
 }
 
 /* Returns 0, or -1 after the filter was closed. */
@@ -268,7 +281,7 @@ sock_write(struct f_sock *s)
 			s->written += (uint64_t)n;
 		}
 	}
-	if (s->shape && s->written - s->sampled >= SAMPLE_BYTES)
+	if (s->tcp && s->written - s->sampled >= SAMPLE_BYTES)
 		sample_rate(s);
 	finish_shutdown(s);
 	if (s->written != before && s->drained != NULL)
@@ -444,14 +457,16 @@ struct filter *
 f_sock_new(struct loop *l, int fd, bool shape)
 {
 	struct f_sock *s = sock_make(l, fd, fd);
-	int lowat = BUF_LARGE, lock;
-	socklen_t len = sizeof lock;
+	int value = 0;
+	socklen_t len = sizeof value;
 
 	if (s == NULL)
 		return NULL;
-	/* Fails on a Unix socket, which then keeps its whole buffer: there is no rate to adapt to. */
-	s->can_unlock = getsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &lock, &len) == 0;
-	s->shape = shape && setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof lowat) == 0;
+	/* A Unix socket has no rate to adapt to. */
+	s->tcp = getsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, &len) == 0;
+	s->can_unlock = getsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &value, &len) == 0;
+	value = (int)s->lowat;
+	s->shape = s->tcp && shape && setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, sizeof value) == 0;
 	return &s->f;
 }
 
