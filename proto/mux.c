@@ -56,9 +56,23 @@ mux_text(struct mux *m, uint8_t type, uint32_t id, uint32_t code, const char *te
 	uint8_t body[4 + 256];
 	size_t n = strnlen(text, sizeof body - 4);
 
+	/* PROTOCOL.md 3.5: UTF-8, so it is cut between two characters. */
+	if (text[n] != '\0')
+		while (n > 0 && ((uint8_t)text[n] & 0xc0) == 0x80)
+			n--;
 	put_u32be(body, code);
 	memcpy(body + 4, text, n);
 	mux_control(m, type, 0, id, body, n + 4);
+}
+
+/* A ping carries the time at which it was sent.  The first goes as soon as both HELLOs are there: windows need a round trip. */
+static void
+send_ping(struct mux *m)
+{
+	uint8_t body[8];
+
+	put_u64be(body, m->now_ms);
+	mux_control(m, FRAME_PING, 0, 0, body, sizeof body);
 }
 
 /* ---- frames of the session ---- */
@@ -76,10 +90,14 @@ got_hello(struct mux *m, const uint8_t *body, size_t n, struct errtext *why)
 	m->state = MUX_HELD;
 	v = m->s.user->hello(m->s.arg, &h);
 	ctl_hello_wipe(&h);
+	if (m->state != MUX_HELD)
+		return 0; /* abandoned meanwhile */
 	if (v == SESSION_GO_ON)
 		m->state = MUX_OPEN;
 	else if (v == SESSION_REFUSED)
 		m->state = MUX_BROKEN;
+	if (m->state == MUX_OPEN && m->cfg.dialer && m->greeted)
+		send_ping(m); /* an acceptor's went with its own HELLO */
 	return 0;
 }
 
@@ -88,9 +106,11 @@ got_goaway(struct mux *m, const uint8_t *body, size_t n)
 {
 	char text[1024];
 
+	if (m->goaway_got) /* PROTOCOL.md 6.4: only the first one counts */
+		return 0;
 	memcpy(text, body + 4, n - 4);
 	text[n - 4] = '\0';
-	m->s.going = true;
+	m->goaway_got = m->s.going = true;
 	m->s.user->goaway(m->s.arg, get_u32be(body), text);
 	return 0;
 }
@@ -201,7 +221,6 @@ stream_frame(struct mux *m, const struct frame *f, const uint8_t *body, struct e
 		got_reset(ms, body, f->len);
 		return 0;
 	default:
-		/* Datagrams need a stream of a protocol that has them; none is opened yet. */
 		return err_set(why, ERR_PROTO, "frame type %u on a byte stream", f->type);
 	}
 }
@@ -251,8 +270,8 @@ fill_data(struct mux *m, struct bufq *in, struct errtext *why)
 		r = mux_stream_data(m->filling, in, n);
 	if (m->fill_left == 0)
 		m->filling = NULL;
-	if (r == ERR_PROTO)
-		return err_set(why, ERR_PROTO, "DATA beyond the window or after EOF");
+	if (r != 0)
+		err_set(why, r, "%s", r == ERR_PROTO ? "DATA beyond the window or after EOF" : err_str(r));
 	return r;
 }
 
@@ -261,7 +280,7 @@ static int
 next_frame(struct mux *m, struct bufq *in, struct errtext *why)
 {
 	uint8_t hdr[FRAME_HDR_LEN], body[BODY_COPY_MAX];
-	struct frame f;
+	struct frame f; /* frame_unpack bounds its length by its type */
 	ssize_t k = frame_unpack(&f, hdr, bufq_read(in, 0, hdr, sizeof hdr));
 	int r;
 
@@ -269,16 +288,17 @@ next_frame(struct mux *m, struct bufq *in, struct errtext *why)
 		return err_set(why, ERR_PROTO, "malformed frame header (type %u)", hdr[0]);
 	if (k == 0)
 		return 0;
-	if (f.type == FRAME_DATA) {
+	if (f.type == FRAME_DATA || f.type == FRAME_DATAGRAM) {
 		if (m->state != MUX_OPEN)
 			return err_set(why, ERR_PROTO, "the first frame is no HELLO");
 		bufq_drain(in, FRAME_HDR_LEN);
 		HASH_FIND_INT(m->streams, &f.id, m->filling);
 		m->fill_left = f.len;
+		/* Datagrams need a stream of a protocol that has them; none is opened yet. */
+		if (f.type == FRAME_DATAGRAM && m->filling != NULL)
+			return err_set(why, ERR_PROTO, "a datagram on a byte stream");
 		return 1;
 	}
-	if (f.len > sizeof body)
-		return err_set(why, ERR_PROTO, "frame type %u on a byte stream", f.type);
 	if (in->len < FRAME_HDR_LEN + (size_t)f.len)
 		return 0;
 	bufq_read(in, FRAME_HDR_LEN, body, f.len);
@@ -289,15 +309,33 @@ next_frame(struct mux *m, struct bufq *in, struct errtext *why)
 	return r != 0 ? r : 1;
 }
 
+/* What went wrong where no error could be returned. */
+static int
+failure(const struct mux *m, struct errtext *why)
+{
+	if (m->failed == 0)
+		return 0;
+	return err_set(why, m->failed, "%s",
+	    m->failed == ERR_LIMIT ? "the peer does not read its control frames" : err_str(m->failed));
+}
+
+/* A session may move to a thread whose turn began a moment earlier: its time never goes back. */
+static void
+set_now(struct mux *m, uint64_t now_ms)
+{
+	if (now_ms > m->now_ms)
+		m->now_ms = now_ms;
+}
+
 static int
 mux_input(struct session *s, struct bufq *in, uint64_t now_ms, struct errtext *why)
 {
 	struct mux *m = mux_of(s);
 	int r = 1;
 
-	m->now_ms = now_ms;
+	set_now(m, now_ms);
 	if (in->len > 0)
-		s->heard_ms = now_ms;
+		s->heard_ms = m->now_ms;
 	/* The user calls again once it has decided about the peer: its HELLO stands. */
 	if (m->state == MUX_HELD)
 		m->state = MUX_OPEN;
@@ -311,9 +349,8 @@ mux_input(struct session *s, struct bufq *in, uint64_t now_ms, struct errtext *w
 	}
 	if (m->state == MUX_BROKEN)
 		bufq_drain(in, in->len);
-	if (r >= 0 && m->failed != 0)
-		r = err_set(why, m->failed, "%s",
-		    m->failed == ERR_LIMIT ? "the peer does not read its control frames" : err_str(m->failed));
+	if (r >= 0)
+		r = failure(m, why);
 	if (r < 0)
 		m->state = MUX_BROKEN;
 	return r < 0 ? r : 0;
@@ -326,8 +363,9 @@ mux_output(struct session *s, struct bufq *out, size_t max, uint64_t now_ms)
 {
 	struct mux *m = mux_of(s);
 
-	m->now_ms = now_ms;
-	return mux_out_fill(m, out, max);
+	set_now(m, now_ms);
+	/* Half a frame may stand in the queue: nothing more is said. */
+	return m->failed != 0 ? m->failed : mux_out_fill(m, out, max);
 }
 
 static bool
@@ -335,7 +373,7 @@ mux_has_output(const struct session *s)
 {
 	const struct mux *m = mux_of(s);
 
-	return m->control.len > 0 || !TAILQ_EMPTY(&m->windows) || !TAILQ_EMPTY(&m->sparse) ||
+	return m->failed != 0 || m->control.len > 0 || !TAILQ_EMPTY(&m->windows) || !TAILQ_EMPTY(&m->sparse) ||
 	    !TAILQ_EMPTY(&m->bulk);
 }
 
@@ -350,7 +388,7 @@ mux_open(struct session *s, const struct ctl_open *o, const struct stream_user *
 	size_t n;
 	char *json;
 
-	if (s->going || m->goaway_sent || m->state == MUX_BROKEN) {
+	if (s->going || m->state == MUX_BROKEN) {
 		err_set(why, ERR_CLOSED, "the session is going away");
 		return NULL;
 	}
@@ -379,7 +417,6 @@ mux_greet(struct session *s, const struct ctl_hello *h)
 	struct mux *m = mux_of(s);
 	size_t n;
 	char *json = ctl_hello_dump(h, &n);
-	uint8_t ping[8];
 
 	if (json == NULL)
 		return ERR_NOMEM;
@@ -388,10 +425,8 @@ mux_greet(struct session *s, const struct ctl_hello *h)
 	mux_control(m, FRAME_HELLO, 0, 0, json, n);
 	mem_wipe(json, n);
 	mem_free(json);
-	/* The first round trip is measured at once: windows need it. */
-	put_u64be(ping, m->now_ms);
 	if (!m->cfg.dialer)
-		mux_control(m, FRAME_PING, 0, 0, ping, sizeof ping);
+		send_ping(m);
 	return 0;
 }
 
@@ -402,11 +437,18 @@ mux_goaway(struct session *s, uint32_t code, const char *text)
 
 	if (m->goaway_sent)
 		return;
-	m->goaway_sent = true;
+	m->goaway_sent = s->going = true;
 	mux_text(m, FRAME_GOAWAY, 0, code, text);
 }
 
 /* ---- time ---- */
+
+/* A live peer answers our pings at our own pace, whatever its own is. */
+static uint64_t
+dead_ms(const struct mux *m)
+{
+	return m->s.heard_ms + (uint64_t)m->cfg.keepalive_ms * MUX_KEEPALIVE_MISSES;
+}
 
 static int
 mux_tick(struct session *s, uint64_t now_ms, struct errtext *why)
@@ -414,20 +456,18 @@ mux_tick(struct session *s, uint64_t now_ms, struct errtext *why)
 	struct mux *m = mux_of(s);
 	struct mux_stream *ms;
 
-	m->now_ms = now_ms;
-	/* A live peer answers our pings at our own pace, whatever its own is. */
-	if (now_ms - s->heard_ms >= (uint64_t)m->cfg.keepalive_ms * MUX_KEEPALIVE_MISSES)
+	if (m->failed != 0)
+		return failure(m, why);
+	set_now(m, now_ms);
+	if (m->now_ms >= dead_ms(m))
 		return err_set(why, ERR_TIMEOUT, "nothing heard for %llu s",
-		    (unsigned long long)(now_ms - s->heard_ms) / 1000);
-	if (now_ms >= m->ping_ms) {
-		uint8_t ping[8];
-
-		put_u64be(ping, now_ms);
+		    (unsigned long long)(m->now_ms - s->heard_ms) / 1000);
+	if (m->now_ms >= m->ping_ms) {
 		if (m->greeted)
-			mux_control(m, FRAME_PING, 0, 0, ping, sizeof ping);
-		m->ping_ms = now_ms + m->cfg.keepalive_ms;
+			send_ping(m);
+		m->ping_ms = m->now_ms + m->cfg.keepalive_ms;
 	}
-	if (now_ms >= m->ack_ms) {
+	if (m->now_ms >= m->ack_ms) {
 		m->ack_ms = UINT64_MAX;
 		while ((ms = TAILQ_FIRST(&m->acks)) != NULL) {
 			TAILQ_REMOVE(&m->acks, ms, ack_turn);
@@ -445,7 +485,9 @@ mux_deadline_ms(const struct session *s)
 {
 	const struct mux *m = mux_of(s);
 
-	return m->ack_ms < m->ping_ms ? m->ack_ms : m->ping_ms;
+	uint64_t due = m->ping_ms < dead_ms(m) ? m->ping_ms : dead_ms(m);
+
+	return m->ack_ms < due ? m->ack_ms : due;
 }
 
 static void
@@ -455,7 +497,7 @@ mux_abandon(struct session *s, uint32_t code, const char *text)
 
 	s->user = NULL;
 	m->state = MUX_BROKEN;
-	m->goaway_sent = true; /* users that are told may not open new streams here */
+	m->goaway_sent = s->going = true; /* users that are told may not open new streams here */
 	while (m->streams != NULL)
 		mux_stream_close(m->streams, code, text);
 }

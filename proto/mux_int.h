@@ -87,7 +87,7 @@ struct mux {
 	struct mux_stream *streams; /* by id */
 	uint32_t next_id;
 	uint32_t peer_last_id; /* ids of the peer's streams only go up */
-	bool greeted, goaway_sent;
+	bool greeted, goaway_sent, goaway_got;
 
 	struct mux_stream *filling; /* the stream whose DATA frame is being read, NULL when dropped */
 	uint32_t fill_left;         /* bytes of that frame still to come */

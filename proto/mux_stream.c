@@ -126,8 +126,10 @@ ack_due(struct mux_stream *ms)
 		return;
 	ms->ack_due = true;
 	TAILQ_INSERT_TAIL(&m->acks, ms, ack_turn);
-	if (m->ack_ms == UINT64_MAX)
+	if (m->ack_ms == UINT64_MAX) {
 		m->ack_ms = m->now_ms + MUX_ACK_DELAY_MS;
+		mux_want_output(m); /* not yet, but the deadline is a nearer one now */
+	}
 }
 
 /*

@@ -235,6 +235,22 @@ a_datagram_on_a_byte_stream_ends_the_session(void **state)
 }
 
 static void
+a_large_datagram_of_an_unknown_stream_is_skipped(void **state)
+{
+	static const uint8_t body[60000];
+	struct raw r;
+
+	(void)state;
+	raw_init(&r, &acceptor, true);
+	assert_int_equal(raw_put(&r, FRAME_DATAGRAM, 0, 99, body, sizeof body), 0);
+	assert_int_equal(raw_put(&r, FRAME_DATAGRAM, 0, 99, body, 0), 0);
+	assert_int_equal(raw_open(&r, 1), 0);
+	assert_int_equal(end_of(&r)->n_opened, 1);
+	assert_int_equal(raw_put(&r, FRAME_DATAGRAM, 0, 1, body, sizeof body), ERR_PROTO);
+	raw_fini(&r);
+}
+
+static void
 an_unknown_control_request_is_no_error(void **state)
 {
 	struct raw r;
@@ -323,6 +339,80 @@ our_own_interval_decides_when_a_peer_is_dead(void **state)
 	raw_fini(&r);
 }
 
+static void
+a_silent_peer_is_dead_after_three_intervals_to_the_millisecond(void **state)
+{
+	struct raw r;
+	uint64_t heard;
+	int e = 0;
+
+	(void)state;
+	raw_init(&r, &acceptor, true);
+	/* Heard between two pings, as it happens. */
+	r.net.now_ms += 1;
+	assert_int_equal(raw_put(&r, FRAME_PING, 0, 0, "12345678", 8), 0);
+	heard = r.net.now_ms;
+	while (e == 0) {
+		assert_true(session_deadline_ms(end_of(&r)->s) > r.net.now_ms);
+		e = raw_tick(&r, session_deadline_ms(end_of(&r)->s) - r.net.now_ms);
+	}
+	assert_int_equal(e, ERR_TIMEOUT);
+	assert_int_equal(r.net.now_ms - heard, 3 * acceptor.keepalive_ms);
+	raw_fini(&r);
+}
+
+/* Two workers read the clock at different moments of their turns, and a session may move between them. */
+static void
+a_clock_that_is_a_little_behind_kills_nobody(void **state)
+{
+	struct raw r;
+
+	(void)state;
+	raw_init(&r, &acceptor, true);
+	assert_int_equal(raw_tick(&r, (uint64_t)-2), 0);
+	raw_fini(&r);
+}
+
+static void
+a_dialer_measures_the_round_trip_as_soon_as_it_is_let_in(void **state)
+{
+	static const struct mux_config dialer = { .dialer = true, .keepalive_ms = 1000 };
+	struct frame f;
+	struct raw r;
+	struct ctl_hello h = net_hello(CTL_CONNECT);
+
+	(void)state;
+	raw_init(&r, &dialer, false);
+	assert_int_equal(session_greet(end_of(&r)->s, &h), 0);
+	assert_true(raw_get(&r, &f, NULL));
+	assert_int_equal(f.type, FRAME_HELLO);
+	assert_false(raw_get(&r, &f, NULL));
+	assert_int_equal(put_hello(&r), 0);
+	assert_true(raw_get(&r, &f, NULL));
+	assert_int_equal(f.type, FRAME_PING);
+	raw_fini(&r);
+}
+
+/* Otherwise nobody would set a timer for it, and the peer kept the bytes until the next ping. */
+static void
+a_delayed_acknowledgement_asks_to_be_looked_at(void **state)
+{
+	struct raw r;
+	int before;
+
+	(void)state;
+	raw_init(&r, &acceptor, true);
+	end_of(&r)->hold_opened = true;
+	assert_int_equal(raw_open(&r, 1), 0);
+	assert_int_equal(raw_data(&r, 1, 10), 0);
+	before = end_of(&r)->n_want;
+	stream_consumed(end_of(&r)->side[0].s, 10);
+	stream_ack(end_of(&r)->side[0].s, 10, false);
+	assert_true(session_deadline_ms(end_of(&r)->s) <= r.net.now_ms + MUX_ACK_DELAY_MS);
+	assert_int_equal(end_of(&r)->n_want, before + 1);
+	raw_fini(&r);
+}
+
 /* ---- going away ---- */
 
 static void
@@ -374,6 +464,53 @@ only_the_first_goaway_is_sent(void **state)
 	assert_true(raw_get(&r, &f, NULL));
 	assert_int_equal(f.type, FRAME_GOAWAY);
 	assert_false(raw_get(&r, &f, NULL));
+	raw_fini(&r);
+}
+
+static void
+only_the_first_goaway_of_the_peer_counts(void **state)
+{
+	struct raw r;
+
+	(void)state;
+	raw_init(&r, &acceptor, true);
+	assert_int_equal(raw_put(&r, FRAME_GOAWAY, 0, 0, "\0\0\0\14a", 5), 0);
+	assert_int_equal(raw_put(&r, FRAME_GOAWAY, 0, 0, "\0\0\0\0b", 5), 0);
+	assert_int_equal(end_of(&r)->n_goaway, 1);
+	assert_int_equal(end_of(&r)->away_code, CODE_REPLACED);
+	assert_string_equal(end_of(&r)->away_text, "a");
+	raw_fini(&r);
+}
+
+static void
+a_session_that_said_goaway_is_going(void **state)
+{
+	struct raw r;
+
+	(void)state;
+	raw_init(&r, &acceptor, true);
+	assert_false(end_of(&r)->s->going);
+	session_goaway(end_of(&r)->s, CODE_OK, "");
+	assert_true(end_of(&r)->s->going);
+	raw_fini(&r);
+}
+
+static void
+a_long_text_is_cut_between_characters(void **state)
+{
+	char text[300] = "x";
+	struct frame f;
+	uint8_t body[FRAME_BODY_MAX];
+	struct raw r;
+
+	(void)state;
+	for (int i = 0; i < 140; i++)
+		memcpy(text + 1 + 2 * i, "\303\244", 3);
+	raw_init(&r, &acceptor, true);
+	session_goaway(end_of(&r)->s, CODE_OK, text);
+	assert_true(raw_get(&r, &f, body));
+	assert_int_equal(f.len, 4 + 255);
+	assert_memory_equal(body + 4, text, 255);
 	raw_fini(&r);
 }
 
@@ -450,6 +587,21 @@ a_session_may_be_abandoned_in_any_callback(void **state)
 		play_with_hook(calls[i]);
 }
 
+static void
+a_session_may_be_abandoned_in_hello(void **state)
+{
+	struct raw r;
+
+	(void)state;
+	abandon_at = "hello";
+	raw_init(&r, &acceptor, false);
+	end_of(&r)->hook = abandon_end;
+	assert_int_equal(put_hello(&r), 0);
+	assert_int_equal(raw_put(&r, FRAME_GOAWAY, 0, 0, "\0\0\0\0", 4), 0);
+	assert_int_equal(end_of(&r)->n_goaway, 0);
+	raw_fini(&r);
+}
+
 /* ---- memory ---- */
 
 static void
@@ -502,6 +654,30 @@ each_allocation_may_fail(void **state)
 	assert_true(fail > 100);
 }
 
+static void
+a_frame_that_could_not_be_queued_ends_the_session(void **state)
+{
+	struct bufq out = { 0 };
+	struct raw r;
+
+	(void)state;
+	for (long fail = 0; fail < 2; fail++) {
+		raw_init(&r, &acceptor, true);
+		buf_pool_free();
+		mem_fail_after(fail);
+		session_goaway(end_of(&r)->s, CODE_OK, "bye");
+		mem_fail_after(MEM_NO_FAIL);
+		/* Not half of it, and not the frames behind it. */
+		assert_true(session_has_output(end_of(&r)->s));
+		assert_int_equal(
+		    session_output(end_of(&r)->s, &out, 1000, r.net.now_ms), ERR_NOMEM);
+		assert_int_equal(out.len, 0);
+		assert_int_equal(raw_tick(&r, 1), ERR_NOMEM);
+		raw_fini(&r);
+	}
+	buf_pool_free();
+}
+
 int
 main(void)
 {
@@ -529,6 +705,16 @@ main(void)
 		cmocka_unit_test(only_the_first_goaway_is_sent),
 		cmocka_unit_test(abandoned_streams_are_told_why),
 		cmocka_unit_test(a_session_may_be_abandoned_in_any_callback),
+		cmocka_unit_test(a_large_datagram_of_an_unknown_stream_is_skipped),
+		cmocka_unit_test(a_silent_peer_is_dead_after_three_intervals_to_the_millisecond),
+		cmocka_unit_test(a_clock_that_is_a_little_behind_kills_nobody),
+		cmocka_unit_test(a_dialer_measures_the_round_trip_as_soon_as_it_is_let_in),
+		cmocka_unit_test(a_delayed_acknowledgement_asks_to_be_looked_at),
+		cmocka_unit_test(only_the_first_goaway_of_the_peer_counts),
+		cmocka_unit_test(a_session_that_said_goaway_is_going),
+		cmocka_unit_test(a_long_text_is_cut_between_characters),
+		cmocka_unit_test(a_session_may_be_abandoned_in_hello),
+		cmocka_unit_test(a_frame_that_could_not_be_queued_ends_the_session),
 		cmocka_unit_test(each_allocation_may_fail),
 	};
 

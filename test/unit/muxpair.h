@@ -45,7 +45,7 @@ struct end {
 	bool hold_opened;              /* sides of streams that the peer opens have hold set ... */
 	bool deny_opened;              /* ... or deny */
 	struct side side[NET_STREAMS]; /* streams that the peer opened, in order */
-	int n_opened, n_hello, n_goaway, n_idle;
+	int n_opened, n_hello, n_goaway, n_idle, n_want;
 	uint32_t away_code;
 	char away_text[256];
 	uint64_t sent_bytes; /* into the carrier */
