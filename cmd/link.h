@@ -44,9 +44,9 @@ struct link_opts {
 	    { .name = "ca", .kind = OPT_STRING, .off = offsetof(S, m.ca), .arg = "FILE", .env = "TUNNEL_CA",            \
 		    .help = "trust the certificate authorities in FILE (PEM) instead of the system's" },                \
 	    { .name = "pin", .kind = OPT_LIST, .off = offsetof(S, m.pins), .arg = "sha256//BASE64",                     \
-		    .env = "TUNNEL_PIN", .help = "accept this public key of the relay only; repeatable" },              \
+		    .env = "TUNNEL_PIN", .help = "accept this public key of the relay only" },              \
 	    { .name = "header", .letter = 'H', .kind = OPT_LIST, .off = offsetof(S, m.headers),                         \
-		    .arg = "'NAME: VALUE'", .help = "send this header with the handshake; repeatable" },                \
+		    .arg = "'NAME: VALUE'", .help = "send this header with the handshake" },                \
 	    { .name = "proxy", .kind = OPT_STRING, .off = offsetof(S, m.proxy), .arg = "URL",                           \
 		    .env = "TUNNEL_PROXY",                                                                              \
 		    .help = "go through this HTTP proxy instead of the one in HTTPS_PROXY, HTTP_PROXY" },               \

@@ -18,9 +18,9 @@
 static const struct opt_row rows[] = {
 	LINK_OPT_ROWS(struct connect_opts, link),
 	{ .name = "local", .letter = 'L', .kind = OPT_LIST, .off = OFF(local), .arg = "[BIND:]PORT=AGENT:TARGET", .env = "TUNNEL_LOCAL",
-	    .help = "listen on a local port; TARGET is SERVICE or HOST:PORT at the agent; repeatable" },
+	    .help = "listen on a local port; TARGET is SERVICE or HOST:PORT at the agent" },
 	{ .name = "socks", .letter = 'D', .kind = OPT_LIST, .off = OFF(socks), .arg = "[BIND:]PORT=AGENT", .env = "TUNNEL_SOCKS",
-	    .help = "a SOCKS5 proxy on a local port; names are resolved at the agent; repeatable" },
+	    .help = "a SOCKS5 proxy on a local port; names are resolved at the agent" },
 	{ .name = "carriers", .kind = OPT_U64, .off = OFF(carriers), .arg = "N", .env = "TUNNEL_CARRIERS", .def = "1", .min = 1,
 	    .max = LINK_CARRIERS_MAX, .help = "WebSockets to the relay for each agent" },
 	{ .name = "ready-file", .kind = OPT_STRING, .off = OFF(ready_file), .arg = "FILE", .env = "TUNNEL_READY_FILE",

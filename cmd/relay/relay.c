@@ -22,9 +22,9 @@ static const char *const duplicate_words[] = { "replace", "refuse", NULL };
 
 static const struct opt_row rows[] = {
 	{ .name = "listen", .letter = 'l', .kind = OPT_LIST, .off = OFF(listen), .arg = "ADDR:PORT", .env = "TUNNEL_LISTEN",
-	    .help = "where to listen; unix:PATH; plain:ADDR:PORT for no TLS beside TLS listeners; repeatable (127.0.0.1:8080)" },
+	    .help = "where to listen; unix:PATH; plain:ADDR:PORT for no TLS beside TLS listeners (127.0.0.1:8080)" },
 	{ .name = "tls-cert", .kind = OPT_LIST, .off = OFF(tls_cert), .arg = "FILE", .env = "TUNNEL_TLS_CERT",
-	    .help = "certificate chain (PEM); repeatable with --tls-key, chosen by the name the client asks for" },
+	    .help = "certificate chain (PEM), each with its --tls-key; chosen by the name the client asks for" },
 	{ .name = "tls-key", .kind = OPT_LIST, .off = OFF(tls_key), .arg = "FILE", .env = "TUNNEL_TLS_KEY",
 	    .help = "private key (PEM) of the --tls-cert in the same place" },
 	{ .name = "credentials", .letter = 'c', .kind = OPT_STRING, .off = OFF(credentials), .arg = "FILE",
@@ -32,7 +32,7 @@ static const struct opt_row rows[] = {
 	{ .name = "insecure", .kind = OPT_FLAG, .off = OFF(insecure), .env = "TUNNEL_INSECURE",
 	    .help = "listen beyond loopback without --credentials: anybody may use the relay" },
 	{ .name = "path", .kind = OPT_LIST, .off = OFF(path), .arg = "PATH", .env = "TUNNEL_PATH",
-	    .help = "URL path of the tunnel endpoint; repeatable (/ and /tunnel)" },
+	    .help = "URL path of the tunnel endpoint (/ and /tunnel)" },
 	{ .name = "threads", .letter = 't', .kind = OPT_U64, .off = OFF(threads), .arg = "N", .env = "TUNNEL_THREADS", .def = "0",
 	    .min = 0, .max = RELAY_WORKERS_MAX, .help = "worker threads; 0: one for each CPU" },
 	{ .name = "on-duplicate", .kind = OPT_ENUM, .off = OFF(on_duplicate), .arg = "replace|refuse",
