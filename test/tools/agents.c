@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cmd/cmd.h"
@@ -156,6 +157,16 @@ on_stdin(void *arg, int what)
 		stop(arg, CMD_OK);
 }
 
+/* A file or /dev/null cannot be watched: then only a signal ends us. */
+static bool
+stdin_can_end(void)
+{
+	struct stat st;
+
+	return fstat(STDIN_FILENO, &st) == 0 &&
+	       (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode) || isatty(STDIN_FILENO));
+}
+
 static int
 agents_init(struct agents *a, const struct opt_list *args, struct errtext *e)
 {
@@ -177,8 +188,8 @@ agents_init(struct agents *a, const struct opt_list *args, struct errtext *e)
 	    sig_init(&a->intr, a->loop, SIGINT, on_term, a) != 0 ||
 	    io_init(&a->in, a->loop, STDIN_FILENO, false, on_stdin, a) != 0)
 		return err_sys(e, "cannot set up the event loop");
-	/* A file or /dev/null cannot be watched: then only a signal ends us. */
-	IGNORE_RESULT(io_want(&a->in, IO_READ));
+	if (stdin_can_end() && io_want(&a->in, IO_READ) != 0)
+		return err_sys(e, "cannot watch standard input");
 	start_next(a);
 	return 0;
 }
