@@ -93,8 +93,6 @@ set_error(struct resolve *r, int gai)
 		snprintf(r->text, sizeof r->text, "out of memory");
 		break;
 	case EVUTIL_EAI_NONAME:
-	case EVUTIL_EAI_NODATA:
-	case EVUTIL_EAI_ADDRFAMILY:
 	case 0:
 		r->err = ERR_NOTFOUND;
 		snprintf(r->text, sizeof r->text,
@@ -103,9 +101,12 @@ set_error(struct resolve *r, int gai)
 		    r->host);
 		break;
 	default:
+		/* libevent tells silence, a server's failure and a name without addresses by the same code. */
 		r->err = ERR_TIMEOUT;
 		snprintf(r->text, sizeof r->text,
-		    "%s: the name servers of " RESOLV_CONF " do not answer", r->host);
+		    "%s: the name servers of " RESOLV_CONF
+		    " do not answer, or have no address for it",
+		    r->host);
 	}
 }
 

@@ -23,7 +23,7 @@ struct resolve;
 /*
  * How a look-up ends, called once from the loop, never from inside resolve_start; the look-up is gone afterwards.
  *   a, n   the addresses, IPv6 and IPv4 in turn (RFC 8305 4); borrowed for the call; n > 0 if err is 0
- *   err    0; ERR_NOTFOUND: no such name, or it has no address; ERR_TIMEOUT: no server answered; ERR_NOMEM
+ *   err    0; ERR_NOTFOUND: no such name; ERR_TIMEOUT: no server answered, or none had an address; ERR_NOMEM
  *   text   "" or one sentence; borrowed
  */
 typedef void resolve_fn(void *arg, const struct net_addr *a, size_t n, int err, const char *text);
