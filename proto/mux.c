@@ -467,6 +467,7 @@ mux_tick(struct session *s, uint64_t now_ms, struct errtext *why)
 			send_ping(m);
 		m->ping_ms = m->now_ms + m->cfg.keepalive_ms;
 	}
+	mux_stream_linger(m);
 	if (m->now_ms >= m->ack_ms) {
 		m->ack_ms = UINT64_MAX;
 		while ((ms = TAILQ_FIRST(&m->acks)) != NULL) {
@@ -485,8 +486,11 @@ mux_deadline_ms(const struct session *s)
 {
 	const struct mux *m = mux_of(s);
 
+	const struct mux_stream *ms = TAILQ_FIRST(&m->resetting);
 	uint64_t due = m->ping_ms < dead_ms(m) ? m->ping_ms : dead_ms(m);
 
+	if (ms != NULL && ms->linger_ms < due)
+		due = ms->linger_ms;
 	return m->ack_ms < due ? m->ack_ms : due;
 }
 
@@ -544,6 +548,7 @@ mux_new(const struct mux_config *cfg, uint64_t now_ms)
 	TAILQ_INIT(&m->bulk);
 	TAILQ_INIT(&m->windows);
 	TAILQ_INIT(&m->acks);
+	TAILQ_INIT(&m->resetting);
 	m->now_ms = m->s.heard_ms = now_ms;
 	m->ping_ms = now_ms + cfg->keepalive_ms;
 	m->ack_ms = UINT64_MAX;

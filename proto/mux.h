@@ -31,6 +31,8 @@
 #define MUX_SPARSE_EPOCH_MS 20
 /* An acknowledgement waits this long for company. */
 #define MUX_ACK_DELAY_MS 100
+/* A reset waits this long, without progress, for the peer to make room for the bytes that go before it; then it goes at once. */
+#define MUX_RESET_LINGER_MS 30000
 /* A peer that was not heard of for this many of our keepalive intervals, each with a ping to answer, is dead. */
 #define MUX_KEEPALIVE_MISSES 3
 

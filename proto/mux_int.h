@@ -48,6 +48,7 @@ struct mux_stream {
 	uint64_t out_acked;   /* the far endpoint has passed on bytes before this */
 	uint32_t reset_code;  /* OUT_RESETTING: what RESET will say */
 	char *reset_text;     /* may be NULL */
+	uint64_t linger_ms, linger_sent; /* when RESET goes at last, unless out_sent is another one by then */
 
 	/* from the peer */
 	enum mux_in_half in_half;
@@ -68,6 +69,7 @@ struct mux_stream {
 	bool ack_due;          /* something to acknowledge, not urgent */
 	TAILQ_ENTRY(mux_stream) window_turn;
 	TAILQ_ENTRY(mux_stream) ack_turn;
+	TAILQ_ENTRY(mux_stream) linger_turn; /* OUT_RESETTING */
 	UT_hash_handle hh;
 };
 
@@ -94,6 +96,7 @@ struct mux {
 
 	struct bufq control; /* frames that go before all payload */
 	struct mux_stream_list sparse, bulk, windows, acks;
+	struct mux_stream_list resetting; /* by linger_ms */
 	uint64_t sparse_run;  /* bytes of sparse streams since bulk had a turn */
 	uint64_t window_sum;
 	uint64_t now_ms;      /* as of the last call that said */
@@ -126,6 +129,8 @@ int mux_stream_window(struct mux_stream *ms, uint64_t acked, uint64_t limit, boo
 int mux_stream_ended(struct mux_stream *ms, uint64_t final) WARN_UNUSED;
 /* mux_stream_window_frame - append the WINDOW frame that says how things stand, and forget that one is due. */
 int mux_stream_window_frame(struct mux_stream *ms, struct bufq *out) WARN_UNUSED;
+/* mux_stream_linger - send the RESETs that have waited long enough for room. */
+void mux_stream_linger(struct mux *m);
 /* mux_stream_finish - close it if both halves have reached their end; returns true if so. */
 bool mux_stream_finish(struct mux_stream *ms);
 /* mux_stream_unsent - bytes queued and not yet sent; _sendable those that the peer's limit admits. */

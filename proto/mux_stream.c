@@ -55,6 +55,8 @@ mux_stream_drop(struct mux_stream *ms)
 		TAILQ_REMOVE(&m->windows, ms, window_turn);
 	if (ms->ack_due)
 		TAILQ_REMOVE(&m->acks, ms, ack_turn);
+	if (ms->out_half == OUT_RESETTING)
+		TAILQ_REMOVE(&m->resetting, ms, linger_turn);
 	if (m->filling == ms)
 		m->filling = NULL; /* the rest of its DATA frame is skipped */
 	m->window_sum -= ms->in_window;
@@ -261,6 +263,31 @@ ms_eof(struct stream *s)
 	mux_out_schedule(ms);
 }
 
+/* The peer may never make room, or be as stuck as we are: it is waited for while it takes something. */
+static void
+linger(struct mux_stream *ms)
+{
+	ms->linger_ms = ms->m->now_ms + MUX_RESET_LINGER_MS;
+	ms->linger_sent = ms->out_sent;
+	TAILQ_INSERT_TAIL(&ms->m->resetting, ms, linger_turn);
+}
+
+void
+mux_stream_linger(struct mux *m)
+{
+	struct mux_stream *ms;
+
+	while ((ms = TAILQ_FIRST(&m->resetting)) != NULL && ms->linger_ms <= m->now_ms) {
+		if (ms->out_sent != ms->linger_sent) {
+			TAILQ_REMOVE(&m->resetting, ms, linger_turn);
+			linger(ms);
+			continue;
+		}
+		mux_text(m, FRAME_RESET, ms->id, ms->reset_code, ms->reset_text != NULL ? ms->reset_text : "");
+		mux_stream_drop(ms);
+	}
+}
+
 static void
 ms_reset(struct stream *s, uint32_t code, const char *text)
 {
@@ -276,7 +303,9 @@ ms_reset(struct stream *s, uint32_t code, const char *text)
 	ms->out_half = OUT_RESETTING;
 	ms->reset_code = code;
 	ms->reset_text = mem_strdup(text); /* without memory the code alone must do */
+	linger(ms);
 	mux_out_schedule(ms);
+	mux_want_output(ms->m); /* even if there is nothing: a deadline is new */
 }
 
 static void

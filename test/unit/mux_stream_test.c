@@ -605,6 +605,70 @@ resets_may_cross(void **state)
 	net_free(n);
 }
 
+/* Turns the clock with a peer that lives; returns whether RESET of stream 1 was sent meanwhile. */
+static bool
+reset_within(struct raw *r, uint64_t ms)
+{
+	struct frame f;
+	bool seen = false;
+
+	for (uint64_t until = r->net.now_ms + ms; r->net.now_ms < until;) {
+		assert_int_equal(raw_put(r, FRAME_PING, 0, 0, "12345678", 8), 0);
+		assert_int_equal(raw_tick(r, 500), 0);
+		while (raw_get(r, &f, NULL))
+			seen |= f.type == FRAME_RESET && f.id == 1;
+	}
+	return seen;
+}
+
+static void
+a_reset_does_not_wait_for_ever_for_the_peers_limit(void **state)
+{
+	struct frame f;
+	struct raw r;
+
+	(void)state;
+	raw_init(&r, &keeper, true);
+	assert_int_equal(raw_open(&r, 1), 0);
+	assert_int_equal(side_send(first(&r), 200000), 0);
+	while (raw_get(&r, &f, NULL))
+		;
+	stream_reset(first(&r)->s, CODE_RESET, "broken");
+	assert_false(reset_within(&r, MUX_RESET_LINGER_MS - 1000));
+	/* As long as the peer takes something it is waited for. */
+	assert_int_equal(raw_window(&r, 1, 0, MUX_WINDOW_FIRST + 1, 0), 0);
+	assert_false(reset_within(&r, MUX_RESET_LINGER_MS - 1000));
+	assert_int_equal(r.net.end[0].s->n_streams, 1);
+	assert_true(reset_within(&r, MUX_RESET_LINGER_MS));
+	assert_int_equal(r.net.end[0].s->n_streams, 0);
+	raw_fini(&r);
+}
+
+/* Neither gives the other room, since what comes for a reset stream is dropped. */
+static void
+resets_with_full_windows_may_cross(void **state)
+{
+	struct net *n = net_new_relay();
+	struct side a = { .hold = true };
+
+	(void)state;
+	net_agent(n)->hold_opened = true;
+	assert_true(side_open(&a, net_client(n)));
+	net_run(n);
+	assert_int_equal(side_send(&a, 500000), 0);
+	assert_int_equal(side_send(&net_agent(n)->side[0], 500000), 0);
+	net_run(n);
+	stream_reset(a.s, CODE_CANCELLED, "");
+	stream_reset(net_agent(n)->side[0].s, CODE_RESET, "");
+	net_wait(n, 3 * MUX_RESET_LINGER_MS);
+	for (int i = 0; i < n->n; i++) {
+		assert_int_equal(n->end[i].s->n_streams, 0);
+		assert_int_equal(n->end[i].err, 0);
+	}
+	net_free(n);
+	side_fini(&a);
+}
+
 static void
 a_lost_session_resets_the_streams_behind_the_relay(void **state)
 {
@@ -652,6 +716,8 @@ main(void)
 		cmocka_unit_test(a_reset_comes_after_queued_bytes),
 		cmocka_unit_test(a_reset_passes_the_relay_the_other_way_too),
 		cmocka_unit_test(resets_may_cross),
+		cmocka_unit_test(a_reset_does_not_wait_for_ever_for_the_peers_limit),
+		cmocka_unit_test(resets_with_full_windows_may_cross),
 		cmocka_unit_test(a_lost_session_resets_the_streams_behind_the_relay),
 	};
 
