@@ -335,7 +335,7 @@ on_connected(void *arg, int fd, int err, const char *text)
 
 	d->net = NULL;
 	if (fd < 0) {
-		dialer_end(d, err, text);
+		dialer_fail(d, err, "%s%s", d->t->has_proxy ? "proxy: " : "", text);
 		return;
 	}
 	d->f = f_sock_new(d->loop, fd, true);
