@@ -3,6 +3,7 @@
 #include "test/unit/muxpair.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -235,7 +236,7 @@ end_open(void *arg, struct stream *s, const struct ctl_open *o)
 	x->s = s;
 	x->end = e;
 	x->hold = e->hold_opened;
-	strncpy(x->source, o->source, sizeof x->source - 1);
+	snprintf(x->source, sizeof x->source, "%s", o->source);
 	stream_set_user(s, &side_user, x);
 	if (stream_accept(s, &ok) != 0) {
 		x->s = NULL;
