@@ -4,8 +4,8 @@
 
 #include <string.h>
 #include <sys/queue.h>
-#include <uthash.h>
 
+#include "lib/hashtab.h"
 #include "lib/mem.h"
 
 struct bucket {
@@ -75,6 +75,10 @@ find(struct ratelimit *r, const uint8_t *key, uint64_t now_ms)
 	b->milli = r->burst * 1000;
 	b->at_ms = now_ms;
 	HASH_ADD(hh, r->buckets, key, RATELIMIT_KEY_LEN, b);
+	if (!hashtab_has(b)) {
+		mem_free(b);
+		return NULL;
+	}
 	TAILQ_INSERT_TAIL(&r->used, b, used);
 	return b;
 }
@@ -87,9 +91,12 @@ ratelimit_take(struct ratelimit *r, const uint8_t key[RATELIMIT_KEY_LEN], uint64
 
 	if (b == NULL)
 		return true;
-	gain = (now_ms - b->at_ms) * r->rate;
-	b->milli = full - b->milli < gain ? full : b->milli + gain;
-	b->at_ms = now_ms;
+	/* Two loops' clocks may differ by a turn: one that is behind gives nothing and takes nothing. */
+	if (now_ms > b->at_ms) {
+		gain = (now_ms - b->at_ms) * r->rate;
+		b->milli = full - b->milli < gain ? full : b->milli + gain;
+		b->at_ms = now_ms;
+	}
 	if (b->milli < 1000)
 		return false;
 	b->milli -= 1000;

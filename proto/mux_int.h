@@ -7,8 +7,8 @@
 #define PROTO_MUX_INT_H
 
 #include <sys/queue.h>
-#include <uthash.h>
 
+#include "lib/hashtab.h"
 #include "proto/mux.h"
 
 /* The half towards the peer: bytes are queued, sent, and acknowledged by the far endpoint. */

@@ -36,8 +36,12 @@ mux_stream_new(struct mux *m, uint32_t id, bool local)
 	ms->out_limit = MUX_WINDOW_FIRST;
 	ms->in_limit = ms->in_window = MUX_WINDOW_FIRST;
 	ms->grow_ms = m->now_ms;
-	m->window_sum += ms->in_window;
 	HASH_ADD_INT(m->streams, id, ms);
+	if (!hashtab_has(ms)) {
+		mem_free(ms);
+		return NULL;
+	}
+	m->window_sum += ms->in_window;
 	m->s.n_streams++;
 	return ms;
 }
