@@ -13,7 +13,7 @@ for path in /x /admin /.git/config "/health/../x" "/%2e%2e/x" "/tunnelx"; do
 done
 expect "POST" 404 "$(status -d data "$at/x")"
 
-raw() { printf "$1" | timeout 10 socat -t 5 - "TCP:127.0.0.1:$relay_port" 2>/dev/null | head -n 1 | tr -d '\r'; }
+raw() { printf '%b' "$1" | timeout 10 socat -t 5 - "TCP:127.0.0.1:$relay_port" 2>/dev/null | head -n 1 | tr -d '\r'; }
 for bad in 'GARBAGE\r\n\r\n' 'GET / HTTP/1.1\r\n\r\n' 'GET / HTTP/9.9\r\nHost: a\r\n\r\n' \
 	'GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n' 'GET /health HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n'; do
 	case $(raw "$bad") in

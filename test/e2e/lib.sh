@@ -10,6 +10,9 @@
 #
 # TUNNEL_BIN is the binary under test, TUNNEL_TOOLS the folder of what test/tools builds, TUNNEL_TEST_THREADS the workers of a
 # relay, TUNNEL_SAN the sanitizer ("", address, thread).
+#
+# What the functions set is for the tests, and some of them are called by name only:
+# shellcheck disable=SC2034,SC2317
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)

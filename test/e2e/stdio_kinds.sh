@@ -13,7 +13,7 @@ hash_of() { connect pi 127.0.0.1 "$tcp_port"; }
 
 hash_of <"$tmp/in" >"$tmp/out"
 expect "file to file" "$want" "$(cat "$tmp/out")"
-expect "pipe to pipe" "$want" "$(cat "$tmp/in" | hash_of | cat)"
+expect "pipe to pipe" "$want" "$(head -c 200000 "$tmp/in" | hash_of | cat)"
 : >"$tmp/out"
 hash_of <"$tmp/in" >>"$tmp/out"
 expect "file to a file opened for appending" "$want" "$(cat "$tmp/out")"
