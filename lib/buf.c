@@ -365,7 +365,7 @@ bufq_compact(struct bufq *q)
 	struct bufq own = { 0 };
 	uint8_t chunk[4096];
 
-	if (q->len < BUF_COMPACT_MIN || q->pinned / BUF_COMPACT_RATIO <= q->len)
+	if (bufq_weight(q) <= BUF_COMPACT_MIN || bufq_weight(q) / BUF_COMPACT_RATIO <= q->len)
 		return;
 	for (size_t off = 0; off < q->len;) {
 		size_t n = bufq_read(q, off, chunk, sizeof chunk);

@@ -9,7 +9,7 @@
  * except through bufq_own().
  *
  * Why not evbuffer: a sender shares bytes between what it retains and what it sends, reads go straight into pooled
- * memory without a malloc per read, and the memory that a queue pins is known (see bufq_pinned).
+ * memory without a malloc per read, and the memory that a queue pins is known (see bufq_weight).
  *
  * Threads: reference counts are not atomic.  All queues that share blocks belong to one thread; to hand bytes to
  * another thread, hand over every queue that shares them.  A block goes back to the pool of the thread that drops
@@ -103,12 +103,19 @@ size_t bufq_read(const struct bufq *q, size_t off, void *p, size_t n);
  */
 int bufq_own(struct bufq *q, size_t off, size_t n, struct iovec *iov, int max);
 
+/* bufq_weight - memory that a queue holds: the blocks behind it, and its slices. */
+static inline size_t
+bufq_weight(const struct bufq *q)
+{
+	return q->pinned + q->n * sizeof *q->v;
+}
+
 /*
- * bufq_compact - when the blocks behind a queue of at least BUF_COMPACT_MIN bytes hold more than BUF_COMPACT_RATIO
- * times its length, copy it into blocks of its own, so that a stalled queue's memory is bounded by its length.  Cheap when
+ * bufq_compact - when a queue weighs more than BUF_COMPACT_MIN and more than BUF_COMPACT_RATIO times its length, copy it into
+ * blocks of its own, so that a stalled queue's memory is bounded by its length, whatever pieces a peer sent it in.  Cheap when
  * there is nothing to do; call it after appending to a queue that may wait.
  */
-#define BUF_COMPACT_MIN   (16 * 1024)
+#define BUF_COMPACT_MIN   (64 * 1024)
 #define BUF_COMPACT_RATIO 4
 void bufq_compact(struct bufq *q);
 

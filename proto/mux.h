@@ -20,6 +20,8 @@
 #define MUX_RETAIN_MAX (8 * 1024 * 1024)
 /* Bytes an endpoint reads ahead of what was sent: enough for the largest read, small enough to stay in the cache. */
 #define MUX_UNSENT_MAX (256 * 1024)
+/* Memory behind the queued bytes of one stream before it is looked at whether it is worth that (see bufq_compact). */
+#define MUX_WEIGHT_MAX (1024 * 1024)
 /* Streams open at once in a session, unless the configuration says otherwise. */
 #define MUX_STREAMS_MAX 4096
 /* Bytes of control frames queued for a peer that does not read (pongs, resets, windows); more ends the session. */

@@ -250,8 +250,8 @@ ms_send(struct stream *s, struct bufq *src, size_t n)
 	if (r != 0)
 		return r;
 	mux_out_schedule(ms);
-	/* Blocked by the peer's limit it may stand here for long: then it must not pin more than it holds. */
-	if (mux_stream_sendable(ms) == 0)
+	/* Blocked by the peer's limit, or by the carrier, it may stand here for long: then it must not pin more than it holds. */
+	if (mux_stream_sendable(ms) == 0 || bufq_weight(&ms->out) > MUX_WEIGHT_MAX)
 		bufq_compact(&ms->out);
 	return 0;
 }

@@ -393,6 +393,47 @@ windows_reopen_for_a_reader_of_any_step(void **state)
 	}
 }
 
+/* What a peer may do with one-byte DATA frames among others: each byte comes in a large block of its own. */
+static void
+send_scattered(struct stream *s, int n)
+{
+	for (int i = 0; i < n; i++) {
+		struct block *b = block_new(BUF_MEDIUM);
+		struct bufq q = { 0 };
+
+		assert_non_null(b);
+		assert_int_equal(bufq_append(&q, b, b->data, 1), 0);
+		block_unref(b);
+		assert_int_equal(stream_send(s, &q, 1), 0);
+	}
+}
+
+static void
+queued_bytes_pin_little_more_than_themselves(void **state)
+{
+	struct frame f;
+	struct raw r;
+
+	(void)state;
+	/* The carrier does not take them ... */
+	raw_init(&r, &acceptor, true);
+	assert_int_equal(raw_open(&r, 1), 0);
+	send_scattered(first(&r)->s, 10000);
+	assert_int_equal(inner(first(&r)->s)->out.len, 10000);
+	assert_true(bufq_weight(&inner(first(&r)->s)->out) <= MUX_WEIGHT_MAX);
+	raw_fini(&r);
+
+	/* ... or the peer does not. */
+	raw_init(&r, &acceptor, true);
+	assert_int_equal(raw_open(&r, 1), 0);
+	assert_int_equal(side_send(first(&r), MUX_WINDOW_FIRST), 0);
+	while (raw_get(&r, &f, NULL))
+		;
+	send_scattered(first(&r)->s, 1000);
+	assert_true(bufq_weight(&inner(first(&r)->s)->out) <= BUF_COMPACT_MIN);
+	raw_fini(&r);
+}
+
 static void
 a_window_grows_with_the_rate_and_is_bounded(void **state)
 {
@@ -706,6 +747,7 @@ main(void)
 		cmocka_unit_test(the_highest_limit_is_harmless),
 		cmocka_unit_test(a_slow_stream_does_not_stop_others),
 		cmocka_unit_test(windows_reopen_for_a_reader_of_any_step),
+		cmocka_unit_test(queued_bytes_pin_little_more_than_themselves),
 		cmocka_unit_test(a_window_grows_with_the_rate_and_is_bounded),
 		cmocka_unit_test(a_window_stays_small_for_a_slow_sender),
 		cmocka_unit_test(all_windows_together_are_bounded),
