@@ -158,8 +158,10 @@ on_certificate(void *arg, mbedtls_x509_crt *crt, int depth, uint32_t *flags)
 
 	if (v->issuer[0] == '\0') {
 		keep_issuer(v, crt);
+		/* A peer may send a list without a certificate: mbedTLS then shows an empty one. */
 		v->self_signed =
-		    depth == 0 && crt->issuer_raw.len == crt->subject_raw.len &&
+		    depth == 0 && crt->issuer_raw.len > 0 &&
+		    crt->issuer_raw.len == crt->subject_raw.len &&
 		    memcmp(crt->issuer_raw.p, crt->subject_raw.p, crt->issuer_raw.len) == 0;
 	}
 	if (*flags & MBEDTLS_X509_BADCERT_EXPIRED)
