@@ -18,10 +18,10 @@
 #include "lib/filter.h"
 
 #define F_SOCK_TURN      (256 * 1024) /* bytes read from one socket in a turn: what keeps one peer from holding the loop */
-#define F_SOCK_LOWAT_MIN (16 * 1024)  /* one TLS record; less would wake us for every segment */
+#define F_SOCK_LOWAT_MIN (8 * 1024)   /* less would wake us for every few segments */
 #define F_SOCK_LOWAT_MAX (256 * 1024) /* one bulk read */
-#define F_SOCK_AHEAD_US  500          /* unsent bytes in the kernel, as time at the measured rate */
-#define F_SOCK_QUEUE_US  1200         /* bytes under way beyond what the path itself holds, as time */
+#define F_SOCK_AHEAD_US  250          /* unsent bytes in the kernel, as time at the measured rate */
+#define F_SOCK_QUEUE_US  1300         /* bytes under way beyond what the path itself holds, as time */
 #define F_SOCK_FLIGHT_MIN (32 * 1024)
 #define F_SOCK_FLIGHT_MAX (340 * 1024) /* what the usual net.core.wmem_max admits; and it stays in a CPU's cache */
 
