@@ -20,6 +20,7 @@ struct pump {
 	uint64_t received;        /* bytes from the stream */
 	uint64_t sent;            /* bytes to the stream */
 	bool started, eof_in, eof_out; /* eof_in: from the stream; eof_out: to the stream */
+	bool end_acked;           /* the stream's far end has passed on all that the socket said, and its end */
 	bool deaf;                /* the socket takes nothing more: what comes for it is dropped */
 	bool over;
 	uint32_t code;            /* the reset that ended the stream */
@@ -211,7 +212,7 @@ on_closed(void *arg, int err, const char *text)
 	}
 	p->deaf = true;
 	strncpy(p->text, text, sizeof p->text - 1);
-	if (p->eof_out) {
+	if (p->eof_out && !p->end_acked) {
 		pump_account(p);
 		return;
 	}
@@ -244,7 +245,8 @@ on_acked(void *arg, uint64_t off, bool eof)
 	(void)off;
 	if (p->over)
 		return;
-	if (eof && p->deaf && p->s != NULL) {
+	p->end_acked |= eof;
+	if (p->end_acked && p->deaf && p->s != NULL) {
 		/* All that the broken socket had said has arrived: now the other half can end too. */
 		stream_reset(p->s, CODE_RESET, p->text);
 		p->s = NULL;
