@@ -204,8 +204,8 @@ on_timer(void *arg)
 	int r;
 
 	c->armed_ms = UINT64_MAX;
-	if (c->shut) {
-		carrier_end(c, ERR_TIMEOUT, "the peer did not say goodbye");
+	if (c->finishing) {
+		carrier_end(c, ERR_TIMEOUT, c->shut ? "the peer did not say goodbye" : "the peer does not read");
 		return;
 	}
 	r = session_tick(c->s, loop_now_ms(c->loop), &why);
