@@ -22,11 +22,14 @@
 #define MUX_UNSENT_MAX (256 * 1024)
 /* Memory behind the queued bytes of one stream before it is looked at whether it is worth that (see bufq_compact). */
 #define MUX_WEIGHT_MAX (1024 * 1024)
+/* With this much unsent in a session each stream reads ahead by its share only: all of it together stays in the cache too. */
+#define MUX_UNSENT_SUM   (512 * 1024)
+#define MUX_UNSENT_SHARE (32 * 1024)
 /* Streams open at once in a session, unless the configuration says otherwise. */
 #define MUX_STREAMS_MAX 4096
 /* Bytes of control frames queued for a peer that does not read (pongs, resets, windows); more ends the session. */
 #define MUX_CONTROL_MAX (1024 * 1024)
-/* Bytes one stream may send before the next one's turn. */
+/* Bytes one stream may send before the next one's turn; more on a carrier that takes more than four of these at once. */
 #define MUX_QUANTUM (16 * 1024)
 /* A stream that sent less than this in an epoch is sparse and goes first. */
 #define MUX_SPARSE_BYTES    (32 * 1024)

@@ -90,6 +90,7 @@ data_frame(struct mux_stream *ms, struct bufq *out, size_t max)
 	if (r != 0)
 		return r;
 	ms->out_sent += n;
+	ms->m->unsent -= n;
 	ms->s.tx += n;
 	ms->epoch_bytes += n;
 	if (!ms->m->cfg.retain) {
@@ -166,14 +167,16 @@ serve_sparse(struct mux *m, struct bufq *out)
 }
 
 static ssize_t
-serve_bulk(struct mux *m, struct bufq *out, size_t max)
+serve_bulk(struct mux *m, struct bufq *out, size_t max, size_t round)
 {
 	struct mux_stream *ms = TAILQ_FIRST(&m->bulk);
 	size_t quantum;
 
 	if (ms->deficit == 0) {
-		/* Alone it needs no fairness: large frames are cheaper. */
-		ms->deficit = TAILQ_NEXT(ms, turn) == NULL ? FRAME_DATA_MAX : MUX_QUANTUM;
+		/* Large frames are cheaper: alone it needs no fairness, and on a fast carrier several turns fit in a round. */
+		ms->deficit = round / 4 > MUX_QUANTUM ? round / 4 : MUX_QUANTUM;
+		if (TAILQ_NEXT(ms, turn) == NULL || ms->deficit > FRAME_DATA_MAX)
+			ms->deficit = FRAME_DATA_MAX;
 	}
 	quantum = ms->deficit < max ? (size_t)ms->deficit : max;
 	ms->deficit -= quantum;
@@ -205,7 +208,7 @@ mux_out_fill(struct mux *m, struct bufq *out, size_t max)
 			n = serve_sparse(m, out);
 			m->sparse_run += n > 0 ? (uint64_t)n : 0;
 		} else if (!TAILQ_EMPTY(&m->bulk)) {
-			n = serve_bulk(m, out, end - out->len);
+			n = serve_bulk(m, out, end - out->len, max);
 			m->sparse_run = 0;
 		} else {
 			break;

@@ -64,6 +64,7 @@ mux_stream_drop(struct mux_stream *ms)
 	if (m->filling == ms)
 		m->filling = NULL; /* the rest of its DATA frame is skipped */
 	m->window_sum -= ms->in_window;
+	m->unsent -= mux_stream_unsent(ms);
 	HASH_DEL(m->streams, ms);
 	m->s.n_streams--;
 	bufq_fini(&ms->out);
@@ -147,13 +148,13 @@ window_grow(struct mux_stream *ms)
 {
 	struct mux *m = ms->m;
 	uint64_t span = m->s.rtt_us / 500 > 2 ? m->s.rtt_us / 500 : 2;
-	uint64_t bytes = ms->in_consumed - ms->grow_from;
+	uint64_t bytes = ms->in_consumed - ms->grow_from, backlog = ms->in_received - ms->in_consumed;
 
 	if (bytes < ms->in_window / 2 && m->now_ms - ms->grow_ms < span)
 		return;
-	if (bytes >= ms->in_window / 2 && m->now_ms - ms->grow_ms <= span &&
-	    ms->in_window * 2 <= m->cfg.window_max &&
-	    m->window_sum + ms->in_window <= MUX_WINDOW_SUM_MAX) {
+	/* What stands here waits for the next hop: a larger window would only make the queue longer. */
+	if (backlog < ms->in_window / 4 && bytes >= ms->in_window / 2 && m->now_ms - ms->grow_ms <= span &&
+	    ms->in_window * 2 <= m->cfg.window_max && m->window_sum + ms->in_window <= MUX_WINDOW_SUM_MAX) {
 		m->window_sum += ms->in_window;
 		ms->in_window *= 2;
 	}
@@ -232,10 +233,11 @@ ms_room(struct stream *s)
 {
 	struct mux_stream *ms = ms_of(s);
 	uint64_t unsent = mux_stream_unsent(ms);
+	uint64_t most = ms->m->unsent < MUX_UNSENT_SUM ? MUX_UNSENT_MAX : MUX_UNSENT_SHARE;
 
-	if (unsent >= MUX_UNSENT_MAX || ms->out.len >= MUX_RETAIN_MAX || ms->out_half != OUT_OPEN)
+	if (unsent >= most || ms->out.len >= MUX_RETAIN_MAX || ms->out_half != OUT_OPEN)
 		return 0;
-	return (size_t)(MUX_UNSENT_MAX - unsent);
+	return (size_t)(most - unsent);
 }
 
 static int
@@ -249,6 +251,7 @@ ms_send(struct stream *s, struct bufq *src, size_t n)
 	r = bufq_move(&ms->out, src, n);
 	if (r != 0)
 		return r;
+	ms->m->unsent += n;
 	mux_out_schedule(ms);
 	/* Blocked by the peer's limit, or by the carrier, it may stand here for long: then it must not pin more than it holds. */
 	if (mux_stream_sendable(ms) == 0 || bufq_weight(&ms->out) > MUX_WEIGHT_MAX)
