@@ -90,6 +90,9 @@ copier_start(struct copier *c, int fd, bool input)
 		close(sv[1]);
 		return -1;
 	}
+	/* Nobody waits for the reader: it may sit in read(2) when the process ends. */
+	if (input)
+		pthread_detach(c->thread);
 	c->started = true;
 	return sv[1];
 }

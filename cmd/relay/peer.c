@@ -219,6 +219,9 @@ on_arrived(void *arg)
 	struct peer *p = &lg->p;
 
 	p->w = &p->w->relay->workers[lg->target];
+	/* Before it is judged: one that is refused has an owner until it is gone, too. */
+	TAILQ_INSERT_TAIL(&p->w->peers, p, link);
+	p->listed = true;
 	if (carrier_attach(p->carrier, p->w->loop) != 0 || peer_arrive(p) != SESSION_GO_ON)
 		peer_close(p, CODE_INTERNAL, "out of memory");
 	else
@@ -348,9 +351,6 @@ peer_arrive(struct peer *p)
 		return refuse(p, CODE_INTERNAL, "out of memory");
 	p->group = g;
 	TAILQ_INSERT_TAIL(group_list(p), p, group_link);
-	if (!p->listed)
-		TAILQ_INSERT_TAIL(&p->w->peers, p, link);
-	p->listed = true;
 	p->since_ms = loop_now_ms(p->w->loop);
 	log_info("%s %s: session opened from %s", p->role == CTL_AGENT ? "agent" : "client of", p->name,
 	    p->from);
