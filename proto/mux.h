@@ -20,8 +20,12 @@
 #define MUX_RETAIN_MAX (8 * 1024 * 1024)
 /* Bytes an endpoint reads ahead of what was sent: enough for the largest read, small enough to stay in the cache. */
 #define MUX_UNSENT_MAX (256 * 1024)
-/* Memory behind the queued bytes of one stream before it is looked at whether it is worth that (see bufq_compact). */
-#define MUX_WEIGHT_MAX (1024 * 1024)
+/*
+ * Memory behind the queued bytes of one stream before it is looked at whether it is worth that (see bufq_compact): when the peer
+ * takes nothing, and always.  Not less, because bulk streams that share their blocks would be copied all the time.
+ */
+#define MUX_WEIGHT_BLOCKED (512 * 1024)
+#define MUX_WEIGHT_MAX     (1024 * 1024)
 /* With this much unsent in a session each stream reads ahead by its share only: all of it together stays in the cache too. */
 #define MUX_UNSENT_SUM   (512 * 1024)
 #define MUX_UNSENT_SHARE (32 * 1024)

@@ -253,8 +253,8 @@ ms_send(struct stream *s, struct bufq *src, size_t n)
 		return r;
 	ms->m->unsent += n;
 	mux_out_schedule(ms);
-	/* Blocked by the peer's limit, or by the carrier, it may stand here for long: then it must not pin more than it holds. */
-	if (mux_stream_sendable(ms) == 0 || bufq_weight(&ms->out) > MUX_WEIGHT_MAX)
+	/* It may stand here for long, blocked by the peer's limit or by the carrier: then it must not pin much more than it holds. */
+	if (bufq_weight(&ms->out) > (mux_stream_sendable(ms) == 0 ? MUX_WEIGHT_BLOCKED : MUX_WEIGHT_MAX))
 		bufq_compact(&ms->out);
 	return 0;
 }

@@ -430,7 +430,7 @@ queued_bytes_pin_little_more_than_themselves(void **state)
 	while (raw_get(&r, &f, NULL))
 		;
 	send_scattered(first(&r)->s, 1000);
-	assert_true(bufq_weight(&inner(first(&r)->s)->out) <= BUF_COMPACT_MIN);
+	assert_true(bufq_weight(&inner(first(&r)->s)->out) <= MUX_WEIGHT_BLOCKED);
 	raw_fini(&r);
 }
 
