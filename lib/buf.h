@@ -31,7 +31,7 @@
 #define BUF_SMALL  1024           /* frame headers, control bodies */
 #define BUF_MEDIUM (16 * 1024)    /* one TLS record's plain text, an idle socket's read */
 #define BUF_LARGE  (64 * 1024)    /* a busy socket */
-#define BUF_HUGE   (256 * 1024)   /* bulk */
+#define BUF_HUGE   (128 * 1024)   /* bulk: a few of these fit in a core's cache */
 
 struct block {
 	uint32_t refs;
@@ -116,7 +116,7 @@ bufq_weight(const struct bufq *q)
  * there is nothing to do; call it after appending to a queue that may wait.
  */
 #define BUF_COMPACT_MIN   (64 * 1024)
-#define BUF_COMPACT_RATIO 4
+#define BUF_COMPACT_RATIO 6
 void bufq_compact(struct bufq *q);
 
 #endif

@@ -79,8 +79,7 @@ read_adapt(struct f_sock *s, size_t got, size_t cap)
 {
 	if (got == cap) {
 		s->n_small = 0;
-		if (s->read_size < BUF_HUGE)
-			s->read_size *= 4;
+		s->read_size = s->read_size < BUF_HUGE / 4 ? s->read_size * 4 : BUF_HUGE;
 	} else if (got >= cap / 8) {
 		s->n_small = 0;
 	} else if (++s->n_small >= SHRINK_AFTER) {
