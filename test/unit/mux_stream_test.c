@@ -727,6 +727,46 @@ a_lost_session_resets_the_streams_behind_the_relay(void **state)
 	net_free(n);
 }
 
+/* Half of what can go wrong with a client's bytes; the relay may end its session, but nothing of it may reach the agent's. */
+static void
+mad_client(uint64_t seed)
+{
+	struct net *n = net_new_relay();
+	struct side a[4] = { 0 };
+
+	n->seed = seed;
+	n->mangle = 5 + (unsigned)net_random(n, 200);
+	n->chunk = NET_RANDOM;
+	for (int turn = 0; turn < 30 && n->end[0].err == 0; turn++) {
+		struct side *x = &a[net_random(n, 4)], *b = &net_agent(n)->side[net_random(n, 4)];
+
+		if (x->s == NULL && !x->closed)
+			side_open(x, net_client(n));
+		else if (x->s != NULL && net_random(n, 3) > 0)
+			IGNORE_RESULT(side_send(x, 1 + net_random(n, 50)));
+		else if (x->s != NULL)
+			stream_eof(x->s);
+		if (b->s != NULL && net_random(n, 4) > 0)
+			IGNORE_RESULT(side_send(b, 1 + net_random(n, 2000)));
+		else if (b->s != NULL)
+			stream_eof(b->s);
+		net_wait(n, net_random(n, 40));
+	}
+	assert_int_equal(n->end[2].err, 0);
+	assert_int_equal(n->end[3].err, 0);
+	net_free(n);
+	for (int i = 0; i < 4; i++)
+		side_fini(&a[i]);
+}
+
+static void
+a_client_that_breaks_every_rule_does_not_harm_the_agents_session(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 3000; seed++)
+		mad_client(seed);
+}
+
 int
 main(void)
 {
@@ -761,6 +801,7 @@ main(void)
 		cmocka_unit_test(a_reset_does_not_wait_for_ever_for_the_peers_limit),
 		cmocka_unit_test(resets_with_full_windows_may_cross),
 		cmocka_unit_test(a_lost_session_resets_the_streams_behind_the_relay),
+		cmocka_unit_test(a_client_that_breaks_every_rule_does_not_harm_the_agents_session),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -301,13 +301,19 @@ end_fail(struct end *e, int r)
 	}
 }
 
+size_t
+net_random(struct net *n, size_t below)
+{
+	n->seed = n->seed * 6364136223846793005u + 1442695040888963407u;
+	return (size_t)(n->seed >> 33) % below;
+}
+
 static size_t
 piece(struct net *n)
 {
 	if (n->chunk != NET_RANDOM)
 		return n->chunk == NET_WHOLE ? SIZE_MAX : (size_t)n->chunk;
-	n->seed = n->seed * 6364136223846793005u + 1442695040888963407u;
-	return 1 + (size_t)(n->seed >> 33) % ((n->seed >> 60) < 8 ? 20 : 5000);
+	return 1 + net_random(n, net_random(n, 2) == 0 ? 20 : 5000);
 }
 
 static void
@@ -326,12 +332,15 @@ end_input(struct end *e)
 
 /* Real carriers copy: the peer must never see the blocks that this side retains. */
 static int
-copy_over(struct bufq *dst, struct bufq *src)
+copy_over(struct net *n, struct bufq *dst, struct bufq *src, bool mangle)
 {
 	while (src->len > 0) {
 		uint8_t tmp[4096];
 		size_t k = bufq_read(src, 0, tmp, sizeof tmp);
 
+		for (size_t i = 0; mangle && i < k; i++)
+			if (net_random(n, n->mangle) == 0)
+				tmp[i] = (uint8_t)net_random(n, net_random(n, 2) == 0 ? 14 : 256);
 		if (bufq_copy(dst, tmp, k) != 0)
 			return ERR_NOMEM;
 		bufq_drain(src, k);
@@ -352,7 +361,8 @@ end_output(struct end *e)
 	n = out.len;
 	e->sent_bytes += n;
 	if (r == 0)
-		r = copy_over(&e->peer->wire, &out);
+		r = copy_over(
+		    e->net, &e->peer->wire, &out, e->net->mangle > 0 && e == net_client(e->net));
 	bufq_fini(&out);
 	if (r != 0)
 		end_fail(e, r);

@@ -58,7 +58,8 @@ struct net {
 	uint64_t now_ms;
 	int chunk; /* NET_WHOLE, NET_RANDOM, or so many bytes at a time */
 	uint64_t seed;
-	size_t portion; /* bytes that a carrier takes at once */
+	unsigned mangle; /* of what the client says one byte in so many is another one; 0: none */
+	size_t portion;  /* bytes that a carrier takes at once */
 };
 
 /* Both ends of each carrier are greeted.  NULL: out of memory (only while mem_fail_after is on).  net_free accepts NULL. */
@@ -76,6 +77,9 @@ void net_run(struct net *n);
 bool net_step(struct net *n);
 /* net_wait - turn the clock by ms, a deadline at a time, delivering meanwhile. */
 void net_wait(struct net *n, uint64_t ms);
+
+/* net_random - the next number below n from the seed. */
+size_t net_random(struct net *n, size_t below);
 
 /* side_open - a stream from e; false when the session refuses.  side_send: n bytes of a pattern that goes on from call to call. */
 bool side_open(struct side *x, struct end *e);
