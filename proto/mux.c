@@ -450,6 +450,25 @@ dead_ms(const struct mux *m)
 	return m->s.heard_ms + (uint64_t)m->cfg.keepalive_ms * MUX_KEEPALIVE_MISSES;
 }
 
+/*
+ * A peer that was heard of within the interval is alive: of two idle ends only the one whose turn comes first asks.  A busy one is
+ * asked now and then all the same, since windows want the round trip of today's route.
+ */
+static void
+keep_alive(struct mux *m)
+{
+	uint64_t interval = m->cfg.keepalive_ms, quiet_ms = m->s.heard_ms + interval;
+
+	if (m->now_ms < quiet_ms && m->now_ms < m->pinged_ms + MUX_RTT_INTERVALS * interval) {
+		m->ping_ms = quiet_ms;
+		return;
+	}
+	if (m->greeted)
+		send_ping(m);
+	m->pinged_ms = m->now_ms;
+	m->ping_ms = m->now_ms + interval;
+}
+
 static int
 mux_tick(struct session *s, uint64_t now_ms, struct errtext *why)
 {
@@ -462,11 +481,8 @@ mux_tick(struct session *s, uint64_t now_ms, struct errtext *why)
 	if (m->now_ms >= dead_ms(m))
 		return err_set(why, ERR_TIMEOUT, "nothing heard for %llu s",
 		    (unsigned long long)(m->now_ms - s->heard_ms) / 1000);
-	if (m->now_ms >= m->ping_ms) {
-		if (m->greeted)
-			send_ping(m);
-		m->ping_ms = m->now_ms + m->cfg.keepalive_ms;
-	}
+	if (m->now_ms >= m->ping_ms)
+		keep_alive(m);
 	mux_stream_linger(m);
 	if (m->now_ms >= m->ack_ms) {
 		m->ack_ms = UINT64_MAX;
@@ -549,7 +565,7 @@ mux_new(const struct mux_config *cfg, uint64_t now_ms)
 	TAILQ_INIT(&m->windows);
 	TAILQ_INIT(&m->acks);
 	TAILQ_INIT(&m->resetting);
-	m->now_ms = m->s.heard_ms = now_ms;
+	m->now_ms = m->s.heard_ms = m->pinged_ms = now_ms;
 	m->ping_ms = now_ms + cfg->keepalive_ms;
 	m->ack_ms = UINT64_MAX;
 	return &m->s;

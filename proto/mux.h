@@ -44,6 +44,8 @@
 #define MUX_RESET_LINGER_MS 30000
 /* A peer that was not heard of for this many of our keepalive intervals, each with a ping to answer, is dead. */
 #define MUX_KEEPALIVE_MISSES 3
+/* A peer that is heard all the time is asked for its round trip every so many intervals. */
+#define MUX_RTT_INTERVALS 4
 
 struct mux_config {
 	bool dialer;           /* opened the carrier: its streams have odd ids, it says HELLO first */

@@ -101,7 +101,8 @@ struct mux {
 	uint64_t window_sum;
 	uint64_t unsent;      /* bytes queued on all streams and not yet sent */
 	uint64_t now_ms;      /* as of the last call that said */
-	uint64_t ping_ms;     /* when the next ping is due */
+	uint64_t ping_ms;     /* when the next ping may be due */
+	uint64_t pinged_ms;   /* when the last one went */
 	uint64_t ack_ms;      /* when delayed acknowledgements are due; UINT64_MAX: none */
 	int failed;           /* ERR_NOMEM or ERR_LIMIT met where no error could be returned */
 };

@@ -327,6 +327,54 @@ an_idle_session_pings_and_lives(void **state)
 	net_free(n);
 }
 
+static bool
+pinged(struct raw *r)
+{
+	struct frame f;
+	bool yes = false;
+
+	while (raw_get(r, &f, NULL))
+		yes = yes || f.type == FRAME_PING;
+	return yes;
+}
+
+static void
+a_peer_that_was_just_heard_of_is_not_asked(void **state)
+{
+	struct raw r;
+
+	(void)state;
+	raw_init(&r, &(struct mux_config){ .keepalive_ms = 1000 }, true);
+	pinged(&r);
+	assert_int_equal(raw_tick(&r, 600), 0);
+	assert_int_equal(raw_put(&r, FRAME_PONG, 0, 0, "12345678", 8), 0);
+	assert_int_equal(raw_tick(&r, 400), 0);
+	assert_false(pinged(&r));
+	assert_int_equal(raw_tick(&r, 600), 0);
+	assert_true(pinged(&r));
+	raw_fini(&r);
+}
+
+static void
+a_busy_peer_is_asked_for_its_round_trip_now_and_then(void **state)
+{
+	struct raw r;
+	int n = 0;
+
+	(void)state;
+	raw_init(&r, &(struct mux_config){ .keepalive_ms = 1000 }, true);
+	pinged(&r);
+	for (int i = 0; i < 2 * MUX_RTT_INTERVALS; i++) {
+		assert_int_equal(raw_put(&r, FRAME_PONG, 0, 0, "12345678", 8), 0);
+		assert_int_equal(raw_tick(&r, 500), 0);
+		assert_int_equal(raw_put(&r, FRAME_PONG, 0, 0, "12345678", 8), 0);
+		assert_int_equal(raw_tick(&r, 500), 0);
+		n += pinged(&r);
+	}
+	assert_in_range(n, 1, 2);
+	raw_fini(&r);
+}
+
 static void
 our_own_interval_decides_when_a_peer_is_dead(void **state)
 {
@@ -699,6 +747,8 @@ main(void)
 		cmocka_unit_test(a_ping_is_answered_with_its_own_bytes),
 		cmocka_unit_test(the_round_trip_is_measured),
 		cmocka_unit_test(an_idle_session_pings_and_lives),
+		cmocka_unit_test(a_peer_that_was_just_heard_of_is_not_asked),
+		cmocka_unit_test(a_busy_peer_is_asked_for_its_round_trip_now_and_then),
 		cmocka_unit_test(our_own_interval_decides_when_a_peer_is_dead),
 		cmocka_unit_test(goaway_refuses_new_streams_and_keeps_the_old),
 		cmocka_unit_test(an_open_that_crosses_goaway_is_reset),
