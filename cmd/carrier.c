@@ -12,7 +12,8 @@ struct carrier {
 	struct session *s;
 	const struct carrier_user *user;
 	void *arg;
-	struct task flush; /* at the end of the turn: what all of its events have queued leaves together */
+	struct task
+	    flush; /* at the end of the turn: what all of its events have queued leaves together */
 	struct timer timer;
 	uint64_t armed_ms; /* when the timer fires; UINT64_MAX: not set */
 	bool finishing, shut, dead, busy;
@@ -192,7 +193,8 @@ on_idle(void *arg)
 		c->user->idle(c->arg);
 }
 
-static const struct session_user session_user = { on_hello, on_open, on_goaway, on_want_output, on_idle };
+static const struct session_user session_user = { on_hello, on_open, on_goaway, on_want_output,
+	on_idle };
 
 /* ---- time ---- */
 
@@ -205,7 +207,8 @@ on_timer(void *arg)
 
 	c->armed_ms = UINT64_MAX;
 	if (c->finishing) {
-		carrier_end(c, ERR_TIMEOUT, c->shut ? "the peer did not say goodbye" : "the peer does not read");
+		carrier_end(c, ERR_TIMEOUT,
+		    c->shut ? "the peer did not say goodbye" : "the peer does not read");
 		return;
 	}
 	r = session_tick(c->s, loop_now_ms(c->loop), &why);
@@ -218,8 +221,8 @@ on_timer(void *arg)
 /* ---- life ---- */
 
 struct carrier *
-carrier_new(struct loop *l, struct filter *f, struct session *s, const struct carrier_user *user,
-    void *arg)
+carrier_new(
+    struct loop *l, struct filter *f, struct session *s, const struct carrier_user *user, void *arg)
 {
 	struct carrier *c = mem_zalloc(sizeof *c);
 

@@ -98,13 +98,13 @@ peer_text(const struct dialer *d, char *out, size_t n)
 static void
 on_deadline(void *arg)
 {
-	static const char *const what[] = { "no connection", "no answer to CONNECT", "no TLS handshake",
-		"no answer to the WebSocket handshake" };
+	static const char *const what[] = { "no connection", "no answer to CONNECT",
+		"no TLS handshake", "no answer to the WebSocket handshake" };
 	struct dialer *d = arg;
 	char url[256];
 
-	dialer_fail(d, ERR_TIMEOUT, "%s: %s within %d s", peer_text(d, url, sizeof url), what[d->phase],
-	    DIALER_PHASE_MS / 1000);
+	dialer_fail(d, ERR_TIMEOUT, "%s: %s within %d s", peer_text(d, url, sizeof url),
+	    what[d->phase], DIALER_PHASE_MS / 1000);
 }
 
 /* ---- the filters' calls while the stack is being built ---- */
@@ -135,9 +135,11 @@ on_closed(void *arg, int err, const char *text)
 	peer_text(d, url, sizeof url);
 	if (d->phase == PHASE_TLS)
 		dialer_fail(d, err == ERR_EOF ? ERR_CLOSED : err, "%s: %s", url,
-		    text[0] != '\0' ? text : "the relay ended the connection during the TLS handshake");
+		    text[0] != '\0' ? text
+				    : "the relay ended the connection during the TLS handshake");
 	else
-		dialer_fail(d, ERR_CLOSED, "%s: %s%s%s", url, what[d->phase], text[0] ? ": " : "", text);
+		dialer_fail(
+		    d, ERR_CLOSED, "%s: %s%s%s", url, what[d->phase], text[0] ? ": " : "", text);
 }
 
 static const struct filter_user user = { on_readable, on_writable, on_closed };
@@ -254,7 +256,8 @@ send_connect(struct dialer *d)
 	http_build_header(&b, "Host", at);
 	if (p->has_user) {
 		if (http_basic(p->user, p->password, basic) != 0) {
-			dialer_fail(d, ERR_INVALID, "the proxy's user name has a colon or is too long");
+			dialer_fail(
+			    d, ERR_INVALID, "the proxy's user name has a colon or is too long");
 			return;
 		}
 		http_build_header(&b, "Proxy-Authorization", basic);
@@ -293,11 +296,11 @@ got_connect(struct dialer *d)
 	peer_text(d, url, sizeof url);
 	if (status == 407) {
 		offered_schemes(d->head, schemes, sizeof schemes);
-		dialer_fail(d, ERR_DENIED,
-		    "proxy %s: wants authentication (offers: %s); %s", url,
+		dialer_fail(d, ERR_DENIED, "proxy %s: wants authentication (offers: %s); %s", url,
 		    schemes[0] != '\0' ? schemes : "nothing",
-		    d->t->proxy.has_user ? "the user name or password is wrong, or Basic is not accepted" :
-					   "put user:password@ before the proxy's host (Basic)");
+		    d->t->proxy.has_user
+			? "the user name or password is wrong, or Basic is not accepted"
+			: "put user:password@ before the proxy's host (Basic)");
 	} else if (status < 200 || status > 299) {
 		dialer_fail(d, ERR_CLOSED, "proxy %s: answers %d %s to CONNECT", url, status,
 		    http_reason(d->head));
@@ -315,7 +318,8 @@ read_head(struct dialer *d)
 	int r = http_head_take(d->head, &d->f->in, &why);
 
 	if (r != 0) {
-		dialer_fail(d, r, "%s: not an HTTP answer: %s", peer_text(d, url, sizeof url), why.s);
+		dialer_fail(
+		    d, r, "%s: not an HTTP answer: %s", peer_text(d, url, sizeof url), why.s);
 		return;
 	}
 	if (!http_head_is_done(d->head))

@@ -11,14 +11,15 @@
 #include "lib/tls.h"
 #include "lib/url.h"
 
-#define DIALER_PHASE_MS 15000 /* for each of: connecting, the proxy's answer, TLS, the relay's answer */
+#define DIALER_PHASE_MS \
+	15000 /* for each of: connecting, the proxy's answer, TLS, the relay's answer */
 
 /* Where to and how; borrowed by every dial, so it outlives them. */
 struct dialer_target {
 	struct url url;
 	struct tls_client_ctx *tls; /* NULL for ws:// */
 	bool has_proxy;
-	struct url proxy;             /* http://[user:password@]host:port */
+	struct url proxy;               /* http://[user:password@]host:port */
 	const struct opt_list *headers; /* "Name: value"; NULL: none */
 };
 
@@ -41,7 +42,8 @@ struct dialer;
 typedef void dialer_fn(void *arg, struct filter *f, int err, const char *text);
 
 /* dialer_start - NULL when out of memory. */
-struct dialer *dialer_start(struct loop *l, const struct dialer_target *t, dialer_fn *fn, void *arg) WARN_UNUSED;
+struct dialer *dialer_start(
+    struct loop *l, const struct dialer_target *t, dialer_fn *fn, void *arg) WARN_UNUSED;
 
 /* dialer_cancel - give up without calling fn; accepts NULL. */
 void dialer_cancel(struct dialer *d);

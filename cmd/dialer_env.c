@@ -64,8 +64,8 @@ dialer_proxy(struct dialer_target *t, const char *explicit, struct errtext *e)
 	if (v == NULL) {
 		if (no_proxy(env_either("no_proxy", "NO_PROXY"), &t->url.at))
 			return 0;
-		v = t->url.tls ? env_either("https_proxy", "HTTPS_PROXY") :
-				 env_either("http_proxy", "HTTP_PROXY");
+		v = t->url.tls ? env_either("https_proxy", "HTTPS_PROXY")
+			       : env_either("http_proxy", "HTTP_PROXY");
 	}
 	if (v == NULL) {
 		what = "ALL_PROXY";
@@ -74,15 +74,16 @@ dialer_proxy(struct dialer_target *t, const char *explicit, struct errtext *e)
 	if (v == NULL)
 		return 0;
 	t->has_proxy = true;
-	return url_parse(v, URL_HTTP | URL_USERINFO | URL_BARE_HOST, explicit != NULL ? "--proxy" : what,
-	    &t->proxy, e);
+	return url_parse(v, URL_HTTP | URL_USERINFO | URL_BARE_HOST,
+	    explicit != NULL ? "--proxy" : what, &t->proxy, e);
 }
 
 int
 dialer_check_header(const char *line, struct errtext *e)
 {
 	static const char *const own[] = { "Host", "Upgrade", "Connection", "Sec-WebSocket-Key",
-		"Sec-WebSocket-Version", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions", NULL };
+		"Sec-WebSocket-Version", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions",
+		NULL };
 	const char *colon = strchr(line, ':');
 	char name[256];
 
@@ -91,9 +92,11 @@ dialer_check_header(const char *line, struct errtext *e)
 	memcpy(name, line, (size_t)(colon - line));
 	name[colon - line] = '\0';
 	if (!http_is_token(name) || !http_is_value(colon + 1))
-		return err_set(e, ERR_INVALID, "--header: the name or the value has a character that HTTP forbids");
+		return err_set(e, ERR_INVALID,
+		    "--header: the name or the value has a character that HTTP forbids");
 	for (int i = 0; own[i] != NULL; i++)
 		if (strcasecmp(name, own[i]) == 0)
-			return err_set(e, ERR_INVALID, "--header: %s belongs to the handshake itself", own[i]);
+			return err_set(
+			    e, ERR_INVALID, "--header: %s belongs to the handshake itself", own[i]);
 	return 0;
 }

@@ -58,7 +58,8 @@ next_wait_ms(struct link *k)
 	if (rand_below(k->backoff_ms / 2 + 1, &wait) != 0)
 		wait = 0;
 	wait += k->backoff_ms / 2;
-	k->backoff_ms = k->backoff_ms * 2 < LINK_BACKOFF_MAX_MS ? k->backoff_ms * 2 : LINK_BACKOFF_MAX_MS;
+	k->backoff_ms =
+	    k->backoff_ms * 2 < LINK_BACKOFF_MAX_MS ? k->backoff_ms * 2 : LINK_BACKOFF_MAX_MS;
 	return wait;
 }
 
@@ -69,7 +70,8 @@ link_lost(struct link *k, int err, const char *text)
 
 	if (k->state == LINK_UP && loop_now_ms(k->loop) - k->up_ms >= LINK_LASTED_MS)
 		k->backoff_ms = LINK_BACKOFF_MIN_MS;
-	carrier_free(k->carrier, CODE_GONE, text[0] != '\0' ? text : "the link to the relay was lost");
+	carrier_free(
+	    k->carrier, CODE_GONE, text[0] != '\0' ? text : "the link to the relay was lost");
 	k->carrier = NULL;
 	if (k->finishing) {
 		set_state(k, LINK_ENDED);
@@ -154,19 +156,23 @@ on_closed(void *arg, int err, const char *text)
 	if (k->away_code != CODE_OK && k->away_code != CODE_INTERNAL)
 		link_refused(k);
 	else
-		link_lost(k, err, k->away_text[0] != '\0' ? k->away_text :
-			text[0] != '\0'                   ? text :
-							    "the relay closed the connection");
+		link_lost(k, err,
+		    k->away_text[0] != '\0' ? k->away_text
+		    : text[0] != '\0'       ? text
+					    : "the relay closed the connection");
 }
 
-static const struct carrier_user carrier_user = { on_hello, on_open, on_goaway, on_idle, on_closed };
+static const struct carrier_user carrier_user = { on_hello, on_open, on_goaway, on_idle,
+	on_closed };
 
 /* ---- dialling ---- */
 
 static int
 say_hello(struct link *k, struct session *s)
 {
-	struct ctl_hello h = { .version = CTL_VERSION, .role = k->role, .keepalive_ms = k->cfg->keepalive_ms };
+	struct ctl_hello h = {
+		.version = CTL_VERSION, .role = k->role, .keepalive_ms = k->cfg->keepalive_ms
+	};
 	int r;
 
 	snprintf(h.name, sizeof h.name, "%s", k->name);
@@ -182,7 +188,9 @@ static void
 on_dialled(void *arg, struct filter *f, int err, const char *text)
 {
 	struct link *k = arg;
-	struct mux_config cfg = { .dialer = true, .retain = true, .keepalive_ms = k->cfg->keepalive_ms };
+	struct mux_config cfg = {
+		.dialer = true, .retain = true, .keepalive_ms = k->cfg->keepalive_ms
+	};
 	struct session *s;
 
 	k->dialer = NULL;

@@ -17,8 +17,8 @@
 
 #define LINK_BACKOFF_MIN_MS 500
 #define LINK_BACKOFF_MAX_MS 30000
-#define LINK_LASTED_MS      10000 /* a session that stood this long was a success */
-#define LINK_CARRIERS_MAX   8
+#define LINK_LASTED_MS 10000 /* a session that stood this long was a success */
+#define LINK_CARRIERS_MAX 8
 
 /* ---- what the command line says of links; the rows stand in the tables of agent and connect ---- */
 
@@ -33,26 +33,59 @@ struct link_opts {
 	uint64_t keepalive_ms;
 };
 
-#define LINK_OPT_ROWS(S, m)                                                                                             \
-	{ .name = "relay", .letter = 'r', .kind = OPT_STRING, .off = offsetof(S, m.relay), .arg = "URL",                \
-		.env = "TUNNEL_RELAY", .help = "the relay: ws://HOST[:PORT] or wss://HOST[:PORT]" },                    \
-	    { .name = "secret-file", .kind = OPT_STRING, .off = offsetof(S, m.secret_file), .arg = "FILE",              \
-		    .env = "TUNNEL_SECRET_FILE", .help = "read the secret from FILE" },                                 \
-	    { .name = "secret", .kind = OPT_SECRET, .off = offsetof(S, m.secret), .arg = "SECRET",                      \
-		    .env = "TUNNEL_SECRET", .key = OPT_NO_KEY,                                                          \
-		    .help = "the secret itself; others may see it while the program starts: prefer --secret-file" },    \
-	    { .name = "ca", .kind = OPT_STRING, .off = offsetof(S, m.ca), .arg = "FILE", .env = "TUNNEL_CA",            \
-		    .help = "trust the certificate authorities in FILE (PEM) instead of the system's" },                \
-	    { .name = "pin", .kind = OPT_LIST, .off = offsetof(S, m.pins), .arg = "sha256//BASE64",                     \
-		    .env = "TUNNEL_PIN", .help = "accept this public key of the relay only" },              \
-	    { .name = "header", .letter = 'H', .kind = OPT_LIST, .off = offsetof(S, m.headers),                         \
-		    .arg = "'NAME: VALUE'", .help = "send this header with the handshake" },                \
-	    { .name = "proxy", .kind = OPT_STRING, .off = offsetof(S, m.proxy), .arg = "URL",                           \
-		    .env = "TUNNEL_PROXY",                                                                              \
-		    .help = "go through this HTTP proxy instead of the one in HTTPS_PROXY, HTTP_PROXY" },               \
-	    { .name = "keepalive", .kind = OPT_DURATION, .off = offsetof(S, m.keepalive_ms), .arg = "TIME",             \
-		    .env = "TUNNEL_KEEPALIVE", .def = "15s", .min = 100, .max = 3600000,                                \
-		    .help = "interval between pings; a peer is dead after three" }
+#define LINK_OPT_ROWS(S, m)                                                                    \
+	{ .name = "relay",                                                                     \
+		.letter = 'r',                                                                 \
+		.kind = OPT_STRING,                                                            \
+		.off = offsetof(S, m.relay),                                                   \
+		.arg = "URL",                                                                  \
+		.env = "TUNNEL_RELAY",                                                         \
+		.help = "the relay: ws://HOST[:PORT] or wss://HOST[:PORT]" },                  \
+	    { .name = "secret-file",                                                           \
+		    .kind = OPT_STRING,                                                        \
+		    .off = offsetof(S, m.secret_file),                                         \
+		    .arg = "FILE",                                                             \
+		    .env = "TUNNEL_SECRET_FILE",                                               \
+		    .help = "read the secret from FILE" },                                     \
+	    { .name = "secret",                                                                \
+		    .kind = OPT_SECRET,                                                        \
+		    .off = offsetof(S, m.secret),                                              \
+		    .arg = "SECRET",                                                           \
+		    .env = "TUNNEL_SECRET",                                                    \
+		    .key = OPT_NO_KEY,                                                         \
+		    .help = "the secret itself; others may see it while the program starts: "  \
+			    "prefer --secret-file" },                                          \
+	    { .name = "ca",                                                                    \
+		    .kind = OPT_STRING,                                                        \
+		    .off = offsetof(S, m.ca),                                                  \
+		    .arg = "FILE",                                                             \
+		    .env = "TUNNEL_CA",                                                        \
+		    .help = "trust the certificate authorities in FILE (PEM) instead of the "  \
+			    "system's" },                                                      \
+	    { .name = "pin",                                                                   \
+		    .kind = OPT_LIST,                                                          \
+		    .off = offsetof(S, m.pins),                                                \
+		    .arg = "sha256//BASE64",                                                   \
+		    .env = "TUNNEL_PIN",                                                       \
+		    .help = "accept this public key of the relay only" },                      \
+	    { .name = "header",                                                                \
+		    .letter = 'H',                                                             \
+		    .kind = OPT_LIST,                                                          \
+		    .off = offsetof(S, m.headers),                                             \
+		    .arg = "'NAME: VALUE'",                                                    \
+		    .help = "send this header with the handshake" },                           \
+	    { .name = "proxy",                                                                 \
+		    .kind = OPT_STRING,                                                        \
+		    .off = offsetof(S, m.proxy),                                               \
+		    .arg = "URL",                                                              \
+		    .env = "TUNNEL_PROXY",                                                     \
+		    .help = "go through this HTTP proxy instead of the one in HTTPS_PROXY, "   \
+			    "HTTP_PROXY" },                                                    \
+	{                                                                                      \
+		.name = "keepalive", .kind = OPT_DURATION, .off = offsetof(S, m.keepalive_ms), \
+		.arg = "TIME", .env = "TUNNEL_KEEPALIVE", .def = "15s", .min = 100,            \
+		.max = 3600000, .help = "interval between pings; a peer is dead after three"   \
+	}
 
 /* What all links of a process share; made once, borrowed by them. */
 struct link_config {
@@ -93,8 +126,8 @@ struct link_user {
 };
 
 /* link_new - begins to dial from the loop.  name: see struct ctl_hello.  NULL: out of memory. */
-struct link *link_new(struct loop *l, const struct link_config *cfg, enum ctl_role role, const char *name,
-    const struct link_user *user, void *arg);
+struct link *link_new(struct loop *l, const struct link_config *cfg, enum ctl_role role,
+    const char *name, const struct link_user *user, void *arg);
 
 /* link_free - streams end with code and text; accepts NULL; safe in callbacks. */
 void link_free(struct link *k, uint32_t code, const char *text);
@@ -106,8 +139,8 @@ void link_finish(struct link *k, const char *text);
  * link_open - open a stream: on the session that is up, or on one whose greeting is under way (nothing waits for a round trip).
  * NULL and why when there is none.
  */
-struct stream *link_open(struct link *k, const struct ctl_open *o, const struct stream_user *user, void *arg,
-    struct errtext *why);
+struct stream *link_open(struct link *k, const struct ctl_open *o, const struct stream_user *user,
+    void *arg, struct errtext *why);
 
 bool link_is_up(const struct link *k);
 /* link_has_session - may link_open be called: a WebSocket stands, even if the relay has not answered yet. */

@@ -27,9 +27,11 @@ take_secret(struct link_config *c, struct link_opts *o, struct errtext *e)
 	}
 	if (c->secret == NULL)
 		return err_set(e, ERR_INVALID,
-		    "no secret: give --secret-file FILE, or TUNNEL_SECRET in the environment (tunnel keygen --secret makes one)");
+		    "no secret: give --secret-file FILE, or TUNNEL_SECRET in the environment "
+		    "(tunnel keygen --secret makes one)");
 	if (secret_len(c->secret) > CTL_SECRET_MAX)
-		return err_set(e, ERR_INVALID, "the secret is longer than %d bytes", CTL_SECRET_MAX);
+		return err_set(
+		    e, ERR_INVALID, "the secret is longer than %d bytes", CTL_SECRET_MAX);
 	if (strlen(secret_bytes(c->secret)) != secret_len(c->secret))
 		return err_set(e, ERR_INVALID, "the secret has a NUL byte");
 	return 0;
@@ -44,7 +46,8 @@ make_trust(struct link_config *c, const struct link_opts *o, struct errtext *e)
 
 	if (!c->target.url.tls) {
 		if (o->ca != NULL || o->pins.n > 0)
-			return err_set(e, ERR_INVALID, "--ca and --pin need a wss:// relay; %s has no TLS", c->relay);
+			return err_set(e, ERR_INVALID,
+			    "--ca and --pin need a wss:// relay; %s has no TLS", c->relay);
 		return 0;
 	}
 	strbuf_init(&pins, 64 * 1024);
@@ -67,7 +70,8 @@ warn_of_plain(const struct link_config *c)
 	if (c->target.url.tls || strcmp(at->host, "localhost") == 0 ||
 	    (net_addr_literal(at->host, at->port, &a) && net_addr_is_loopback(&a)))
 		return;
-	log_warnx("%s is not encrypted: the secret and all data can be read on the way; use wss://", c->relay);
+	log_warnx("%s is not encrypted: the secret and all data can be read on the way; use wss://",
+	    c->relay);
 }
 
 int

@@ -15,15 +15,16 @@ struct pump {
 	void *arg;
 	struct task flush;
 	struct timer linger;
-	uint64_t before;          /* bytes written to the socket before the pump had it (a SOCKS answer) */
-	uint64_t consumed;        /* bytes that the kernel has taken and the stream was told of */
-	uint64_t received;        /* bytes from the stream */
-	uint64_t sent;            /* bytes to the stream */
+	uint64_t before;   /* bytes written to the socket before the pump had it (a SOCKS answer) */
+	uint64_t consumed; /* bytes that the kernel has taken and the stream was told of */
+	uint64_t received; /* bytes from the stream */
+	uint64_t sent;     /* bytes to the stream */
 	bool started, eof_in, eof_out; /* eof_in: from the stream; eof_out: to the stream */
-	bool end_acked;           /* the stream's far end has passed on all that the socket said, and its end */
-	bool deaf;                /* the socket takes nothing more: what comes for it is dropped */
+	bool
+	    end_acked; /* the stream's far end has passed on all that the socket said, and its end */
+	bool deaf;     /* the socket takes nothing more: what comes for it is dropped */
 	bool over;
-	uint32_t code;            /* the reset that ended the stream */
+	uint32_t code; /* the reset that ended the stream */
 	char text[128];
 	struct grave grave;
 };

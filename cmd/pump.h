@@ -22,9 +22,9 @@ struct pump;
 
 /* How it went, for the log and the exit status. */
 struct pump_result {
-	uint32_t code;    /* CODE_OK: both halves ended in good order */
-	const char *text; /* borrowed for the call */
-	bool local;       /* the local side was the reason */
+	uint32_t code;                   /* CODE_OK: both halves ended in good order */
+	const char *text;                /* borrowed for the call */
+	bool local;                      /* the local side was the reason */
 	uint64_t to_stream, from_stream; /* bytes of payload */
 };
 

@@ -28,15 +28,15 @@
 #include "lib/err.h"
 
 /* Block sizes (capacity in bytes).  A request is met from the smallest class that holds it. */
-#define BUF_SMALL  1024           /* frame headers, control bodies */
-#define BUF_MEDIUM (16 * 1024)    /* one TLS record's plain text, an idle socket's read */
-#define BUF_LARGE  (64 * 1024)    /* a busy socket */
-#define BUF_HUGE   (128 * 1024)   /* bulk: a few of these fit in a core's cache */
+#define BUF_SMALL 1024         /* frame headers, control bodies */
+#define BUF_MEDIUM (16 * 1024) /* one TLS record's plain text, an idle socket's read */
+#define BUF_LARGE (64 * 1024)  /* a busy socket */
+#define BUF_HUGE (128 * 1024)  /* bulk: a few of these fit in a core's cache */
 
 struct block {
 	uint32_t refs;
-	uint32_t cap;  /* bytes in data */
-	uint32_t fill; /* bytes used from the front; only the one filler advances it */
+	uint32_t cap;   /* bytes in data */
+	uint32_t fill;  /* bytes used from the front; only the one filler advances it */
 	uint32_t class; /* index of the pool it returns to */
 	uint8_t data[];
 };
@@ -49,9 +49,9 @@ struct slice {
 
 /* Zero is a valid empty queue.  Members are private; len may be read. */
 struct bufq {
-	size_t len;       /* bytes queued */
-	size_t pinned;    /* bytes of the blocks behind them */
-	struct slice *v;  /* ring of cap slices */
+	size_t len;      /* bytes queued */
+	size_t pinned;   /* bytes of the blocks behind them */
+	struct slice *v; /* ring of cap slices */
 	uint32_t cap, head, n;
 };
 
@@ -115,7 +115,7 @@ bufq_weight(const struct bufq *q)
  * blocks of its own, so that a stalled queue's memory is bounded by its length, whatever pieces a peer sent it in.  Cheap when
  * there is nothing to do; call it after appending to a queue that may wait.
  */
-#define BUF_COMPACT_MIN   (64 * 1024)
+#define BUF_COMPACT_MIN (64 * 1024)
 #define BUF_COMPACT_RATIO 6
 void bufq_compact(struct bufq *q);
 

@@ -36,13 +36,14 @@ struct f_sock {
 	struct filter f;
 	struct io rio, wio; /* the same descriptor: only rio is used */
 	int rfd, wfd;
-	int rflags, wflags; /* of descriptors that others may share, as they were; -1: nothing to restore */
+	int rflags,
+	    wflags; /* of descriptors that others may share, as they were; -1: nothing to restore */
 	struct bufq out;
 	struct task again; /* reading goes on after the budget was used up, or after a pause */
 	size_t read_size;  /* the size of block to read into */
 	unsigned n_small;
 	size_t lowat;
-	size_t flight; /* bytes under way that the kernel is limited to; 0: it decides itself */
+	size_t flight;   /* bytes under way that the kernel is limited to; 0: it decides itself */
 	bool can_unlock; /* the kernel can be given the decision back */
 	uint64_t written, sampled;
 	void (*drained)(void *arg);
@@ -68,7 +69,8 @@ static void
 close_restored(int fd, int flags)
 {
 	if (flags >= 0)
-		IGNORE_RESULT(fcntl(fd, F_SETFL, flags)); /* then it stays non-blocking; there is nobody to tell */
+		IGNORE_RESULT(fcntl(
+		    fd, F_SETFL, flags)); /* then it stays non-blocking; there is nobody to tell */
 	close(fd);
 }
 
@@ -239,7 +241,8 @@ sample_rate(struct f_sock *s)
 
 	s->sampled = s->written;
 	memset(&info, 0, sizeof info);
-	if (getsockopt(s->wfd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0 || info.tcpi_delivery_rate == 0)
+	if (getsockopt(s->wfd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0 ||
+	    info.tcpi_delivery_rate == 0)
 		return;
 	rate = info.tcpi_delivery_rate;
 	lowat = rate * F_SOCK_AHEAD_US / 1000000;
@@ -293,9 +296,15 @@ sock_op_write(struct filter *f, struct bufq *src)
 {
 	struct f_sock *s = sock_of(f);
 
+	int r;
+
 	if (s->shut_wanted || s->wfd < 0)
 		return ERR_CLOSED;
-	return bufq_move(&s->out, src, src->len);
+	r = bufq_move(&s->out, src, src->len);
+	/* While the kernel takes nothing, a peer that sends shreds must not make us hold their blocks. */
+	if (r == 0 && !s->writable && bufq_weight(&s->out) > F_SOCK_WEIGHT_MAX)
+		bufq_compact(&s->out);
+	return r;
 }
 
 static void
@@ -465,7 +474,8 @@ f_sock_new(struct loop *l, int fd, bool shape)
 	s->tcp = getsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, &len) == 0;
 	s->can_unlock = getsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &value, &len) == 0;
 	value = (int)s->lowat;
-	s->shape = s->tcp && shape && setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, sizeof value) == 0;
+	s->shape = s->tcp && shape &&
+		   setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, sizeof value) == 0;
 	return &s->f;
 }
 

@@ -17,13 +17,19 @@
 
 #include "lib/filter.h"
 
-#define F_SOCK_TURN      (256 * 1024) /* bytes read from one socket in a turn: what keeps one peer from holding the loop */
+#define F_SOCK_TURN \
+	(256 *      \
+	    1024) /* bytes read from one socket in a turn: what keeps one peer from holding the loop */
 #define F_SOCK_LOWAT_MIN (8 * 1024)   /* less would wake us for every few segments */
 #define F_SOCK_LOWAT_MAX (256 * 1024) /* one bulk read */
-#define F_SOCK_AHEAD_US  250          /* unsent bytes in the kernel, as time at the measured rate */
-#define F_SOCK_QUEUE_US  1300         /* bytes under way beyond what the path itself holds, as time */
+#define F_SOCK_AHEAD_US 250           /* unsent bytes in the kernel, as time at the measured rate */
+#define F_SOCK_WEIGHT_MAX \
+	(1024 *           \
+	    1024) /* memory behind bytes that wait for the kernel before it is looked at whether it is worth that */
+#define F_SOCK_QUEUE_US 1300 /* bytes under way beyond what the path itself holds, as time */
 #define F_SOCK_FLIGHT_MIN (32 * 1024)
-#define F_SOCK_FLIGHT_MAX (340 * 1024) /* what the usual net.core.wmem_max admits; and it stays in a CPU's cache */
+#define F_SOCK_FLIGHT_MAX \
+	(340 * 1024) /* what the usual net.core.wmem_max admits; and it stays in a CPU's cache */
 
 /*
  * f_sock_new - take over a connected, non-blocking stream socket.  Returns NULL when out of memory or when the

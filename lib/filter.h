@@ -97,7 +97,8 @@ int filter_attach(struct filter *f, struct loop *l) WARN_UNUSED;
 /* ---- for implementations ---- */
 
 /* filter_init - common members; below may be NULL.  The implementation becomes below's user itself. */
-void filter_init(struct filter *f, const struct filter_ops *ops, struct filter *below, struct loop *l);
+void filter_init(
+    struct filter *f, const struct filter_ops *ops, struct filter *below, struct loop *l);
 /* filter_readable - after bytes were added to f->in: tell the user, unless it paused or there are none. */
 void filter_readable(struct filter *f);
 void filter_writable(struct filter *f);

@@ -67,7 +67,8 @@ on_wake(evutil_socket_t fd, short what, void *arg)
 	bool more = true;
 
 	(void)what;
-	IGNORE_RESULT(read(fd, &n, sizeof n)); /* level-triggered: an empty read only costs a turn */
+	IGNORE_RESULT(
+	    read(fd, &n, sizeof n)); /* level-triggered: an empty read only costs a turn */
 	for (int i = 0; i < LOOP_POST_TURN && more; i++) {
 		struct message *m;
 
@@ -192,7 +193,7 @@ static bool
 has_work(const struct loop *l)
 {
 	return !TAILQ_EMPTY(&l->tasks[TASK_SOON]) ||
-	    !TAILQ_EMPTY(&l->tasks[TASK_LATER + l->later_now]) || l->graves != NULL;
+	       !TAILQ_EMPTY(&l->tasks[TASK_LATER + l->later_now]) || l->graves != NULL;
 }
 
 int
@@ -342,7 +343,8 @@ timer_fini(struct timer *t)
 void
 timer_set(struct timer *t, uint64_t ms)
 {
-	struct timeval tv = { .tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000) * 1000 };
+	struct timeval tv = { .tv_sec = (time_t)(ms / 1000),
+		.tv_usec = (suseconds_t)(ms % 1000) * 1000 };
 
 	/* Fails only if the heap of timers cannot grow by one pointer: nothing sensible goes on without timers. */
 	if (event_add(t->ev, &tv) != 0)
@@ -370,13 +372,13 @@ on_io(evutil_socket_t fd, short what, void *arg)
 	struct io *io = arg;
 
 	(void)fd;
-	io->fn(io->arg,
-	    (what & EV_READ ? IO_READ : 0) | (what & EV_WRITE ? IO_WRITE : 0) |
-		(what & EV_CLOSED ? IO_HUP : 0));
+	io->fn(io->arg, (what & EV_READ ? IO_READ : 0) | (what & EV_WRITE ? IO_WRITE : 0) |
+			    (what & EV_CLOSED ? IO_HUP : 0));
 }
 
 int
-io_init(struct io *io, struct loop *l, int fd, bool edge, void (*fn)(void *arg, int what), void *arg)
+io_init(
+    struct io *io, struct loop *l, int fd, bool edge, void (*fn)(void *arg, int what), void *arg)
 {
 	*io = (struct io){ .loop = l, .fd = fd, .edge = edge, .fn = fn, .arg = arg };
 	io->ev = event_new(l->base, fd, EV_PERSIST, on_io, io);
@@ -404,7 +406,7 @@ io_want(struct io *io, int what)
 	if (what == 0)
 		return 0;
 	ev = (short)(ev | (io->edge ? EV_ET : 0) | (what & IO_READ ? EV_READ : 0) |
-	    (what & IO_WRITE ? EV_WRITE : 0) | (what & IO_HUP ? EV_CLOSED : 0));
+		     (what & IO_WRITE ? EV_WRITE : 0) | (what & IO_HUP ? EV_CLOSED : 0));
 	if (event_assign(io->ev, io->loop->base, io->fd, ev, on_io, io) != 0 ||
 	    event_add(io->ev, NULL) != 0)
 		return ERR_SYS;

@@ -105,7 +105,8 @@ struct io {
  * EAGAIN, or come back by a task); otherwise as long as it is ready.  Nothing is wanted at first.  io_fini does
  * not close fd and accepts a zeroed io.
  */
-int io_init(struct io *io, struct loop *l, int fd, bool edge, void (*fn)(void *arg, int what), void *arg) WARN_UNUSED;
+int io_init(struct io *io, struct loop *l, int fd, bool edge, void (*fn)(void *arg, int what),
+    void *arg) WARN_UNUSED;
 void io_fini(struct io *io);
 /* io_want - the set of IO_* of which the callback is to be told. */
 int io_want(struct io *io, int what) WARN_UNUSED;
@@ -117,7 +118,8 @@ struct sig {
 	void (*fn)(void *arg);
 	void *arg;
 };
-int sig_init(struct sig *s, struct loop *l, int signo, void (*fn)(void *arg), void *arg) WARN_UNUSED;
+int sig_init(
+    struct sig *s, struct loop *l, int signo, void (*fn)(void *arg), void *arg) WARN_UNUSED;
 void sig_fini(struct sig *s);
 
 /* ---- messages from other threads ---- */
@@ -128,6 +130,7 @@ void sig_fini(struct sig *s);
  * Messages still queued when the loop is freed are dropped through drop(arg) (may be NULL).
  */
 #define LOOP_POST_TURN 256
-int loop_post(struct loop *l, void (*fn)(void *arg), void (*drop)(void *arg), void *arg) WARN_UNUSED;
+int loop_post(
+    struct loop *l, void (*fn)(void *arg), void (*drop)(void *arg), void *arg) WARN_UNUSED;
 
 #endif

@@ -10,8 +10,8 @@
 
 struct bucket {
 	uint8_t key[RATELIMIT_KEY_LEN];
-	uint64_t milli; /* thousandths of a token */
-	uint64_t at_ms; /* when milli was true */
+	uint64_t milli;           /* thousandths of a token */
+	uint64_t at_ms;           /* when milli was true */
 	TAILQ_ENTRY(bucket) used; /* oldest first */
 	UT_hash_handle hh;
 };

@@ -16,24 +16,25 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define FRAME_HDR_LEN  8
+#define FRAME_HDR_LEN 8
 #define FRAME_BODY_MAX 65535
-#define FRAME_DATA_MAX 65528 /* bytes of payload in one DATA frame that we send; a receiver takes FRAME_BODY_MAX */
+#define FRAME_DATA_MAX \
+	65528 /* bytes of payload in one DATA frame that we send; a receiver takes FRAME_BODY_MAX */
 
 enum frame_type {
-	FRAME_HELLO = 1,     /* JSON; session; the first frame each way */
-	FRAME_OPEN = 2,      /* JSON */
-	FRAME_OPEN_OK = 3,   /* JSON */
-	FRAME_DATA = 4,      /* raw bytes of the stream */
-	FRAME_WINDOW = 5,    /* acked, limit: two 64-bit offsets */
-	FRAME_EOF = 6,       /* the sender's final offset, 64 bits */
-	FRAME_RESET = 7,     /* 32-bit code, UTF-8 text */
-	FRAME_DATAGRAM = 8,  /* one datagram */
-	FRAME_CONTROL = 9,   /* JSON; session */
-	FRAME_GOAWAY = 10,   /* 32-bit code, UTF-8 text; session */
-	FRAME_PING = 11,     /* 8 opaque bytes; session */
-	FRAME_PONG = 12,     /* the same 8 bytes; session */
-	FRAME_TYPES          /* one more than the last */
+	FRAME_HELLO = 1,    /* JSON; session; the first frame each way */
+	FRAME_OPEN = 2,     /* JSON */
+	FRAME_OPEN_OK = 3,  /* JSON */
+	FRAME_DATA = 4,     /* raw bytes of the stream */
+	FRAME_WINDOW = 5,   /* acked, limit: two 64-bit offsets */
+	FRAME_EOF = 6,      /* the sender's final offset, 64 bits */
+	FRAME_RESET = 7,    /* 32-bit code, UTF-8 text */
+	FRAME_DATAGRAM = 8, /* one datagram */
+	FRAME_CONTROL = 9,  /* JSON; session */
+	FRAME_GOAWAY = 10,  /* 32-bit code, UTF-8 text; session */
+	FRAME_PING = 11,    /* 8 opaque bytes; session */
+	FRAME_PONG = 12,    /* the same 8 bytes; session */
+	FRAME_TYPES         /* one more than the last */
 };
 
 /* WINDOW: the far endpoint has passed on everything and the end of the stream too. */

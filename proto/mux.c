@@ -184,7 +184,8 @@ got_open_ok(struct mux_stream *ms, const uint8_t *body, size_t n, struct errtext
 static int
 got_window(struct mux_stream *ms, uint8_t flags, const uint8_t *body, struct errtext *why)
 {
-	if (mux_stream_window(ms, get_u64be(body), get_u64be(body + 8), flags & FRAME_F_EOF_ACKED) == 0)
+	if (mux_stream_window(
+		ms, get_u64be(body), get_u64be(body + 8), flags & FRAME_F_EOF_ACKED) == 0)
 		return 0;
 	return err_set(why, ERR_PROTO, "WINDOW with an impossible offset");
 }
@@ -271,7 +272,8 @@ fill_data(struct mux *m, struct bufq *in, struct errtext *why)
 	if (m->fill_left == 0)
 		m->filling = NULL;
 	if (r != 0)
-		err_set(why, r, "%s", r == ERR_PROTO ? "DATA beyond the window or after EOF" : err_str(r));
+		err_set(why, r, "%s",
+		    r == ERR_PROTO ? "DATA beyond the window or after EOF" : err_str(r));
 	return r;
 }
 
@@ -316,7 +318,8 @@ failure(const struct mux *m, struct errtext *why)
 	if (m->failed == 0)
 		return 0;
 	return err_set(why, m->failed, "%s",
-	    m->failed == ERR_LIMIT ? "the peer does not read its control frames" : err_str(m->failed));
+	    m->failed == ERR_LIMIT ? "the peer does not read its control frames"
+				   : err_str(m->failed));
 }
 
 /* A session may move to a thread whose turn began a moment earlier: its time never goes back. */
@@ -373,8 +376,8 @@ mux_has_output(const struct session *s)
 {
 	const struct mux *m = mux_of(s);
 
-	return m->failed != 0 || m->control.len > 0 || !TAILQ_EMPTY(&m->windows) || !TAILQ_EMPTY(&m->sparse) ||
-	    !TAILQ_EMPTY(&m->bulk);
+	return m->failed != 0 || m->control.len > 0 || !TAILQ_EMPTY(&m->windows) ||
+	       !TAILQ_EMPTY(&m->sparse) || !TAILQ_EMPTY(&m->bulk);
 }
 
 /* ---- the user's side ---- */

@@ -25,9 +25,9 @@
  * takes nothing, and always.  Not less, because bulk streams that share their blocks would be copied all the time.
  */
 #define MUX_WEIGHT_BLOCKED (512 * 1024)
-#define MUX_WEIGHT_MAX     (1024 * 1024)
+#define MUX_WEIGHT_MAX (1024 * 1024)
 /* With this much unsent in a session each stream reads ahead by its share only: all of it together stays in the cache too. */
-#define MUX_UNSENT_SUM   (512 * 1024)
+#define MUX_UNSENT_SUM (512 * 1024)
 #define MUX_UNSENT_SHARE (32 * 1024)
 /* Streams open at once in a session, unless the configuration says otherwise. */
 #define MUX_STREAMS_MAX 4096
@@ -36,7 +36,7 @@
 /* Bytes one stream may send before the next one's turn; more on a carrier that takes more than four of these at once. */
 #define MUX_QUANTUM (16 * 1024)
 /* A stream that sent less than this in an epoch is sparse and goes first. */
-#define MUX_SPARSE_BYTES    (32 * 1024)
+#define MUX_SPARSE_BYTES (32 * 1024)
 #define MUX_SPARSE_EPOCH_MS 20
 /* An acknowledgement waits this long for company. */
 #define MUX_ACK_DELAY_MS 100
@@ -48,8 +48,8 @@
 #define MUX_RTT_INTERVALS 4
 
 struct mux_config {
-	bool dialer;           /* opened the carrier: its streams have odd ids, it says HELLO first */
-	bool retain;           /* an endpoint: keep what was sent until it is acknowledged */
+	bool dialer; /* opened the carrier: its streams have odd ids, it says HELLO first */
+	bool retain; /* an endpoint: keep what was sent until it is acknowledged */
 	uint32_t keepalive_ms; /* between pings */
 	uint32_t streams_max;  /* 0: MUX_STREAMS_MAX */
 	uint64_t window_max;   /* bytes; 0: MUX_WINDOW_MAX */

@@ -36,37 +36,38 @@ struct mux_stream {
 	struct stream s;
 	struct mux *m;
 	uint32_t id;
-	bool local; /* opened by us */
+	bool local;    /* opened by us */
 	bool answered; /* OPEN_OK was sent or received */
 
 	/* towards the peer; offsets from the stream's start */
 	enum mux_out_half out_half;
-	struct bufq out;      /* bytes [out_base, out_base + out.len) */
-	uint64_t out_base;    /* acknowledged when retaining, else sent */
-	uint64_t out_sent;    /* next byte to send */
-	uint64_t out_limit;   /* the peer takes bytes before this */
-	uint64_t out_acked;   /* the far endpoint has passed on bytes before this */
-	uint32_t reset_code;  /* OUT_RESETTING: what RESET will say */
-	char *reset_text;     /* may be NULL */
-	uint64_t linger_ms, linger_sent; /* when RESET goes at last, unless out_sent is another one by then */
+	struct bufq out;     /* bytes [out_base, out_base + out.len) */
+	uint64_t out_base;   /* acknowledged when retaining, else sent */
+	uint64_t out_sent;   /* next byte to send */
+	uint64_t out_limit;  /* the peer takes bytes before this */
+	uint64_t out_acked;  /* the far endpoint has passed on bytes before this */
+	uint32_t reset_code; /* OUT_RESETTING: what RESET will say */
+	char *reset_text;    /* may be NULL */
+	uint64_t linger_ms,
+	    linger_sent; /* when RESET goes at last, unless out_sent is another one by then */
 
 	/* from the peer */
 	enum mux_in_half in_half;
 	uint64_t in_received, in_consumed;
-	uint64_t in_limit;     /* what the peer may send up to, as last told */
-	uint64_t in_window;    /* what we let be on its way */
-	uint64_t in_acked;     /* what may be acknowledged ... */
-	uint64_t in_acked_said;/* ... and what has been */
-	bool in_eof_ack;       /* the end may be acknowledged */
+	uint64_t in_limit;           /* what the peer may send up to, as last told */
+	uint64_t in_window;          /* what we let be on its way */
+	uint64_t in_acked;           /* what may be acknowledged ... */
+	uint64_t in_acked_said;      /* ... and what has been */
+	bool in_eof_ack;             /* the end may be acknowledged */
 	uint64_t grow_ms, grow_from; /* start of the running measurement of the peer's rate */
 
 	/* turns */
 	enum mux_queue queue;
 	TAILQ_ENTRY(mux_stream) turn;
-	uint64_t deficit;      /* bytes it may still send in this round */
+	uint64_t deficit; /* bytes it may still send in this round */
 	uint64_t epoch_ms, epoch_bytes;
-	bool window_due;       /* in the session's list of WINDOW frames to send */
-	bool ack_due;          /* something to acknowledge, not urgent */
+	bool window_due; /* in the session's list of WINDOW frames to send */
+	bool ack_due;    /* something to acknowledge, not urgent */
 	TAILQ_ENTRY(mux_stream) window_turn;
 	TAILQ_ENTRY(mux_stream) ack_turn;
 	TAILQ_ENTRY(mux_stream) linger_turn; /* OUT_RESETTING */
@@ -76,8 +77,8 @@ struct mux_stream {
 TAILQ_HEAD(mux_stream_list, mux_stream);
 
 enum mux_state {
-	MUX_START,  /* the peer's HELLO is the next frame */
-	MUX_HELD,   /* it was read; the user decides */
+	MUX_START, /* the peer's HELLO is the next frame */
+	MUX_HELD,  /* it was read; the user decides */
 	MUX_OPEN,
 	MUX_BROKEN, /* the peer broke the protocol, or was refused; nothing more is read */
 };
@@ -91,26 +92,28 @@ struct mux {
 	uint32_t peer_last_id; /* ids of the peer's streams only go up */
 	bool greeted, goaway_sent, goaway_got;
 
-	struct mux_stream *filling; /* the stream whose DATA frame is being read, NULL when dropped */
-	uint32_t fill_left;         /* bytes of that frame still to come */
+	struct mux_stream
+	    *filling;       /* the stream whose DATA frame is being read, NULL when dropped */
+	uint32_t fill_left; /* bytes of that frame still to come */
 
 	struct bufq control; /* frames that go before all payload */
 	struct mux_stream_list sparse, bulk, windows, acks;
 	struct mux_stream_list resetting; /* by linger_ms */
-	uint64_t sparse_run;  /* bytes of sparse streams since bulk had a turn */
+	uint64_t sparse_run;              /* bytes of sparse streams since bulk had a turn */
 	uint64_t window_sum;
-	uint64_t unsent;      /* bytes queued on all streams and not yet sent */
-	uint64_t now_ms;      /* as of the last call that said */
-	uint64_t ping_ms;     /* when the next ping may be due */
-	uint64_t pinged_ms;   /* when the last one went */
-	uint64_t ack_ms;      /* when delayed acknowledgements are due; UINT64_MAX: none */
-	int failed;           /* ERR_NOMEM or ERR_LIMIT met where no error could be returned */
+	uint64_t unsent;    /* bytes queued on all streams and not yet sent */
+	uint64_t now_ms;    /* as of the last call that said */
+	uint64_t ping_ms;   /* when the next ping may be due */
+	uint64_t pinged_ms; /* when the last one went */
+	uint64_t ack_ms;    /* when delayed acknowledgements are due; UINT64_MAX: none */
+	int failed;         /* ERR_NOMEM or ERR_LIMIT met where no error could be returned */
 };
 
 /* ---- mux.c ---- */
 
 /* mux_control - queue a frame that goes before all payload.  A failure is kept and ends the session at the next call. */
-void mux_control(struct mux *m, uint8_t type, uint8_t flags, uint32_t id, const void *body, size_t n);
+void mux_control(
+    struct mux *m, uint8_t type, uint8_t flags, uint32_t id, const void *body, size_t n);
 /* mux_text - the same with a code and a text (RESET, GOAWAY). */
 void mux_text(struct mux *m, uint8_t type, uint32_t id, uint32_t code, const char *text);
 void mux_want_output(struct mux *m);
@@ -127,7 +130,8 @@ void mux_stream_drop(struct mux_stream *ms);
 void mux_stream_close(struct mux_stream *ms, uint32_t code, const char *text);
 /* Frames from the peer.  ERR_PROTO ends the session. */
 int mux_stream_data(struct mux_stream *ms, struct bufq *in, size_t n) WARN_UNUSED;
-int mux_stream_window(struct mux_stream *ms, uint64_t acked, uint64_t limit, bool eof_acked) WARN_UNUSED;
+int mux_stream_window(
+    struct mux_stream *ms, uint64_t acked, uint64_t limit, bool eof_acked) WARN_UNUSED;
 int mux_stream_ended(struct mux_stream *ms, uint64_t final) WARN_UNUSED;
 /* mux_stream_window_frame - append the WINDOW frame that says how things stand, and forget that one is due. */
 int mux_stream_window_frame(struct mux_stream *ms, struct bufq *out) WARN_UNUSED;

@@ -17,7 +17,8 @@ static bool
 has_work(const struct mux_stream *ms)
 {
 	return mux_stream_sendable(ms) > 0 ||
-	    ((ms->out_half == OUT_ENDING || ms->out_half == OUT_RESETTING) && mux_stream_unsent(ms) == 0);
+	       ((ms->out_half == OUT_ENDING || ms->out_half == OUT_RESETTING) &&
+		   mux_stream_unsent(ms) == 0);
 }
 
 static void
@@ -49,7 +50,9 @@ is_sparse(struct mux_stream *ms)
 {
 	if (ms->m->now_ms - ms->epoch_ms >= MUX_SPARSE_EPOCH_MS) {
 		/* Half of the last epoch counts on, so that a steady flow does not become sparse at each turn of the clock. */
-		ms->epoch_bytes = ms->m->now_ms - ms->epoch_ms < 2 * MUX_SPARSE_EPOCH_MS ? ms->epoch_bytes / 2 : 0;
+		ms->epoch_bytes = ms->m->now_ms - ms->epoch_ms < 2 * MUX_SPARSE_EPOCH_MS
+				      ? ms->epoch_bytes / 2
+				      : 0;
 		ms->epoch_ms = ms->m->now_ms;
 	}
 	return ms->epoch_bytes < MUX_SPARSE_BYTES && mux_stream_unsent(ms) < MUX_SPARSE_BYTES;
@@ -119,7 +122,8 @@ reset_frame(struct mux_stream *ms, struct bufq *out)
 	struct mux *m = ms->m;
 
 	/* Through the control queue, which is empty here but for pongs: the bytes before it are in out already. */
-	mux_text(m, FRAME_RESET, ms->id, ms->reset_code, ms->reset_text != NULL ? ms->reset_text : "");
+	mux_text(
+	    m, FRAME_RESET, ms->id, ms->reset_code, ms->reset_text != NULL ? ms->reset_text : "");
 	mux_stream_drop(ms);
 	return bufq_move(out, &m->control, m->control.len);
 }

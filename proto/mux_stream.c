@@ -148,13 +148,15 @@ window_grow(struct mux_stream *ms)
 {
 	struct mux *m = ms->m;
 	uint64_t span = m->s.rtt_us / 500 > 2 ? m->s.rtt_us / 500 : 2;
-	uint64_t bytes = ms->in_consumed - ms->grow_from, backlog = ms->in_received - ms->in_consumed;
+	uint64_t bytes = ms->in_consumed - ms->grow_from,
+		 backlog = ms->in_received - ms->in_consumed;
 
 	if (bytes < ms->in_window / 2 && m->now_ms - ms->grow_ms < span)
 		return;
 	/* What stands here waits for the next hop: a larger window would only make the queue longer. */
-	if (backlog < ms->in_window / 4 && bytes >= ms->in_window / 2 && m->now_ms - ms->grow_ms <= span &&
-	    ms->in_window * 2 <= m->cfg.window_max && m->window_sum + ms->in_window <= MUX_WINDOW_SUM_MAX) {
+	if (backlog < ms->in_window / 4 && bytes >= ms->in_window / 2 &&
+	    m->now_ms - ms->grow_ms <= span && ms->in_window * 2 <= m->cfg.window_max &&
+	    m->window_sum + ms->in_window <= MUX_WINDOW_SUM_MAX) {
 		m->window_sum += ms->in_window;
 		ms->in_window *= 2;
 	}
@@ -254,7 +256,8 @@ ms_send(struct stream *s, struct bufq *src, size_t n)
 	ms->m->unsent += n;
 	mux_out_schedule(ms);
 	/* It may stand here for long, blocked by the peer's limit or by the carrier: then it must not pin much more than it holds. */
-	if (bufq_weight(&ms->out) > (mux_stream_sendable(ms) == 0 ? MUX_WEIGHT_BLOCKED : MUX_WEIGHT_MAX))
+	if (bufq_weight(&ms->out) >
+	    (mux_stream_sendable(ms) == 0 ? MUX_WEIGHT_BLOCKED : MUX_WEIGHT_MAX))
 		bufq_compact(&ms->out);
 	return 0;
 }
@@ -290,7 +293,8 @@ mux_stream_linger(struct mux *m)
 			linger(ms);
 			continue;
 		}
-		mux_text(m, FRAME_RESET, ms->id, ms->reset_code, ms->reset_text != NULL ? ms->reset_text : "");
+		mux_text(m, FRAME_RESET, ms->id, ms->reset_code,
+		    ms->reset_text != NULL ? ms->reset_text : "");
 		mux_stream_drop(ms);
 	}
 }

@@ -128,7 +128,7 @@ stream_ack(struct stream *s, uint64_t off, bool eof)
 
 enum session_verdict {
 	SESSION_GO_ON,
-	SESSION_HOLD,   /* keep further input until session_input is called again (a hand-over is under way) */
+	SESSION_HOLD, /* keep further input until session_input is called again (a hand-over is under way) */
 	SESSION_REFUSED /* the user has called session_goaway; the carrier is to be closed after a flush */
 };
 
@@ -153,8 +153,8 @@ struct session_ops {
 	int (*input)(struct session *s, struct bufq *in, uint64_t now_ms, struct errtext *why);
 	int (*output)(struct session *s, struct bufq *out, size_t max, uint64_t now_ms);
 	bool (*has_output)(const struct session *s);
-	struct stream *(*open)(struct session *s, const struct ctl_open *o, const struct stream_user *user,
-	    void *arg, struct errtext *why);
+	struct stream *(*open)(struct session *s, const struct ctl_open *o,
+	    const struct stream_user *user, void *arg, struct errtext *why);
 	int (*greet)(struct session *s, const struct ctl_hello *h);
 	void (*goaway)(struct session *s, uint32_t code, const char *text);
 	int (*tick)(struct session *s, uint64_t now_ms, struct errtext *why);

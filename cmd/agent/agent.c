@@ -28,24 +28,74 @@ struct agent_opts {
 
 static const struct opt_row rows[] = {
 	LINK_OPT_ROWS(struct agent_opts, link),
-	{ .name = "name", .letter = 'n', .kind = OPT_STRING, .off = OFF(name), .arg = "NAME", .env = "TUNNEL_NAME",
+	{ .name = "name",
+	    .letter = 'n',
+	    .kind = OPT_STRING,
+	    .off = OFF(name),
+	    .arg = "NAME",
+	    .env = "TUNNEL_NAME",
 	    .help = "this agent's name at the relay" },
-	{ .name = "tcp", .kind = OPT_LIST, .off = OFF(tcp), .arg = "NAME=HOST:PORT", .env = "TUNNEL_TCP",
+	{ .name = "tcp",
+	    .kind = OPT_LIST,
+	    .off = OFF(tcp),
+	    .arg = "NAME=HOST:PORT",
+	    .env = "TUNNEL_TCP",
 	    .help = "offer a service; NAME=PORT is one of this machine" },
-	{ .name = "allow", .letter = 'a', .kind = OPT_LIST, .off = OFF(allow), .arg = "HOST:PORT", .env = "TUNNEL_ALLOW",
-	    .help = "targets that clients may name: 10.0.0.0/8:443, *.lan:*, [::1]:80-90 (loopback only)" },
-	{ .name = "carriers", .kind = OPT_U64, .off = OFF(carriers), .arg = "N", .env = "TUNNEL_CARRIERS", .def = "1", .min = 1,
-	    .max = LINK_CARRIERS_MAX, .help = "WebSockets to the relay; each stream is on one of them" },
-	{ .name = "drain", .kind = OPT_DURATION, .off = OFF(drain_ms), .arg = "TIME", .env = "TUNNEL_DRAIN", .def = "30s",
-	    .min = 0, .max = 86400000, .help = "how long SIGTERM lets streams finish" },
-	{ .name = "ready-file", .kind = OPT_STRING, .off = OFF(ready_file), .arg = "FILE", .env = "TUNNEL_READY_FILE",
+	{ .name = "allow",
+	    .letter = 'a',
+	    .kind = OPT_LIST,
+	    .off = OFF(allow),
+	    .arg = "HOST:PORT",
+	    .env = "TUNNEL_ALLOW",
+	    .help = "targets that clients may name: 10.0.0.0/8:443, *.lan:*, [::1]:80-90 (loopback "
+		    "only)" },
+	{ .name = "carriers",
+	    .kind = OPT_U64,
+	    .off = OFF(carriers),
+	    .arg = "N",
+	    .env = "TUNNEL_CARRIERS",
+	    .def = "1",
+	    .min = 1,
+	    .max = LINK_CARRIERS_MAX,
+	    .help = "WebSockets to the relay; each stream is on one of them" },
+	{ .name = "drain",
+	    .kind = OPT_DURATION,
+	    .off = OFF(drain_ms),
+	    .arg = "TIME",
+	    .env = "TUNNEL_DRAIN",
+	    .def = "30s",
+	    .min = 0,
+	    .max = 86400000,
+	    .help = "how long SIGTERM lets streams finish" },
+	{ .name = "ready-file",
+	    .kind = OPT_STRING,
+	    .off = OFF(ready_file),
+	    .arg = "FILE",
+	    .env = "TUNNEL_READY_FILE",
 	    .help = "write the process id (JSON) to FILE when the relay has let us in" },
-	{ .name = "config", .kind = OPT_STRING, .off = OFF(config), .arg = "FILE", .env = "TUNNEL_CONFIG", .key = OPT_NO_KEY,
+	{ .name = "config",
+	    .kind = OPT_STRING,
+	    .off = OFF(config),
+	    .arg = "FILE",
+	    .env = "TUNNEL_CONFIG",
+	    .key = OPT_NO_KEY,
 	    .help = "read options from FILE: a JSON object with the long names as keys" },
-	{ .name = "log-level", .kind = OPT_ENUM, .off = OFF(log_level), .arg = "LEVEL", .env = "TUNNEL_LOG_LEVEL", .def = "info",
-	    .words = log_level_words, .help = "error, warn, info or debug" },
-	{ .name = "log-format", .kind = OPT_ENUM, .off = OFF(log_format), .arg = "FORMAT", .env = "TUNNEL_LOG_FORMAT",
-	    .def = "text", .words = log_format_words, .help = "text or json" },
+	{ .name = "log-level",
+	    .kind = OPT_ENUM,
+	    .off = OFF(log_level),
+	    .arg = "LEVEL",
+	    .env = "TUNNEL_LOG_LEVEL",
+	    .def = "info",
+	    .words = log_level_words,
+	    .help = "error, warn, info or debug" },
+	{ .name = "log-format",
+	    .kind = OPT_ENUM,
+	    .off = OFF(log_format),
+	    .arg = "FORMAT",
+	    .env = "TUNNEL_LOG_FORMAT",
+	    .def = "text",
+	    .words = log_format_words,
+	    .help = "text or json" },
 };
 
 static const struct opt_spec spec = {
@@ -173,7 +223,8 @@ on_idle(void *arg)
 	(void)arg;
 }
 
-static const struct link_user link_user = { on_ready, on_up, on_down, on_refused, on_open, on_idle };
+static const struct link_user link_user = { on_ready, on_up, on_down, on_refused, on_open,
+	on_idle };
 
 /* ---- the end ---- */
 
@@ -196,7 +247,8 @@ on_term(void *arg)
 		return;
 	}
 	a->draining = true;
-	log_info("shutting down: streams have %llu s to finish", (unsigned long long)a->opts.drain_ms / 1000);
+	log_info("shutting down: streams have %llu s to finish",
+	    (unsigned long long)a->opts.drain_ms / 1000);
 	timer_set(&a->drain, a->opts.drain_ms);
 	for (unsigned i = 0; i < a->n_links; i++)
 		link_finish(a->links[i].link, "the agent is shutting down");
@@ -210,7 +262,8 @@ agent_init(struct agent *a, struct errtext *e)
 	int r;
 
 	if (a->opts.name == NULL || !ctl_is_name(a->opts.name))
-		return err_set(e, ERR_INVALID, "--name NAME: 1 to %d letters, digits, '.', '-' and '_'", CTL_NAME_MAX);
+		return err_set(e, ERR_INVALID,
+		    "--name NAME: 1 to %d letters, digits, '.', '-' and '_'", CTL_NAME_MAX);
 	if ((r = link_config_init(&a->config, &a->opts.link, e)) != 0)
 		return r;
 	a->loop = loop_new();
@@ -218,7 +271,8 @@ agent_init(struct agent *a, struct errtext *e)
 		return err_sys(e, "cannot make the event loop");
 	if ((r = services_new(a->loop, &a->opts.tcp, &a->opts.allow, &a->services, e)) != 0)
 		return r;
-	if (sig_init(&a->term, a->loop, SIGTERM, on_term, a) != 0 || sig_init(&a->intr, a->loop, SIGINT, on_term, a) != 0 ||
+	if (sig_init(&a->term, a->loop, SIGTERM, on_term, a) != 0 ||
+	    sig_init(&a->intr, a->loop, SIGINT, on_term, a) != 0 ||
 	    timer_init(&a->drain, a->loop, on_drained, a) != 0)
 		return err_sys(e, "cannot set up the event loop");
 	for (; a->n_links < a->opts.carriers; a->n_links++) {

@@ -26,7 +26,7 @@ struct serving {
 	struct stream *s; /* while dialling */
 	struct net_dial *dial;
 	struct pump *pump;
-	bool vetted;      /* a declared service needs no --allow */
+	bool vetted;       /* a declared service needs no --allow */
 	struct bufq early; /* what came before the target was connected; at most the first window */
 	bool early_eof;
 	char host[CTL_HOST_MAX + 1];
@@ -60,10 +60,12 @@ add_service(struct services *sv, const char *arg, struct errtext *e)
 	memcpy(s->name, arg, (size_t)(eq - arg));
 	s->name[eq - arg] = '\0';
 	if (!ctl_is_name(s->name))
-		return err_set(e, ERR_INVALID, "--tcp %s: a name has letters, digits, '.', '-' and '_'", arg);
+		return err_set(
+		    e, ERR_INVALID, "--tcp %s: a name has letters, digits, '.', '-' and '_'", arg);
 	for (size_t i = 0; i < sv->n; i++)
 		if (strcmp(sv->v[i].name, s->name) == 0)
-			return err_set(e, ERR_INVALID, "--tcp %s: there are two services of that name", arg);
+			return err_set(
+			    e, ERR_INVALID, "--tcp %s: there are two services of that name", arg);
 	/* ":80" and "80" are this machine's. */
 	if (strchr(eq + 1, ':') == NULL) {
 		char text[HOSTPORT_TEXT_MAX];
@@ -81,8 +83,8 @@ add_service(struct services *sv, const char *arg, struct errtext *e)
 }
 
 int
-services_new(struct loop *l, const struct opt_list *tcp, const struct opt_list *allow, struct services **out,
-    struct errtext *e)
+services_new(struct loop *l, const struct opt_list *tcp, const struct opt_list *allow,
+    struct services **out, struct errtext *e)
 {
 	struct services *sv = mem_must_zalloc(sizeof *sv);
 	int r = 0;
@@ -155,10 +157,12 @@ on_done(void *arg, const struct pump_result *res)
 	struct serving *sg = arg;
 	uint64_t ms = loop_now_ms(sg->sv->loop) - sg->since_ms;
 
-	log_info("stream %s: closed by %s: %s%s%s, %llu bytes up, %llu down, %llu.%03llu s", sg->label,
-	    res->local ? "target" : "peer", res->code == CODE_OK ? "ended" : frame_code_str(res->code),
+	log_info("stream %s: closed by %s: %s%s%s, %llu bytes up, %llu down, %llu.%03llu s",
+	    sg->label, res->local ? "target" : "peer",
+	    res->code == CODE_OK ? "ended" : frame_code_str(res->code),
 	    res->text[0] != '\0' ? ": " : "", res->text, (unsigned long long)res->from_stream,
-	    (unsigned long long)res->to_stream, (unsigned long long)ms / 1000, (unsigned long long)ms % 1000);
+	    (unsigned long long)res->to_stream, (unsigned long long)ms / 1000,
+	    (unsigned long long)ms % 1000);
 	serving_free(sg);
 }
 
@@ -192,10 +196,11 @@ on_dialled(void *arg, int fd, int err, const char *text)
 
 	sg->dial = NULL;
 	if (fd < 0) {
-		refuse(sg, err == ERR_TIMEOUT ? CODE_TIMEOUT :
-			err == ERR_DENIED     ? CODE_DENIED :
-			err == ERR_CLOSED     ? CODE_REFUSED :
-						CODE_UNREACHABLE,
+		refuse(sg,
+		    err == ERR_TIMEOUT  ? CODE_TIMEOUT
+		    : err == ERR_DENIED ? CODE_DENIED
+		    : err == ERR_CLOSED ? CODE_REFUSED
+					: CODE_UNREACHABLE,
 		    text);
 		return;
 	}
@@ -258,11 +263,13 @@ on_closed(void *arg, uint32_t code, const char *text)
 {
 	struct serving *sg = arg;
 
-	log_info("stream %s: gone before the target was connected: %s %s", sg->label, frame_code_str(code), text);
+	log_info("stream %s: gone before the target was connected: %s %s", sg->label,
+	    frame_code_str(code), text);
 	serving_free(sg);
 }
 
-static const struct stream_user early_user = { on_opened, on_data, on_eof, on_sent, on_acked, on_closed };
+static const struct stream_user early_user = { on_opened, on_data, on_eof, on_sent, on_acked,
+	on_closed };
 
 /* ---- opening ---- */
 
@@ -291,8 +298,8 @@ services_open(struct services *sv, struct stream *s, const struct ctl_open *o)
 	sg->since_ms = loop_now_ms(sv->loop);
 	sg->vetted = named != NULL;
 	snprintf(sg->host, sizeof sg->host, "%s", named != NULL ? named->at.host : o->host);
-	snprintf(sg->label, sizeof sg->label, "%s -> %s%s%s:%u", o->source, o->service, named != NULL ? "=" : "",
-	    sg->host, port);
+	snprintf(sg->label, sizeof sg->label, "%s -> %s%s%s:%u", o->source, o->service,
+	    named != NULL ? "=" : "", sg->host, port);
 	TAILQ_INSERT_TAIL(&sv->open, sg, link);
 	stream_set_user(s, &early_user, sg);
 	if (strcmp(o->protocol, "tcp") != 0)
@@ -300,7 +307,8 @@ services_open(struct services *sv, struct stream *s, const struct ctl_open *o)
 	else if (o->service[0] != '\0' && named == NULL)
 		refuse(sg, CODE_NOT_FOUND, "no such service at this agent");
 	else {
-		sg->dial = net_dial_start(sv->loop, sg->host, port, SERVICE_DIAL_MS, on_dialled, sg);
+		sg->dial =
+		    net_dial_start(sv->loop, sg->host, port, SERVICE_DIAL_MS, on_dialled, sg);
 		if (sg->dial == NULL)
 			refuse(sg, CODE_INTERNAL, "out of memory");
 		else

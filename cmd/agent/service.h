@@ -13,7 +13,7 @@
 #include "proto/session.h"
 
 #define SERVICE_DIAL_MS 10000 /* to connect to a target */
-#define SERVICE_MAX     64    /* services of one agent */
+#define SERVICE_MAX 64        /* services of one agent */
 
 struct services;
 
@@ -21,8 +21,8 @@ struct services;
  * services_new - from --tcp NAME=HOST:PORT and --allow HOST:PORT; with no --allow targets on loopback are allowed.
  * ERR_INVALID, ERR_NOMEM with e.
  */
-int services_new(struct loop *l, const struct opt_list *tcp, const struct opt_list *allow, struct services **out,
-    struct errtext *e) WARN_UNUSED;
+int services_new(struct loop *l, const struct opt_list *tcp, const struct opt_list *allow,
+    struct services **out, struct errtext *e) WARN_UNUSED;
 /* services_free - ends what is being dialled and carried. */
 void services_free(struct services *sv);
 

@@ -138,7 +138,8 @@ on_idle(void *arg)
 	(void)arg;
 }
 
-static const struct link_user link_user = { on_ready, on_up, on_down, on_refused, on_open, on_idle };
+static const struct link_user link_user = { on_ready, on_up, on_down, on_refused, on_open,
+	on_idle };
 
 /* ---- routes ---- */
 
@@ -355,7 +356,8 @@ on_closed(void *arg, uint32_t code, const char *text)
 	conn_fail(cn, code, text);
 }
 
-static const struct stream_user answer_user = { on_opened, on_early_data, on_early, on_sent, on_acked, on_closed };
+static const struct stream_user answer_user = { on_opened, on_early_data, on_early, on_sent,
+	on_acked, on_closed };
 
 /* ---- the way there ---- */
 
@@ -388,8 +390,8 @@ on_wait_over(void *arg)
 }
 
 struct conn *
-conn_start(struct route *r, struct filter *f, const struct ctl_open *o, conn_answer_fn *answer, conn_done_fn *done,
-    void *arg)
+conn_start(struct route *r, struct filter *f, const struct ctl_open *o, conn_answer_fn *answer,
+    conn_done_fn *done, void *arg)
 {
 	struct conn *cn = mem_zalloc(sizeof *cn);
 	struct link *k = route_link_now(r);

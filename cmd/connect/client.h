@@ -13,7 +13,6 @@
 #include "cmd/link.h"
 #include "cmd/pump.h"
 
-
 /* How long a local connection waits for a link that is being dialled. */
 #define CLIENT_WAIT_MS 15000
 
@@ -34,7 +33,7 @@ struct client {
 	struct loop *loop;
 	struct link_config config;
 	struct route_list routes;
-	bool once;     /* standard input and output: the first failure to reach the relay is the end */
+	bool once; /* standard input and output: the first failure to reach the relay is the end */
 	bool draining;
 	int code;
 };
@@ -51,7 +50,8 @@ void routes_free(struct client *c);
 /*
  * conn_target - fill o from "SERVICE" or "HOST:PORT"; what: the option for messages.  ERR_INVALID with e.
  */
-int conn_target(struct ctl_open *o, const char *text, const char *what, struct errtext *e) WARN_UNUSED;
+int conn_target(
+    struct ctl_open *o, const char *text, const char *what, struct errtext *e) WARN_UNUSED;
 
 /* How a conn that waits for the target's answer (SOCKS) is told: the stream stands, or was refused with a code. */
 typedef void conn_answer_fn(void *arg, uint32_t code, const char *text);
@@ -65,7 +65,7 @@ typedef void conn_done_fn(void *arg, const struct pump_result *res);
  * All of these may be called before conn_start returns.
  * Returns NULL when out of memory: f has been freed, nothing is called.
  */
-struct conn *conn_start(struct route *r, struct filter *f, const struct ctl_open *o, conn_answer_fn *answer,
-    conn_done_fn *done, void *arg);
+struct conn *conn_start(struct route *r, struct filter *f, const struct ctl_open *o,
+    conn_answer_fn *answer, conn_done_fn *done, void *arg);
 
 #endif

@@ -17,20 +17,58 @@
 
 static const struct opt_row rows[] = {
 	LINK_OPT_ROWS(struct connect_opts, link),
-	{ .name = "local", .letter = 'L', .kind = OPT_LIST, .off = OFF(local), .arg = "[BIND:]PORT=AGENT:TARGET", .env = "TUNNEL_LOCAL",
+	{ .name = "local",
+	    .letter = 'L',
+	    .kind = OPT_LIST,
+	    .off = OFF(local),
+	    .arg = "[BIND:]PORT=AGENT:TARGET",
+	    .env = "TUNNEL_LOCAL",
 	    .help = "listen on a local port; TARGET is SERVICE or HOST:PORT at the agent" },
-	{ .name = "socks", .letter = 'D', .kind = OPT_LIST, .off = OFF(socks), .arg = "[BIND:]PORT=AGENT", .env = "TUNNEL_SOCKS",
+	{ .name = "socks",
+	    .letter = 'D',
+	    .kind = OPT_LIST,
+	    .off = OFF(socks),
+	    .arg = "[BIND:]PORT=AGENT",
+	    .env = "TUNNEL_SOCKS",
 	    .help = "a SOCKS5 proxy on a local port; names are resolved at the agent" },
-	{ .name = "carriers", .kind = OPT_U64, .off = OFF(carriers), .arg = "N", .env = "TUNNEL_CARRIERS", .def = "1", .min = 1,
-	    .max = LINK_CARRIERS_MAX, .help = "WebSockets to the relay for each agent" },
-	{ .name = "ready-file", .kind = OPT_STRING, .off = OFF(ready_file), .arg = "FILE", .env = "TUNNEL_READY_FILE",
+	{ .name = "carriers",
+	    .kind = OPT_U64,
+	    .off = OFF(carriers),
+	    .arg = "N",
+	    .env = "TUNNEL_CARRIERS",
+	    .def = "1",
+	    .min = 1,
+	    .max = LINK_CARRIERS_MAX,
+	    .help = "WebSockets to the relay for each agent" },
+	{ .name = "ready-file",
+	    .kind = OPT_STRING,
+	    .off = OFF(ready_file),
+	    .arg = "FILE",
+	    .env = "TUNNEL_READY_FILE",
 	    .help = "write the process id and the ports (JSON) to FILE when -L and -D listen" },
-	{ .name = "config", .kind = OPT_STRING, .off = OFF(config), .arg = "FILE", .env = "TUNNEL_CONFIG", .key = OPT_NO_KEY,
+	{ .name = "config",
+	    .kind = OPT_STRING,
+	    .off = OFF(config),
+	    .arg = "FILE",
+	    .env = "TUNNEL_CONFIG",
+	    .key = OPT_NO_KEY,
 	    .help = "read options from FILE: a JSON object with the long names as keys" },
-	{ .name = "log-level", .kind = OPT_ENUM, .off = OFF(log_level), .arg = "LEVEL", .env = "TUNNEL_LOG_LEVEL", .def = "warn",
-	    .words = log_level_words, .help = "error, warn, info or debug" },
-	{ .name = "log-format", .kind = OPT_ENUM, .off = OFF(log_format), .arg = "FORMAT", .env = "TUNNEL_LOG_FORMAT",
-	    .def = "text", .words = log_format_words, .help = "text or json" },
+	{ .name = "log-level",
+	    .kind = OPT_ENUM,
+	    .off = OFF(log_level),
+	    .arg = "LEVEL",
+	    .env = "TUNNEL_LOG_LEVEL",
+	    .def = "warn",
+	    .words = log_level_words,
+	    .help = "error, warn, info or debug" },
+	{ .name = "log-format",
+	    .kind = OPT_ENUM,
+	    .off = OFF(log_format),
+	    .arg = "FORMAT",
+	    .env = "TUNNEL_LOG_FORMAT",
+	    .def = "text",
+	    .words = log_format_words,
+	    .help = "text or json" },
 };
 
 static const struct opt_spec spec = {
@@ -38,7 +76,8 @@ static const struct opt_spec spec = {
 	.synopsis = "[OPTION...] AGENT SERVICE\n"
 		    "[OPTION...] AGENT HOST PORT [tcp]\n"
 		    "[OPTION...] -L [BIND:]PORT=AGENT:TARGET... -D [BIND:]PORT=AGENT...",
-	.about = "Reaches a service through an agent: with standard input and output (ssh's ProxyCommand), local ports, or a SOCKS "
+	.about = "Reaches a service through an agent: with standard input and output (ssh's "
+		 "ProxyCommand), local ports, or a SOCKS "
 		 "proxy.",
 	.rows = rows,
 	.n_rows = sizeof rows / sizeof rows[0],
@@ -71,14 +110,16 @@ start_stdio(struct client *c, const struct opt_list *args, struct errtext *e)
 	int r;
 
 	if (args->n < 2)
-		return err_set(e, ERR_INVALID, "usage: tunnel connect AGENT SERVICE, AGENT HOST PORT, -L or -D (see --help)");
+		return err_set(e, ERR_INVALID,
+		    "usage: tunnel connect AGENT SERVICE, AGENT HOST PORT, -L or -D (see --help)");
 	if (!ctl_is_name(args->v[0]))
 		return err_set(e, ERR_INVALID, "%s: not an agent's name", args->v[0]);
 	if (args->n == 4 && strcmp(args->v[3], "tcp") != 0)
 		return err_set(e, ERR_INVALID, "%s: the only protocol is tcp", args->v[3]);
 	if (args->n == 2)
 		snprintf(text, sizeof text, "%s", host);
-	else if (snprintf(text, sizeof text, bare_v6 ? "[%s]:%s" : "%s:%s", host, args->v[2]) >= (int)sizeof text)
+	else if (snprintf(text, sizeof text, bare_v6 ? "[%s]:%s" : "%s:%s", host, args->v[2]) >=
+		 (int)sizeof text)
 		return err_set(e, ERR_INVALID, "%s: too long for a host", host);
 	r = conn_target(&o, text, "target", e);
 	return r != 0 ? r : stdio_start(c, args->v[0], &o, e);
@@ -113,7 +154,8 @@ connect_init(struct client *c, struct control *ct, const struct opt_list *args, 
 	if (r != 0)
 		return r;
 	if (forwards && args->n > 0)
-		return err_set(e, ERR_INVALID, "%s: -L and -D take no further arguments", args->v[0]);
+		return err_set(
+		    e, ERR_INVALID, "%s: -L and -D take no further arguments", args->v[0]);
 	c->loop = loop_new();
 	if (c->loop == NULL)
 		return err_sys(e, "cannot make the event loop");

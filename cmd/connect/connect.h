@@ -12,7 +12,8 @@
  * stdio_start - carry standard input and output to o.  The client stops when both directions have ended: CMD_OK if in good order.
  * ERR_SYS, ERR_NOMEM with e.
  */
-int stdio_start(struct client *c, const char *agent, const struct ctl_open *o, struct errtext *e) WARN_UNUSED;
+int stdio_start(
+    struct client *c, const char *agent, const struct ctl_open *o, struct errtext *e) WARN_UNUSED;
 /* stdio_end - after the loop: wait until what was written has left the helper thread.  ERR_SYS, logged: it could not. */
 int stdio_end(void) WARN_UNUSED;
 
@@ -23,8 +24,10 @@ struct forward;
 TAILQ_HEAD(forward_list, forward);
 
 /* forward_local - "[BIND:]PORT=AGENT:SERVICE" or "=AGENT:HOST:PORT"; forward_socks - "[BIND:]PORT=AGENT".  ERR_INVALID, ERR_SYS with e. */
-int forward_local(struct client *c, struct forward_list *list, const char *spec, struct errtext *e) WARN_UNUSED;
-int forward_socks(struct client *c, struct forward_list *list, const char *spec, struct errtext *e) WARN_UNUSED;
+int forward_local(
+    struct client *c, struct forward_list *list, const char *spec, struct errtext *e) WARN_UNUSED;
+int forward_socks(
+    struct client *c, struct forward_list *list, const char *spec, struct errtext *e) WARN_UNUSED;
 void forwards_free(struct forward_list *list);
 /* forwards_json - what --ready-file holds; malloc'd, NULL when out of memory. */
 char *forwards_json(const struct forward_list *list);

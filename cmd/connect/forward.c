@@ -12,7 +12,7 @@
 #include "lib/rlimit.h"
 
 #define ACCEPT_PAUSE_MS 100
-#define ACCEPT_TURN     64
+#define ACCEPT_TURN 64
 
 struct forward {
 	struct client *client;
@@ -69,9 +69,11 @@ static void
 out_of_descriptors(struct forward *fw)
 {
 	if (log_ratelimit(&fw->full_log, loop_now_ms(fw->client->loop)))
-		log_errorx("%s: out of file descriptors: new connections are closed (ulimit -n)", fw->spec);
-	IGNORE_RESULT(rlimit_reserve_refuse(&fw->reserve, fw->fd)); /* tried again at the next pause */
-	IGNORE_RESULT(io_want(&fw->io, 0)); /* at worst we are called again at once */
+		log_errorx("%s: out of file descriptors: new connections are closed (ulimit -n)",
+		    fw->spec);
+	IGNORE_RESULT(
+	    rlimit_reserve_refuse(&fw->reserve, fw->fd)); /* tried again at the next pause */
+	IGNORE_RESULT(io_want(&fw->io, 0));               /* at worst we are called again at once */
 	timer_set(&fw->pause, ACCEPT_PAUSE_MS);
 }
 
@@ -124,15 +126,18 @@ forward_listen(struct forward *fw, const char *at, struct errtext *e)
 static int
 forward_watch(struct forward *fw, const char *agent, struct errtext *e)
 {
-	if (rlimit_reserve_init(&fw->reserve) != 0 || timer_init(&fw->pause, fw->client->loop, on_pause_over, fw) != 0 ||
-	    io_init(&fw->io, fw->client->loop, fw->fd, false, on_acceptable, fw) != 0 || io_want(&fw->io, IO_READ) != 0)
+	if (rlimit_reserve_init(&fw->reserve) != 0 ||
+	    timer_init(&fw->pause, fw->client->loop, on_pause_over, fw) != 0 ||
+	    io_init(&fw->io, fw->client->loop, fw->fd, false, on_acceptable, fw) != 0 ||
+	    io_want(&fw->io, IO_READ) != 0)
 		return err_sys(e, "%s: cannot watch the socket", fw->spec);
 	fw->route = route_get(fw->client, agent);
 	return fw->route != NULL ? 0 : err_set(e, ERR_NOMEM, "out of memory");
 }
 
 static int
-forward_add(struct client *c, struct forward_list *list, const char *spec, bool socks, struct errtext *e)
+forward_add(
+    struct client *c, struct forward_list *list, const char *spec, bool socks, struct errtext *e)
 {
 	const char *flag = socks ? "-D" : "-L", *eq = strrchr(spec, '='), *colon;
 	struct forward *fw = mem_must_zalloc(sizeof *fw);
@@ -146,15 +151,15 @@ forward_add(struct client *c, struct forward_list *list, const char *spec, bool 
 	snprintf(fw->spec, sizeof fw->spec, "%s %s", flag, spec);
 	TAILQ_INSERT_TAIL(list, fw, link);
 	if (eq == NULL || (size_t)(eq - spec) >= sizeof at)
-		return err_set(e, ERR_INVALID, "%s %s: not of the form [BIND:]PORT=AGENT%s", flag, spec,
-		    socks ? "" : ":SERVICE or [BIND:]PORT=AGENT:HOST:PORT");
+		return err_set(e, ERR_INVALID, "%s %s: not of the form [BIND:]PORT=AGENT%s", flag,
+		    spec, socks ? "" : ":SERVICE or [BIND:]PORT=AGENT:HOST:PORT");
 	snprintf(at, sizeof at, "%.*s", (int)(eq - spec), spec);
 	colon = strchr(eq + 1, ':');
 	n = colon != NULL ? (size_t)(colon - eq - 1) : strlen(eq + 1);
 	snprintf(agent, sizeof agent, "%.*s", (int)(n < sizeof agent ? n : 0), eq + 1);
 	if (!ctl_is_name(agent) || (colon == NULL) != socks)
-		return err_set(e, ERR_INVALID, "%s %s: not of the form [BIND:]PORT=AGENT%s", flag, spec,
-		    socks ? "" : ":SERVICE or [BIND:]PORT=AGENT:HOST:PORT");
+		return err_set(e, ERR_INVALID, "%s %s: not of the form [BIND:]PORT=AGENT%s", flag,
+		    spec, socks ? "" : ":SERVICE or [BIND:]PORT=AGENT:HOST:PORT");
 	if ((!socks && (r = conn_target(&fw->target, colon + 1, fw->spec, e)) != 0) ||
 	    (r = forward_listen(fw, at, e)) != 0)
 		return r;

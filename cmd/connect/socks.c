@@ -96,7 +96,9 @@ on_answer(void *arg, uint32_t code, const char *text)
 		[CODE_DENIED] = REPLY_DENIED,
 	};
 	struct socks *s = arg;
-	uint8_t reply = code < sizeof replies && (code == CODE_OK || replies[code] != 0) ? replies[code] : REPLY_FAILURE;
+	uint8_t reply = code < sizeof replies && (code == CODE_OK || replies[code] != 0)
+			    ? replies[code]
+			    : REPLY_FAILURE;
 
 	if (code == CODE_OK) {
 		send_reply(s, REPLY_OK);
@@ -175,7 +177,8 @@ parse_request(struct socks *s, const uint8_t *p, size_t n)
 		return 0;
 	if (p[3] == ATYP_NAME && name_is_clean(p + 5, p[4]))
 		snprintf(o.host, sizeof o.host, "%.*s", (int)p[4], (const char *)p + 5);
-	else if (p[3] == ATYP_NAME || inet_ntop(p[3] == ATYP_V4 ? AF_INET : AF_INET6, p + 4, o.host, sizeof o.host) == NULL) {
+	else if (p[3] == ATYP_NAME || inet_ntop(p[3] == ATYP_V4 ? AF_INET : AF_INET6, p + 4, o.host,
+					  sizeof o.host) == NULL) {
 		send_reply(s, REPLY_ADDRESS);
 		return ERR_PROTO;
 	}
@@ -194,7 +197,8 @@ on_readable(void *arg)
 
 	while (s->state == SOCKS_GREETING || s->state == SOCKS_REQUEST) {
 		size_t n = bufq_read(&s->f->in, 0, p, sizeof p);
-		ssize_t used = s->state == SOCKS_GREETING ? parse_greeting(s, p, n) : parse_request(s, p, n);
+		ssize_t used =
+		    s->state == SOCKS_GREETING ? parse_greeting(s, p, n) : parse_request(s, p, n);
 
 		if (used < 0) {
 			socks_drop(s);

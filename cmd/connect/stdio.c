@@ -112,8 +112,8 @@ same_socket(void)
 {
 	struct stat a, b;
 
-	return fstat(0, &a) == 0 && fstat(1, &b) == 0 && S_ISSOCK(a.st_mode) && a.st_dev == b.st_dev &&
-	    a.st_ino == b.st_ino;
+	return fstat(0, &a) == 0 && fstat(1, &b) == 0 && S_ISSOCK(a.st_mode) &&
+	       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
 /* A closed descriptor 0, 1 or 2 is opened on /dev/null, so that no socket of ours takes its number. */
@@ -168,8 +168,10 @@ on_done(void *arg, const struct pump_result *res)
 	if (res->local)
 		log_errorx("standard output: %s", res->text);
 	else
-		log_errorx("%s%s%s", frame_code_str(res->code), res->text[0] != '\0' ? ": " : "", res->text);
-	client_stop(c, res->code == CODE_DENIED || res->code == CODE_REVOKED ? CMD_REFUSED : CMD_FAILED);
+		log_errorx("%s%s%s", frame_code_str(res->code), res->text[0] != '\0' ? ": " : "",
+		    res->text);
+	client_stop(
+	    c, res->code == CODE_DENIED || res->code == CODE_REVOKED ? CMD_REFUSED : CMD_FAILED);
 }
 
 int

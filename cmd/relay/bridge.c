@@ -34,9 +34,10 @@ bridge_end(struct bridge *b, const char *side, uint32_t code, const char *text)
 	if (b->over)
 		return;
 	b->over = true;
-	log_info("stream %s: closed by %s: %s%s%s, %llu bytes up, %llu down, %llu.%03llu s", b->label, side,
-	    code == CODE_OK ? "ended" : frame_code_str(code), text[0] != '\0' ? ": " : "", text,
-	    (unsigned long long)b->up, (unsigned long long)b->down, (unsigned long long)ms / 1000,
+	log_info("stream %s: closed by %s: %s%s%s, %llu bytes up, %llu down, %llu.%03llu s",
+	    b->label, side, code == CODE_OK ? "ended" : frame_code_str(code),
+	    text[0] != '\0' ? ": " : "", text, (unsigned long long)b->up,
+	    (unsigned long long)b->down, (unsigned long long)ms / 1000,
 	    (unsigned long long)ms % 1000);
 	loop_bury(b->loop, &b->grave, bridge_dispose, b);
 }
@@ -62,7 +63,8 @@ pass_data(struct bridge *b, struct stream *to, struct bufq *in)
 }
 
 static void
-pass_closed(struct bridge *b, const char *side, struct stream *other, uint32_t code, const char *text)
+pass_closed(
+    struct bridge *b, const char *side, struct stream *other, uint32_t code, const char *text)
 {
 	if (code != CODE_OK)
 		bridge_break(b, side, code, text);
@@ -224,9 +226,11 @@ bridge_open(struct peer *client, struct peer *agent, struct stream *s, const str
 	}
 	b->loop = client->w->loop;
 	b->since_ms = loop_now_ms(b->loop);
-	snprintf(b->label, sizeof b->label, "%s -> %s:%s", client->from, agent->name, relay_target_text(o, target));
+	snprintf(b->label, sizeof b->label, "%s -> %s:%s", client->from, agent->name,
+	    relay_target_text(o, target));
 	/* What the client says of its own address is not believed. */
-	snprintf(onward.source, sizeof onward.source, "%.*s", (int)sizeof onward.source - 1, client->from);
+	snprintf(onward.source, sizeof onward.source, "%.*s", (int)sizeof onward.source - 1,
+	    client->from);
 	b->agent = session_open(carrier_session(agent->carrier), &onward, &agent_user, b, &why);
 	if (b->agent == NULL) {
 		log_warnx("stream %s: %s", b->label, why.s);

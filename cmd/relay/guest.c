@@ -85,7 +85,8 @@ is_tunnel_path(const struct guest *g)
 	size_t n = strcspn(target, "?");
 
 	if (paths->n == 0)
-		return (n == 1 && target[0] == '/') || (n == 7 && memcmp(target, "/tunnel", 7) == 0);
+		return (n == 1 && target[0] == '/') ||
+		       (n == 7 && memcmp(target, "/tunnel", 7) == 0);
 	for (size_t i = 0; i < paths->n; i++)
 		if (strlen(paths->v[i]) == n && memcmp(paths->v[i], target, n) == 0)
 			return true;
@@ -148,7 +149,8 @@ handle_request(struct guest *g)
 	struct http_build b;
 	int status;
 
-	if (strcmp(http_method(g->head), "GET") == 0 && strcmp(http_target(g->head), "/health") == 0)
+	if (strcmp(http_method(g->head), "GET") == 0 &&
+	    strcmp(http_target(g->head), "/health") == 0)
 		answer_health(g);
 	else if (!is_tunnel_path(g) || !ws_is_upgrade(g->head))
 		guest_status(g, 404, NULL);
@@ -197,7 +199,8 @@ on_closed(void *arg, int err, const char *text)
 {
 	struct guest *g = arg;
 
-	log_debug("%s: connection ended before login: %s", g->from, text[0] != '\0' ? text : err_str(err));
+	log_debug("%s: connection ended before login: %s", g->from,
+	    text[0] != '\0' ? text : err_str(err));
 	guest_free(g);
 }
 
@@ -210,7 +213,8 @@ on_deadline(void *arg)
 
 	log_debug("%s: not logged in within the time allowed, dropped", g->from);
 	if (g->peer != NULL)
-		peer_close(g->peer, CODE_TIMEOUT, "no login within the time allowed"); /* settles, and so frees g, when it is gone */
+		peer_close(g->peer, CODE_TIMEOUT,
+		    "no login within the time allowed"); /* settles, and so frees g, when it is gone */
 	else
 		guest_free(g);
 }

@@ -63,7 +63,8 @@ check_exposure(struct relay *r, const struct listener *l, struct errtext *e)
 	if (net_local(l->fd, &a) == 0 && net_addr_is_loopback(&a))
 		return 0;
 	return err_set(e, ERR_INVALID,
-	    "--listen %s: reachable from other machines, but there are no --credentials; give some, or listen on 127.0.0.1 (or say --insecure)",
+	    "--listen %s: reachable from other machines, but there are no --credentials; give "
+	    "some, or listen on 127.0.0.1 (or say --insecure)",
 	    l->spec);
 }
 
@@ -121,8 +122,9 @@ listeners_ready_json(const struct listeners *ls)
 		struct net_addr a;
 
 		if (net_local(ls->v[i].fd, &a) != 0 ||
-		    (r = jobj_set_str(one, "address", a.u.sa.sa_family == AF_UNIX ? net_addr_text(&a, host) :
-										     net_addr_host(&a, host))) != 0 ||
+		    (r = jobj_set_str(one, "address",
+			 a.u.sa.sa_family == AF_UNIX ? net_addr_text(&a, host)
+						     : net_addr_host(&a, host))) != 0 ||
 		    (r = jobj_set_int(one, "port", net_addr_port(&a))) != 0 ||
 		    (r = jobj_set_bool(one, "tls", ls->v[i].tls)) != 0)
 			jobj_free(one);
@@ -195,7 +197,8 @@ rate_key(const struct net_addr *a, uint8_t key[RATELIMIT_KEY_LEN])
 		bool mapped = IN6_IS_ADDR_V4MAPPED(&a->u.in6.sin6_addr);
 
 		key[0] = mapped ? 4 : 6;
-		memcpy(key + 1, (const uint8_t *)&a->u.in6.sin6_addr + (mapped ? 12 : 0), mapped ? 4 : 8);
+		memcpy(key + 1, (const uint8_t *)&a->u.in6.sin6_addr + (mapped ? 12 : 0),
+		    mapped ? 4 : 8);
 	}
 }
 
@@ -203,13 +206,15 @@ rate_key(const struct net_addr *a, uint8_t key[RATELIMIT_KEY_LEN])
 static void
 turn_away(struct listener *l, int fd, int status)
 {
-	static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-	static const char often[] = "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+	static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: "
+				   "5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+	static const char often[] = "HTTP/1.1 429 Too Many Requests\r\nRetry-After: "
+				    "1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 	/* If the empty socket does not take a hundred bytes, the close says enough. */
 	if (!l->tls)
-		IGNORE_RESULT(send(fd, status == 503 ? busy : often, (status == 503 ? sizeof busy : sizeof often) - 1,
-		    MSG_DONTWAIT | MSG_NOSIGNAL));
+		IGNORE_RESULT(send(fd, status == 503 ? busy : often,
+		    (status == 503 ? sizeof busy : sizeof often) - 1, MSG_DONTWAIT | MSG_NOSIGNAL));
 	close(fd);
 }
 
@@ -222,14 +227,17 @@ welcome(struct listener *l, int fd, const struct net_addr *from)
 	char text[NET_ADDR_TEXT];
 
 	rate_key(from, key);
-	if ((ls->rate_loopback || !net_addr_is_loopback(from)) && !ratelimit_take(ls->rate, key, now)) {
+	if ((ls->rate_loopback || !net_addr_is_loopback(from)) &&
+	    !ratelimit_take(ls->rate, key, now)) {
 		if (log_ratelimit(&ls->rate_log, now))
 			log_warnx("%s: more than %llu new connections a second, turned away",
-			    net_addr_host(from, text), (unsigned long long)ls->relay->opts.connection_rate);
+			    net_addr_host(from, text),
+			    (unsigned long long)ls->relay->opts.connection_rate);
 		turn_away(l, fd, 429);
 	} else if (atomic_load(&ls->relay->counts.guests) >= ls->relay->opts.max_handshakes) {
 		if (log_ratelimit(&ls->full_log, now))
-			log_warnx("%llu connections are not logged in yet (--max-handshakes); new ones are turned away",
+			log_warnx("%llu connections are not logged in yet (--max-handshakes); new "
+				  "ones are turned away",
 			    (unsigned long long)ls->relay->opts.max_handshakes);
 		turn_away(l, fd, 503);
 	} else {
@@ -258,8 +266,10 @@ out_of_descriptors(struct listener *l)
 	struct listeners *ls = l->all;
 
 	if (log_ratelimit(&ls->full_log, loop_now_ms(ls->loop)))
-		log_errorx("out of file descriptors: new connections are closed; raise the limit (ulimit -n, LimitNOFILE=)");
-	IGNORE_RESULT(rlimit_reserve_refuse(&ls->reserve, l->fd)); /* tried again at the next pause */
+		log_errorx("out of file descriptors: new connections are closed; raise the limit "
+			   "(ulimit -n, LimitNOFILE=)");
+	IGNORE_RESULT(
+	    rlimit_reserve_refuse(&ls->reserve, l->fd)); /* tried again at the next pause */
 	set_accepting(ls, false);
 	timer_set(&ls->pause, RELAY_ACCEPT_PAUSE_MS);
 }

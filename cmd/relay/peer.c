@@ -23,7 +23,8 @@ struct login {
 	int target; /* the worker that owns the name */
 };
 
-static struct log_limit denied_limit; /* of worker threads: only log_denied touches it, under its lock */
+static struct log_limit
+    denied_limit; /* of worker threads: only log_denied touches it, under its lock */
 static pthread_mutex_t denied_lock = PTHREAD_MUTEX_INITIALIZER; /* guards denied_limit */
 
 static const struct carrier_user carrier_user;
@@ -88,8 +89,8 @@ group_agent(struct group *g)
 
 	TAILQ_FOREACH (p, &g->agents, group_link)
 		if (!carrier_session(p->carrier)->going &&
-		    (best == NULL ||
-			carrier_session(p->carrier)->n_streams < carrier_session(best->carrier)->n_streams))
+		    (best == NULL || carrier_session(p->carrier)->n_streams <
+					 carrier_session(best->carrier)->n_streams))
 			best = p;
 	return best;
 }
@@ -191,8 +192,9 @@ check_secret(struct peer *p, const struct ctl_hello *h)
 	int r = 0;
 
 	if (c != NULL)
-		r = h->role == CTL_AGENT ? creds_agent(c, h->name, h->secret, clock_wall_s(), &p->id) :
-					   creds_client(c, h->secret, clock_wall_s(), &p->id);
+		r = h->role == CTL_AGENT
+			? creds_agent(c, h->name, h->secret, clock_wall_s(), &p->id)
+			: creds_client(c, h->secret, clock_wall_s(), &p->id);
 	creds_unref(c);
 	return r;
 }
@@ -236,7 +238,8 @@ on_not_arrived(void *arg)
 	struct peer *p = &lg->p;
 
 	p->w = &p->w->relay->workers[lg->target];
-	IGNORE_RESULT(carrier_attach(p->carrier, p->w->loop)); /* only so that it can be freed on a loop */
+	IGNORE_RESULT(
+	    carrier_attach(p->carrier, p->w->loop)); /* only so that it can be freed on a loop */
 	peer_free(p, CODE_GONE, "the relay is shutting down");
 }
 
@@ -254,7 +257,8 @@ on_hand_over(void *arg)
 	login_settled(p);
 	if (loop_post(from->relay->workers[lg->target].loop, on_arrived, on_not_arrived, lg) == 0)
 		return;
-	IGNORE_RESULT(carrier_attach(p->carrier, from->loop)); /* only so that it can be freed on a loop */
+	IGNORE_RESULT(
+	    carrier_attach(p->carrier, from->loop)); /* only so that it can be freed on a loop */
 	peer_free(p, CODE_INTERNAL, "out of memory");
 }
 
@@ -271,7 +275,8 @@ on_hello(void *arg, const struct ctl_hello *h)
 	r = check_secret(p, h);
 	if (r != 0) {
 		log_denied(p, h->name, r == ERR_TIMEOUT ? "expired" : "wrong name or secret");
-		return refuse(p, CODE_DENIED, r == ERR_TIMEOUT ? "the credentials have expired" : "wrong name or secret");
+		return refuse(p, CODE_DENIED,
+		    r == ERR_TIMEOUT ? "the credentials have expired" : "wrong name or secret");
 	}
 	if (atomic_load(&p->w->relay->draining))
 		return refuse(p, CODE_OK, "the relay is shutting down");
@@ -313,7 +318,8 @@ displace(struct peer *p, struct group *g)
 		}
 		if (p->w->relay->opts.on_duplicate == DUPLICATE_REFUSE)
 			return false;
-		log_warnx("agent %s: replaced stale session from %s by one from %s, last heard %llu.%03llu s ago",
+		log_warnx("agent %s: replaced stale session from %s by one from %s, last heard "
+			  "%llu.%03llu s ago",
 		    p->name, old->from, p->from, (unsigned long long)silent / 1000,
 		    (unsigned long long)silent % 1000);
 		peer_close(old, CODE_REPLACED, "another agent has logged in under this name");
@@ -330,7 +336,8 @@ displace(struct peer *p, struct group *g)
 static int
 greet(struct peer *p)
 {
-	struct ctl_hello h = { .version = CTL_VERSION, .role = CTL_RELAY,
+	struct ctl_hello h = { .version = CTL_VERSION,
+		.role = CTL_RELAY,
 		.keepalive_ms = (uint32_t)p->w->relay->opts.keepalive_ms };
 
 	snprintf(h.software, sizeof h.software, "tunnel/%s", VERSION);
@@ -352,8 +359,8 @@ peer_arrive(struct peer *p)
 	p->group = g;
 	TAILQ_INSERT_TAIL(group_list(p), p, group_link);
 	p->since_ms = loop_now_ms(p->w->loop);
-	log_info("%s %s: session opened from %s", p->role == CTL_AGENT ? "agent" : "client of", p->name,
-	    p->from);
+	log_info("%s %s: session opened from %s", p->role == CTL_AGENT ? "agent" : "client of",
+	    p->name, p->from);
 	login_settled(p);
 	return SESSION_GO_ON;
 }
@@ -361,11 +368,13 @@ peer_arrive(struct peer *p)
 /* ---- streams ---- */
 
 static void
-deny_stream(struct peer *p, struct stream *s, const struct ctl_open *o, uint32_t code, const char *why)
+deny_stream(
+    struct peer *p, struct stream *s, const struct ctl_open *o, uint32_t code, const char *why)
 {
 	char target[RELAY_TARGET_TEXT];
 
-	log_warnx("stream %s -> %s:%s: refused: %s", p->from, p->name, relay_target_text(o, target), why);
+	log_warnx(
+	    "stream %s -> %s:%s: refused: %s", p->from, p->name, relay_target_text(o, target), why);
 	stream_reset(s, code, why);
 }
 
@@ -410,7 +419,8 @@ on_goaway(void *arg, uint32_t code, const char *text)
 {
 	struct peer *p = arg;
 
-	log_debug("%s %s: says goodbye: %s %s", ctl_role_str(p->role), p->name, frame_code_str(code), text);
+	log_debug("%s %s: says goodbye: %s %s", ctl_role_str(p->role), p->name,
+	    frame_code_str(code), text);
 	if (carrier_session(p->carrier)->n_streams == 0)
 		carrier_finish(p->carrier);
 }
@@ -431,24 +441,27 @@ on_closed(void *arg, int err, const char *text)
 	uint64_t ms = p->since_ms != 0 ? loop_now_ms(p->w->loop) - p->since_ms : 0;
 
 	if (p->since_ms != 0)
-		log_info("%s %s: session from %s closed after %llu s: %s", p->role == CTL_AGENT ? "agent" : "client of",
-		    p->name, p->from, (unsigned long long)ms / 1000,
-		    text[0] != '\0' ? text : err_str(err));
+		log_info("%s %s: session from %s closed after %llu s: %s",
+		    p->role == CTL_AGENT ? "agent" : "client of", p->name, p->from,
+		    (unsigned long long)ms / 1000, text[0] != '\0' ? text : err_str(err));
 	else
 		log_debug("connection from %s ended before login: %s", p->from, text);
 	peer_free(p, CODE_GONE, "the connection to the other side was lost");
 }
 
-static const struct carrier_user carrier_user = { on_hello, on_open, on_goaway, on_idle, on_closed };
+static const struct carrier_user carrier_user = { on_hello, on_open, on_goaway, on_idle,
+	on_closed };
 
 /* ---- life ---- */
 
 struct peer *
-peer_new(struct worker *w, struct filter *f, const char *from, void (*settled)(void *arg), void *arg)
+peer_new(
+    struct worker *w, struct filter *f, const char *from, void (*settled)(void *arg), void *arg)
 {
 	const struct relay_opts *o = &w->relay->opts;
 	struct mux_config cfg = { .keepalive_ms = (uint32_t)o->keepalive_ms,
-		.streams_max = (uint32_t)o->max_streams, .window_max = o->max_window };
+		.streams_max = (uint32_t)o->max_streams,
+		.window_max = o->max_window };
 	struct login *lg = mem_zalloc(sizeof *lg);
 	struct session *s = mux_new(&cfg, loop_now_ms(w->loop));
 
@@ -483,7 +496,8 @@ peers_check(struct worker *w)
 	TAILQ_FOREACH (p, &w->peers, link) {
 		if (p->since_ms == 0 || p->closing || creds_still_valid(c, &p->id, now))
 			continue;
-		log_warnx("%s %s from %s: credentials revoked, disconnected", ctl_role_str(p->role), p->name, p->from);
+		log_warnx("%s %s from %s: credentials revoked, disconnected", ctl_role_str(p->role),
+		    p->name, p->from);
 		peer_close(p, CODE_REVOKED, "the credentials were revoked or have expired");
 	}
 	creds_unref(c);

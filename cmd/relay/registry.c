@@ -47,7 +47,8 @@ registry_free(struct registry *r)
 
 	if (r == NULL)
 		return;
-	HASH_ITER (hh, r->names, e, tmp) {
+	HASH_ITER(hh, r->names, e, tmp)
+	{
 		HASH_DEL(r->names, e);
 		mem_free(e);
 	}

@@ -21,55 +21,172 @@
 static const char *const duplicate_words[] = { "replace", "refuse", NULL };
 
 static const struct opt_row rows[] = {
-	{ .name = "listen", .letter = 'l', .kind = OPT_LIST, .off = OFF(listen), .arg = "ADDR:PORT", .env = "TUNNEL_LISTEN",
-	    .help = "where to listen; unix:PATH; plain:ADDR:PORT for no TLS beside TLS listeners (127.0.0.1:8080)" },
-	{ .name = "tls-cert", .kind = OPT_LIST, .off = OFF(tls_cert), .arg = "FILE", .env = "TUNNEL_TLS_CERT",
-	    .help = "certificate chain (PEM), each with its --tls-key; chosen by the name the client asks for" },
-	{ .name = "tls-key", .kind = OPT_LIST, .off = OFF(tls_key), .arg = "FILE", .env = "TUNNEL_TLS_KEY",
+	{ .name = "listen",
+	    .letter = 'l',
+	    .kind = OPT_LIST,
+	    .off = OFF(listen),
+	    .arg = "ADDR:PORT",
+	    .env = "TUNNEL_LISTEN",
+	    .help = "where to listen; unix:PATH; plain:ADDR:PORT for no TLS beside TLS listeners "
+		    "(127.0.0.1:8080)" },
+	{ .name = "tls-cert",
+	    .kind = OPT_LIST,
+	    .off = OFF(tls_cert),
+	    .arg = "FILE",
+	    .env = "TUNNEL_TLS_CERT",
+	    .help = "certificate chain (PEM), each with its --tls-key; chosen by the name the "
+		    "client asks for" },
+	{ .name = "tls-key",
+	    .kind = OPT_LIST,
+	    .off = OFF(tls_key),
+	    .arg = "FILE",
+	    .env = "TUNNEL_TLS_KEY",
 	    .help = "private key (PEM) of the --tls-cert in the same place" },
-	{ .name = "credentials", .letter = 'c', .kind = OPT_STRING, .off = OFF(credentials), .arg = "FILE",
-	    .env = "TUNNEL_CREDENTIALS", .help = "who may log in (JSON); read again when it changes and on SIGHUP" },
-	{ .name = "insecure", .kind = OPT_FLAG, .off = OFF(insecure), .env = "TUNNEL_INSECURE",
+	{ .name = "credentials",
+	    .letter = 'c',
+	    .kind = OPT_STRING,
+	    .off = OFF(credentials),
+	    .arg = "FILE",
+	    .env = "TUNNEL_CREDENTIALS",
+	    .help = "who may log in (JSON); read again when it changes and on SIGHUP" },
+	{ .name = "insecure",
+	    .kind = OPT_FLAG,
+	    .off = OFF(insecure),
+	    .env = "TUNNEL_INSECURE",
 	    .help = "listen beyond loopback without --credentials: anybody may use the relay" },
-	{ .name = "path", .kind = OPT_LIST, .off = OFF(path), .arg = "PATH", .env = "TUNNEL_PATH",
+	{ .name = "path",
+	    .kind = OPT_LIST,
+	    .off = OFF(path),
+	    .arg = "PATH",
+	    .env = "TUNNEL_PATH",
 	    .help = "URL path of the tunnel endpoint (/ and /tunnel)" },
-	{ .name = "threads", .letter = 't', .kind = OPT_U64, .off = OFF(threads), .arg = "N", .env = "TUNNEL_THREADS", .def = "0",
-	    .min = 0, .max = RELAY_WORKERS_MAX, .help = "worker threads; 0: one for each CPU" },
-	{ .name = "on-duplicate", .kind = OPT_ENUM, .off = OFF(on_duplicate), .arg = "replace|refuse",
-	    .env = "TUNNEL_ON_DUPLICATE", .def = "replace", .words = duplicate_words,
-	    .help = "a second agent under a name that is connected replaces the first, or is refused" },
-	{ .name = "keepalive", .kind = OPT_DURATION, .off = OFF(keepalive_ms), .arg = "TIME", .env = "TUNNEL_KEEPALIVE",
-	    .def = "15s", .min = 100, .max = 3600000, .help = "interval between pings; a peer is dead after three" },
-	{ .name = "handshake-timeout", .kind = OPT_DURATION, .off = OFF(handshake_ms), .arg = "TIME",
-	    .env = "TUNNEL_HANDSHAKE_TIMEOUT", .def = "10s", .min = 100, .max = 600000,
+	{ .name = "threads",
+	    .letter = 't',
+	    .kind = OPT_U64,
+	    .off = OFF(threads),
+	    .arg = "N",
+	    .env = "TUNNEL_THREADS",
+	    .def = "0",
+	    .min = 0,
+	    .max = RELAY_WORKERS_MAX,
+	    .help = "worker threads; 0: one for each CPU" },
+	{ .name = "on-duplicate",
+	    .kind = OPT_ENUM,
+	    .off = OFF(on_duplicate),
+	    .arg = "replace|refuse",
+	    .env = "TUNNEL_ON_DUPLICATE",
+	    .def = "replace",
+	    .words = duplicate_words,
+	    .help =
+		"a second agent under a name that is connected replaces the first, or is refused" },
+	{ .name = "keepalive",
+	    .kind = OPT_DURATION,
+	    .off = OFF(keepalive_ms),
+	    .arg = "TIME",
+	    .env = "TUNNEL_KEEPALIVE",
+	    .def = "15s",
+	    .min = 100,
+	    .max = 3600000,
+	    .help = "interval between pings; a peer is dead after three" },
+	{ .name = "handshake-timeout",
+	    .kind = OPT_DURATION,
+	    .off = OFF(handshake_ms),
+	    .arg = "TIME",
+	    .env = "TUNNEL_HANDSHAKE_TIMEOUT",
+	    .def = "10s",
+	    .min = 100,
+	    .max = 600000,
 	    .help = "from the connection to the login" },
-	{ .name = "drain", .kind = OPT_DURATION, .off = OFF(drain_ms), .arg = "TIME", .env = "TUNNEL_DRAIN", .def = "30s",
-	    .min = 0, .max = 86400000, .help = "how long SIGTERM lets streams finish" },
-	{ .name = "max-agents", .kind = OPT_U64, .off = OFF(max_agents), .arg = "N", .env = "TUNNEL_MAX_AGENTS", .def = "100000",
-	    .min = 1, .max = 10000000, .help = "agents' sessions" },
-	{ .name = "max-handshakes", .kind = OPT_U64, .off = OFF(max_handshakes), .arg = "N", .env = "TUNNEL_MAX_HANDSHAKES",
-	    .def = "4096", .min = 1, .max = 1000000, .help = "connections that are not logged in yet" },
-	{ .name = "max-streams", .kind = OPT_U64, .off = OFF(max_streams), .arg = "N", .env = "TUNNEL_MAX_STREAMS",
-	    .def = "4096", .min = 1, .max = 1000000, .help = "streams of one session" },
-	{ .name = "max-window", .kind = OPT_SIZE, .off = OFF(max_window), .arg = "SIZE", .env = "TUNNEL_MAX_WINDOW",
-	    .def = "4m", .min = MUX_WINDOW_FIRST, .max = 1024 * 1024 * 1024,
+	{ .name = "drain",
+	    .kind = OPT_DURATION,
+	    .off = OFF(drain_ms),
+	    .arg = "TIME",
+	    .env = "TUNNEL_DRAIN",
+	    .def = "30s",
+	    .min = 0,
+	    .max = 86400000,
+	    .help = "how long SIGTERM lets streams finish" },
+	{ .name = "max-agents",
+	    .kind = OPT_U64,
+	    .off = OFF(max_agents),
+	    .arg = "N",
+	    .env = "TUNNEL_MAX_AGENTS",
+	    .def = "100000",
+	    .min = 1,
+	    .max = 10000000,
+	    .help = "agents' sessions" },
+	{ .name = "max-handshakes",
+	    .kind = OPT_U64,
+	    .off = OFF(max_handshakes),
+	    .arg = "N",
+	    .env = "TUNNEL_MAX_HANDSHAKES",
+	    .def = "4096",
+	    .min = 1,
+	    .max = 1000000,
+	    .help = "connections that are not logged in yet" },
+	{ .name = "max-streams",
+	    .kind = OPT_U64,
+	    .off = OFF(max_streams),
+	    .arg = "N",
+	    .env = "TUNNEL_MAX_STREAMS",
+	    .def = "4096",
+	    .min = 1,
+	    .max = 1000000,
+	    .help = "streams of one session" },
+	{ .name = "max-window",
+	    .kind = OPT_SIZE,
+	    .off = OFF(max_window),
+	    .arg = "SIZE",
+	    .env = "TUNNEL_MAX_WINDOW",
+	    .def = "4m",
+	    .min = MUX_WINDOW_FIRST,
+	    .max = 1024 * 1024 * 1024,
 	    .help = "bytes of one stream under way, at most" },
-	{ .name = "connection-rate", .kind = OPT_U64, .off = OFF(connection_rate), .arg = "N",
-	    .env = "TUNNEL_CONNECTION_RATE", .def = "0", .min = 0, .max = 1000000,
-	    .help = "new connections a second from one address; 0: 100, and loopback without limit" },
-	{ .name = "ready-file", .kind = OPT_STRING, .off = OFF(ready_file), .arg = "FILE", .env = "TUNNEL_READY_FILE",
+	{ .name = "connection-rate",
+	    .kind = OPT_U64,
+	    .off = OFF(connection_rate),
+	    .arg = "N",
+	    .env = "TUNNEL_CONNECTION_RATE",
+	    .def = "0",
+	    .min = 0,
+	    .max = 1000000,
+	    .help =
+		"new connections a second from one address; 0: 100, and loopback without limit" },
+	{ .name = "ready-file",
+	    .kind = OPT_STRING,
+	    .off = OFF(ready_file),
+	    .arg = "FILE",
+	    .env = "TUNNEL_READY_FILE",
 	    .help = "write the process id and the ports (JSON) to FILE when everything listens" },
-	{ .name = "config", .kind = OPT_STRING, .off = OFF(config), .arg = "FILE", .env = "TUNNEL_CONFIG", .key = OPT_NO_KEY,
+	{ .name = "config",
+	    .kind = OPT_STRING,
+	    .off = OFF(config),
+	    .arg = "FILE",
+	    .env = "TUNNEL_CONFIG",
+	    .key = OPT_NO_KEY,
 	    .help = "read options from FILE: a JSON object with the long names as keys" },
-	{ .name = "log-level", .kind = OPT_ENUM, .off = OFF(log_level), .arg = "LEVEL", .env = "TUNNEL_LOG_LEVEL", .def = "info",
-	    .words = log_level_words, .help = "error, warn, info or debug" },
-	{ .name = "log-format", .kind = OPT_ENUM, .off = OFF(log_format), .arg = "FORMAT", .env = "TUNNEL_LOG_FORMAT",
-	    .def = "text", .words = log_format_words, .help = "text or json" },
+	{ .name = "log-level",
+	    .kind = OPT_ENUM,
+	    .off = OFF(log_level),
+	    .arg = "LEVEL",
+	    .env = "TUNNEL_LOG_LEVEL",
+	    .def = "info",
+	    .words = log_level_words,
+	    .help = "error, warn, info or debug" },
+	{ .name = "log-format",
+	    .kind = OPT_ENUM,
+	    .off = OFF(log_format),
+	    .arg = "FORMAT",
+	    .env = "TUNNEL_LOG_FORMAT",
+	    .def = "text",
+	    .words = log_format_words,
+	    .help = "text or json" },
 };
 
 static const struct opt_spec spec = {
 	.prog = "tunnel relay",
-	.synopsis = "[--listen ADDR:PORT] [--tls-cert FILE --tls-key FILE] [--credentials FILE] [OPTION...]",
+	.synopsis = "[--listen ADDR:PORT] [--tls-cert FILE --tls-key FILE] [--credentials FILE] "
+		    "[OPTION...]",
 	.about = "The public side: agents and clients dial it, and it joins their streams.",
 	.rows = rows,
 	.n_rows = sizeof rows / sizeof rows[0],
@@ -230,7 +347,8 @@ load_tls(struct relay *r, struct errtext *e)
 	size_t n = r->opts.tls_cert.n;
 
 	if (n != r->opts.tls_key.n)
-		return err_set(e, ERR_INVALID, "%zu --tls-cert but %zu --tls-key: they go in pairs", n, r->opts.tls_key.n);
+		return err_set(e, ERR_INVALID, "%zu --tls-cert but %zu --tls-key: they go in pairs",
+		    n, r->opts.tls_key.n);
 	if (n > TLS_PAIRS_MAX)
 		return err_set(e, ERR_INVALID, "more than %d certificates", TLS_PAIRS_MAX);
 	if (n == 0)
@@ -265,7 +383,8 @@ relay_load(struct relay *r, struct control *c, struct errtext *e)
 		if ((rc = creds_load(r->opts.credentials, &r->creds, e)) != 0)
 			return rc;
 		if (creds_is_empty(r->creds))
-			log_warnx("%s: nobody can log in with these credentials", r->opts.credentials);
+			log_warnx(
+			    "%s: nobody can log in with these credentials", r->opts.credentials);
 	}
 	r->registry = registry_new(n);
 	if (r->registry == NULL || default_listen(&r->opts) != 0)
@@ -298,9 +417,12 @@ control_start(struct control *c, struct errtext *e)
 	struct loop *l = r->workers[0].loop;
 	int rc;
 
-	if ((rc = sig_init(&c->hup, l, SIGHUP, on_hup, c)) != 0 || (rc = sig_init(&c->term, l, SIGTERM, on_term, c)) != 0 ||
-	    (rc = sig_init(&c->intr, l, SIGINT, on_term, c)) != 0 || (rc = timer_init(&c->watch, l, on_watch, c)) != 0 ||
-	    (rc = timer_init(&c->drain, l, on_drain, c)) != 0 || (rc = listeners_start(c->listeners, l)) != 0)
+	if ((rc = sig_init(&c->hup, l, SIGHUP, on_hup, c)) != 0 ||
+	    (rc = sig_init(&c->term, l, SIGTERM, on_term, c)) != 0 ||
+	    (rc = sig_init(&c->intr, l, SIGINT, on_term, c)) != 0 ||
+	    (rc = timer_init(&c->watch, l, on_watch, c)) != 0 ||
+	    (rc = timer_init(&c->drain, l, on_drain, c)) != 0 ||
+	    (rc = listeners_start(c->listeners, l)) != 0)
 		return err_sys(e, "cannot set up the event loop");
 	timer_set(&c->watch, RELAY_WATCH_MS);
 	if ((rc = workers_start(r, e)) != 0)
@@ -330,7 +452,8 @@ log_start(const struct relay *r, const struct listeners *ls)
 	char *json = listeners_ready_json(ls);
 
 	log_info("relay: %d workers, credentials: %s, %s", r->n_workers,
-	    r->opts.credentials != NULL ? r->opts.credentials : "NONE, everybody who can connect is let in",
+	    r->opts.credentials != NULL ? r->opts.credentials
+					: "NONE, everybody who can connect is let in",
 	    json != NULL ? json : "");
 	mem_free(json);
 }

@@ -24,7 +24,7 @@
 #include "lib/tls.h"
 #include "proto/creds.h"
 
-#define RELAY_WORKERS_MAX  64
+#define RELAY_WORKERS_MAX 64
 #define RELAY_CARRIERS_MAX 8 /* sessions of one agent instance */
 /* Waits of the accepting loop when descriptors have run out. */
 #define RELAY_ACCEPT_PAUSE_MS 100
@@ -65,8 +65,9 @@ struct relay {
 	struct relay_counts counts;
 	struct worker *workers; /* n_workers */
 	int n_workers;
-	pthread_mutex_t creds_lock; /* guards the pointer creds; nothing else is taken while it is held */
-	struct creds *creds;        /* NULL: none were given, everybody is let in */
+	pthread_mutex_t
+	    creds_lock;      /* guards the pointer creds; nothing else is taken while it is held */
+	struct creds *creds; /* NULL: none were given, everybody is let in */
 	atomic_bool draining;
 };
 
@@ -136,7 +137,8 @@ void guest_drop_all(struct worker *w);
  * peer_new - a session on f for a guest whose WebSocket stands; the guest's deadline watches it until it is let in, through
  * settled(arg), which is called once: let in, handed over, refused or lost.  NULL: out of memory, f still the caller's.
  */
-struct peer *peer_new(struct worker *w, struct filter *f, const char *from, void (*settled)(void *arg), void *arg);
+struct peer *peer_new(
+    struct worker *w, struct filter *f, const char *from, void (*settled)(void *arg), void *arg);
 /* peer_close - tell it why and end; its streams end. */
 void peer_close(struct peer *p, uint32_t code, const char *text);
 /* peer_drain - no new streams; closed when the last has gone. */
@@ -152,6 +154,7 @@ void peers_check(struct worker *w);
 const char *relay_target_text(const struct ctl_open *o, char out[RELAY_TARGET_TEXT]);
 
 /* bridge_open - connect s, which client opened, with a new stream to agent; answers s in every case. */
-void bridge_open(struct peer *client, struct peer *agent, struct stream *s, const struct ctl_open *o);
+void bridge_open(
+    struct peer *client, struct peer *agent, struct stream *s, const struct ctl_open *o);
 
 #endif

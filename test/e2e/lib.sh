@@ -19,6 +19,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 TUNNEL_BIN=${TUNNEL_BIN:-$here/../../tunnel}
 TUNNEL_TOOLS=${TUNNEL_TOOLS:-$here/../../build/test}
 WAIT_S=20 # how long anything may take to begin; more than any machine needs
+# How long a waiting script leaves the CPU to others between two looks.
+POLL_S=0.05
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 unset http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY SSL_CERT_FILE
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/tunnel-e2e.XXXXXX")
@@ -82,7 +84,7 @@ wait_quietly() {
 	shift
 	until "$@"; do
 		[ "$(date +%s)" -le "$wait_until" ] || return 1
-		sleep 0.05
+		sleep "$POLL_S"
 	done
 }
 

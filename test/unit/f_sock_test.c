@@ -159,14 +159,20 @@ static void
 filter_put(struct fixture *t, size_t at, size_t n)
 {
 	struct bufq q = { 0 };
-	struct block *b = block_new(n);
 
-	assert_non_null(b);
-	for (size_t i = 0; i < n; i++)
-		b->data[i] = pattern(at + i);
-	b->fill = (uint32_t)n;
-	assert_int_equal(bufq_append(&q, b, b->data, n), 0);
-	block_unref(b);
+	while (n > 0) {
+		size_t k = n < BUF_HUGE ? n : BUF_HUGE;
+		struct block *b = block_new(k);
+
+		assert_non_null(b);
+		for (size_t i = 0; i < k; i++)
+			b->data[i] = pattern(at + i);
+		b->fill = (uint32_t)k;
+		assert_int_equal(bufq_append(&q, b, b->data, k), 0);
+		block_unref(b);
+		at += k;
+		n -= k;
+	}
 	assert_int_equal(filter_write(t->x.f, &q), 0);
 	bufq_fini(&q);
 	filter_flush(t->x.f);
