@@ -77,22 +77,6 @@ guest_status(struct guest *g, int status, const char *body)
 		guest_free(g);
 }
 
-static bool
-is_tunnel_path(const struct guest *g)
-{
-	const struct opt_list *paths = &g->w->relay->opts.path;
-	const char *target = http_target(g->head);
-	size_t n = strcspn(target, "?");
-
-	if (paths->n == 0)
-		return (n == 1 && target[0] == '/') ||
-		       (n == 7 && memcmp(target, "/tunnel", 7) == 0);
-	for (size_t i = 0; i < paths->n; i++)
-		if (strlen(paths->v[i]) == n && memcmp(paths->v[i], target, n) == 0)
-			return true;
-	return false;
-}
-
 static void
 answer_health(struct guest *g)
 {
@@ -114,7 +98,7 @@ on_settled(void *arg)
 }
 
 static void
-become_peer(struct guest *g)
+become_peer(struct guest *g, const struct dialect *d)
 {
 	const struct f_ws_config cfg = { .mode = F_WS_STREAM };
 	struct filter *ws;
@@ -135,7 +119,7 @@ become_peer(struct guest *g)
 		return;
 	}
 	g->f = ws;
-	g->peer = peer_new(g->w, ws, g->from, on_settled, g);
+	g->peer = peer_new(g->w, ws, d, g->from, on_settled, g);
 	if (g->peer == NULL)
 		guest_free(g);
 	else
@@ -146,13 +130,15 @@ static void
 handle_request(struct guest *g)
 {
 	struct errtext why = { "" };
+	const struct opt_list *paths = &g->w->relay->opts.path;
+	const struct dialect *d = dialect_find(http_target(g->head), paths->v, paths->n);
 	struct http_build b;
 	int status;
 
 	if (strcmp(http_method(g->head), "GET") == 0 &&
 	    strcmp(http_target(g->head), "/health") == 0)
 		answer_health(g);
-	else if (!is_tunnel_path(g) || !ws_is_upgrade(g->head))
+	else if (d == NULL || !ws_is_upgrade(g->head))
 		guest_status(g, 404, NULL);
 	else if (ws_check_request(g->head, &status, &why) != 0) {
 		log_debug("%s: bad WebSocket request: %s", g->from, why.s);
@@ -163,7 +149,7 @@ handle_request(struct guest *g)
 	} else if (atomic_load(&g->w->relay->draining))
 		guest_status(g, 503, "draining\n");
 	else
-		become_peer(g);
+		become_peer(g, d);
 }
 
 /* ---- the filters' calls ---- */

@@ -12,7 +12,6 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/version.h"
-#include "proto/mux.h"
 
 /* A peer with what only its login needs. */
 struct login {
@@ -455,15 +454,15 @@ static const struct carrier_user carrier_user = { on_hello, on_open, on_goaway, 
 /* ---- life ---- */
 
 struct peer *
-peer_new(
-    struct worker *w, struct filter *f, const char *from, void (*settled)(void *arg), void *arg)
+peer_new(struct worker *w, struct filter *f, const struct dialect *d, const char *from,
+    void (*settled)(void *arg), void *arg)
 {
 	const struct relay_opts *o = &w->relay->opts;
 	struct mux_config cfg = { .keepalive_ms = (uint32_t)o->keepalive_ms,
 		.streams_max = (uint32_t)o->max_streams,
 		.window_max = o->max_window };
 	struct login *lg = mem_zalloc(sizeof *lg);
-	struct session *s = mux_new(&cfg, loop_now_ms(w->loop));
+	struct session *s = d->accept(&cfg, loop_now_ms(w->loop));
 
 	if (lg == NULL || s == NULL)
 		goto fail;

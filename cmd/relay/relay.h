@@ -23,6 +23,7 @@
 #include "lib/rlimit.h"
 #include "lib/tls.h"
 #include "proto/creds.h"
+#include "proto/dialect/dialect.h"
 
 #define RELAY_WORKERS_MAX 64
 #define RELAY_CARRIERS_MAX 8 /* sessions of one agent instance */
@@ -134,11 +135,11 @@ void guest_drop_all(struct worker *w);
 /* ---- peer.c ---- */
 
 /*
- * peer_new - a session on f for a guest whose WebSocket stands; the guest's deadline watches it until it is let in, through
+ * peer_new - a session of dialect d on f for a guest whose WebSocket stands; the guest's deadline watches it until it is let in, through
  * settled(arg), which is called once: let in, handed over, refused or lost.  NULL: out of memory, f still the caller's.
  */
-struct peer *peer_new(
-    struct worker *w, struct filter *f, const char *from, void (*settled)(void *arg), void *arg);
+struct peer *peer_new(struct worker *w, struct filter *f, const struct dialect *d, const char *from,
+    void (*settled)(void *arg), void *arg);
 /* peer_close - tell it why and end; its streams end. */
 void peer_close(struct peer *p, uint32_t code, const char *text);
 /* peer_drain - no new streams; closed when the last has gone. */
