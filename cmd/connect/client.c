@@ -209,21 +209,38 @@ conn_kill(struct conn *cn)
 	conn_free(cn);
 }
 
+static void
+kill_conns(struct route *r)
+{
+	struct conn *cn;
+
+	while ((cn = TAILQ_FIRST(&r->waiting)) != NULL) {
+		TAILQ_REMOVE(&r->waiting, cn, link);
+		conn_kill(cn);
+	}
+	while ((cn = TAILQ_FIRST(&r->carried)) != NULL) {
+		TAILQ_REMOVE(&r->carried, cn, link);
+		conn_kill(cn);
+	}
+}
+
+void
+routes_cancel(struct client *c)
+{
+	struct route *r;
+
+	TAILQ_FOREACH (r, &c->routes, link)
+		kill_conns(r);
+	routes_finish(c);
+}
+
 void
 routes_free(struct client *c)
 {
 	struct route *r;
-	struct conn *cn;
 
 	while ((r = TAILQ_FIRST(&c->routes)) != NULL) {
-		while ((cn = TAILQ_FIRST(&r->waiting)) != NULL) {
-			TAILQ_REMOVE(&r->waiting, cn, link);
-			conn_kill(cn);
-		}
-		while ((cn = TAILQ_FIRST(&r->carried)) != NULL) {
-			TAILQ_REMOVE(&r->carried, cn, link);
-			conn_kill(cn);
-		}
+		kill_conns(r);
 		for (unsigned i = 0; i < r->n; i++)
 			link_free(r->links[i].link, CODE_CANCELLED, "the client has ended");
 		TAILQ_REMOVE(&c->routes, r, link);

@@ -45,6 +45,8 @@ void client_stop(struct client *c, int code);
 struct route *route_get(struct client *c, const char *agent);
 /* routes_finish - say goodbye on all links; client_stop(CMD_OK) when they are gone. */
 void routes_finish(struct client *c);
+/* routes_cancel - the same without waiting for what is being carried. */
+void routes_cancel(struct client *c);
 void routes_free(struct client *c);
 
 /*

@@ -96,8 +96,19 @@ on_signal(void *arg)
 {
 	struct control *ct = arg;
 
-	/* Forwards are ended on purpose; a transfer on standard output is cut off. */
-	client_stop(ct->client, ct->client->once ? CMD_FAILED : CMD_OK);
+	struct client *c = ct->client;
+
+	if (c->draining) {
+		client_stop(c, CMD_FAILED);
+		return;
+	}
+	/*
+	 * Forwards are ended on purpose; a transfer on standard output is cut off.  ssh ends its ProxyCommand by SIGHUP, and the relay
+	 * should not take every ssh session for a lost one: there is time for a goodbye.
+	 */
+	if (c->code < 0)
+		c->code = c->once ? CMD_FAILED : CMD_OK;
+	routes_cancel(c);
 }
 
 static int
