@@ -89,7 +89,19 @@ struct control {
 	struct client *client;
 	struct forward_list forwards;
 	struct sig term, intr, hup;
+	struct timer goodbye;
 };
+
+/* A signal's goodbye takes a round trip; a relay that does not read is not waited for. */
+#define GOODBYE_MS 500
+
+static void
+on_goodbye_over(void *arg)
+{
+	struct control *ct = arg;
+
+	client_stop(ct->client, CMD_FAILED);
+}
 
 static void
 on_signal(void *arg)
@@ -108,6 +120,7 @@ on_signal(void *arg)
 	 */
 	if (c->code < 0)
 		c->code = c->once ? CMD_FAILED : CMD_OK;
+	timer_set(&ct->goodbye, GOODBYE_MS);
 	routes_cancel(c);
 }
 
@@ -172,7 +185,8 @@ connect_init(struct client *c, struct control *ct, const struct opt_list *args, 
 		return err_sys(e, "cannot make the event loop");
 	if (sig_init(&ct->term, c->loop, SIGTERM, on_signal, ct) != 0 ||
 	    sig_init(&ct->intr, c->loop, SIGINT, on_signal, ct) != 0 ||
-	    sig_init(&ct->hup, c->loop, SIGHUP, on_signal, ct) != 0)
+	    sig_init(&ct->hup, c->loop, SIGHUP, on_signal, ct) != 0 ||
+	    timer_init(&ct->goodbye, c->loop, on_goodbye_over, ct) != 0)
 		return err_sys(e, "cannot set up the event loop");
 	return forwards ? start_forwards(c, ct, e) : start_stdio(c, args, e);
 }
@@ -193,6 +207,7 @@ connect_run(struct client *c, const struct opt_list *args)
 	sig_fini(&ct.term);
 	sig_fini(&ct.intr);
 	sig_fini(&ct.hup);
+	timer_fini(&ct.goodbye);
 	loop_free(c->loop);
 	link_config_fini(&c->config);
 	buf_pool_free();
