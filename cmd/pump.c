@@ -211,6 +211,9 @@ on_closed(void *arg, int err, const char *text)
 		stream_eof(p->s);
 		return;
 	}
+	pump_feed(p); /* what it had said, if we were not listening */
+	if (p->s == NULL)
+		return;
 	p->deaf = true;
 	strncpy(p->text, text, sizeof p->text - 1);
 	if (p->eof_out && !p->end_acked) {

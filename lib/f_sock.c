@@ -137,7 +137,12 @@ sock_read(struct f_sock *s)
 	if (n == ERR_AGAIN || n == 0)
 		s->readable = false;
 	else if (n < 0) {
-		sock_fail(s, n == ERR_NOMEM ? ENOMEM : errno);
+		int error = n == ERR_NOMEM ? ENOMEM : errno;
+
+		/* What came before the connection broke is the user's all the same. */
+		if (s->f.in.len > before)
+			filter_readable(&s->f);
+		sock_fail(s, error);
 		return;
 	}
 	if (s->readable && !s->f.paused)
@@ -332,15 +337,22 @@ sock_op_shutdown(struct filter *f)
 
 /* ---- events ---- */
 
-/* While paused nothing is read, so a broken connection is asked for. */
+/*
+ * A broken connection comes as readable and writable, like any other news, and nothing comes after it: a read that finds bytes, or
+ * a pause, would never learn of it.  What the kernel has in store was sent before and is read first, paused or not.
+ */
 static void
 check_error(struct f_sock *s)
 {
 	int error = 0;
 	socklen_t len = sizeof error;
 
-	if (getsockopt(s->rfd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error != 0)
-		sock_fail(s, error);
+	if (getsockopt(s->rfd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error == 0)
+		return;
+	while (read_once(s) > 0)
+		;
+	filter_readable(&s->f);
+	sock_fail(s, error);
 }
 
 static void
@@ -354,7 +366,7 @@ on_event(void *arg, int what)
 		s->readable = true;
 	if (what & IO_WRITE)
 		s->writable = true;
-	if (s->f.paused && what & IO_READ && what & IO_WRITE)
+	if (what & IO_READ && what & IO_WRITE && !(what & IO_HUP) && !s->f.closed && !s->f.eof)
 		check_error(s);
 	if (s->readable && !s->f.paused && !s->f.closed && !s->f.eof)
 		sock_read(s);

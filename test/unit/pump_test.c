@@ -2,12 +2,15 @@
 /* pump_test - a socket and a stream: bytes, ends, breaks, with a session in memory and a real pair of sockets. */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -75,14 +78,37 @@ turn(struct fix *x)
 		}                                            \
 	} while (0)
 
+static void
+tcp_pair(int fd[2])
+{
+	struct sockaddr_in a = { .sin_family = AF_INET };
+	socklen_t len = sizeof a;
+	int s = socket(AF_INET, SOCK_STREAM, 0);
+
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(bind(s, (struct sockaddr *)&a, len), 0);
+	assert_int_equal(listen(s, 1), 0);
+	assert_int_equal(getsockname(s, (struct sockaddr *)&a, &len), 0);
+	fd[0] = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(connect(fd[0], (struct sockaddr *)&a, len), 0);
+	fd[1] = accept(s, NULL, NULL);
+	assert_true(fd[1] >= 0);
+	close(s);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(fcntl(fd[i], F_SETFL, O_NONBLOCK), 0);
+}
+
 static struct fix *
-fix_new(void)
+fix_new(bool tcp)
 {
 	struct fix *x = mem_must_zalloc(sizeof *x);
 	struct filter *f;
 	int fd[2], small = 65536;
 
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
+	if (tcp)
+		tcp_pair(fd);
+	else
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
 	assert_int_equal(setsockopt(fd[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
 	x->app = fd[1];
 	x->l = loop_new();
@@ -151,7 +177,7 @@ app_has(struct fix *x, size_t n)
 static void
 bytes_and_ends_pass_each_way(void **state)
 {
-	struct fix *x = fix_new();
+	struct fix *x = fix_new(false);
 
 	(void)state;
 	assert_int_equal(side_send(&x->a, 1000000), 0);
@@ -176,7 +202,7 @@ bytes_and_ends_pass_each_way(void **state)
 static void
 a_slow_reader_is_not_overrun_and_acknowledges_what_it_took(void **state)
 {
-	struct fix *x = fix_new();
+	struct fix *x = fix_new(false);
 
 	(void)state;
 	assert_int_equal(side_send(&x->a, 2000000), 0);
@@ -194,7 +220,7 @@ static void
 the_application_is_held_back_when_the_peer_does_not_read(void **state)
 {
 	static const uint8_t zeros[65536];
-	struct fix *x = fix_new();
+	struct fix *x = fix_new(false);
 	size_t sum = 0;
 
 	(void)state;
@@ -219,7 +245,7 @@ the_application_is_held_back_when_the_peer_does_not_read(void **state)
 static void
 a_reset_breaks_the_socket_after_the_bytes_before_it(void **state)
 {
-	struct fix *x = fix_new();
+	struct fix *x = fix_new(false);
 
 	(void)state;
 	assert_int_equal(side_send(&x->a, 100000), 0);
@@ -235,7 +261,7 @@ a_reset_breaks_the_socket_after_the_bytes_before_it(void **state)
 static void
 a_broken_socket_resets_the_stream(void **state)
 {
-	struct fix *x = fix_new();
+	struct fix *x = fix_new(false);
 
 	(void)state;
 	/* Unread bytes make the close a reset. */
@@ -251,11 +277,66 @@ a_broken_socket_resets_the_stream(void **state)
 	fix_free(x);
 }
 
+/* Linger 0: what was written goes, and a RST behind it. */
+static void
+app_breaks(struct fix *x)
+{
+	struct linger hard = { .l_onoff = 1 };
+
+	assert_int_equal(setsockopt(x->app, SOL_SOCKET, SO_LINGER, &hard, sizeof hard), 0);
+	close(x->app);
+	x->app = -1;
+}
+
+static void
+an_answer_arrives_although_the_connection_broke_behind_it(void **state)
+{
+	struct fix *x = fix_new(true);
+
+	(void)state;
+	turn(x);
+	assert_int_equal(write(x->app, "503 go away", 11), 11);
+	app_breaks(x);
+	TURN_UNTIL(x, x->a.closed);
+	assert_int_equal(x->a.got.len, 11);
+	assert_int_equal(x->a.code, CODE_RESET);
+	fix_free(x);
+}
+
+/* The pump has no room, so the answer stands in the kernel when the connection breaks. */
+static void
+an_answer_arrives_although_nobody_had_read_it_yet(void **state)
+{
+	static const uint8_t zeros[16384];
+	struct fix *x = fix_new(true);
+	size_t sum = 0;
+	int unsent = 0;
+
+	(void)state;
+	x->a.hold = true;
+	while (unsent == 0) {
+		assert_int_equal(write(x->app, zeros, sizeof zeros), sizeof zeros);
+		sum += sizeof zeros;
+		for (int i = 0; i < 3; i++)
+			turn(x);
+		assert_int_equal(ioctl(x->app, SIOCOUTQ, &unsent), 0);
+	}
+	app_breaks(x);
+	for (int i = 0; i < 10; i++)
+		turn(x);
+	x->a.hold = false;
+	stream_consumed(x->a.s, x->a.got.len);
+	stream_ack(x->a.s, x->a.got.len, false);
+	TURN_UNTIL(x, x->a.closed);
+	assert_true(x->a.got.len >= sum - (size_t)unsent);
+	fix_free(x);
+}
+
 /* What an application said before it went still arrives, then the stream ends. */
 static void
 last_words_arrive_before_the_reset(void **state)
 {
-	struct fix *x = fix_new();
+	struct fix *x = fix_new(false);
 
 	(void)state;
 	x->a.hold = true;
@@ -281,7 +362,7 @@ last_words_arrive_before_the_reset(void **state)
 static void
 an_aborted_download_does_not_go_on_in_vain(void **state)
 {
-	struct fix *x = fix_new();
+	struct fix *x = fix_new(false);
 
 	(void)state;
 	assert_int_equal(shutdown(x->app, SHUT_WR), 0);
@@ -305,7 +386,7 @@ an_aborted_download_does_not_go_on_in_vain(void **state)
 static void
 a_stopped_pump_resets_both_sides_and_says_nothing(void **state)
 {
-	struct fix *x = fix_new();
+	struct fix *x = fix_new(false);
 
 	(void)state;
 	pump_stop(x->pump, CODE_GONE, "shutdown");
@@ -325,6 +406,8 @@ main(void)
 		cmocka_unit_test(the_application_is_held_back_when_the_peer_does_not_read),
 		cmocka_unit_test(a_reset_breaks_the_socket_after_the_bytes_before_it),
 		cmocka_unit_test(a_broken_socket_resets_the_stream),
+		cmocka_unit_test(an_answer_arrives_although_the_connection_broke_behind_it),
+		cmocka_unit_test(an_answer_arrives_although_nobody_had_read_it_yet),
 		cmocka_unit_test(last_words_arrive_before_the_reset),
 		cmocka_unit_test(an_aborted_download_does_not_go_on_in_vain),
 		cmocka_unit_test(a_stopped_pump_resets_both_sides_and_says_nothing),
