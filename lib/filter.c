@@ -2,13 +2,36 @@
 /* filter - what all byte-stream filters share: state checks, pausing, telling the user, burial. */
 #include "lib/filter.h"
 
+#include <stdio.h>
+
 #include "lib/mem.h"
+
+/* An orderly end comes after all input. */
+static bool
+can_tell(const struct filter *f, int err)
+{
+	return f->user != NULL && (err != ERR_EOF || !f->paused || f->in.len == 0);
+}
 
 /* Unpausing tells of what is left from the loop, never from inside the user's own call. */
 static void
 on_resume(void *arg)
 {
-	filter_readable(arg);
+	struct filter *f = arg;
+	int err;
+
+	filter_readable(f);
+	err = f->due;
+	if (err == 0 || !can_tell(f, err))
+		return;
+	f->due = 0;
+	f->user->closed(f->arg, err, f->due_text);
+}
+
+static bool
+has_news(const struct filter *f)
+{
+	return f->due != 0 || (f->in.len > 0 && !f->closed);
 }
 
 void
@@ -23,8 +46,8 @@ filter_set_user(struct filter *f, const struct filter_user *user, void *arg)
 {
 	f->user = user;
 	f->arg = arg;
-	/* The bytes that came before this user did are its own too. */
-	if (f->in.len > 0 && !f->closed)
+	/* The bytes and the end that came before this user did are its own too. */
+	if (user != NULL && has_news(f))
 		task_soon(f->loop, &f->resume);
 }
 
@@ -75,7 +98,7 @@ filter_pause(struct filter *f, bool paused)
 		return;
 	f->paused = paused;
 	f->ops->pause(f, paused);
-	if (!paused && f->in.len > 0)
+	if (!paused && has_news(f))
 		task_soon(f->loop, &f->resume);
 }
 
@@ -122,7 +145,7 @@ filter_attach(struct filter *f, struct loop *l)
 		f->loop = l;
 		if (r == 0)
 			r = f->ops->attach(f, l);
-		if (r == 0 && f->in.len > 0 && !f->paused)
+		if (r == 0 && has_news(f) && !f->paused)
 			task_soon(l, &f->resume);
 	}
 	return r;
@@ -152,6 +175,11 @@ filter_close(struct filter *f, int err, const char *text)
 		f->eof = true;
 	else
 		f->closed = true;
-	if (f->user != NULL)
+	if (can_tell(f, err)) {
+		f->due = 0;
 		f->user->closed(f->arg, err, text);
+		return;
+	}
+	f->due = err;
+	snprintf(f->due_text, sizeof f->due_text, "%s", text);
 }

@@ -17,7 +17,8 @@
  *            user->closed is called once, when the stream is over: ERR_EOF after the peer's orderly end when all input
  *            has been delivered, another ERR_* with a text otherwise.  On a socket filter a half-close is told by
  *            user->closed(ERR_EOF) while output still works; WebSocket and TLS end both directions.
- *            After closed with an error nothing more is called.
+ *            After closed with an error nothing more is called.  An end that nobody can be told of yet (no user, or a
+ *            paused one that has input left) is kept for the user.
  *   free     filter_free() closes and frees the filter and all below it; safe inside its own callbacks (the memory is
  *            buried at the end of the turn); no callback after it returns.
  *
@@ -73,9 +74,11 @@ struct filter {
 	const struct filter_user *user;
 	void *arg;
 	struct bufq in;
-	bool closed; /* user->closed was called with an error, or filter_free was called */
-	bool eof;    /* user->closed was called with ERR_EOF */
+	bool closed; /* over with an error, or filter_free was called */
+	bool eof;    /* the peer's orderly end has come */
 	bool paused;
+	int due; /* 0, or the end that the user has yet to be told */
+	char due_text[64];
 	struct task resume;
 	struct grave grave;
 };
@@ -102,7 +105,7 @@ void filter_init(
 /* filter_readable - after bytes were added to f->in: tell the user, unless it paused or there are none. */
 void filter_readable(struct filter *f);
 void filter_writable(struct filter *f);
-/* filter_close - tell the user once that the stream is over; f stays until filter_free. */
+/* filter_close - tell the user once that the stream is over, as soon as it can be told; f stays until filter_free. */
 void filter_close(struct filter *f, int err, const char *text);
 
 #endif

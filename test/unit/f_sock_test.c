@@ -226,6 +226,8 @@ a_slow_reader_is_not_written_beyond_the_room(void **state)
 		assert_true(room <= F_SOCK_LOWAT_MAX);
 		if (room > BULK - sent)
 			room = BULK - sent;
+		if (room > BUF_HUGE)
+			room = BUF_HUGE;
 		if (room > 0) {
 			filter_put(&t, sent, room);
 			sent += room;
@@ -367,6 +369,49 @@ a_reset_is_told_even_while_paused(void **state)
 		}
 }
 
+/* A user that pauses with bytes left, or that comes after the end, is told in order: bytes, end. */
+static void
+an_end_waits_for_the_user(void **state)
+{
+	struct fixture t;
+
+	(void)state;
+	for (int away = 0; away < 2; away++) {
+		open_tcp(&t);
+		t.want = 1000;
+		t.x.hold = true;
+		if (away)
+			filter_set_user(t.x.f, NULL, NULL);
+		peer_write(&t);
+		shutdown(t.peer, SHUT_WR);
+		wire_turns(t.l, 5);
+		assert_int_equal(t.x.n_eof, 0);
+		t.x.hold = false;
+		if (away)
+			filter_set_user(t.x.f, &user, &t.x);
+		filter_pause(t.x.f, false);
+		assert_true(wire_run(t.l, WAIT_MS, has_eof, &t));
+		assert_int_equal(t.x.got.len, 1000);
+		finish(&t);
+	}
+}
+
+static void
+a_reset_waits_for_the_user(void **state)
+{
+	struct fixture t;
+
+	(void)state;
+	open_tcp(&t);
+	filter_set_user(t.x.f, NULL, NULL);
+	reset_peer(&t);
+	wire_turns(t.l, 5);
+	filter_set_user(t.x.f, &user, &t.x);
+	assert_true(wire_run(t.l, WAIT_MS, has_closed, &t));
+	assert_int_equal(t.x.n_closed, 1);
+	finish(&t);
+}
+
 static void
 our_reset_is_seen_by_the_peer(void **state)
 {
@@ -484,6 +529,8 @@ main(void)
 		cmocka_unit_test(the_peers_half_close_leaves_our_direction),
 		cmocka_unit_test(our_half_close_comes_after_all_bytes),
 		cmocka_unit_test(a_reset_is_told_even_while_paused),
+		cmocka_unit_test(an_end_waits_for_the_user),
+		cmocka_unit_test(a_reset_waits_for_the_user),
 		cmocka_unit_test(our_reset_is_seen_by_the_peer),
 		cmocka_unit_test(moves_to_another_loop_with_bytes_under_way),
 		cmocka_unit_test(works_on_unix_sockets),
