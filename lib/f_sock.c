@@ -366,7 +366,7 @@ on_event(void *arg, int what)
 		s->readable = true;
 	if (what & IO_WRITE)
 		s->writable = true;
-	if (what & IO_READ && what & IO_WRITE && !(what & IO_HUP) && !s->f.closed && !s->f.eof)
+	if (what & IO_READ && what & IO_WRITE && !(what & IO_HUP) && !s->f.closed)
 		check_error(s);
 	if (s->readable && !s->f.paused && !s->f.closed && !s->f.eof)
 		sock_read(s);

@@ -160,8 +160,8 @@ filter_put(struct fixture *t, size_t at, size_t n)
 {
 	struct bufq q = { 0 };
 
-	while (n > 0) {
-		size_t k = n < BUF_HUGE ? n : BUF_HUGE;
+	for (size_t end = at + n; at < end;) {
+		size_t k = end - at < BUF_HUGE ? end - at : BUF_HUGE;
 		struct block *b = block_new(k);
 
 		assert_non_null(b);
@@ -171,7 +171,6 @@ filter_put(struct fixture *t, size_t at, size_t n)
 		assert_int_equal(bufq_append(&q, b, b->data, k), 0);
 		block_unref(b);
 		at += k;
-		n -= k;
 	}
 	assert_int_equal(filter_write(t->x.f, &q), 0);
 	bufq_fini(&q);
@@ -369,6 +368,37 @@ a_reset_is_told_even_while_paused(void **state)
 		}
 }
 
+static void
+bytes_before_a_reset_and_the_reset_are_told(void **state)
+{
+	struct fixture t;
+
+	(void)state;
+	/* Both stand in the kernel when the loop looks for the first time. */
+	open_tcp(&t);
+	t.want = 1000;
+	peer_write(&t);
+	reset_peer(&t);
+	assert_true(wire_run(t.l, WAIT_MS, has_closed, &t));
+	assert_int_equal(t.x.got.len, 1000);
+	assert_string_equal(t.x.text, "Connection reset by peer");
+	finish(&t);
+}
+
+static void
+a_reset_after_the_peers_half_close_is_told(void **state)
+{
+	struct fixture t;
+
+	(void)state;
+	open_tcp(&t);
+	shutdown(t.peer, SHUT_WR);
+	assert_true(wire_run(t.l, WAIT_MS, has_eof, &t));
+	reset_peer(&t);
+	assert_true(wire_run(t.l, WAIT_MS, has_closed, &t));
+	finish(&t);
+}
+
 /* A user that pauses with bytes left, or that comes after the end, is told in order: bytes, end. */
 static void
 an_end_waits_for_the_user(void **state)
@@ -529,6 +559,8 @@ main(void)
 		cmocka_unit_test(the_peers_half_close_leaves_our_direction),
 		cmocka_unit_test(our_half_close_comes_after_all_bytes),
 		cmocka_unit_test(a_reset_is_told_even_while_paused),
+		cmocka_unit_test(bytes_before_a_reset_and_the_reset_are_told),
+		cmocka_unit_test(a_reset_after_the_peers_half_close_is_told),
 		cmocka_unit_test(an_end_waits_for_the_user),
 		cmocka_unit_test(a_reset_waits_for_the_user),
 		cmocka_unit_test(our_reset_is_seen_by_the_peer),
