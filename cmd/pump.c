@@ -15,6 +15,7 @@ struct pump {
 	void *arg;
 	struct task flush;
 	struct timer linger;
+	uint64_t linger_until_ms;
 	uint64_t before;   /* bytes written to the socket before the pump had it (a SOCKS answer) */
 	uint64_t consumed; /* bytes that the kernel has taken and the stream was told of */
 	uint64_t received; /* bytes from the stream */
@@ -56,6 +57,8 @@ pump_finish(struct pump *p, uint32_t code, const char *text, bool local)
 	p->done(p->arg, &res);
 }
 
+static void pump_break(struct pump *p);
+
 /* ---- from the stream to the socket ---- */
 
 /* Tell the stream what has become of its bytes; s may be gone afterwards. */
@@ -88,8 +91,8 @@ on_drained(void *arg)
 		return;
 	if (p->s != NULL)
 		pump_account(p);
-	else if (f_sock_pending(p->f) == 0)
-		pump_finish(p, p->code, p->text, false);
+	else
+		pump_break(p);
 }
 
 static void
@@ -165,31 +168,38 @@ on_writable(void *arg)
 	(void)arg; /* on_drained does what there is to do */
 }
 
-/* The stream is done with; the socket keeps the time to take what it was given. */
+/* A RST drops what the kernel still holds, so it waits until the other end has everything, or has had its time. */
+static void
+pump_break(struct pump *p)
+{
+	if (!p->deaf && f_sock_unacked(p->f) > 0 && loop_now_ms(p->loop) < p->linger_until_ms) {
+		timer_set(&p->linger, PUMP_LINGER_POLL_MS);
+		return;
+	}
+	f_sock_reset(p->f);
+	pump_finish(p, p->code, p->text, false);
+}
+
+/* The stream is done with; the socket keeps the time to take what it was given.  Never by FIN: it would look complete. */
 static void
 pump_linger(struct pump *p, uint32_t code, const char *text)
 {
 	p->s = NULL;
 	p->code = code;
 	strncpy(p->text, text, sizeof p->text - 1);
-	if (p->deaf || f_sock_pending(p->f) == 0) {
-		if (code != CODE_OK)
-			f_sock_reset(p->f);
+	if (code == CODE_OK) {
 		pump_finish(p, code, p->text, false);
 		return;
 	}
-	/* Last: if the socket takes all of it, or breaks, at once, the pump is over when this returns. */
-	timer_set(&p->linger, PUMP_LINGER_MS);
-	filter_shutdown(p->f);
+	filter_pause(p->f, true);
+	p->linger_until_ms = loop_now_ms(p->loop) + PUMP_LINGER_MS;
+	pump_break(p);
 }
 
 static void
 on_linger(void *arg)
 {
-	struct pump *p = arg;
-
-	f_sock_reset(p->f);
-	pump_finish(p, p->code, p->text, false);
+	pump_break(arg);
 }
 
 /*

@@ -17,6 +17,8 @@
 
 /* How long a local socket may take to accept the last bytes of a stream that has ended by a reset. */
 #define PUMP_LINGER_MS 30000
+/* How often it is asked meanwhile whether it has them: a RST drops what the kernel still holds. */
+#define PUMP_LINGER_POLL_MS 20
 
 struct pump;
 

@@ -13,8 +13,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -512,6 +514,17 @@ size_t
 f_sock_pending(const struct filter *f)
 {
 	return sock_of(f)->out.len;
+}
+
+size_t
+f_sock_unacked(const struct filter *f)
+{
+	int n = 0;
+
+	/* A pipe has no such question, and keeps its bytes when it is closed. */
+	if (sock_of(f)->wfd < 0 || ioctl(sock_of(f)->wfd, SIOCOUTQ, &n) != 0)
+		n = 0;
+	return sock_of(f)->out.len + (size_t)n;
 }
 
 uint64_t

@@ -48,6 +48,9 @@ struct filter *f_sock_new_pair(struct loop *l, int rfd, int wfd);
 /* f_sock_pending - bytes written to the filter that the kernel has not taken yet. */
 size_t f_sock_pending(const struct filter *f);
 
+/* f_sock_unacked - those, and what the kernel has taken and the other end of the connection has not. */
+size_t f_sock_unacked(const struct filter *f);
+
 /* f_sock_written - bytes the kernel has taken since the start. */
 uint64_t f_sock_written(const struct filter *f);
 

@@ -258,6 +258,28 @@ a_reset_breaks_the_socket_after_the_bytes_before_it(void **state)
 	fix_free(x);
 }
 
+/* A reader that takes its time: neither may bytes be lost in the kernel, nor may the break look like an end. */
+static void
+a_slow_reader_gets_all_bytes_and_then_the_break(void **state)
+{
+	(void)state;
+	for (size_t n = 1000; n <= 1000000; n *= 10) {
+		struct fix *x = fix_new(true);
+
+		assert_int_equal(side_send(&x->a, n), 0);
+		for (int i = 0; i < 5; i++)
+			turn(x);
+		stream_reset(x->a.s, CODE_RESET, "broken");
+		for (int i = 0; i < 20; i++)
+			turn(x);
+		TURN_UNTIL(x, app_reads(x, 5000) && x->app_eof);
+		assert_true(app_has(x, n));
+		assert_int_equal(x->app_error, ECONNRESET);
+		TURN_UNTIL(x, x->n_done == 1);
+		fix_free(x);
+	}
+}
+
 static void
 a_broken_socket_resets_the_stream(void **state)
 {
@@ -405,6 +427,7 @@ main(void)
 		cmocka_unit_test(a_slow_reader_is_not_overrun_and_acknowledges_what_it_took),
 		cmocka_unit_test(the_application_is_held_back_when_the_peer_does_not_read),
 		cmocka_unit_test(a_reset_breaks_the_socket_after_the_bytes_before_it),
+		cmocka_unit_test(a_slow_reader_gets_all_bytes_and_then_the_break),
 		cmocka_unit_test(a_broken_socket_resets_the_stream),
 		cmocka_unit_test(an_answer_arrives_although_the_connection_broke_behind_it),
 		cmocka_unit_test(an_answer_arrives_although_nobody_had_read_it_yet),
