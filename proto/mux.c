@@ -193,11 +193,15 @@ got_window(struct mux_stream *ms, uint8_t flags, const uint8_t *body, struct err
 static void
 got_reset(struct mux_stream *ms, const uint8_t *body, size_t n)
 {
+	uint32_t code = get_u32be(body);
 	char text[1024];
 
 	memcpy(text, body + 4, n - 4);
 	text[n - 4] = '\0';
-	mux_stream_close(ms, get_u32be(body), text);
+	/* PROTOCOL.md 3.8: what is no reason for a RESET counts as 9; OK above all, which means that nothing is left to end. */
+	if (code == CODE_OK || code > CODE_REVOKED)
+		code = CODE_INTERNAL;
+	mux_stream_close(ms, code, text);
 }
 
 /* A complete frame of a stream, other than OPEN and DATA.  For a stream that is no more it is ignored: it was under way. */

@@ -627,6 +627,27 @@ a_reset_passes_the_relay_the_other_way_too(void **state)
 	net_free(n);
 }
 
+/* A stream that ended in good order needs nothing more, so a reset must never pass for that: the other side would stay for ever. */
+static void
+a_reset_is_never_an_end_in_good_order(void **state)
+{
+	static const uint32_t codes[] = { CODE_OK, CODE_REVOKED + 1, UINT32_MAX };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+		struct raw r;
+		uint8_t body[4];
+
+		raw_init(&r, &acceptor, true);
+		assert_int_equal(raw_open(&r, 1), 0);
+		put_u32be(body, codes[i]);
+		assert_int_equal(raw_put(&r, FRAME_RESET, 0, 1, body, 4), 0);
+		assert_true(first(&r)->closed);
+		assert_int_equal(first(&r)->code, CODE_INTERNAL); /* PROTOCOL.md 3.8 */
+		raw_fini(&r);
+	}
+}
+
 static void
 resets_may_cross(void **state)
 {
@@ -797,6 +818,7 @@ main(void)
 		cmocka_unit_test(an_unacknowledged_sender_has_no_room),
 		cmocka_unit_test(a_reset_comes_after_queued_bytes),
 		cmocka_unit_test(a_reset_passes_the_relay_the_other_way_too),
+		cmocka_unit_test(a_reset_is_never_an_end_in_good_order),
 		cmocka_unit_test(resets_may_cross),
 		cmocka_unit_test(a_reset_does_not_wait_for_ever_for_the_peers_limit),
 		cmocka_unit_test(resets_with_full_windows_may_cross),
