@@ -775,6 +775,14 @@ mad_client(uint64_t seed)
 	}
 	assert_int_equal(n->end[2].err, 0);
 	assert_int_equal(n->end[3].err, 0);
+	/* When it has gone, nothing of it stays. */
+	if (n->end[1].err == 0) {
+		n->end[0].err = n->end[1].err = ERR_CLOSED;
+		session_abandon(n->end[1].s, CODE_GONE, "lost");
+	}
+	net_wait(n, 2 * MUX_RESET_LINGER_MS);
+	assert_int_equal(n->end[2].s->n_streams, 0);
+	assert_int_equal(n->end[3].s->n_streams, 0);
 	net_free(n);
 	for (int i = 0; i < 4; i++)
 		side_fini(&a[i]);
@@ -784,7 +792,7 @@ static void
 a_client_that_breaks_every_rule_does_not_harm_the_agents_session(void **state)
 {
 	(void)state;
-	for (uint64_t seed = 1; seed <= 3000; seed++)
+	for (uint64_t seed = 1; seed <= 1000; seed++)
 		mad_client(seed);
 }
 
