@@ -23,7 +23,18 @@ static bool
 entry_admits(const char *entry, size_t n, const struct hostport *at)
 {
 	size_t host_len = strlen(at->host);
+	const char *colon = memrchr(entry, ':', n);
 
+	/* A bare IPv6 address has colons of its own. */
+	if (colon != NULL && (colon == memchr(entry, ':', n) || colon[-1] == ']')) {
+		if (strtoul(colon + 1, NULL, 10) != at->port)
+			return false;
+		n = (size_t)(colon - entry);
+	}
+	if (n > 2 && entry[0] == '[' && entry[n - 1] == ']') {
+		entry++;
+		n -= 2;
+	}
 	if (n == 1 && entry[0] == '*')
 		return true;
 	if (n > 0 && entry[0] == '.') {
