@@ -148,12 +148,19 @@ on_idle(void *arg)
 	k->user->idle(k->arg);
 }
 
+/* The others are the relay's or the network's trouble of the moment: a login that came too late may be in time when repeated. */
+static bool
+is_refusal(uint32_t code)
+{
+	return code != CODE_OK && code != CODE_INTERNAL && code != CODE_TIMEOUT;
+}
+
 static void
 on_closed(void *arg, int err, const char *text)
 {
 	struct link *k = arg;
 
-	if (k->away_code != CODE_OK && k->away_code != CODE_INTERNAL)
+	if (is_refusal(k->away_code) && !k->finishing)
 		link_refused(k);
 	else
 		link_lost(k, err,
@@ -313,7 +320,8 @@ link_is_up(const struct link *k)
 bool
 link_has_session(const struct link *k)
 {
-	return k->state == LINK_UP || k->state == LINK_GREETING;
+	return (k->state == LINK_UP || k->state == LINK_GREETING) &&
+	       !carrier_session(k->carrier)->going;
 }
 
 uint32_t

@@ -143,7 +143,10 @@ struct stream *link_open(struct link *k, const struct ctl_open *o, const struct 
     void *arg, struct errtext *why);
 
 bool link_is_up(const struct link *k);
-/* link_has_session - may link_open be called: a WebSocket stands, even if the relay has not answered yet. */
+/*
+ * link_has_session - may link_open be called: a WebSocket stands, even if the relay has not answered
+ * yet, and neither side has said goodbye.
+ */
 bool link_has_session(const struct link *k);
 uint32_t link_streams(const struct link *k);
 
