@@ -271,14 +271,20 @@ carrier_free(struct carrier *c, uint32_t code, const char *text)
 	loop_bury(c->loop, &c->grave, carrier_dispose, c);
 }
 
+static void
+arm_finish(struct carrier *c)
+{
+	c->armed_ms = 0; /* no deadline of the session's moves it */
+	timer_set(&c->timer, CARRIER_FINISH_MS);
+}
+
 void
 carrier_finish(struct carrier *c)
 {
 	if (c->dead || c->finishing)
 		return;
 	c->finishing = true;
-	c->armed_ms = 0;
-	timer_set(&c->timer, CARRIER_FINISH_MS);
+	arm_finish(c);
 	task_soon(c->loop, &c->flush);
 }
 
@@ -310,7 +316,10 @@ carrier_attach(struct carrier *c, struct loop *l)
 		r = filter_attach(c->f, l);
 	if (r == 0) {
 		task_soon(l, &c->flush);
-		arm_timer(c);
+		if (c->finishing)
+			arm_finish(c);
+		else
+			arm_timer(c);
 	}
 	return r;
 }

@@ -223,10 +223,14 @@ on_arrived(void *arg)
 	/* Before it is judged: one that is refused has an owner until it is gone, too. */
 	TAILQ_INSERT_TAIL(&p->w->peers, p, link);
 	p->listed = true;
-	if (carrier_attach(p->carrier, p->w->loop) != 0 || peer_arrive(p) != SESSION_GO_ON)
+	if (carrier_attach(p->carrier, p->w->loop) != 0 || peer_arrive(p) != SESSION_GO_ON) {
 		peer_close(p, CODE_INTERNAL, "out of memory");
-	else
-		carrier_resume(p->carrier);
+		return;
+	}
+	/* On its way it was in no worker's list when the relay began to drain. */
+	if (atomic_load(&p->w->relay->draining))
+		peer_drain(p);
+	carrier_resume(p->carrier);
 }
 
 /* The other worker has ended before it saw the message: nobody else knows of this peer. */
@@ -250,6 +254,8 @@ on_hand_over(void *arg)
 	struct peer *p = &lg->p;
 	struct worker *from = p->w;
 
+	if (p->closing) /* meanwhile: it ends here */
+		return;
 	carrier_detach(p->carrier);
 	TAILQ_REMOVE(&from->peers, p, link);
 	p->listed = false;
