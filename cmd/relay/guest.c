@@ -232,7 +232,6 @@ guest_start(struct worker *w, int fd, const struct net_addr *from, bool tls)
 	struct guest *g = mem_zalloc(sizeof *g);
 	int r = ERR_NOMEM;
 
-	atomic_fetch_add(&w->relay->counts.guests, 1);
 	if (g != NULL) {
 		g->w = w;
 		net_addr_text(from, g->from);

@@ -38,6 +38,7 @@ struct listeners {
 	struct timer pause; /* out of descriptors */
 	struct rlimit_reserve reserve;
 	struct ratelimit *rate;
+	uint64_t rate_max; /* connections a second from one address */
 	bool rate_loopback;
 	struct log_limit full_log, rate_log;
 };
@@ -85,14 +86,15 @@ int
 listeners_open(struct relay *r, struct listeners **out, struct errtext *e)
 {
 	struct listeners *ls = mem_must_zalloc(sizeof *ls);
-	uint64_t rate = r->opts.connection_rate;
 	int rc = 0;
 
 	ls->relay = r;
 	ls->reserve.fd = -1;
-	ls->rate_loopback = rate != 0;
-	rate = rate != 0 ? rate : CONNECTION_RATE;
-	ls->rate = ratelimit_new(rate, rate);
+	ls->rate_max = r->opts.connection_rate;
+	ls->rate_loopback = ls->rate_max != 0;
+	if (ls->rate_max == 0)
+		ls->rate_max = CONNECTION_RATE;
+	ls->rate = ratelimit_new(ls->rate_max, ls->rate_max);
 	ls->v = mem_must_zalloc(r->opts.listen.n * sizeof *ls->v);
 	if (ls->rate == NULL)
 		rc = err_set(e, ERR_NOMEM, "out of memory");
@@ -158,6 +160,7 @@ on_deal_dropped(void *arg)
 {
 	struct arrival *a = arg;
 
+	atomic_fetch_sub(&a->w->relay->counts.guests, 1);
 	close(a->fd);
 	mem_free(a);
 }
@@ -170,6 +173,8 @@ deal(struct listener *l, int fd, const struct net_addr *from)
 	struct arrival *a;
 
 	ls->next_worker = (ls->next_worker + 1) % ls->relay->n_workers;
+	/* Here, where the limit is checked: what waits for its worker counts too. */
+	atomic_fetch_add(&ls->relay->counts.guests, 1);
 	if (w->loop == ls->loop) {
 		guest_start(w, fd, from, l->tls);
 		return;
@@ -180,6 +185,7 @@ deal(struct listener *l, int fd, const struct net_addr *from)
 		if (loop_post(w->loop, on_deal, on_deal_dropped, a) == 0)
 			return;
 	}
+	atomic_fetch_sub(&ls->relay->counts.guests, 1);
 	mem_free(a);
 	close(fd);
 	log_warnx("a connection is dropped: out of memory");
@@ -231,8 +237,7 @@ welcome(struct listener *l, int fd, const struct net_addr *from)
 	    !ratelimit_take(ls->rate, key, now)) {
 		if (log_ratelimit(&ls->rate_log, now))
 			log_warnx("%s: more than %llu new connections a second, turned away",
-			    net_addr_host(from, text),
-			    (unsigned long long)ls->relay->opts.connection_rate);
+			    net_addr_host(from, text), (unsigned long long)ls->rate_max);
 		turn_away(l, fd, 429);
 	} else if (atomic_load(&ls->relay->counts.guests) >= ls->relay->opts.max_handshakes) {
 		if (log_ratelimit(&ls->full_log, now))

@@ -128,7 +128,7 @@ char *listeners_ready_json(const struct listeners *ls);
 
 /* ---- guest.c: a connection until it is a peer ---- */
 
-/* guest_start - take over fd.  On failure fd is closed. */
+/* guest_start - take over fd, and its place among the guests, which is counted.  On failure fd is closed. */
 void guest_start(struct worker *w, int fd, const struct net_addr *from, bool tls);
 void guest_drop_all(struct worker *w);
 
