@@ -55,7 +55,8 @@ write_some(struct carrier *c)
 
 	if (room == 0)
 		return 0;
-	r = session_output(c->s, &out, room, loop_now_ms(c->loop));
+	/* A little more, so that the headers of a round of full frames do not make a second write of its last bytes. */
+	r = session_output(c->s, &out, room + room / 128, loop_now_ms(c->loop));
 	n = out.len;
 	if (r == 0)
 		r = filter_write(c->f, &out);

@@ -29,9 +29,10 @@
 #endif
 
 enum {
-	IOV_MAX_TURN = 128,       /* slices in one writev */
-	SHRINK_AFTER = 32,        /* small reads in a row before the block size goes down */
-	SAMPLE_BYTES = 256 * 1024 /* written between two looks at the connection's rate */
+	IOV_MAX_TURN = 128, /* slices in one writev */
+	SHRINK_AFTER = 32,  /* small reads in a row before the block size goes down */
+	SAMPLE_LOWATS =
+	    8 /* between two looks at the connection's rate, in units of lowat: some milliseconds */
 };
 
 struct f_sock {
@@ -290,7 +291,7 @@ sock_write(struct f_sock *s)
 			s->written += (uint64_t)n;
 		}
 	}
-	if (s->tcp && s->written - s->sampled >= SAMPLE_BYTES)
+	if (s->tcp && s->written - s->sampled >= SAMPLE_LOWATS * s->lowat)
 		sample_rate(s);
 	finish_shutdown(s);
 	if (s->written != before && s->drained != NULL)
@@ -368,7 +369,9 @@ on_event(void *arg, int what)
 		s->readable = true;
 	if (what & IO_WRITE)
 		s->writable = true;
-	if (what & IO_READ && what & IO_WRITE && !(what & IO_HUP) && !s->f.closed)
+	/* Both at once may mean an error, which a read would tell of; where none follows it is asked for. */
+	if (what & IO_READ && what & IO_WRITE && !(what & IO_HUP) && !s->f.closed &&
+	    (s->f.paused || s->f.eof || s->hup))
 		check_error(s);
 	if (s->readable && !s->f.paused && !s->f.closed && !s->f.eof)
 		sock_read(s);
