@@ -369,12 +369,12 @@ on_event(void *arg, int what)
 		s->readable = true;
 	if (what & IO_WRITE)
 		s->writable = true;
-	/* Both at once may mean an error, which a read would tell of; where none follows it is asked for. */
-	if (what & IO_READ && what & IO_WRITE && !(what & IO_HUP) && !s->f.closed &&
-	    (s->f.paused || s->f.eof || s->hup))
-		check_error(s);
 	if (s->readable && !s->f.paused && !s->f.closed && !s->f.eof)
 		sock_read(s);
+	/* Both at once may mean an error.  If there is more to read, a read will tell of it; otherwise it is asked for. */
+	if (what & IO_READ && what & IO_WRITE && !(what & IO_HUP) && !s->f.closed &&
+	    (!s->readable || s->f.paused || s->f.eof))
+		check_error(s);
 	if (what & IO_WRITE && !s->f.closed && sock_write(s) == 0 && s->writable)
 		filter_writable(&s->f);
 }
