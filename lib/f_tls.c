@@ -322,6 +322,32 @@ tls_shutdown(struct filter *f)
 
 /* ---- reading ---- */
 
+/*
+ * mbedTLS keeps two buffers of a record each for as long as the connection lives.  Between two records nothing in them
+ * matters but the counter at the head, so the whole pages behind it go back to the system; they come back as
+ * zeros when they are touched.  mbedTLS has no call for this, hence the look at its members.
+ */
+static void
+trim(struct f_tls *t)
+{
+#if !defined(MBEDTLS_SSL_VARIABLE_BUFFER_LENGTH)
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	unsigned char *buf[] = { t->ssl.MBEDTLS_PRIVATE(in_buf), t->ssl.MBEDTLS_PRIVATE(out_buf) };
+
+	if (t->ssl.MBEDTLS_PRIVATE(in_left) > 0 || mbedtls_ssl_check_pending(&t->ssl))
+		return;
+	for (int i = 0; i < 2; i++) {
+		uintptr_t from = ((uintptr_t)buf[i] + BUFFER_HEAD + page - 1) & ~(page - 1);
+		uintptr_t to = ((uintptr_t)buf[i] + RECORD_PLAIN) & ~(page - 1);
+
+		if (to > from)
+			IGNORE_RESULT(
+			    madvise((void *)from, to - from, MADV_DONTNEED)); /* a favour */
+	}
+#endif
+	t->trimmed = true;
+}
+
 static void
 become_ready(struct f_tls *t)
 {
@@ -332,6 +358,7 @@ become_ready(struct f_tls *t)
 	mbedtls_ssl_set_verify(&t->ssl, NULL, NULL);
 	tls_verify_free(t->verify);
 	t->verify = NULL;
+	trim(t); /* certificates are large, and many connections are idle from here on */
 	if (t->shut_wanted)
 		send_end(t);
 	else
@@ -414,32 +441,6 @@ decrypt(struct f_tls *t)
 		block_unref(b);
 	}
 	return ret;
-}
-
-/*
- * mbedTLS keeps two buffers of a record each for as long as the connection lives.  Between two records nothing in them
- * matters but the counter at the head, so the whole pages behind it go back to the system; they come back as
- * zeros when they are touched.  mbedTLS has no call for this, hence the look at its members.
- */
-static void
-trim(struct f_tls *t)
-{
-#if !defined(MBEDTLS_SSL_VARIABLE_BUFFER_LENGTH)
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	unsigned char *buf[] = { t->ssl.MBEDTLS_PRIVATE(in_buf), t->ssl.MBEDTLS_PRIVATE(out_buf) };
-
-	if (t->ssl.MBEDTLS_PRIVATE(in_left) > 0 || mbedtls_ssl_check_pending(&t->ssl))
-		return;
-	for (int i = 0; i < 2; i++) {
-		uintptr_t from = ((uintptr_t)buf[i] + BUFFER_HEAD + page - 1) & ~(page - 1);
-		uintptr_t to = ((uintptr_t)buf[i] + RECORD_PLAIN) & ~(page - 1);
-
-		if (to > from)
-			IGNORE_RESULT(
-			    madvise((void *)from, to - from, MADV_DONTNEED)); /* a favour */
-	}
-#endif
-	t->trimmed = true;
 }
 
 static void

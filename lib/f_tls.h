@@ -10,8 +10,9 @@
  * ERR_CLOSED, because somebody may have cut it short (RFC 8446 6.1).  A failed handshake or record is ERR_TLS with a
  * sentence for the log; the alert has been handed to the stream below by then.
  *
- * Memory: about 42 KiB while busy; most of the two record buffers of 16 KiB is given back to the system when a connection
- * has moved nothing but small records for F_TLS_TRIM_MS, which leaves about 18 KiB (f_tls_bench).
+ * Memory: about 42 KiB while busy; most of the two record buffers of 16 KiB is given back to the system after the
+ * handshake, and again when a connection has moved nothing but small records for F_TLS_TRIM_MS, which leaves about
+ * 18 KiB (f_tls_bench).
  *
  * mbedTLS 3.6 has no key update (RFC 8446 4.6.3): a peer that asks for one is refused.  OpenSSL's and the browsers' clients
  * do not ask by themselves.
