@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -26,7 +27,8 @@
 struct copier {
 	int from, to;
 	bool started;
-	int error; /* errno of a failed write of standard output; read after the join */
+	atomic_int
+	    error; /* errno of a failed read of standard input, or write of standard output */
 	pthread_t thread;
 	uint8_t buf[COPY_BYTES];
 };
@@ -63,10 +65,14 @@ copy_run(void *arg)
 
 		if (n < 0 && errno == EINTR)
 			continue;
+		/* A terminal that hangs up has ended; a file that cannot be read has not. */
+		if (n < 0 && c == &self.in && !isatty(c->from))
+			c->error = errno;
 		if (n <= 0)
 			break;
 		if (write_all(c->to, c->buf, (size_t)n) != 0) {
-			c->error = errno;
+			if (c == &self.out)
+				c->error = errno;
 			break;
 		}
 	}
@@ -201,12 +207,11 @@ int
 stdio_end(void)
 {
 	/* The loop's end of the pair is closed: the writer ends when it has written everything.  The reader may sit in read(2) for ever. */
-	if (!self.out.started)
+	if (self.out.started)
+		pthread_join(self.out.thread, NULL);
+	if (self.in.error == 0 && self.out.error == 0)
 		return 0;
-	pthread_join(self.out.thread, NULL);
-	if (self.out.error == 0)
-		return 0;
-	errno = self.out.error;
-	log_error("standard output");
+	errno = self.in.error != 0 ? self.in.error : self.out.error;
+	log_error("standard %s", self.in.error != 0 ? "input" : "output");
 	return ERR_SYS;
 }

@@ -49,6 +49,11 @@ assert got.decode().strip() == want, got
 assert p.wait(20) == 0
 PYTHON
 
+# What cannot be read is no end of file: a directory.
+exit_code connect pi "127.0.0.1:$tcp_port" </
+expect "a directory as standard input" 1 "$code"
+grep -q 'standard input' "$tmp/err.log" || fail "it does not say what it could not read"
+
 # A terminal: its flags are as before, because the shell goes on using it.
 start_tcp echo echo
 python3 - "$TUNNEL_BIN" "$relay_url" "$tmp" "$tcp_port" <<'PYTHON'
