@@ -70,11 +70,17 @@ static void
 guest_status(struct guest *g, int status, const char *body)
 {
 	struct http_build b;
+	const char *end;
 
-	if (http_build_simple(&b, status, body) == 0)
-		guest_answer(g, &b);
-	else
+	if (http_build_simple(&b, status, body) != 0) {
 		guest_free(g);
+		return;
+	}
+	/* RFC 9110 9.3.2: the answer to HEAD is that to GET without its body. */
+	if (http_head_is_done(g->head) && strcmp(http_method(g->head), "HEAD") == 0 &&
+	    (end = memmem(b.s, b.len, "\r\n\r\n", 4)) != NULL)
+		b.len = (size_t)(end + 4 - b.s);
+	guest_answer(g, &b);
 }
 
 static void
@@ -135,8 +141,8 @@ handle_request(struct guest *g)
 	struct http_build b;
 	int status;
 
-	if (strcmp(http_method(g->head), "GET") == 0 &&
-	    strcmp(http_target(g->head), "/health") == 0)
+	if (strcmp(http_target(g->head), "/health") == 0 &&
+	    (strcmp(http_method(g->head), "GET") == 0 || strcmp(http_method(g->head), "HEAD") == 0))
 		answer_health(g);
 	else if (d == NULL || !ws_is_upgrade(g->head))
 		guest_status(g, 404, NULL);

@@ -7,6 +7,11 @@ start_relay relay
 status() { curl -s --max-time 10 -D "$tmp/head" -o "$tmp/body" -w '%{http_code}' "$@"; }
 at=http://127.0.0.1:$relay_port
 expect "/health" 200 "$(status "$at/health")"
+for path in /health /x; do
+	printf 'HEAD %s HTTP/1.1\r\nHost: a\r\n\r\n' "$path" | socat -t 5 - "TCP:127.0.0.1:$relay_port" | tr -d '\r' >"$tmp/raw"
+	expect "the last line of the answer to HEAD $path" "" "$(tail -n 1 "$tmp/raw")"
+done
+expect "HEAD /health" 200 "$(status -I "$at/health")"
 for path in /x /admin /.git/config "/health/../x" "/%2e%2e/x" "/tunnelx"; do
 	expect "$path" 404 "$(status --path-as-is "$at$path")"
 	! grep -i -q -e tunnel -e relay -e agent -e websocket "$tmp/head" "$tmp/body" || fail "$path gives something away: $(cat "$tmp/head" "$tmp/body")"
