@@ -215,9 +215,9 @@ free_flight(struct f_sock *s)
 }
 
 /*
- * Bound what is under way to what the path holds and F_SOCK_QUEUE_US more.  Two reasons: the kernel's congestion control fills the
- * queues of a path with a millisecond or two of bytes in each direction, and every keystroke waits behind them; and on a
- * fast path megabytes of queue fall out of the CPU's cache between one copy and the next.
+ * Bound what is under way to what the path holds and F_SOCK_QUEUE_US more: the kernel's congestion control fills the queues of a
+ * path with a millisecond or two of bytes in each direction, and every keystroke waits behind them.  Where that is much the
+ * kernel's own tuning of the buffer goes on.
  */
 static void
 set_flight(struct f_sock *s, uint64_t path, uint64_t queue)
@@ -225,12 +225,13 @@ set_flight(struct f_sock *s, uint64_t path, uint64_t queue)
 	uint64_t flight = path + queue;
 	int value;
 
-	/* More than can be asked for: a long path, whose buffer only the kernel can make large enough. */
-	if (path > F_SOCK_FLIGHT_MAX / 2) {
+	/* A fast or a long path: a queue there is short in time, and only the kernel can make the buffer large enough. */
+	if (flight >= F_SOCK_FLIGHT_MAX) {
 		free_flight(s);
 		return;
 	}
-	flight = between(flight, F_SOCK_FLIGHT_MIN, F_SOCK_FLIGHT_MAX);
+	if (flight < F_SOCK_FLIGHT_MIN)
+		flight = F_SOCK_FLIGHT_MIN;
 	if (!s->can_unlock || (flight <= s->flight * 9 / 8 && flight >= s->flight * 7 / 8))
 		return;
 	/* The kernel doubles the value, for its own overhead, which is small for the large segments of bulk. */
