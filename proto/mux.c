@@ -281,6 +281,23 @@ fill_data(struct mux *m, struct bufq *in, struct errtext *why)
 	return r;
 }
 
+/* A secret does not stay in a block that goes back to the pool. */
+static void
+wipe(struct bufq *q, size_t off, size_t n)
+{
+	struct iovec iov[8];
+
+	while (n > 0) {
+		int k = bufq_own(q, off, n, iov, 8);
+
+		for (int i = 0; i < k; i++) {
+			mem_wipe(iov[i].iov_base, iov[i].iov_len);
+			off += iov[i].iov_len;
+			n -= iov[i].iov_len;
+		}
+	}
+}
+
 /* Returns 1 when a frame was begun or handled, 0 when more input is needed, or a negative error. */
 static int
 next_frame(struct mux *m, struct bufq *in, struct errtext *why)
@@ -308,6 +325,8 @@ next_frame(struct mux *m, struct bufq *in, struct errtext *why)
 	if (in->len < FRAME_HDR_LEN + (size_t)f.len)
 		return 0;
 	bufq_read(in, FRAME_HDR_LEN, body, f.len);
+	if (f.type == FRAME_HELLO)
+		wipe(in, FRAME_HDR_LEN, f.len);
 	bufq_drain(in, FRAME_HDR_LEN + (size_t)f.len);
 	r = control_frame(m, &f, body, why);
 	if (f.type == FRAME_HELLO)

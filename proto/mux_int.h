@@ -147,6 +147,8 @@ uint64_t mux_stream_sendable(const struct mux_stream *ms);
 
 /* mux_out_schedule - put the stream in line if it has something to send, out of it if not. */
 void mux_out_schedule(struct mux_stream *ms);
+/* mux_out_leave - out of the line. */
+void mux_out_leave(struct mux_stream *ms);
 int mux_out_fill(struct mux *m, struct bufq *out, size_t max) WARN_UNUSED;
 
 #endif

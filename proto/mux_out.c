@@ -21,16 +21,19 @@ has_work(const struct mux_stream *ms)
 		   mux_stream_unsent(ms) == 0);
 }
 
-static void
-leave(struct mux_stream *ms)
+void
+mux_out_leave(struct mux_stream *ms)
 {
 	struct mux *m = ms->m;
 
+	if (ms->queue == QUEUE_NONE)
+		return;
 	if (ms->queue == QUEUE_SPARSE)
 		TAILQ_REMOVE(&m->sparse, ms, turn);
-	else if (ms->queue == QUEUE_BULK)
+	else
 		TAILQ_REMOVE(&m->bulk, ms, turn);
 	ms->queue = QUEUE_NONE;
+	m->unsent -= mux_stream_unsent(ms);
 }
 
 static void
@@ -39,6 +42,7 @@ enter(struct mux_stream *ms, enum mux_queue q)
 	struct mux *m = ms->m;
 
 	ms->queue = q;
+	m->unsent += mux_stream_unsent(ms);
 	if (q == QUEUE_SPARSE)
 		TAILQ_INSERT_TAIL(&m->sparse, ms, turn);
 	else
@@ -62,7 +66,7 @@ void
 mux_out_schedule(struct mux_stream *ms)
 {
 	if (!has_work(ms)) {
-		leave(ms);
+		mux_out_leave(ms);
 		return;
 	}
 	if (ms->queue == QUEUE_NONE) {
@@ -151,7 +155,7 @@ serve(struct mux_stream *ms, struct bufq *out, size_t max)
 	if (r != 0)
 		return r;
 	if (!has_work(ms))
-		leave(ms);
+		mux_out_leave(ms);
 	if (n > 0 && ms->s.user != NULL)
 		ms->s.user->sent(ms->s.arg, (size_t)n);
 	return n;
@@ -163,7 +167,7 @@ serve_sparse(struct mux *m, struct bufq *out)
 	struct mux_stream *ms = TAILQ_FIRST(&m->sparse);
 
 	if (!is_sparse(ms)) {
-		leave(ms);
+		mux_out_leave(ms);
 		enter(ms, QUEUE_BULK);
 		return 0;
 	}

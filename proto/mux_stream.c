@@ -51,10 +51,7 @@ mux_stream_drop(struct mux_stream *ms)
 {
 	struct mux *m = ms->m;
 
-	if (ms->queue == QUEUE_SPARSE)
-		TAILQ_REMOVE(&m->sparse, ms, turn);
-	if (ms->queue == QUEUE_BULK)
-		TAILQ_REMOVE(&m->bulk, ms, turn);
+	mux_out_leave(ms);
 	if (ms->window_due)
 		TAILQ_REMOVE(&m->windows, ms, window_turn);
 	if (ms->ack_due)
@@ -64,7 +61,6 @@ mux_stream_drop(struct mux_stream *ms)
 	if (m->filling == ms)
 		m->filling = NULL; /* the rest of its DATA frame is skipped */
 	m->window_sum -= ms->in_window;
-	m->unsent -= mux_stream_unsent(ms);
 	HASH_DEL(m->streams, ms);
 	m->s.n_streams--;
 	bufq_fini(&ms->out);
@@ -253,7 +249,8 @@ ms_send(struct stream *s, struct bufq *src, size_t n)
 	r = bufq_move(&ms->out, src, n);
 	if (r != 0)
 		return r;
-	ms->m->unsent += n;
+	if (ms->queue != QUEUE_NONE)
+		ms->m->unsent += n;
 	mux_out_schedule(ms);
 	/* It may stand here for long, blocked by the peer's limit or by the carrier: then it must not pin much more than it holds. */
 	if (bufq_weight(&ms->out) >

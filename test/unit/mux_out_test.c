@@ -230,6 +230,38 @@ a_reset_while_sending_comes_after_what_was_queued(void **state)
 	raw_fini(&r);
 }
 
+static void
+streams_in_line_share_what_is_read_ahead(void **state)
+{
+	struct raw r;
+
+	(void)state;
+	init(&r, 3);
+	assert_int_equal(stream_room(side(&r, 2)->s), MUX_UNSENT_MAX);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(side_send(side(&r, i), MUX_UNSENT_SUM / 2), 0);
+	assert_int_equal(stream_room(side(&r, 2)->s), MUX_UNSENT_SHARE);
+	raw_fini(&r);
+}
+
+static void
+streams_that_wait_for_the_peer_take_no_share(void **state)
+{
+	struct frame f;
+	struct raw r;
+
+	(void)state;
+	raw_init(&r, &(struct mux_config){ .keepalive_ms = 1000 }, true);
+	for (uint32_t id = 1; id <= 5; id += 2)
+		assert_int_equal(raw_open(&r, id), 0);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(side_send(side(&r, i), MUX_WINDOW_FIRST + MUX_UNSENT_SUM), 0);
+	while (raw_get(&r, &f, NULL))
+		;
+	assert_int_equal(stream_room(side(&r, 2)->s), MUX_UNSENT_MAX);
+	raw_fini(&r);
+}
+
 int
 main(void)
 {
@@ -237,6 +269,8 @@ main(void)
 		cmocka_unit_test(sparse_goes_before_bulk),
 		cmocka_unit_test(sparse_streams_go_in_the_order_in_which_they_came),
 		cmocka_unit_test(bulk_streams_share),
+		cmocka_unit_test(streams_in_line_share_what_is_read_ahead),
+		cmocka_unit_test(streams_that_wait_for_the_peer_take_no_share),
 		cmocka_unit_test(a_large_request_does_not_stay_sparse),
 		cmocka_unit_test(many_sparse_streams_do_not_starve_bulk),
 		cmocka_unit_test(control_goes_before_payload),
