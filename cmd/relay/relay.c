@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "cmd/relay/reload.h"
 #include "cmd/relay/worker.h"
 #include "lib/file.h"
 #include "lib/log.h"
@@ -200,6 +201,8 @@ struct control {
 	struct sig hup, term, intr;
 	struct timer watch, drain;
 	struct file_stamp creds_stamp;
+	struct reload reload;
+	unsigned n_watched;
 	bool draining;
 	uint64_t drain_left_ms;
 };
@@ -224,34 +227,11 @@ check_peers(void *worker)
 }
 
 static void
-reload_creds(struct control *c)
+on_new_creds(void *arg)
 {
-	struct relay *r = c->relay;
-	struct errtext why = { "" };
-	struct creds *fresh = NULL, *old;
+	struct control *c = arg;
 
-	file_stamp_take(&c->creds_stamp, r->opts.credentials);
-	if (creds_load(r->opts.credentials, &fresh, &why) != 0) {
-		log_errorx("%s; the credentials in use stay", why.s);
-		return;
-	}
-	pthread_mutex_lock(&r->creds_lock);
-	old = r->creds;
-	r->creds = fresh;
-	pthread_mutex_unlock(&r->creds_lock);
-	creds_unref(old);
-	log_info("%s: read again", r->opts.credentials);
-}
-
-static void
-reload_tls(struct control *c)
-{
-	struct errtext why = { "" };
-
-	if (tls_server_reload(c->relay->tls, &why) != 0)
-		log_errorx("%s; the certificates in use stay", why.s);
-	else
-		log_info("certificates read again");
+	workers_each(c->relay, check_peers);
 }
 
 static void
@@ -260,10 +240,8 @@ on_hup(void *arg)
 	struct control *c = arg;
 
 	if (c->relay->opts.credentials != NULL)
-		reload_creds(c);
-	if (c->relay->tls != NULL)
-		reload_tls(c);
-	workers_each(c->relay, check_peers);
+		file_stamp_take(&c->creds_stamp, c->relay->opts.credentials);
+	reload_start(&c->reload, true, true);
 }
 
 /* Files that changed, and credentials that expired meanwhile. */
@@ -271,16 +249,19 @@ static void
 on_watch(void *arg)
 {
 	struct control *c = arg;
+	const char *path = c->relay->opts.credentials;
 	struct file_stamp now;
+	bool changed = false;
 
-	if (c->relay->opts.credentials != NULL) {
-		file_stamp_take(&now, c->relay->opts.credentials);
-		if (!file_stamp_same(&now, &c->creds_stamp))
-			reload_creds(c);
-		workers_each(c->relay, check_peers);
+	if (path != NULL) {
+		file_stamp_take(&now, path);
+		changed = !file_stamp_same(&now, &c->creds_stamp);
+		c->creds_stamp = now;
+		if (++c->n_watched % RELAY_EXPIRY_WATCHES == 0)
+			workers_each(c->relay, check_peers);
 	}
-	if (c->relay->tls != NULL && tls_server_changed(c->relay->tls))
-		reload_tls(c);
+	reload_start(
+	    &c->reload, changed, c->relay->tls != NULL && tls_server_changed(c->relay->tls));
 	timer_set(&c->watch, RELAY_WATCH_MS);
 }
 
@@ -441,6 +422,7 @@ control_stop(struct control *c)
 	sig_fini(&c->intr);
 	timer_fini(&c->watch);
 	timer_fini(&c->drain);
+	reload_fini(&c->reload);
 	workers_stop(r);
 	if (r->n_workers > 0 && r->workers[0].loop != NULL)
 		worker_drop_all(&r->workers[0]);
@@ -463,8 +445,10 @@ relay_run(struct relay *r)
 {
 	struct control c = { .relay = r };
 	struct errtext why = { "" };
-	int rc = relay_load(r, &c, &why);
+	int rc;
 
+	reload_init(&c.reload, r, on_new_creds, &c);
+	rc = relay_load(r, &c, &why);
 	if (rc == 0)
 		rc = control_start(&c, &why);
 	if (rc == 0) {

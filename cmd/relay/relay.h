@@ -31,6 +31,8 @@
 #define RELAY_ACCEPT_PAUSE_MS 100
 /* How often the credentials and certificate files are looked at. */
 #define RELAY_WATCH_MS 1000
+/* Every so many looks the peers' credentials are checked for having expired. */
+#define RELAY_EXPIRY_WATCHES 10
 
 struct relay;
 struct worker;
