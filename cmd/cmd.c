@@ -4,7 +4,11 @@
  */
 #include "cmd/cmd.h"
 
+#include <signal.h>
 #include <stdio.h>
+
+#include "lib/rand.h"
+#include "lib/rlimit.h"
 
 #define HELP_MAX (64 * 1024) /* bytes of one --help */
 
@@ -33,4 +37,13 @@ cmd_options(
 		return res->help ? print_help(spec) : CMD_GO;
 	fprintf(stderr, "%s: %s\n", spec->prog, e.s);
 	return r == ERR_NOMEM ? CMD_FAILED : CMD_USAGE;
+}
+
+void
+cmd_begin(const struct cmd_common *common)
+{
+	log_init((enum log_level)common->log_level, (enum log_format)common->log_format, 2);
+	signal(SIGPIPE, SIG_IGN);
+	rand_init();
+	log_debug("%llu descriptors", (unsigned long long)rlimit_raise_files());
 }

@@ -8,6 +8,9 @@
 #ifndef CMD_CMD_H
 #define CMD_CMD_H
 
+#include <stddef.h>
+
+#include "lib/log.h"
 #include "lib/opt.h"
 
 /* Exit codes of every subcommand; they are part of the manual. */
@@ -32,5 +35,47 @@ int keygen_main(int argc, char **argv);
  */
 int cmd_options(const struct opt_spec *spec, int argc, char **argv, void *target,
     struct opt_result *res) WARN_UNUSED;
+
+/* ---- what relay, agent and connect have in common ---- */
+
+/* Members of each one's options. */
+struct cmd_common {
+	char *config;
+	int log_level, log_format;
+};
+
+/* Their rows, for the member m of struct S; level is the default of --log-level. */
+#define CMD_COMMON_ROWS(S, m, level)                                                           \
+	{ .name = "config",                                                                    \
+		.kind = OPT_STRING,                                                            \
+		.off = offsetof(S, m.config),                                                  \
+		.arg = "FILE",                                                                 \
+		.env = "TUNNEL_CONFIG",                                                        \
+		.key = OPT_NO_KEY,                                                             \
+		.help = "read options from FILE: a JSON object with the long names as keys" }, \
+	    { .name = "log-level",                                                             \
+		    .kind = OPT_ENUM,                                                          \
+		    .off = offsetof(S, m.log_level),                                           \
+		    .arg = "LEVEL",                                                            \
+		    .env = "TUNNEL_LOG_LEVEL",                                                 \
+		    .def = level,                                                              \
+		    .words = log_level_words,                                                  \
+		    .help = "error, warn, info or debug" },                                    \
+	{                                                                                      \
+		.name = "log-format", .kind = OPT_ENUM, .off = offsetof(S, m.log_format),      \
+		.arg = "FORMAT", .env = "TUNNEL_LOG_FORMAT", .def = "text",                    \
+		.words = log_format_words, .help = "text or json"                              \
+	}
+
+/* The row of --drain, for the member m (milliseconds) of struct S. */
+#define CMD_DRAIN_ROW(S, m)                                                                  \
+	{                                                                                    \
+		.name = "drain", .kind = OPT_DURATION, .off = offsetof(S, m), .arg = "TIME", \
+		.env = "TUNNEL_DRAIN", .def = "30s", .min = 0, .max = 86400000,              \
+		.help = "how long SIGTERM lets streams finish"                               \
+	}
+
+/* cmd_begin - the first steps of a long-running command: its log, no death by SIGPIPE, random numbers, descriptors. */
+void cmd_begin(const struct cmd_common *common);
 
 #endif

@@ -12,16 +12,14 @@
 #include "lib/jobj.h"
 #include "lib/log.h"
 #include "lib/mem.h"
-#include "lib/rand.h"
-#include "lib/rlimit.h"
 
 struct agent_opts {
 	struct link_opts link;
 	char *name;
 	struct opt_list tcp, allow;
 	uint64_t carriers, drain_ms;
-	char *ready_file, *config;
-	int log_level, log_format;
+	char *ready_file;
+	struct cmd_common common;
 };
 
 #define OFF(m) offsetof(struct agent_opts, m)
@@ -58,44 +56,14 @@ static const struct opt_row rows[] = {
 	    .min = 1,
 	    .max = LINK_CARRIERS_MAX,
 	    .help = "WebSockets to the relay; each stream is on one of them" },
-	{ .name = "drain",
-	    .kind = OPT_DURATION,
-	    .off = OFF(drain_ms),
-	    .arg = "TIME",
-	    .env = "TUNNEL_DRAIN",
-	    .def = "30s",
-	    .min = 0,
-	    .max = 86400000,
-	    .help = "how long SIGTERM lets streams finish" },
+	CMD_DRAIN_ROW(struct agent_opts, drain_ms),
 	{ .name = "ready-file",
 	    .kind = OPT_STRING,
 	    .off = OFF(ready_file),
 	    .arg = "FILE",
 	    .env = "TUNNEL_READY_FILE",
 	    .help = "write the process id (JSON) to FILE when the relay has let us in" },
-	{ .name = "config",
-	    .kind = OPT_STRING,
-	    .off = OFF(config),
-	    .arg = "FILE",
-	    .env = "TUNNEL_CONFIG",
-	    .key = OPT_NO_KEY,
-	    .help = "read options from FILE: a JSON object with the long names as keys" },
-	{ .name = "log-level",
-	    .kind = OPT_ENUM,
-	    .off = OFF(log_level),
-	    .arg = "LEVEL",
-	    .env = "TUNNEL_LOG_LEVEL",
-	    .def = "info",
-	    .words = log_level_words,
-	    .help = "error, warn, info or debug" },
-	{ .name = "log-format",
-	    .kind = OPT_ENUM,
-	    .off = OFF(log_format),
-	    .arg = "FORMAT",
-	    .env = "TUNNEL_LOG_FORMAT",
-	    .def = "text",
-	    .words = log_format_words,
-	    .help = "text or json" },
+	CMD_COMMON_ROWS(struct agent_opts, common, "info"),
 };
 
 static const struct opt_spec spec = {
@@ -324,10 +292,7 @@ agent_main(int argc, char **argv)
 	int code = cmd_options(&spec, argc, argv, &a.opts, &res);
 
 	if (code == CMD_GO) {
-		log_init((enum log_level)a.opts.log_level, (enum log_format)a.opts.log_format, 2);
-		signal(SIGPIPE, SIG_IGN);
-		rand_init();
-		rlimit_raise_files();
+		cmd_begin(&a.opts.common);
 		code = agent_run(&a);
 	}
 	opt_fini(&spec, &a.opts, &res);

@@ -10,6 +10,7 @@
 
 #include <sys/queue.h>
 
+#include "cmd/cmd.h"
 #include "cmd/link.h"
 #include "cmd/pump.h"
 
@@ -20,8 +21,8 @@ struct connect_opts {
 	struct link_opts link;
 	struct opt_list local, socks;
 	uint64_t carriers;
-	char *ready_file, *config;
-	int log_level, log_format;
+	char *ready_file;
+	struct cmd_common common;
 };
 
 struct route;

@@ -10,8 +10,6 @@
 #include "lib/file.h"
 #include "lib/log.h"
 #include "lib/mem.h"
-#include "lib/rand.h"
-#include "lib/rlimit.h"
 
 #define OFF(m) offsetof(struct connect_opts, m)
 
@@ -46,29 +44,7 @@ static const struct opt_row rows[] = {
 	    .arg = "FILE",
 	    .env = "TUNNEL_READY_FILE",
 	    .help = "write the process id and the ports (JSON) to FILE when -L and -D listen" },
-	{ .name = "config",
-	    .kind = OPT_STRING,
-	    .off = OFF(config),
-	    .arg = "FILE",
-	    .env = "TUNNEL_CONFIG",
-	    .key = OPT_NO_KEY,
-	    .help = "read options from FILE: a JSON object with the long names as keys" },
-	{ .name = "log-level",
-	    .kind = OPT_ENUM,
-	    .off = OFF(log_level),
-	    .arg = "LEVEL",
-	    .env = "TUNNEL_LOG_LEVEL",
-	    .def = "warn",
-	    .words = log_level_words,
-	    .help = "error, warn, info or debug" },
-	{ .name = "log-format",
-	    .kind = OPT_ENUM,
-	    .off = OFF(log_format),
-	    .arg = "FORMAT",
-	    .env = "TUNNEL_LOG_FORMAT",
-	    .def = "text",
-	    .words = log_format_words,
-	    .help = "text or json" },
+	CMD_COMMON_ROWS(struct connect_opts, common, "warn"),
 };
 
 static const struct opt_spec spec = {
@@ -227,10 +203,7 @@ connect_main(int argc, char **argv)
 
 	if (code == CMD_GO) {
 		TAILQ_INIT(&c.routes);
-		log_init((enum log_level)c.opts.log_level, (enum log_format)c.opts.log_format, 2);
-		signal(SIGPIPE, SIG_IGN);
-		rand_init();
-		rlimit_raise_files();
+		cmd_begin(&c.opts.common);
 		code = connect_run(&c, &res.args);
 	}
 	opt_fini(&spec, &c.opts, &res);

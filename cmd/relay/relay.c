@@ -13,7 +13,6 @@
 #include "lib/file.h"
 #include "lib/log.h"
 #include "lib/mem.h"
-#include "lib/rand.h"
 #include "proto/mux.h"
 
 #define DRAIN_STEP_MS 20
@@ -98,15 +97,7 @@ static const struct opt_row rows[] = {
 	    .min = 100,
 	    .max = 600000,
 	    .help = "from the connection to the login" },
-	{ .name = "drain",
-	    .kind = OPT_DURATION,
-	    .off = OFF(drain_ms),
-	    .arg = "TIME",
-	    .env = "TUNNEL_DRAIN",
-	    .def = "30s",
-	    .min = 0,
-	    .max = 86400000,
-	    .help = "how long SIGTERM lets streams finish" },
+	CMD_DRAIN_ROW(struct relay_opts, drain_ms),
 	{ .name = "max-agents",
 	    .kind = OPT_U64,
 	    .off = OFF(max_agents),
@@ -159,29 +150,7 @@ static const struct opt_row rows[] = {
 	    .arg = "FILE",
 	    .env = "TUNNEL_READY_FILE",
 	    .help = "write the process id and the ports (JSON) to FILE when everything listens" },
-	{ .name = "config",
-	    .kind = OPT_STRING,
-	    .off = OFF(config),
-	    .arg = "FILE",
-	    .env = "TUNNEL_CONFIG",
-	    .key = OPT_NO_KEY,
-	    .help = "read options from FILE: a JSON object with the long names as keys" },
-	{ .name = "log-level",
-	    .kind = OPT_ENUM,
-	    .off = OFF(log_level),
-	    .arg = "LEVEL",
-	    .env = "TUNNEL_LOG_LEVEL",
-	    .def = "info",
-	    .words = log_level_words,
-	    .help = "error, warn, info or debug" },
-	{ .name = "log-format",
-	    .kind = OPT_ENUM,
-	    .off = OFF(log_format),
-	    .arg = "FORMAT",
-	    .env = "TUNNEL_LOG_FORMAT",
-	    .def = "text",
-	    .words = log_format_words,
-	    .help = "text or json" },
+	CMD_COMMON_ROWS(struct relay_opts, common, "info"),
 };
 
 static const struct opt_spec spec = {
@@ -471,10 +440,7 @@ relay_main(int argc, char **argv)
 	int code = cmd_options(&spec, argc, argv, &r.opts, &res);
 
 	if (code == CMD_GO) {
-		log_init((enum log_level)r.opts.log_level, (enum log_format)r.opts.log_format, 2);
-		signal(SIGPIPE, SIG_IGN);
-		rand_init();
-		log_debug("%llu descriptors", (unsigned long long)rlimit_raise_files());
+		cmd_begin(&r.opts.common);
 		code = relay_run(&r);
 		workers_fini(&r);
 		registry_free(r.registry);

@@ -17,6 +17,7 @@
 #include <uthash.h>
 
 #include "cmd/carrier.h"
+#include "cmd/cmd.h"
 #include "cmd/relay/registry.h"
 #include "lib/net.h"
 #include "lib/opt.h"
@@ -46,10 +47,9 @@ struct relay_opts {
 	struct opt_list tls_cert, tls_key;
 	struct opt_list path;
 	char *credentials;
-	char *config;
 	char *ready_file;
 	uint64_t threads;
-	int log_level, log_format;
+	struct cmd_common common;
 	int on_duplicate;
 	bool insecure;
 	uint64_t keepalive_ms, drain_ms, handshake_ms;
