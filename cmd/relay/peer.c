@@ -314,7 +314,9 @@ displace(struct peer *p, struct group *g)
 	unsigned same = 0;
 
 	for (old = TAILQ_FIRST(&g->agents); old != NULL; old = next) {
-		uint64_t silent = now - carrier_session(old->carrier)->heard_ms;
+		uint64_t heard = carrier_session(old->carrier)->heard_ms;
+		/* It may have come from a worker whose turn began a moment later. */
+		uint64_t silent = now > heard ? now - heard : 0;
 
 		next = TAILQ_NEXT(old, group_link);
 		if (memcmp(old->instance, p->instance, sizeof p->instance) == 0) {
