@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "lib/bufpipe.h"
 #include "lib/mem.h"
 
 struct carrier {
@@ -114,6 +115,8 @@ on_readable(void *arg)
 {
 	struct carrier *c = arg;
 	struct errtext why = { "" };
+	bool pieces;
+	size_t n;
 	int r;
 
 	if (c->dead)
@@ -125,6 +128,8 @@ on_readable(void *arg)
 		carrier_fail(c, r, why.s);
 		return;
 	}
+	pieces = session_express(c->s, &n);
+	filter_express(c->f, pieces && c->f->in.len == 0, n);
 	arm_timer(c);
 }
 
@@ -212,6 +217,7 @@ on_timer(void *arg)
 		    c->shut ? "the peer did not say goodbye" : "the peer does not read");
 		return;
 	}
+	bufpipe_idle(loop_now_ms(c->loop));
 	r = session_tick(c->s, loop_now_ms(c->loop), &why);
 	if (r != 0)
 		carrier_end(c, r, why.s);
@@ -240,6 +246,7 @@ carrier_new(
 	c->arg = arg;
 	c->armed_ms = UINT64_MAX;
 	task_init(&c->flush, on_flush, c);
+	s->takes_pipes = filter_takes_pipes(f);
 	session_set_user(s, &session_user, c);
 	filter_set_user(f, &filter_user, c);
 	arm_timer(c);

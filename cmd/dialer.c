@@ -14,6 +14,7 @@
 #include "lib/f_ws.h"
 #include "lib/http.h"
 #include "lib/mem.h"
+#include "lib/net.h"
 #include "lib/net_dial.h"
 #include "lib/ws.h"
 
@@ -31,6 +32,7 @@ struct dialer {
 	struct timer deadline;
 	char key[WS_KEY_LEN + 1];
 	struct grave grave;
+	bool local; /* the relay is on this machine, and no proxy between us */
 	bool over;
 };
 
@@ -162,6 +164,13 @@ send_built(struct dialer *d, struct http_build *b)
 
 /* ---- the WebSocket handshake ---- */
 
+/* Masking may be done without where no proxy sees the frames: inside TLS, or on the way to a relay on this machine. */
+static const char *
+extension(const struct dialer *d)
+{
+	return d->t->tls != NULL || d->local ? WS_ZERO_KEY : NULL;
+}
+
 static void
 send_upgrade(struct dialer *d)
 {
@@ -174,7 +183,7 @@ send_upgrade(struct dialer *d)
 		dialer_fail(d, ERR_SYS, "the system gives no random bytes");
 		return;
 	}
-	ws_request_begin(&b, url_host_header(u, host), u->target, d->key, NULL);
+	ws_request_begin(&b, url_host_header(u, host), u->target, d->key, NULL, extension(d));
 	for (size_t i = 0; d->t->headers != NULL && i < d->t->headers->n; i++) {
 		char name[256];
 		const char *line = d->t->headers->v[i], *colon = strchr(line, ':');
@@ -189,16 +198,17 @@ send_upgrade(struct dialer *d)
 static void
 got_upgrade(struct dialer *d)
 {
-	const struct f_ws_config cfg = { .mode = F_WS_STREAM, .client = true };
+	struct f_ws_config cfg = { .mode = F_WS_STREAM, .client = true };
 	struct errtext why = { "" };
 	struct filter *ws;
 	char url[256];
-	int r = ws_check_response(d->head, d->key, NULL, &why);
+	int r = ws_check_response(d->head, d->key, NULL, extension(d), &why);
 
 	if (r != 0) {
 		dialer_fail(d, r, "%s: %s", peer_text(d, url, sizeof url), why.s);
 		return;
 	}
+	cfg.zero_key = ws_has_extension(d->head, WS_ZERO_KEY);
 	filter_set_user(d->f, NULL, NULL);
 	ws = f_ws_new(d->f, d->loop, &cfg);
 	if (ws == NULL) {
@@ -336,6 +346,7 @@ static void
 on_connected(void *arg, int fd, int err, const char *text)
 {
 	struct dialer *d = arg;
+	struct net_addr peer;
 
 	d->net = NULL;
 	if (fd < 0) {
@@ -349,6 +360,7 @@ on_connected(void *arg, int fd, int err, const char *text)
 		return;
 	}
 	filter_set_user(d->f, &user, d);
+	d->local = !d->t->has_proxy && net_peer(fd, &peer) == 0 && net_addr_is_loopback(&peer);
 	if (d->t->has_proxy)
 		send_connect(d);
 	else

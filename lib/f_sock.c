@@ -3,7 +3,9 @@
  * f_sock - the socket at the bottom of a filter stack.
  *
  * Copies of payload: kernel → block (read), block → kernel (writev); none in user space, but reads of at most BUF_SMALL
- * bytes, which are copied so that a keystroke does not pin a large block.
+ * bytes, which are copied so that a keystroke does not pin a large block.  Bytes that nobody has to see (filter_express) are not
+ * copied at all: socket → pipe → socket (splice).  While such bulk goes on, what stands between two pieces of it, the frames'
+ * headers, is read in small portions, so that the next piece is still in the kernel when it is known how long it is.
  *
  * The descriptor is watched edge-triggered, for everything, once: `readable` and `writable` remember what the kernel said
  * last, and no epoll_ctl is needed when a reader pauses or a writer fills up.
@@ -21,7 +23,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "lib/bufpipe.h"
 #include "lib/mem.h"
+#include "lib/net.h"
 
 /* Linux 5.14; older headers do not have it, and older kernels refuse it. */
 #ifndef SO_BUF_LOCK
@@ -31,6 +35,12 @@
 enum {
 	IOV_MAX_TURN = 128, /* slices in one writev */
 	SHRINK_AFTER = 32,  /* small reads in a row before the block size goes down */
+	HEAD_READ =
+	    64, /* bytes: the headers of a WebSocket message and a DATA frame, and a few more */
+	BULK_READ = 16 * 1024, /* a read of this much says that bulk is coming */
+	PIPE_MIN = 16 * 1024,  /* bytes to come that are worth a pipe */
+	HEADS_MAX = 4,         /* headers without such payload after which it has ended */
+	TRICKLE = 4 * 1024,    /* bytes that came, and were not */
 	SAMPLE_LOWATS =
 	    8 /* between two looks at the connection's rate, in units of lowat: some milliseconds */
 };
@@ -45,7 +55,11 @@ struct f_sock {
 	struct task again; /* reading goes on after the budget was used up, or after a pause */
 	size_t read_size;  /* the size of block to read into */
 	unsigned n_small;
+	unsigned n_heads; /* headers in a row that no such bytes followed */
+	size_t express;   /* bytes to come that the user need not see */
+	bool fast, bulk;  /* large reads come; such bytes go through pipes */
 	size_t lowat;
+	bool corked;     /* what was written last waits in the kernel for what follows */
 	size_t flight;   /* bytes under way that the kernel is limited to; 0: it decides itself */
 	bool can_unlock; /* the kernel can be given the decision back */
 	uint64_t written, sampled;
@@ -94,18 +108,18 @@ read_adapt(struct f_sock *s, size_t got, size_t cap)
 	}
 }
 
-/* One read into f.in.  Returns bytes; 0 at the end of file; ERR_AGAIN, ERR_NOMEM, or ERR_SYS. */
+/* One read of at most max bytes into f.in.  Returns bytes; 0 at the end of file; ERR_AGAIN, ERR_NOMEM, or ERR_SYS. */
 static ssize_t
-read_once(struct f_sock *s)
+read_once(struct f_sock *s, size_t max)
 {
-	struct block *b = block_new(s->read_size);
+	struct block *b = block_new(max);
 	ssize_t n;
 	int r = 0;
 
 	if (b == NULL)
 		return ERR_NOMEM;
 	do
-		n = read(s->rfd, b->data, b->cap);
+		n = read(s->rfd, b->data, max);
 	while (n < 0 && errno == EINTR);
 	if (n < 0) {
 		block_unref(b);
@@ -116,42 +130,108 @@ read_once(struct f_sock *s)
 		r = bufq_append(&s->f.in, b, b->data, (size_t)n);
 	else if (n > 0)
 		r = bufq_copy(&s->f.in, b->data, (size_t)n);
-	if (n > 0)
-		read_adapt(s, (size_t)n, b->cap);
 	/* Less than asked for means empty, unless the end of file stands behind it. */
-	if ((size_t)n < b->cap && !s->hup)
+	if ((size_t)n < max && !s->hup)
 		s->readable = false;
 	block_unref(b);
 	return r != 0 ? r : n;
 }
 
+/* What nobody has to see stays in the kernel.  Returns as read_once, or ERR_LIMIT when it must be read after all. */
+static ssize_t
+read_pipe(struct f_sock *s)
+{
+	struct block *b;
+	struct bufq q = { 0 };
+	ssize_t n = bufpipe_fill(s->rfd, s->express, &b);
+	int r;
+
+	if (n <= 0) {
+		s->bulk = s->bulk && n != ERR_LIMIT;
+		return n;
+	}
+	r = bufq_append_pipe(&q, b);
+	block_unref(b);
+	/* A trickle would take a pipe for every few bytes. */
+	if (r == 0 && n < TRICKLE && (size_t)n < s->express) {
+		s->bulk = false;
+		r = bufq_load(&q);
+	}
+	if (r == 0)
+		r = bufq_move(&s->f.in, &q, q.len);
+	bufq_fini(&q);
+	return r != 0 ? r : n;
+}
+
+/* One portion of input, by whatever way fits. */
+static ssize_t
+read_some(struct f_sock *s)
+{
+	ssize_t n = ERR_LIMIT;
+
+	if (s->bulk && s->express >= PIPE_MIN)
+		n = read_pipe(s);
+	if (n == ERR_LIMIT) {
+		/* The rest of a piece that is too short for a pipe, and the header behind it. */
+		size_t max = s->bulk ? s->express + HEAD_READ : s->read_size;
+
+		n = read_once(s, max);
+		if (n > 0 && !s->bulk)
+			read_adapt(s, (size_t)n, max);
+		if (n >= BULK_READ)
+			s->fast = true;
+	}
+	if (n > 0)
+		s->express -= s->express < (size_t)n ? s->express : (size_t)n;
+	return n;
+}
+
+/* Read until there is no more, or the turn is over, or the user has to say what comes next.  Returns as read_some. */
+static ssize_t
+read_portion(struct f_sock *s, size_t *budget)
+{
+	ssize_t n = 1;
+
+	while (n > 0 && s->readable && *budget > 0) {
+		bool head = s->bulk && s->express < PIPE_MIN;
+
+		n = read_some(s);
+		if (n > 0)
+			*budget -= (size_t)n < *budget ? (size_t)n : *budget;
+		if (head)
+			break;
+	}
+	return n;
+}
+
 static void
 sock_read(struct f_sock *s)
 {
-	size_t budget = F_SOCK_TURN, before = s->f.in.len;
+	size_t budget = F_SOCK_TURN;
 	ssize_t n = 1;
 
-	while (s->readable && !s->f.paused && budget > 0) {
-		n = read_once(s);
-		if (n <= 0)
-			break;
-		budget = (size_t)n < budget ? budget - (size_t)n : 0;
-	}
-	if (n == ERR_AGAIN || n == 0)
-		s->readable = false;
-	else if (n < 0) {
-		int error = n == ERR_NOMEM ? ENOMEM : errno;
+	while (n > 0 && s->readable && !s->f.paused && !s->f.closed && budget > 0) {
+		size_t before = s->f.in.len;
+		int error;
 
-		/* What came before the connection broke is the user's all the same. */
+		n = read_portion(s, &budget);
+		error = n == ERR_NOMEM ? ENOMEM : errno;
+		if (n == ERR_AGAIN || n == 0)
+			s->readable = false;
+		/* What came before an end, or before the connection broke, is the user's all the same. */
 		if (s->f.in.len > before)
 			filter_readable(&s->f);
-		sock_fail(s, error);
-		return;
+		if (s->f.closed)
+			return;
+		if (n < 0 && n != ERR_AGAIN) {
+			sock_fail(s, error);
+			return;
+		}
 	}
+	if (s->f.closed)
+		return;
 	if (s->readable && !s->f.paused)
 		task_later(s->f.loop, &s->again);
-	if (s->f.in.len > before)
-		filter_readable(&s->f);
 	if (n == 0)
 		filter_close(&s->f, ERR_EOF, "");
 }
@@ -263,6 +343,56 @@ sample_rate(struct f_sock *s)
 	set_flight(s, rate * 2 * info.tcpi_min_rtt / 1000000, rate * F_SOCK_QUEUE_US / 1000000);
 }
 
+/* One gathered write of k pieces.  Returns bytes, ERR_AGAIN, or ERR_SYS. */
+static ssize_t
+write_memory(struct f_sock *s, struct iovec *iov, int k)
+{
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = (size_t)k };
+	size_t offered = 0;
+	bool more;
+	ssize_t n;
+
+	for (int i = 0; i < k; i++)
+		offered += iov[i].iov_len;
+	/* A header in front of a pipe's bytes leaves together with them. */
+	more = s->tcp && offered < s->out.len;
+	do
+		n = more ? sendmsg(s->wfd, &msg, MSG_MORE | MSG_NOSIGNAL) : writev(s->wfd, iov, k);
+	while (n < 0 && errno == EINTR);
+	/* After a partial write the kernel tells of room by a new edge. */
+	if (n < (ssize_t)offered)
+		s->writable = false;
+	if (n < 0)
+		return errno == EAGAIN || errno == EWOULDBLOCK ? ERR_AGAIN : ERR_SYS;
+	s->corked = more;
+	return n;
+}
+
+/* As write_memory for the pipe in front. */
+static ssize_t
+write_pipe(struct f_sock *s)
+{
+	const struct slice *p = bufq_first(&s->out);
+	ssize_t n = bufpipe_send(p->b, p->off, p->n, s->wfd);
+
+	if (n == ERR_INVALID)
+		return bufq_load(&s->out); /* and then in memory, in the next round */
+	if (n == ERR_AGAIN)
+		s->writable = false;
+	else
+		s->corked = false;
+	return n;
+}
+
+/* The kernel took nothing more.  Of what it has nothing may be under way whose acknowledgement would send a header that waits. */
+static void
+uncork(struct f_sock *s)
+{
+	if (s->corked)
+		net_nodelay(s->wfd);
+	s->corked = false;
+}
+
 /* Returns 0, or -1 after the filter was closed. */
 static int
 sock_write(struct f_sock *s)
@@ -272,21 +402,14 @@ sock_write(struct f_sock *s)
 	while (s->out.len > 0 && s->writable) {
 		struct iovec iov[IOV_MAX_TURN];
 		int k = bufq_peek(&s->out, 0, s->out.len, iov, IOV_MAX_TURN);
-		size_t offered = 0;
-		ssize_t n;
+		ssize_t n = k > 0 ? write_memory(s, iov, k) : write_pipe(s);
 
-		for (int i = 0; i < k; i++)
-			offered += iov[i].iov_len;
-		do
-			n = writev(s->wfd, iov, k);
-		while (n < 0 && errno == EINTR);
-		if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
-			sock_fail(s, errno);
+		if (n == ERR_AGAIN) {
+			uncork(s);
+		} else if (n < 0) {
+			sock_fail(s, n == ERR_NOMEM ? ENOMEM : errno);
 			return -1;
 		}
-		/* After a partial write the kernel tells of room by a new edge. */
-		if (n < (ssize_t)offered)
-			s->writable = false;
 		if (n > 0) {
 			bufq_drain(&s->out, (size_t)n);
 			s->written += (uint64_t)n;
@@ -353,7 +476,7 @@ check_error(struct f_sock *s)
 
 	if (getsockopt(s->rfd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error == 0)
 		return;
-	while (read_once(s) > 0)
+	while (read_once(s, s->read_size) > 0)
 		;
 	filter_readable(&s->f);
 	sock_fail(s, error);
@@ -389,6 +512,27 @@ on_write_event(void *arg, int what)
 	s->writable = true;
 	if (!s->f.closed && sock_write(s) == 0 && s->writable)
 		filter_writable(&s->f);
+}
+
+/*
+ * Only a socket whose last reads were large goes over to pipes.  When several headers were not followed by payload, the bulk is over.
+ */
+static void
+sock_op_express(struct filter *f, bool pieces, size_t n)
+{
+	struct f_sock *s = sock_of(f);
+
+	s->express = f->in.len == 0 ? n : 0;
+	s->n_heads = s->express > 0 || s->fast ? 0 : s->n_heads + 1;
+	s->bulk = pieces && (s->fast || (s->bulk && s->n_heads < HEADS_MAX));
+	s->fast = false;
+}
+
+static bool
+sock_op_takes_pipes(const struct filter *f)
+{
+	(void)f;
+	return true;
 }
 
 static void
@@ -453,6 +597,8 @@ static const struct filter_ops sock_ops = {
 	.shutdown = sock_op_shutdown,
 	.fini = sock_op_fini,
 	.pause = sock_op_pause,
+	.express = sock_op_express,
+	.takes_pipes = sock_op_takes_pipes,
 	.detach = sock_op_detach,
 	.attach = sock_op_attach,
 };

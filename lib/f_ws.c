@@ -5,7 +5,7 @@
  * Copies of payload:
  *   receiving   below->in → unmasked in place → moved to f->in or the message: 0 (pieces up to SMALL_PIECE: 1, so that a
  *               flood of tiny frames costs memory in proportion to its bytes)
- *   sending     server: header + moved slices: 0.  Client: masked into fresh blocks, filled whole: 1.
+ *   sending     server, or client with zero_key: header + moved slices: 0.  Client: masked into fresh blocks, filled whole: 1.
  *               Control frames and F_WS_MESSAGES: 1, through wslay.
  *
  * States: receiving HEADER ⇄ PAYLOAD → OVER (after the peer's Close, or a failure; input is then dropped).  Our Close goes out at
@@ -157,6 +157,9 @@ send_pong(struct f_ws *w)
 static void
 send_held(struct f_ws *w)
 {
+	enum f_ws_mask mask = !w->cfg.client    ? F_WS_UNMASKED
+			      : w->cfg.zero_key ? F_WS_ZERO_KEY
+						: F_WS_RANDOM_KEY;
 	struct bufq out = { 0 };
 	int r = 0;
 
@@ -167,7 +170,7 @@ send_held(struct f_ws *w)
 	while (w->held.len > 0 && r == 0) {
 		size_t n = w->held.len < F_WS_FRAME_MAX ? w->held.len : F_WS_FRAME_MAX;
 
-		r = f_ws_frame_bulk(w->cfg.client, &w->held, n, &out);
+		r = f_ws_frame_bulk(mask, &w->held, n, &out);
 	}
 	if (r == 0)
 		r = filter_write(w->f.below, &out);
@@ -313,6 +316,9 @@ read_header(struct f_ws *w)
 		return false;
 	bufq_drain(in, (size_t)n);
 	w->rx = RX_PAYLOAD;
+	/* A key of zeros changes nothing. */
+	if (memcmp(w->rf.key, (uint8_t[4]){ 0 }, sizeof w->rf.key) == 0)
+		w->rf.masked = false;
 	return f_ws_frame_is_control(&w->rf) || begin_data(w);
 }
 
@@ -351,7 +357,7 @@ take(struct f_ws *w, struct bufq *q, size_t n)
 	struct bufq *in = &w->f.below->in;
 	int r;
 
-	if (n > SMALL_PIECE || q->len == 0)
+	if (n > SMALL_PIECE || q->len == 0 || in->pipes > 0)
 		return bufq_move(q, in, n);
 	r = bufq_copy(q, piece, bufq_read(in, 0, piece, n));
 	if (r == 0)
@@ -596,6 +602,27 @@ ws_op_pause(struct filter *f, bool paused)
 		task_later(f->loop, &w->again);
 }
 
+/* Payload that needs no unmasking, up to the frame's end. */
+static void
+ws_op_express(struct filter *f, bool pieces, size_t n)
+{
+	struct f_ws *w = ws_of(f);
+	uint64_t left = w->rf.len - w->rf.done;
+
+	if (w->cfg.mode != F_WS_STREAM || w->rx != RX_PAYLOAD || w->rf.masked ||
+	    f_ws_frame_is_control(&w->rf) || f->in.len > 0)
+		n = 0;
+	filter_express(f->below, pieces, n < left ? n : (size_t)left);
+}
+
+static bool
+ws_op_takes_pipes(const struct filter *f)
+{
+	const struct f_ws *w = ws_of(f);
+
+	return (!w->cfg.client || w->cfg.zero_key) && filter_takes_pipes(f->below);
+}
+
 static void
 ws_op_detach(struct filter *f)
 {
@@ -635,6 +662,8 @@ static const struct filter_ops ws_ops = {
 	.shutdown = ws_op_shutdown,
 	.fini = ws_op_fini,
 	.pause = ws_op_pause,
+	.express = ws_op_express,
+	.takes_pipes = ws_op_takes_pipes,
 	.detach = ws_op_detach,
 	.attach = ws_op_attach,
 };

@@ -20,8 +20,8 @@
  *   closed(ERR_LIMIT)    a message over max_message; Close 1009 was sent
  * f_ws holds no timer: whoever waits for the peer's Close sets a deadline of its own.
  *
- * Payload copies.  Receiving: none; unmasked in place in the received blocks.  Sending: none for a server; one for a client, which
- * must mask and may not change bytes that somebody retains.
+ * Payload copies.  Receiving: none; unmasked in place in the received blocks, not touched when the key is zero.  Sending: none for a
+ * server or with zero_key; one for a client that masks, since it may not change bytes that somebody retains.
  */
 #ifndef LIB_F_WS_H
 #define LIB_F_WS_H
@@ -60,7 +60,9 @@ enum f_ws_kind {
 
 struct f_ws_config {
 	enum f_ws_mode mode;
-	bool client;        /* we mask, the peer must not; a server the other way round (5.1) */
+	bool client; /* we mask, the peer must not; a server the other way round (5.1) */
+	bool
+	    zero_key; /* F_WS_STREAM, a client: the masking keys of bulk frames are zero, as agreed (ws.h) */
 	bool text_as_bytes; /* F_WS_STREAM: text messages are bytes too, not checked */
 	uint64_t
 	    max_message; /* bytes; 0: no limit (only in F_WS_STREAM, where nothing is collected) */

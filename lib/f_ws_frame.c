@@ -146,7 +146,7 @@ put_header(uint8_t *p, uint64_t len, bool client)
 
 /* The first n bytes of src as a masked frame in blocks of its own. */
 static int
-frame_client(struct bufq *src, size_t n, struct bufq *out)
+frame_masked(struct bufq *src, size_t n, struct bufq *out)
 {
 	uint8_t head[F_WS_FRAME_HEADER_MAX];
 	size_t hlen = put_header(head, n, true), done = 0;
@@ -185,17 +185,20 @@ frame_client(struct bufq *src, size_t n, struct bufq *out)
 	return 0;
 }
 
+/* The same as they are. */
 static int
-frame_server(struct bufq *src, size_t n, struct bufq *out)
+frame_moved(bool zero_key, struct bufq *src, size_t n, struct bufq *out)
 {
-	uint8_t head[F_WS_FRAME_HEADER_MAX];
-	int r = bufq_copy(out, head, put_header(head, n, false));
+	uint8_t head[F_WS_FRAME_HEADER_MAX] = { 0 };
+	size_t hlen = put_header(head, n, zero_key);
+	int r = bufq_copy(out, head, hlen + (zero_key ? 4 : 0));
 
 	return r != 0 ? r : bufq_move(out, src, n);
 }
 
 int
-f_ws_frame_bulk(bool client, struct bufq *src, size_t n, struct bufq *out)
+f_ws_frame_bulk(enum f_ws_mask mask, struct bufq *src, size_t n, struct bufq *out)
 {
-	return client ? frame_client(src, n, out) : frame_server(src, n, out);
+	return mask == F_WS_RANDOM_KEY ? frame_masked(src, n, out)
+				       : frame_moved(mask == F_WS_ZERO_KEY, src, n, out);
 }

@@ -58,11 +58,18 @@ ssize_t f_ws_frame_parse(
 int f_ws_frame_build(
     bool client, enum f_ws_opcode opcode, const struct bufq *payload, struct bufq *out) WARN_UNUSED;
 
+/* How a frame is masked (5.3). */
+enum f_ws_mask {
+	F_WS_UNMASKED,   /* a server's */
+	F_WS_ZERO_KEY,   /* a client's, with a key that changes nothing */
+	F_WS_RANDOM_KEY, /* a client's */
+};
+
 /*
- * f_ws_frame_bulk - the first n bytes of src as one binary frame at the end of out: moved for a server, masked into fresh blocks for
- * a client.  Returns 0; after ERR_NOMEM or ERR_SYS (no random bytes) some of src may be lost.
+ * f_ws_frame_bulk - the first n bytes of src as one binary frame at the end of out: masked into fresh blocks with a random key, otherwise
+ * moved.  Returns 0; after ERR_NOMEM or ERR_SYS (no random bytes) some of src may be lost.
  */
-int f_ws_frame_bulk(bool client, struct bufq *src, size_t n, struct bufq *out) WARN_UNUSED;
+int f_ws_frame_bulk(enum f_ws_mask mask, struct bufq *src, size_t n, struct bufq *out) WARN_UNUSED;
 
 /* f_ws_frame_is_close_code - may this code stand in a Close frame (7.4)? */
 bool f_ws_frame_is_close_code(int code);

@@ -48,7 +48,7 @@ ws_accept(const char *key, char accept[WS_ACCEPT_LEN + 1])
 
 void
 ws_request_begin(struct http_build *b, const char *host, const char *target, const char *key,
-    const char *protocol)
+    const char *protocol, const char *extension)
 {
 	http_build_request(b, "GET", target);
 	http_build_header(b, "Host", host);
@@ -58,6 +58,14 @@ ws_request_begin(struct http_build *b, const char *host, const char *target, con
 	http_build_header(b, "Sec-WebSocket-Version", "13");
 	if (protocol != NULL)
 		http_build_header(b, "Sec-WebSocket-Protocol", protocol);
+	if (extension != NULL)
+		http_build_header(b, "Sec-WebSocket-Extensions", extension);
+}
+
+bool
+ws_has_extension(const struct http_head *h, const char *extension)
+{
+	return http_has_token(h, "sec-websocket-extensions", extension);
 }
 
 /* A response that is no 101 says why in its own way; so do we. */
@@ -84,8 +92,8 @@ refused(const struct http_head *h, struct errtext *e)
 }
 
 int
-ws_check_response(
-    const struct http_head *h, const char *key, const char *protocol, struct errtext *e)
+ws_check_response(const struct http_head *h, const char *key, const char *protocol,
+    const char *extension, struct errtext *e)
 {
 	const char *accept = http_header(h, "sec-websocket-accept");
 	const char *chosen = http_header(h, "sec-websocket-protocol");
@@ -108,7 +116,9 @@ ws_check_response(
 		    "the server's Sec-WebSocket-Accept does not answer our key: something between "
 		    "us and it "
 		    "answers by heart");
-	if (extensions != NULL && extensions[0] != 0)
+	if (extensions != NULL && extensions[0] != 0 &&
+	    (extension == NULL || http_header_count(h, "sec-websocket-extensions") != 1 ||
+		strcmp(extensions, extension) != 0))
 		return err_set(
 		    e, ERR_PROTO, "the server uses a WebSocket extension that was not offered");
 	if (chosen != NULL && (protocol == NULL || strchr(chosen, ',') != NULL ||
@@ -166,7 +176,8 @@ ws_check_request(const struct http_head *h, int *status, struct errtext *e)
 }
 
 void
-ws_response_begin(struct http_build *b, const struct http_head *request, const char *protocol)
+ws_response_begin(struct http_build *b, const struct http_head *request, const char *protocol,
+    const char *extension)
 {
 	char accept[WS_ACCEPT_LEN + 1];
 
@@ -179,6 +190,8 @@ ws_response_begin(struct http_build *b, const struct http_head *request, const c
 	http_build_header(b, "Sec-WebSocket-Accept", accept);
 	if (protocol != NULL)
 		http_build_header(b, "Sec-WebSocket-Protocol", protocol);
+	if (extension != NULL && ws_has_extension(request, extension))
+		http_build_header(b, "Sec-WebSocket-Extensions", extension);
 }
 
 int

@@ -95,6 +95,7 @@ struct mux {
 	struct mux_stream
 	    *filling;       /* the stream whose DATA frame is being read, NULL when dropped */
 	uint32_t fill_left; /* bytes of that frame still to come */
+	bool express;       /* its user need not see them */
 
 	struct bufq control; /* frames that go before all payload */
 	struct mux_stream_list sparse, bulk, windows, acks;

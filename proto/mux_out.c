@@ -81,29 +81,33 @@ static ssize_t
 data_frame(struct mux_stream *ms, struct bufq *out, size_t max)
 {
 	uint64_t n = mux_stream_sendable(ms);
+	size_t piece = bufq_to_pipe(&ms->out, (size_t)(ms->out_sent - ms->out_base));
 	struct frame f = { FRAME_DATA, 0, 0, ms->id };
 	uint8_t hdr[FRAME_HDR_LEN];
 	int r;
 
 	if (n > FRAME_DATA_MAX)
 		n = FRAME_DATA_MAX;
-	if (n > max)
+	/* A piece that came as a pipe leaves as one: cut, it would cost its system calls twice. */
+	if (piece > 0 && piece <= n)
+		n = piece;
+	else if (n > max)
 		n = max;
 	f.len = (uint16_t)n;
 	frame_pack(hdr, &f);
 	r = bufq_copy(out, hdr, sizeof hdr);
-	if (r == 0)
+	if (r == 0 && ms->m->cfg.retain)
 		r = bufq_share(out, &ms->out, (size_t)(ms->out_sent - ms->out_base), (size_t)n);
+	else if (r == 0)
+		r = bufq_move(out, &ms->out, (size_t)n);
 	if (r != 0)
 		return r;
 	ms->out_sent += n;
 	ms->m->unsent -= n;
 	ms->s.tx += n;
 	ms->epoch_bytes += n;
-	if (!ms->m->cfg.retain) {
-		bufq_drain(&ms->out, (size_t)n);
+	if (!ms->m->cfg.retain)
 		ms->out_base = ms->out_sent;
-	}
 	return (ssize_t)n;
 }
 

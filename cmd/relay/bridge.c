@@ -11,10 +11,17 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 
+/* Bytes that may wait for a hop that has taken nothing for BRIDGE_STILL_MS, and still come as pipes: what a turn brings. */
+#define BRIDGE_PIPED_MAX (512 * 1024)
+#define BRIDGE_STILL_MS 50
+
 struct bridge {
 	struct stream *client, *agent; /* NULL once gone */
 	struct loop *loop;
-	uint64_t since_ms, up, down; /* bytes from the client, to it */
+	uint64_t since_ms;
+	uint64_t up, up_sent;     /* bytes from the client, and of them to the agent */
+	uint64_t up_ms, down_ms;  /* when bytes were sent last */
+	uint64_t down_read, down; /* bytes from the agent, and of them to the client */
 	char label[NET_ADDR_TEXT + CTL_NAME_MAX + CTL_HOST_MAX + 16];
 	struct grave grave;
 	bool over;
@@ -72,6 +79,14 @@ pass_closed(
 		bridge_end(b, side, CODE_OK, "");
 }
 
+/* The bytes of a stream that stands still would only keep pipes from others. */
+static bool
+may_pipe(const struct bridge *b, const struct stream *to, uint64_t queued, uint64_t moved_ms)
+{
+	return to != NULL && to->session->takes_pipes &&
+	       (queued < BRIDGE_PIPED_MAX || loop_now_ms(b->loop) - moved_ms < BRIDGE_STILL_MS);
+}
+
 /* ---- the client's side ---- */
 
 static void
@@ -105,8 +120,17 @@ client_sent(void *arg, size_t n)
 	struct bridge *b = arg;
 
 	b->down += n;
+	b->down_ms = loop_now_ms(b->loop);
 	if (b->agent != NULL)
 		stream_consumed(b->agent, n);
+}
+
+static bool
+client_express(void *arg)
+{
+	struct bridge *b = arg;
+
+	return may_pipe(b, b->agent, b->up - b->up_sent, b->up_ms);
 }
 
 static void
@@ -134,6 +158,7 @@ static const struct stream_user client_user = {
 	client_sent,
 	client_acked,
 	client_closed,
+	client_express,
 };
 
 /* ---- the agent's side ---- */
@@ -152,6 +177,7 @@ agent_data(void *arg, struct bufq *in)
 {
 	struct bridge *b = arg;
 
+	b->down_read += in->len;
 	pass_data(b, b->client, in);
 }
 
@@ -169,8 +195,18 @@ agent_sent(void *arg, size_t n)
 {
 	struct bridge *b = arg;
 
+	b->up_sent += n;
+	b->up_ms = loop_now_ms(b->loop);
 	if (b->client != NULL)
 		stream_consumed(b->client, n);
+}
+
+static bool
+agent_express(void *arg)
+{
+	struct bridge *b = arg;
+
+	return may_pipe(b, b->client, b->down_read - b->down, b->down_ms);
 }
 
 static void
@@ -198,6 +234,7 @@ static const struct stream_user agent_user = {
 	agent_sent,
 	agent_acked,
 	agent_closed,
+	agent_express,
 };
 
 /* ---- opening ---- */

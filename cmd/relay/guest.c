@@ -110,7 +110,7 @@ become_peer(struct guest *g, const struct dialect *d)
 	struct filter *ws;
 	struct http_build b;
 
-	ws_response_begin(&b, g->head, NULL);
+	ws_response_begin(&b, g->head, NULL, WS_ZERO_KEY);
 	if (http_build_end(&b) != 0 || filter_send(g->f, b.s, b.len) != 0) {
 		guest_free(g);
 		return;

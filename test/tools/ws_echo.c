@@ -185,7 +185,7 @@ serve(struct conn *c)
 		linger(c);
 		return;
 	}
-	ws_response_begin(&b, c->head, NULL);
+	ws_response_begin(&b, c->head, NULL, NULL);
 	if (http_build_end(&b) != 0 || !send_built(c, &b)) {
 		conn_free(c);
 		return;
@@ -208,7 +208,7 @@ on_head_readable(void *arg)
 	if (r == 0 && !http_head_is_done(c->head))
 		return;
 	if (r == 0 && c->echo->client)
-		r = ws_check_response(c->head, c->key, NULL, &e);
+		r = ws_check_response(c->head, c->key, NULL, NULL, &e);
 	if (r != 0) {
 		conn_fail(c, e.s);
 		conn_free(c);
@@ -323,7 +323,7 @@ on_dialed(void *arg, int fd, int err, const char *text)
 		loop_stop(x->l);
 		return;
 	}
-	ws_request_begin(&b, url_host_header(&x->url, host), x->url.target, c->key, NULL);
+	ws_request_begin(&b, url_host_header(&x->url, host), x->url.target, c->key, NULL, NULL);
 	if (http_build_end(&b) != 0 || !send_built(c, &b)) {
 		conn_fail(c, "cannot send the request");
 		conn_free(c);

@@ -14,7 +14,7 @@
 #include "lib/f_sock.h"
 #include "test/wire.h"
 
-enum { WAIT_MS = 10000, BULK = 8 * 1024 * 1024 };
+enum { WAIT_MS = 10000, BULK = 64 * BUF_HUGE };
 
 struct side {
 	struct filter *f;

@@ -84,7 +84,7 @@ side_closed(void *arg, uint32_t code, const char *text)
 }
 
 static const struct stream_user side_user = { side_opened, side_data, side_eof, side_sent,
-	side_acked, side_closed };
+	side_acked, side_closed, NULL };
 
 /* ---- the relay's bridge: nothing but what cmd/relay/bridge.c does ---- */
 
@@ -174,7 +174,7 @@ bridge_closed(void *arg, uint32_t code, const char *text)
 }
 
 static const struct stream_user bridge_user = { bridge_opened, bridge_data, bridge_eof, bridge_sent,
-	bridge_acked, bridge_closed };
+	bridge_acked, bridge_closed, NULL };
 
 static void
 bridge_open(struct end *e, struct stream *s, const struct ctl_open *o)

@@ -60,7 +60,7 @@ our_client_and_server_agree(void **state)
 
 	(void)state;
 	assert_int_equal(ws_key_new(key), 0);
-	ws_request_begin(&b, "example.com", "/tunnel", key, "a, b");
+	ws_request_begin(&b, "example.com", "/tunnel", key, "a, b", NULL);
 	http_build_header(&b, "X-Own", "1");
 	assert_int_equal(http_build_end(&b), 0);
 	assert_int_equal(http_head_feed(request, b.s, b.len, NULL), b.len);
@@ -68,13 +68,13 @@ our_client_and_server_agree(void **state)
 	assert_int_equal(ws_check_request(request, &status, NULL), 0);
 	assert_string_equal(http_header(request, "x-own"), "1");
 
-	ws_response_begin(&b, request, "b");
+	ws_response_begin(&b, request, "b", NULL);
 	assert_int_equal(http_build_end(&b), 0);
 	assert_int_equal(http_head_feed(response, b.s, b.len, NULL), b.len);
-	assert_int_equal(ws_check_response(response, key, "a, b", NULL), 0);
-	assert_int_equal(ws_check_response(response, key, "a", NULL), ERR_PROTO);
-	assert_int_equal(ws_check_response(response, key, NULL, NULL), ERR_PROTO);
-	assert_int_equal(ws_check_response(response, KEY, "a, b", NULL), ERR_PROTO);
+	assert_int_equal(ws_check_response(response, key, "a, b", NULL, NULL), 0);
+	assert_int_equal(ws_check_response(response, key, "a", NULL, NULL), ERR_PROTO);
+	assert_int_equal(ws_check_response(response, key, NULL, NULL, NULL), ERR_PROTO);
+	assert_int_equal(ws_check_response(response, KEY, "a, b", NULL, NULL), ERR_PROTO);
 	http_head_free(request);
 	http_head_free(response);
 }
@@ -177,7 +177,7 @@ responses_are_checked(void **state)
 		snprintf(text, sizeof text, "%s\r\n", cases[i].text);
 		h = head(HTTP_HEAD_RESPONSE, text);
 		errtext_clear(&e);
-		r = ws_check_response(h, KEY, NULL, &e);
+		r = ws_check_response(h, KEY, NULL, NULL, &e);
 		if (r != cases[i].r || strstr(e.s, cases[i].says) == NULL)
 			fail_msg("%s: %d, %s", text, r, e.s);
 		http_head_free(h);
