@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * f_tls - TLS as a filter: mbedTLS's record layer between two queues of blocks.
+ * f_tls - TLS as a filter, with two engines between two queues of blocks.
  *
- * Copies of payload.  In: below->in → mbedTLS's input buffer (it insists on its own), decrypted there, → a pooled
- * block of f->in: 2.  Out: slices → mbedTLS's output buffer, encrypted there, → a pooled block for below: 2; slices that are
- * smaller than a record are gathered first, which is one more for them.
+ * mbedTLS (t->ssl) does every handshake, and the records of TLS 1.2.  When a handshake of TLS 1.3 is done, its secrets and
+ * counters are handed to lib/tls_rec.c (t->rec), which makes the records from then on, and mbedTLS's session is freed.  One of
+ * the two is there at any time.
+ *
+ * Copies of payload.
+ *   tls_rec   in: decrypted where it stands and moved: 0.  Out: encrypted into the blocks that are sent: 0 beside that.
+ *   mbedTLS   in: below->in → its input buffer, decrypted there → a pooled block of f->in: 2.  Out: slices → its output buffer,
+ *             encrypted there → a pooled block for below: 2; slices that are smaller than a record are gathered first: 1 more.
  *
  * mbedTLS never waits here: its send callback takes everything, so that only WANT_READ is left.
  *
@@ -22,25 +27,35 @@
 
 #include "lib/mem.h"
 #include "lib/tls_gen.h"
+#include "lib/tls_out.h"
+#include "lib/tls_rec.h"
 #include "lib/tls_verify.h"
+#include "lib/tls_words.h"
 
 enum {
-	RECORD_PLAIN = 16384, /* RFC 8446 5.1 */
-	RECORD_EXTRA = 40,    /* header, type, padding, tag in TLS 1.3: up to 37; 29 in 1.2 */
+	RECORD_EXTRA =
+	    40, /* of mbedTLS's: header, nonce, tag: 29 in TLS 1.2; with padding 37 in 1.3 */
 	SMALL =
 	    2048, /* a turn that moves no more has touched the head of the record buffers only */
 	BUFFER_HEAD = 64, /* of a record buffer: holds the record's counter between two records */
 };
 
+/* mbedTLS's part of a connection. */
+struct session {
+	mbedtls_ssl_context ssl;
+	/* The application traffic secrets of TLS 1.3, as soon as there are any. */
+	uint8_t client_secret[TLS_REC_SECRET_MAX], server_secret[TLS_REC_SECRET_MAX];
+	size_t client_len, server_len;
+};
+
 struct f_tls {
 	struct filter f;
-	mbedtls_ssl_context ssl;
+	struct session *session; /* NULL when rec has taken over */
+	struct tls_rec *rec;     /* NULL until then */
 	struct tls_gen *gen;
 	struct tls_verify *verify; /* client, until the handshake is done */
 	struct bufq held;          /* plain text, until a flush after the handshake */
-	struct bufq out;           /* records, until the call from above or below returns */
-	struct block *filling;     /* the last block of out */
-	size_t out_expected;       /* bytes of records that this flush will make */
+	struct tls_out out;        /* records, until the call from above or below returns */
 	struct task step;
 	void (*ready_fn)(void *arg);
 	void *ready_arg;
@@ -75,29 +90,8 @@ static int
 on_send(void *arg, const unsigned char *p, size_t n)
 {
 	struct f_tls *t = arg;
-	size_t left = n;
 
-	while (left > 0) {
-		if (t->filling == NULL || block_room(t->filling) == 0) {
-			size_t want = t->out_expected > left ? t->out_expected : left;
-
-			block_unref(t->filling);
-			t->filling = block_new(want < BUF_HUGE ? want : BUF_HUGE);
-			if (t->filling == NULL)
-				return MBEDTLS_ERR_SSL_ALLOC_FAILED;
-		}
-		struct block *b = t->filling;
-		size_t k = left < block_room(b) ? left : block_room(b);
-
-		if (bufq_append(&t->out, b, b->data + b->fill, k) != 0)
-			return MBEDTLS_ERR_SSL_ALLOC_FAILED;
-		memcpy(b->data + b->fill, p, k);
-		b->fill += (uint32_t)k;
-		p += k;
-		left -= k;
-		t->out_expected -= k < t->out_expected ? k : t->out_expected;
-	}
-	return (int)n;
+	return tls_out_put(&t->out, p, n) == 0 ? (int)n : MBEDTLS_ERR_SSL_ALLOC_FAILED;
 }
 
 /*
@@ -107,14 +101,13 @@ on_send(void *arg, const unsigned char *p, size_t n)
 static bool
 push(struct f_tls *t)
 {
-	block_unref(t->filling);
-	t->filling = NULL;
-	if (t->out.len > 0) {
-		int r = filter_write(t->f.below, &t->out);
+	tls_out_end(&t->out);
+	if (t->out.q.len > 0) {
+		int r = filter_write(t->f.below, &t->out.q);
 
 		if (t->f.closed)
 			return false;
-		bufq_fini(&t->out);
+		bufq_fini(&t->out.q);
 		if (r == ERR_NOMEM)
 			filter_close(&t->f, r, "out of memory");
 		else if (r == 0)
@@ -125,84 +118,46 @@ push(struct f_tls *t)
 
 /* ---- the end ---- */
 
-static const char *
-alert_words(unsigned alert)
-{
-	switch (alert) {
-	case MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE:
-		return "no cipher or key in common";
-	case MBEDTLS_SSL_ALERT_MSG_PROTOCOL_VERSION:
-		return "no TLS version in common";
-	case MBEDTLS_SSL_ALERT_MSG_BAD_CERT:
-	case MBEDTLS_SSL_ALERT_MSG_UNSUPPORTED_CERT:
-	case MBEDTLS_SSL_ALERT_MSG_CERT_REVOKED:
-	case MBEDTLS_SSL_ALERT_MSG_CERT_UNKNOWN:
-	case MBEDTLS_SSL_ALERT_MSG_ACCESS_DENIED:
-		return "it does not accept our certificate";
-	case MBEDTLS_SSL_ALERT_MSG_CERT_EXPIRED:
-		return "our certificate has expired";
-	case MBEDTLS_SSL_ALERT_MSG_UNKNOWN_CA:
-		return "it does not know who issued our certificate";
-	case MBEDTLS_SSL_ALERT_MSG_CERT_REQUIRED:
-		return "it wants a certificate from us";
-	case MBEDTLS_SSL_ALERT_MSG_UNRECOGNIZED_NAME:
-		return "it does not serve that name";
-	case MBEDTLS_SSL_ALERT_MSG_NO_APPLICATION_PROTOCOL:
-		return "it does not speak HTTP/1.1";
-	case MBEDTLS_SSL_ALERT_MSG_BAD_RECORD_MAC:
-		return "a record was changed on its way";
-	default:
-		return "RFC 8446 6.2";
-	}
-}
-
-static void
+/* What an error of mbedTLS means: its code of lib/err.h, and a sentence. */
+static int
 explain(const struct f_tls *t, int ret, struct errtext *e)
 {
 	const char *doing = t->ready ? "TLS" : "TLS handshake";
 	char words[128];
 
+	if (ret == MBEDTLS_ERR_SSL_ALLOC_FAILED)
+		return ERR_NOMEM;
 	if (t->verify != NULL && tls_verify_explain(t->verify, e))
-		return;
+		return ERR_TLS;
 	switch (ret) {
 	case MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE:
-		words[0] = (char)t->ssl.MBEDTLS_PRIVATE(in_msg)[1];
-		err_set(e, ERR_TLS, "%s: the peer ended it with alert %u (%s)", doing,
-		    (unsigned)(uint8_t)words[0], alert_words((uint8_t)words[0]));
-		return;
+		return tls_words_alert(e, doing, t->session->ssl.MBEDTLS_PRIVATE(in_msg)[1]);
 	case MBEDTLS_ERR_SSL_INVALID_RECORD:
-		err_set(e, ERR_TLS,
-		    t->ready ? "TLS: the peer sent a malformed record"
-			     : "TLS handshake: the peer does not speak TLS");
-		return;
+		return err_set(e, ERR_TLS, "%s",
+		    t->ready ? TLS_WORDS_MALFORMED : "TLS handshake: the peer does not speak TLS");
 	case MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION:
-		err_set(e, ERR_TLS, "TLS handshake: the peer offers neither TLS 1.2 nor 1.3");
-		return;
+		return err_set(
+		    e, ERR_TLS, "TLS handshake: the peer offers neither TLS 1.2 nor 1.3");
 	case MBEDTLS_ERR_SSL_INVALID_MAC:
 		/* mbedTLS as a client sends the alert about a certificate without encryption. */
-		err_set(e, ERR_TLS,
-		    t->ready ? "TLS: a record was changed on its way"
+		return err_set(e, ERR_TLS, "%s",
+		    t->ready ? TLS_WORDS_CHANGED
 			     : "TLS handshake: a record cannot be decrypted; a peer that "
 			       "does not accept our certificate may send one");
-		return;
 	default:
 		mbedtls_strerror(ret, words, sizeof words);
-		err_set(e, ERR_TLS, "%s: %s", doing, words);
+		return err_set(e, ERR_TLS, "%s: %s", doing, words);
 	}
 }
 
-/* An error of mbedTLS: its alert goes out, then the user is told. */
+/* The connection is over: the alert about it goes out, if there is one, then the user is told. */
 static void
-fail(struct f_tls *t, int ret)
+fail(struct f_tls *t, int err, const struct errtext *e)
 {
-	struct errtext e;
-	bool nomem = ret == MBEDTLS_ERR_SSL_ALLOC_FAILED;
-
-	explain(t, ret, &e);
 	if (!push(t))
 		return; /* nobody to alert, and the user has been told */
 	filter_shutdown(t->f.below);
-	filter_close(&t->f, nomem ? ERR_NOMEM : ERR_TLS, nomem ? "out of memory" : e.s);
+	filter_close(&t->f, err, err == ERR_NOMEM ? "out of memory" : e->s);
 }
 
 /* Tell of the end once all input before it has been delivered. */
@@ -216,6 +171,14 @@ tell_end(struct f_tls *t)
 
 /* ---- writing ---- */
 
+/* Something was sent or received that is more than a keepalive: mbedTLS's buffers are in use. */
+static void
+note_busy(struct f_tls *t)
+{
+	t->busy_ms = loop_now_ms(t->f.loop);
+	t->trimmed = false;
+}
+
 static int
 write_record(struct f_tls *t, struct block **scratch)
 {
@@ -223,37 +186,50 @@ write_record(struct f_tls *t, struct block **scratch)
 	const uint8_t *p = bufq_front(&t->held, &n);
 	int ret;
 
-	if (n < RECORD_PLAIN && n < t->held.len) {
-		if (*scratch == NULL && (*scratch = block_new(RECORD_PLAIN)) == NULL)
+	if (n < TLS_REC_PLAIN && n < t->held.len) {
+		if (*scratch == NULL && (*scratch = block_new(TLS_REC_PLAIN)) == NULL)
 			return MBEDTLS_ERR_SSL_ALLOC_FAILED;
-		n = bufq_read(&t->held, 0, (*scratch)->data, RECORD_PLAIN);
+		n = bufq_read(&t->held, 0, (*scratch)->data, TLS_REC_PLAIN);
 		p = (*scratch)->data;
 	}
-	ret = mbedtls_ssl_write(&t->ssl, p, n);
+	ret = mbedtls_ssl_write(&t->session->ssl, p, n);
 	if (ret > 0)
 		bufq_drain(&t->held, (size_t)ret);
 	return ret;
+}
+
+/* mbedTLS makes records of all that is held.  Returns 0 or its error. */
+static int
+write_records(struct f_tls *t)
+{
+	struct block *scratch = NULL;
+	int ret = 1;
+
+	if (t->held.len > SMALL)
+		note_busy(t);
+	t->out.expected = t->held.len + (t->held.len / TLS_REC_PLAIN + 1) * RECORD_EXTRA;
+	while (t->held.len > 0 && ret > 0)
+		ret = write_record(t, &scratch);
+	block_unref(scratch);
+	return ret > 0 ? 0 : ret;
 }
 
 /* Make records of all that is held.  False: the filter has failed and told so. */
 static bool
 encrypt(struct f_tls *t)
 {
-	struct block *scratch = NULL;
-	int ret = 1;
+	struct errtext e;
+	int r, ret;
 
-	if (t->held.len > SMALL) {
-		t->busy_ms = loop_now_ms(t->f.loop);
-		t->trimmed = false;
+	if (t->rec != NULL) {
+		r = tls_rec_seal(t->rec, &t->held, &t->out);
+	} else {
+		ret = write_records(t);
+		r = ret == 0 ? 0 : explain(t, ret, &e);
 	}
-	t->out_expected = t->held.len + (t->held.len / RECORD_PLAIN + 1) * RECORD_EXTRA;
-	while (t->held.len > 0 && ret > 0)
-		ret = write_record(t, &scratch);
-	t->out_expected = 0;
-	block_unref(scratch);
-	if (ret <= 0)
-		fail(t, ret);
-	return ret > 0;
+	if (r != 0)
+		fail(t, r, &e);
+	return r == 0;
 }
 
 static void
@@ -267,12 +243,17 @@ send_held(struct f_tls *t)
 static void
 send_end(struct f_tls *t)
 {
+	int r;
+
 	if (t->shut_sent || !encrypt(t))
 		return;
 	t->shut_sent = true;
-	if (mbedtls_ssl_close_notify(&t->ssl) != 0)
-		bufq_fini(
-		    &t->out); /* out of memory: the peer will see a cut, which is what it is */
+	if (t->rec != NULL)
+		r = tls_rec_send_alert(t->rec, TLS_ALERT_CLOSE_NOTIFY, &t->out);
+	else
+		r = mbedtls_ssl_close_notify(&t->session->ssl);
+	if (r != 0) /* out of memory: the peer will see a cut, which is what it is */
+		tls_out_fini(&t->out);
 	if (push(t))
 		filter_shutdown(t->f.below);
 }
@@ -323,7 +304,7 @@ tls_shutdown(struct filter *f)
 /* ---- reading ---- */
 
 /*
- * mbedTLS keeps two buffers of a record each for as long as the connection lives.  Between two records nothing in them
+ * In TLS 1.2 mbedTLS keeps two buffers of a record each for as long as the connection lives.  Between two records nothing in them
  * matters but the counter at the head, so the whole pages behind it go back to the system; they come back as
  * zeros when they are touched.  mbedTLS has no call for this, hence the look at its members.
  */
@@ -332,13 +313,14 @@ trim(struct f_tls *t)
 {
 #if !defined(MBEDTLS_SSL_VARIABLE_BUFFER_LENGTH)
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	unsigned char *buf[] = { t->ssl.MBEDTLS_PRIVATE(in_buf), t->ssl.MBEDTLS_PRIVATE(out_buf) };
+	mbedtls_ssl_context *ssl = &t->session->ssl;
+	unsigned char *buf[] = { ssl->MBEDTLS_PRIVATE(in_buf), ssl->MBEDTLS_PRIVATE(out_buf) };
 
-	if (t->ssl.MBEDTLS_PRIVATE(in_left) > 0 || mbedtls_ssl_check_pending(&t->ssl))
+	if (ssl->MBEDTLS_PRIVATE(in_left) > 0 || mbedtls_ssl_check_pending(ssl))
 		return;
 	for (int i = 0; i < 2; i++) {
 		uintptr_t from = ((uintptr_t)buf[i] + BUFFER_HEAD + page - 1) & ~(page - 1);
-		uintptr_t to = ((uintptr_t)buf[i] + RECORD_PLAIN) & ~(page - 1);
+		uintptr_t to = ((uintptr_t)buf[i] + TLS_REC_PLAIN) & ~(page - 1);
 
 		if (to > from)
 			IGNORE_RESULT(
@@ -349,16 +331,102 @@ trim(struct f_tls *t)
 }
 
 static void
+session_free(struct session *s)
+{
+	if (s == NULL)
+		return;
+	mbedtls_ssl_free(&s->ssl);
+	mem_wipe(s, sizeof *s);
+	mem_free(s);
+}
+
+/* mbedTLS has made a secret of the connection. */
+static void
+on_secret(void *arg, mbedtls_ssl_key_export_type type, const unsigned char *p, size_t n,
+    const unsigned char client_random[32], const unsigned char server_random[32],
+    mbedtls_tls_prf_types prf)
+{
+	struct session *s = arg;
+
+	(void)client_random;
+	(void)server_random;
+	(void)prf;
+	if (n > TLS_REC_SECRET_MAX)
+		return;
+	if (type == MBEDTLS_SSL_KEY_EXPORT_TLS1_3_CLIENT_APPLICATION_TRAFFIC_SECRET) {
+		memcpy(s->client_secret, p, n);
+		s->client_len = n;
+	} else if (type == MBEDTLS_SSL_KEY_EXPORT_TLS1_3_SERVER_APPLICATION_TRAFFIC_SECRET) {
+		memcpy(s->server_secret, p, n);
+		s->server_len = n;
+	}
+}
+
+static uint64_t
+counter(const unsigned char p[8])
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < 8; i++)
+		n = n << 8 | p[i];
+	return n;
+}
+
+/*
+ * Hand the connection from mbedTLS to tls_rec.  It has read whole records and no byte more, and its two counters say how many
+ * records the new keys have protected (a server's session tickets are some); it has no calls for them, hence the look at its
+ * members.  Where something is still in its hands, where the version or the suite is another, or without memory, it goes on.
+ */
+static void
+take_over(struct f_tls *t)
+{
+	struct session *s = t->session;
+	const mbedtls_ssl_context *ssl = &s->ssl;
+	int payload = mbedtls_ssl_get_max_out_record_payload(ssl);
+	struct tls_rec_start start = {
+		.server = mbedtls_ssl_conf_get_endpoint(&t->gen->conf) == MBEDTLS_SSL_IS_SERVER,
+		.suite = mbedtls_ssl_get_ciphersuite_id_from_ssl(ssl),
+		.client_secret = s->client_secret,
+		.server_secret = s->server_secret,
+		.secret_len = s->client_len,
+		.read_seq = counter(ssl->MBEDTLS_PRIVATE(in_ctr)),
+		.write_seq = counter(ssl->MBEDTLS_PRIVATE(cur_out_ctr)),
+		.fragment = TLS_REC_PLAIN,
+	};
+
+	if (mbedtls_ssl_get_version_number(ssl) != MBEDTLS_SSL_VERSION_TLS1_3 ||
+	    !tls_rec_is_known(start.suite) || s->client_len == 0 ||
+	    s->client_len != s->server_len || payload <= 0)
+		return;
+	if (mbedtls_ssl_check_pending(ssl) || ssl->MBEDTLS_PRIVATE(in_left) > 0 ||
+	    ssl->MBEDTLS_PRIVATE(out_left) > 0)
+		return;
+	/* The peer may have asked for less than 2^14; mbedTLS's own padding takes a byte off that. */
+	if (payload < TLS_REC_PLAIN - 1)
+		start.fragment = (size_t)payload;
+	t->rec = tls_rec_new(&start);
+	if (t->rec == NULL)
+		return;
+	session_free(s);
+	t->session = NULL;
+}
+
+static void
 become_ready(struct f_tls *t)
 {
+	mbedtls_ssl_context *ssl = &t->session->ssl;
+
 	t->ready = true;
-	t->busy_ms = loop_now_ms(t->f.loop);
-	snprintf(t->words, sizeof t->words, "%s %s", mbedtls_ssl_get_version(&t->ssl),
-	    mbedtls_ssl_get_ciphersuite(&t->ssl));
-	mbedtls_ssl_set_verify(&t->ssl, NULL, NULL);
+	snprintf(t->words, sizeof t->words, "%s %s", mbedtls_ssl_get_version(ssl),
+	    mbedtls_ssl_get_ciphersuite(ssl));
+	mbedtls_ssl_set_verify(ssl, NULL, NULL);
 	tls_verify_free(t->verify);
 	t->verify = NULL;
-	trim(t); /* certificates are large, and many connections are idle from here on */
+	take_over(t);
+	if (t->session != NULL) {
+		t->busy_ms = loop_now_ms(t->f.loop);
+		trim(t); /* certificates are large, and many connections are idle from here on */
+	}
 	if (t->shut_wanted)
 		send_end(t);
 	else
@@ -372,7 +440,8 @@ become_ready(struct f_tls *t)
 static bool
 handshake(struct f_tls *t)
 {
-	int ret = mbedtls_ssl_handshake(&t->ssl);
+	int ret = mbedtls_ssl_handshake(&t->session->ssl);
+	struct errtext e;
 
 	if (ret == MBEDTLS_ERR_SSL_WANT_READ) {
 		if (push(t) && t->below_eof) {
@@ -383,7 +452,7 @@ handshake(struct f_tls *t)
 		return false;
 	}
 	if (ret != 0) {
-		fail(t, ret);
+		fail(t, explain(t, ret, &e), &e);
 		return false;
 	}
 	if (push(t))
@@ -395,7 +464,7 @@ handshake(struct f_tls *t)
 static struct block *
 input_block(const struct f_tls *t, size_t budget)
 {
-	size_t want = mbedtls_ssl_get_bytes_avail(&t->ssl) + t->f.below->in.len;
+	size_t want = mbedtls_ssl_get_bytes_avail(&t->session->ssl) + t->f.below->in.len;
 
 	if (want > budget)
 		want = budget;
@@ -409,7 +478,7 @@ static int
 fill_block(struct f_tls *t, struct block *b)
 {
 	while (block_room(b) > 0) {
-		int ret = mbedtls_ssl_read(&t->ssl, b->data + b->fill, block_room(b));
+		int ret = mbedtls_ssl_read(&t->session->ssl, b->data + b->fill, block_room(b));
 
 		if (ret > 0)
 			b->fill += (uint32_t)ret;
@@ -423,8 +492,9 @@ fill_block(struct f_tls *t, struct block *b)
 	return 1;
 }
 
+/* mbedTLS reads records for a turn.  Returns what it said last, 1 when the turn is over. */
 static int
-decrypt(struct f_tls *t)
+read_records(struct f_tls *t)
 {
 	size_t budget = F_TLS_TURN;
 	int ret = 1;
@@ -446,42 +516,68 @@ decrypt(struct f_tls *t)
 static void
 consider_trim(struct f_tls *t, size_t moved)
 {
-	uint64_t now = loop_now_ms(t->f.loop);
-
-	if (moved > SMALL) {
-		t->busy_ms = now;
-		t->trimmed = false;
-	} else if (!t->trimmed && now - t->busy_ms > F_TLS_TRIM_MS) {
+	if (moved > SMALL)
+		note_busy(t);
+	else if (!t->trimmed && loop_now_ms(t->f.loop) - t->busy_ms > F_TLS_TRIM_MS)
 		trim(t);
+}
+
+/*
+ * Decrypt a turn's worth; whatever has to be said about it goes to out.
+ * Returns 0 when all that is there was taken, ERR_AGAIN when the turn is over, ERR_EOF after close_notify, ERR_NOMEM, ERR_TLS and e.
+ */
+static int
+decrypt(struct f_tls *t, struct errtext *e)
+{
+	size_t before = t->f.in.len;
+	int ret, r;
+
+	if (t->rec == NULL) {
+		ret = read_records(t);
+		consider_trim(t, t->f.in.len - before);
+		if (ret == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY)
+			return ERR_EOF;
+		return ret > 0 ? ERR_AGAIN
+			       : (ret == MBEDTLS_ERR_SSL_WANT_READ ? 0 : explain(t, ret, e));
 	}
+	r = tls_rec_open(t->rec, &t->f.below->in, &t->f.in, F_TLS_TURN, e);
+	if (t->shut_sent)
+		return r; /* RFC 8446 6.1: nothing follows our close_notify */
+	if (r == ERR_TLS && tls_rec_refusal(t->rec) != TLS_ALERT_CLOSE_NOTIFY)
+		IGNORE_RESULT(tls_rec_send_alert(
+		    t->rec, tls_rec_refusal(t->rec), &t->out)); /* it is over all the same */
+	/* While the peer takes nothing its answer waits, and goes before the next data. */
+	if (r == 0 && tls_rec_owes_update(t->rec) && filter_room(t->f.below) > 0)
+		r = tls_rec_send_update(t->rec, false, &t->out);
+	return r;
 }
 
 static void
 read_turn(struct f_tls *t)
 {
 	size_t before = t->f.in.len;
-	int ret = decrypt(t);
+	struct errtext e;
+	int r = decrypt(t, &e);
 
-	if (!push(t)) /* answers of mbedTLS's own */
+	if (!push(t)) /* answers to the peer */
 		return;
-	consider_trim(t, t->f.in.len - before);
-	if (ret > 0)
+	if (t->f.paused)
+		bufq_compact(&t->f.in);
+	if (r == ERR_AGAIN)
 		task_later(t->f.loop, &t->step);
 	if (t->f.in.len > before)
 		filter_readable(&t->f);
-	if (t->f.closed || ret > 0)
+	if (t->f.closed || r == ERR_AGAIN)
 		return;
-	if (ret == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY) {
+	if (r == ERR_EOF) {
 		t->end = ERR_EOF;
 		t->lost = "";
 		send_end(t);
-	} else if (ret == MBEDTLS_ERR_SSL_WANT_READ) {
-		if (!t->below_eof)
-			return;
+	} else if (r != 0) {
+		fail(t, r, &e);
+	} else if (t->below_eof) {
 		t->end = ERR_CLOSED;
 		t->lost = "TLS: the connection ended without close_notify";
-	} else {
-		fail(t, ret);
 	}
 	tell_end(t);
 }
@@ -567,12 +663,12 @@ tls_fini(struct filter *f)
 
 	if (f->loop != NULL)
 		task_cancel(f->loop, &t->step);
-	mbedtls_ssl_free(&t->ssl);
+	session_free(t->session);
+	tls_rec_free(t->rec);
 	tls_verify_free(t->verify);
 	tls_gen_drop(t->gen);
-	block_unref(t->filling);
 	bufq_fini(&t->held);
-	bufq_fini(&t->out);
+	tls_out_fini(&t->out);
 }
 
 static const struct filter_ops tls_ops = {
@@ -587,6 +683,23 @@ static const struct filter_ops tls_ops = {
 	.attach = tls_attach,
 };
 
+/* mbedTLS's part, at the start of a handshake; host: we are the client. */
+static int
+session_start(struct f_tls *t, const char *host)
+{
+	struct session *s = t->session = mem_zalloc(sizeof *s);
+
+	if (s == NULL)
+		return ERR_NOMEM;
+	mbedtls_ssl_init(&s->ssl);
+	if (mbedtls_ssl_setup(&s->ssl, &t->gen->conf) != 0 ||
+	    (host != NULL && (t->verify = tls_verify_new(&s->ssl, t->gen, host)) == NULL))
+		return ERR_NOMEM;
+	mbedtls_ssl_set_bio(&s->ssl, t, on_send, on_recv, NULL);
+	mbedtls_ssl_set_export_keys_cb(&s->ssl, on_secret, s);
+	return 0;
+}
+
 /* Takes the reference to g in every case. */
 static struct filter *
 tls_start(struct filter *below, struct loop *l, struct tls_gen *g, const char *host)
@@ -600,14 +713,11 @@ tls_start(struct filter *below, struct loop *l, struct tls_gen *g, const char *h
 	filter_init(&t->f, &tls_ops, below, l);
 	task_init(&t->step, on_step, t);
 	t->gen = g;
-	mbedtls_ssl_init(&t->ssl);
-	if (mbedtls_ssl_setup(&t->ssl, &g->conf) != 0 ||
-	    (host != NULL && (t->verify = tls_verify_new(&t->ssl, g, host)) == NULL)) {
+	if (session_start(t, host) != 0) {
 		tls_fini(&t->f);
 		mem_free(t);
 		return NULL;
 	}
-	mbedtls_ssl_set_bio(&t->ssl, t, on_send, on_recv, NULL);
 	filter_set_user(below, &below_user, t);
 	task_soon(l, &t->step);
 	return &t->f;

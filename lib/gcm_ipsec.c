@@ -10,7 +10,7 @@
  *
  * Copies of payload: none, input and output are the caller's. With the streaming calls the IV and
  * the additional data are kept until the first byte of payload, because libipsec-mb takes them
- * together while mbedTLS hands them over one by one; TLS records do not come this way.
+ * together while mbedTLS hands them over one by one; those of a TLS record need no allocation.
  */
 #include "lib/gcm_provider.h"
 
@@ -36,6 +36,7 @@ enum {
 	GCM_TAG_MAX = 16,
 	GCM_IV_FAST = 12, /* the length that needs no GHASH, and the only one that TLS uses */
 	GCM_KEY_ALIGN = 64,
+	GCM_HEAD_BRIEF = 32, /* a TLS record has 12 bytes of IV, and 5 or 13 of additional data */
 };
 
 /* Bytes of payload under one IV, SP 800-38D 5.2.1.1 (2^39 - 256 bits). */
@@ -61,9 +62,11 @@ struct gcm_key {
 	struct gcm_soft *soft;        /* owned; mbedTLS's own code where libipsec-mb cannot run */
 	enum gcm_step step;
 	bool encrypt;
-	uint64_t len;  /* payload so far */
-	uint8_t *head; /* owned; the IV, then the additional data, until the payload begins */
+	uint64_t len; /* payload so far */
+	uint8_t
+	    *head; /* the IV, then the additional data, until the payload begins: brief, or owned */
 	size_t iv_len, head_len;
+	uint8_t brief[GCM_HEAD_BRIEF];
 };
 
 /*
@@ -135,11 +138,20 @@ gcm_alt_provider(void)
 /* ---- life cycle ---- */
 
 static void
+gcm_drop_head(struct gcm_key *k)
+{
+	if (k->head != k->brief)
+		free(k->head);
+	k->head = k->brief;
+	k->head_len = k->iv_len = 0;
+}
+
+static void
 gcm_key_free(struct gcm_key *k)
 {
 	if (k == NULL)
 		return;
-	free(k->head);
+	gcm_drop_head(k);
 	gcm_soft_delete(k->soft);
 	mbedtls_platform_zeroize(k, sizeof(*k));
 	free(k);
@@ -151,8 +163,10 @@ gcm_key_new(void)
 	struct gcm_key *k = aligned_alloc(
 	    GCM_KEY_ALIGN, (sizeof(*k) + GCM_KEY_ALIGN - 1) / GCM_KEY_ALIGN * GCM_KEY_ALIGN);
 
-	if (k != NULL)
+	if (k != NULL) {
 		memset(k, 0, sizeof(*k));
+		k->head = k->brief;
+	}
 	return k;
 }
 
@@ -285,25 +299,19 @@ mbedtls_gcm_auth_decrypt(mbedtls_gcm_context *ctx, size_t length, const unsigned
 static int
 gcm_keep(struct gcm_key *k, const uint8_t *p, size_t n)
 {
-	uint8_t *grown = malloc(k->head_len + n);
+	uint8_t *grown = k->head;
 
-	if (grown == NULL)
-		return MBEDTLS_ERR_CIPHER_ALLOC_FAILED;
-	if (k->head_len > 0)
+	if (n > sizeof(k->brief) || k->head_len > sizeof(k->brief) - n) {
+		if ((grown = malloc(k->head_len + n)) == NULL)
+			return MBEDTLS_ERR_CIPHER_ALLOC_FAILED;
 		memcpy(grown, k->head, k->head_len);
+		if (k->head != k->brief)
+			free(k->head);
+	}
 	memcpy(grown + k->head_len, p, n);
-	free(k->head);
 	k->head = grown;
 	k->head_len += n;
 	return 0;
-}
-
-static void
-gcm_drop_head(struct gcm_key *k)
-{
-	free(k->head);
-	k->head = NULL;
-	k->head_len = k->iv_len = 0;
 }
 
 /* From IV and additional data to payload. */
