@@ -15,7 +15,7 @@
 
 static char dir[] = "/tmp/f_tls_test.XXXXXX";
 char tlstest_pem[64];
-static char key_file[64];
+char tlstest_key[64];
 struct cert tlstest_cert;
 struct tls_server_ctx *tlstest_server_ctx;
 bool tlstest_tls12_only;
@@ -41,14 +41,14 @@ tlstest_setup(void **state)
 	rand_init();
 	assert_non_null(mkdtemp(dir));
 	snprintf(tlstest_pem, sizeof tlstest_pem, "%s/c.pem", dir);
-	snprintf(key_file, sizeof key_file, "%s/k.pem", dir);
+	snprintf(tlstest_key, sizeof tlstest_key, "%s/k.pem", dir);
 	if (cert_self_signed(hosts, 4, 30, &tlstest_cert, &e) != 0 ||
 	    file_write_atomic(tlstest_pem, tlstest_cert.pem, strlen(tlstest_cert.pem), 0600, &e) !=
 		0 ||
-	    file_write_atomic(key_file, secret_bytes(tlstest_cert.key_pem),
+	    file_write_atomic(tlstest_key, secret_bytes(tlstest_cert.key_pem),
 		secret_len(tlstest_cert.key_pem), 0600, &e) != 0 ||
 	    tls_server_new(
-		&(struct tls_pair){ tlstest_pem, key_file }, 1, &tlstest_server_ctx, &e) != 0)
+		&(struct tls_pair){ tlstest_pem, tlstest_key }, 1, &tlstest_server_ctx, &e) != 0)
 		fail_msg("%s", e.s);
 	return 0;
 }
@@ -60,7 +60,7 @@ tlstest_teardown(void **state)
 	tls_server_free(tlstest_server_ctx);
 	cert_fini(&tlstest_cert);
 	unlink(tlstest_pem);
-	unlink(key_file);
+	unlink(tlstest_key);
 	rmdir(dir);
 	buf_pool_free();
 	return 0;
@@ -116,7 +116,7 @@ on_ready(void *arg)
 	struct tlstest_side *x = arg;
 
 	x->n_ready++;
-	x->ready_at = x->wire->passed;
+	x->ready_at = x->wire != NULL ? x->wire->passed : 0;
 	if (x->free_in_ready)
 		tlstest_side_free(x);
 }

@@ -12,7 +12,7 @@
 
 struct tlstest_side {
 	struct filter *f;
-	struct wire *wire; /* below f */
+	struct wire *wire; /* below f; or NULL */
 	struct bufq got;
 	size_t want; /* loop stops when so much was got; or at the end */
 	bool hold;   /* takes nothing and pauses */
@@ -29,9 +29,9 @@ struct tlstest {
 	struct tlstest_side c, s;
 };
 
-/* The certificate, its file, and a server context with it. */
+/* The certificate, its file and that of its key, and a server context with it. */
 extern struct cert tlstest_cert;
-extern char tlstest_pem[64];
+extern char tlstest_pem[64], tlstest_key[64];
 extern struct tls_server_ctx *tlstest_server_ctx;
 /* The clients that are made next know TLS 1.2 and nothing newer. */
 extern bool tlstest_tls12_only;
