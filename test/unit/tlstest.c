@@ -13,7 +13,7 @@
 
 /* ---- certificates for all tests ---- */
 
-static char dir[] = "/tmp/f_tls_test.XXXXXX";
+static char dir[32];
 char tlstest_pem[64];
 char tlstest_key[64];
 struct cert tlstest_cert;
@@ -39,6 +39,7 @@ tlstest_setup(void **state)
 
 	(void)state;
 	rand_init();
+	snprintf(dir, sizeof dir, "/tmp/f_tls_test.XXXXXX");
 	assert_non_null(mkdtemp(dir));
 	snprintf(tlstest_pem, sizeof tlstest_pem, "%s/c.pem", dir);
 	snprintf(tlstest_key, sizeof tlstest_key, "%s/k.pem", dir);
