@@ -157,7 +157,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 1 || size > SIZE_MAX_IN)
 		return 0;
 	peer_is_server = data[0] & 1 ? 0 : 1;
-	p.block = (size_t)1 << ((data[0] >> 1 & 7) * 2);
+	p.block = (size_t)4 << ((data[0] >> 1 & 7) * 2);
 	p.iv = ivs[peer_is_server];
 	p.r = tls_rec_new(&(struct tls_rec_start){ .server = !peer_is_server,
 	    .suite = AES128,
