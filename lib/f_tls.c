@@ -2,7 +2,7 @@
 /*
  * f_tls - TLS as a filter, with two engines between two queues of blocks.
  *
- * mbedTLS (t->ssl) does every handshake, and the records of TLS 1.2.  When a handshake of TLS 1.3 is done, its secrets and
+ * mbedTLS (t->session) does every handshake, and the records of TLS 1.2.  When a handshake of TLS 1.3 is done, its secrets and
  * counters are handed to lib/tls_rec.c (t->rec), which makes the records from then on, and mbedTLS's session is freed.  One of
  * the two is there at any time.
  *
