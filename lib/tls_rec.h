@@ -7,7 +7,7 @@
  *
  * What else may come in a record is dealt with here too.  Alerts end the connection.  KeyUpdate is understood both ways: a peer's is
  * followed and, when it asks, answered before our next byte; our own goes out before a key of AES-GCM has protected
- * TLS_REC_GCM_RECORDS records (5.5).  Session tickets are passed over: we never resume.
+ * TLS_REC_GCM_RECORDS records (5.5); when a peer changes its own is its business.  Session tickets are passed over: we never resume.
  *
  * A peer cannot make us work for nothing for ever: after TLS_REC_IDLE_MAX records in a row that bring no data and change nothing
  * but keys it is refused, and one call opens no more than its budget, in which each record counts TLS_REC_COST bytes beside

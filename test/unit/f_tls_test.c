@@ -402,6 +402,36 @@ every_failed_allocation_ends_one_connection_only(void **state)
 	}
 }
 
+/* Without memory for records of our own mbedTLS goes on, and nobody notices; without memory for more both are told. */
+static void
+a_handshake_short_of_memory_is_done_or_told(void **state)
+{
+	struct tlstest p;
+	unsigned done = 0;
+
+	(void)state;
+	for (long n = 0; n < 120; n++) {
+		tlstest_open(&p, "relay.test", tlstest_pem, NULL);
+		buf_pool_free();
+		mem_fail_after(n);
+		wire_turns(p.l, 12);
+		mem_fail_after(MEM_NO_FAIL);
+		if (tlstest_both_ready(&p) && p.c.n_closed + p.s.n_closed == 0) {
+			done++;
+			p.c.want = p.s.want = 20000;
+			tlstest_write(&p.c, 20000, 3000);
+			tlstest_write(&p.s, 20000, 3000);
+			assert_true(wire_run(p.l, 10000, tlstest_both_got, &p));
+			tlstest_got(&p.c, 20000);
+			tlstest_got(&p.s, 20000);
+		} else {
+			assert_true(p.c.n_closed > 0 && p.s.n_closed > 0);
+		}
+		tlstest_close(&p);
+	}
+	assert_true(done > 10);
+}
+
 /* mbedTLS's records: everything that does not ask for TLS 1.3 again. */
 static int
 setup_tls12(void **state)
@@ -429,6 +459,7 @@ main(void)
 		cmocka_unit_test(speaks_tls12_when_the_peer_knows_no_other),
 		cmocka_unit_test(moves_to_another_loop),
 		cmocka_unit_test(every_failed_allocation_ends_one_connection_only),
+		cmocka_unit_test(a_handshake_short_of_memory_is_done_or_told),
 	};
 	const struct CMUnitTest tls12[] = {
 		cmocka_unit_test(carries_every_size_both_ways),
@@ -445,6 +476,7 @@ main(void)
 		cmocka_unit_test(moves_to_another_loop),
 		cmocka_unit_test(goes_on_after_its_buffers_were_given_back),
 		cmocka_unit_test(every_failed_allocation_ends_one_connection_only),
+		cmocka_unit_test(a_handshake_short_of_memory_is_done_or_told),
 	};
 	int failed = cmocka_run_group_tests(tests, tlstest_setup, tlstest_teardown);
 
