@@ -16,7 +16,7 @@
  *
  * Memory: about 42 KiB until the handshake is done, then 3.5 KiB (f_tls_bench) with TLS 1.3.  With TLS 1.2 the 42 KiB stay while it is
  * busy; most of the two record buffers of 16 KiB is given back to the system after the handshake, and again when a connection has
- * moved nothing but small records for F_TLS_TRIM_MS, which leaves about 18 KiB.
+ * moved nothing but small records for F_TLS_TRIM_MS, which leaves about 13 KiB.
  */
 #ifndef LIB_F_TLS_H
 #define LIB_F_TLS_H
