@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -22,9 +23,11 @@ static __thread struct {
 	unsigned n;
 	uint64_t used_ms; /* as of the last bufpipe_idle() that found them used */
 	bool used;        /* since then */
-	unsigned live;    /* free and in use */
-	int null;         /* /dev/null, where bytes go that nobody wants; 0: not open */
-} pool;
+	int null;         /* /dev/null, where bytes go that nobody wants; -1: not open */
+} pool = { .null = -1 };
+
+static atomic_uint
+    n_open; /* of all threads: never more than BUFPIPE_MAX pipes, wherever they are dropped */
 
 static struct pipe_state *
 state_of(const struct block *b)
@@ -34,15 +37,36 @@ state_of(const struct block *b)
 }
 
 static void
+pipe_close(struct pipe_state *p)
+{
+	close(p->fd[0]);
+	close(p->fd[1]);
+	atomic_fetch_sub(&n_open, 1);
+}
+
+static void
 pipe_free(struct block *b)
 {
 	struct pipe_state *p = state_of(b);
 
-	close(p->fd[0]);
-	close(p->fd[1]);
+	if (p->mem == NULL)
+		pipe_close(p);
 	mem_free(p->mem);
 	mem_free(b);
-	pool.live--;
+}
+
+/* Count one more, unless that is one too many. */
+static bool
+reserve_one(void)
+{
+	struct rlimit rl;
+
+	unsigned n = atomic_fetch_add(&n_open, 1);
+
+	if (n < BUFPIPE_MAX && getrlimit(RLIMIT_NOFILE, &rl) == 0 && n < rl.rlim_cur / 16)
+		return true;
+	atomic_fetch_sub(&n_open, 1);
+	return false;
 }
 
 static struct block *
@@ -53,25 +77,18 @@ pipe_new(void)
 	if (b == NULL)
 		return NULL;
 	b->class = BUF_PIPE;
+	if (!reserve_one()) {
+		mem_free(b);
+		return NULL;
+	}
 	if (pipe2(state_of(b)->fd, O_CLOEXEC | O_NONBLOCK) != 0) {
+		atomic_fetch_sub(&n_open, 1);
 		mem_free(b);
 		return NULL;
 	}
 	/* Refused to a user that has many pipes: then it holds less. */
 	IGNORE_RESULT(fcntl(state_of(b)->fd[1], F_SETPIPE_SZ, BUFPIPE_BYTES));
-	pool.live++;
 	return b;
-}
-
-/* Two descriptors each, and there may be several threads. */
-static unsigned
-pipes_max(void)
-{
-	struct rlimit rl;
-
-	if (getrlimit(RLIMIT_NOFILE, &rl) != 0 || rl.rlim_cur / 16 > BUFPIPE_MAX)
-		return BUFPIPE_MAX;
-	return (unsigned)(rl.rlim_cur / 16);
 }
 
 static struct block *
@@ -80,7 +97,7 @@ pipe_get(void)
 	pool.used = true;
 	if (pool.n > 0)
 		return pool.free[--pool.n];
-	return pool.live < pipes_max() ? pipe_new() : NULL;
+	return pipe_new();
 }
 
 ssize_t
@@ -170,6 +187,8 @@ bufpipe_load(struct block *b)
 		assert(n > 0 || errno == EINTR);
 		at += n > 0 ? (uint32_t)n : 0;
 	}
+	/* It may wait in memory for long, and the pipe would only be missing elsewhere. */
+	pipe_close(p);
 	return 0;
 }
 
@@ -187,7 +206,7 @@ pipe_empty(struct block *b)
 
 	if (p->mem != NULL)
 		return false;
-	if (p->taken < b->fill && pool.null <= 0)
+	if (p->taken < b->fill && pool.null < 0)
 		pool.null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	while (p->taken < b->fill) {
 		ssize_t n =
@@ -209,14 +228,15 @@ bufpipe_put(struct block *b)
 		pipe_free(b);
 }
 
-void
+bool
 bufpipe_idle(uint64_t now_ms)
 {
 	if (pool.used)
 		pool.used_ms = now_ms;
-	else if (now_ms - pool.used_ms > BUFPIPE_IDLE_MS)
+	else if (now_ms - pool.used_ms >= BUFPIPE_IDLE_MS)
 		bufpipe_trim();
 	pool.used = false;
+	return pool.n > 0;
 }
 
 void
@@ -224,7 +244,7 @@ bufpipe_trim(void)
 {
 	while (pool.n > 0)
 		pipe_free(pool.free[--pool.n]);
-	if (pool.null > 0)
+	if (pool.null >= 0)
 		close(pool.null);
-	pool.null = 0;
+	pool.null = -1;
 }

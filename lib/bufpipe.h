@@ -9,11 +9,11 @@
  *
  * The same bytes can stand in two queues all the same: bufpipe_tee() makes a second pipe of the same pages.
  *
- * Descriptors: two for each pipe; BUFPIPE_MAX pipes for each thread, and an eighth of the process's descriptors, at most.  They are kept
- * for the next bytes until bufpipe_idle() finds that none was needed for a while.  Without a free pipe the caller reads into
- * memory, so that nothing depends on them.
+ * Descriptors: two for each pipe; BUFPIPE_MAX pipes, and an eighth of the process's descriptors, for all threads together at most.
+ * They are kept for the next bytes until bufpipe_idle() finds that none was needed for a while, and a
+ * loaded block has none.  Without a free pipe the caller reads into memory, so that nothing depends on them.
  *
- * Threads: as lib/buf.h.
+ * Threads: as lib/buf.h.  A pipe that another thread drops last is that thread's from then on.
  */
 #ifndef LIB_BUFPIPE_H
 #define LIB_BUFPIPE_H
@@ -22,6 +22,7 @@
 
 #include "lib/buf.h"
 
+/* Half of the pages that the kernel lets the pipes of one unprivileged user have (pipe-user-pages-soft). */
 #define BUFPIPE_MAX 256
 #define BUFPIPE_IDLE_MS 5000
 /* Asked of the kernel for each pipe: 32 slots, one for each segment or page. */
@@ -46,12 +47,15 @@ struct block *bufpipe_tee(const struct block *b) WARN_UNUSED;
 
 /* bufpipe_trim - close this thread's unused pipes. */
 void bufpipe_trim(void);
-/* bufpipe_idle - the same if none was used for BUFPIPE_IDLE_MS; to be called now and then, with a monotonic time. */
-void bufpipe_idle(uint64_t now_ms);
+/*
+ * bufpipe_idle - the same if none was used for BUFPIPE_IDLE_MS; with a monotonic time.  Returns whether unused ones are left, so that
+ * it is to be called again after that time.
+ */
+bool bufpipe_idle(uint64_t now_ms);
 
 /* ---- for lib/buf.c ---- */
 
-/* bufpipe_load - read what the pipe holds into memory; does nothing the second time.  ERR_NOMEM. */
+/* bufpipe_load - read what the pipe holds into memory, and close it; does nothing the second time.  ERR_NOMEM. */
 int bufpipe_load(struct block *b) WARN_UNUSED;
 /* bufpipe_mem - where offset 0 is once loaded, else NULL. */
 uint8_t *bufpipe_mem(const struct block *b);
