@@ -18,6 +18,7 @@ struct carrier {
 	struct timer timer;
 	uint64_t armed_ms; /* when the timer fires; UINT64_MAX: not set */
 	bool finishing, shut, dead, busy;
+	bool piped; /* pipes were used, and some may be left to close */
 	struct grave grave;
 };
 
@@ -26,6 +27,8 @@ arm_timer(struct carrier *c)
 {
 	uint64_t due = session_deadline_ms(c->s), now = loop_now_ms(c->loop);
 
+	if (c->piped && due > now + BUFPIPE_IDLE_MS)
+		due = now + BUFPIPE_IDLE_MS;
 	if (c->dead || c->shut || due >= c->armed_ms)
 		return;
 	c->armed_ms = due;
@@ -59,6 +62,7 @@ write_some(struct carrier *c)
 	/* A little more, so that the headers of a round of full frames do not make a second write of its last bytes. */
 	r = session_output(c->s, &out, room + room / 128, loop_now_ms(c->loop));
 	n = out.len;
+	c->piped |= out.pipes > 0;
 	if (r == 0)
 		r = filter_write(c->f, &out);
 	bufq_fini(&out);
@@ -129,6 +133,7 @@ on_readable(void *arg)
 		return;
 	}
 	pieces = session_express(c->s, &n);
+	c->piped |= pieces;
 	filter_express(c->f, pieces && c->f->in.len == 0, n);
 	arm_timer(c);
 }
@@ -217,7 +222,7 @@ on_timer(void *arg)
 		    c->shut ? "the peer did not say goodbye" : "the peer does not read");
 		return;
 	}
-	bufpipe_idle(loop_now_ms(c->loop));
+	c->piped = bufpipe_idle(loop_now_ms(c->loop)) && c->piped;
 	r = session_tick(c->s, loop_now_ms(c->loop), &why);
 	if (r != 0)
 		carrier_end(c, r, why.s);
@@ -260,6 +265,9 @@ carrier_dispose(void *arg)
 
 	/* Here, at the end of the turn: the session may have been the caller of whoever freed the carrier. */
 	session_free(c->s);
+	/* Nobody else may be left in this thread whose timer would see to them. */
+	if (c->piped)
+		bufpipe_trim();
 	mem_free(c);
 }
 

@@ -236,7 +236,7 @@ bufpipe_idle(uint64_t now_ms)
 	else if (now_ms - pool.used_ms >= BUFPIPE_IDLE_MS)
 		bufpipe_trim();
 	pool.used = false;
-	return pool.n > 0;
+	return atomic_load(&n_open) > 0;
 }
 
 void

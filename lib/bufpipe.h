@@ -48,7 +48,7 @@ struct block *bufpipe_tee(const struct block *b) WARN_UNUSED;
 /* bufpipe_trim - close this thread's unused pipes. */
 void bufpipe_trim(void);
 /*
- * bufpipe_idle - the same if none was used for BUFPIPE_IDLE_MS; with a monotonic time.  Returns whether unused ones are left, so that
+ * bufpipe_idle - the same if none was used for BUFPIPE_IDLE_MS; with a monotonic time.  Returns whether any pipe is left, so that
  * it is to be called again after that time.
  */
 bool bufpipe_idle(uint64_t now_ms);
