@@ -116,9 +116,10 @@ ws_check_response(const struct http_head *h, const char *key, const char *protoc
 		    "the server's Sec-WebSocket-Accept does not answer our key: something between "
 		    "us and it "
 		    "answers by heart");
-	if (extensions != NULL && extensions[0] != 0 &&
-	    (extension == NULL || http_header_count(h, "sec-websocket-extensions") != 1 ||
-		strcmp(extensions, extension) != 0))
+	/* Behind an empty header there may be another one. */
+	if (http_header_count(h, "sec-websocket-extensions") > 1 ||
+	    (extensions != NULL && extensions[0] != 0 &&
+		(extension == NULL || strcmp(extensions, extension) != 0)))
 		return err_set(
 		    e, ERR_PROTO, "the server uses a WebSocket extension that was not offered");
 	if (chosen != NULL && (protocol == NULL || strchr(chosen, ',') != NULL ||

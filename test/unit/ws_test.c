@@ -184,6 +184,102 @@ responses_are_checked(void **state)
 	}
 }
 
+/* What a server answers to the extension that a client has offered, or not. */
+static void
+an_extension_is_used_if_both_want_it(void **state)
+{
+#define EXT(value) "Sec-WebSocket-Extensions: " value "\r\n"
+	static const struct {
+		const char *lines;
+		int offered, not_offered;
+		bool agreed;
+	} cases[] = {
+		{ "", 0, 0, false },
+		{ EXT(""), 0, 0, false },
+		{ EXT(WS_ZERO_KEY), 0, ERR_PROTO, true },
+		{ EXT(WS_ZERO_KEY " "), 0, ERR_PROTO, true },
+		{ EXT(WS_ZERO_KEY "; a=1"), ERR_PROTO, ERR_PROTO, false },
+		{ EXT(WS_ZERO_KEY ";"), ERR_PROTO, ERR_PROTO, false },
+		{ EXT(WS_ZERO_KEY ", " WS_ZERO_KEY), ERR_PROTO, ERR_PROTO, false },
+		{ EXT(WS_ZERO_KEY ", permessage-deflate"), ERR_PROTO, ERR_PROTO, false },
+		{ EXT("permessage-deflate"), ERR_PROTO, ERR_PROTO, false },
+		{ EXT("tunnel-zero-keys"), ERR_PROTO, ERR_PROTO, false },
+		{ EXT("") EXT(WS_ZERO_KEY), ERR_PROTO, ERR_PROTO, false },
+		{ EXT(WS_ZERO_KEY) EXT(""), ERR_PROTO, ERR_PROTO, false },
+		{ EXT("") EXT("permessage-deflate"), ERR_PROTO, ERR_PROTO, false },
+		{ EXT(WS_ZERO_KEY) EXT(WS_ZERO_KEY), ERR_PROTO, ERR_PROTO, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		char text[1000];
+		struct http_head *h;
+		int with, without;
+
+		snprintf(text, sizeof text,
+		    "HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+		    "Sec-WebSocket-Accept: " ACCEPT "\r\n%s\r\n",
+		    cases[i].lines);
+		h = head(HTTP_HEAD_RESPONSE, text);
+		with = ws_check_response(h, KEY, NULL, WS_ZERO_KEY, NULL);
+		without = ws_check_response(h, KEY, NULL, NULL, NULL);
+		if (with != cases[i].offered || without != cases[i].not_offered ||
+		    (with == 0 && ws_has_extension(h, WS_ZERO_KEY) != cases[i].agreed))
+			fail_msg("%s: %d, %d", text, with, without);
+		/* Zero keys are never used where they were not offered. */
+		assert_false(without == 0 && ws_has_extension(h, WS_ZERO_KEY));
+		http_head_free(h);
+	}
+}
+
+/* What our server answers to offers. */
+static void
+an_offer_is_agreed_to_as_it_is_or_not_at_all(void **state)
+{
+	static const struct {
+		const char *offers;
+		bool agreed;
+	} cases[] = {
+		{ "", false },
+		{ EXT(""), false },
+		{ EXT(WS_ZERO_KEY), true },
+		{ EXT("permessage-deflate; client_max_window_bits, " WS_ZERO_KEY), true },
+		{ EXT(WS_ZERO_KEY " , permessage-deflate"), true },
+		{ EXT("permessage-deflate") EXT(WS_ZERO_KEY), true },
+		{ EXT(WS_ZERO_KEY "; a=1"), false },
+		{ EXT("permessage-deflate; a=\"" WS_ZERO_KEY "\""), false },
+		{ EXT("x-" WS_ZERO_KEY), false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+		for (int known = 0; known < 2; known++) {
+			char text[1000];
+			struct http_head *request, *response = http_head_new(HTTP_HEAD_RESPONSE);
+			struct http_build b;
+			int status;
+			bool agreed;
+
+			snprintf(text, sizeof text,
+			    "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
+			    "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+			    "Sec-WebSocket-Key: " KEY "\r\n%s\r\n",
+			    cases[i].offers);
+			request = head(HTTP_HEAD_REQUEST, text);
+			assert_int_equal(ws_check_request(request, &status, NULL), 0);
+			ws_response_begin(&b, request, NULL, known ? WS_ZERO_KEY : NULL);
+			assert_int_equal(http_build_end(&b), 0);
+			assert_int_equal(http_head_feed(response, b.s, b.len, NULL), b.len);
+			agreed = ws_has_extension(response, WS_ZERO_KEY);
+			if (agreed != (known && cases[i].agreed))
+				fail_msg("%s", text);
+			assert_int_equal(
+			    ws_check_response(response, KEY, NULL, WS_ZERO_KEY, NULL), 0);
+			http_head_free(request);
+			http_head_free(response);
+		}
+}
+
 static void
 another_version_is_told_which_one_is_spoken(void **state)
 {
@@ -211,6 +307,8 @@ main(void)
 		cmocka_unit_test(our_client_and_server_agree),
 		cmocka_unit_test(requests_are_checked),
 		cmocka_unit_test(responses_are_checked),
+		cmocka_unit_test(an_extension_is_used_if_both_want_it),
+		cmocka_unit_test(an_offer_is_agreed_to_as_it_is_or_not_at_all),
 		cmocka_unit_test(another_version_is_told_which_one_is_spoken),
 	};
 
