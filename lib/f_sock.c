@@ -379,8 +379,9 @@ write_pipe(struct f_sock *s)
 		return bufq_load(&s->out); /* and then in memory, in the next round */
 	if (n == ERR_AGAIN)
 		s->writable = false;
-	else
-		s->corked = false;
+	else if (n > 0)
+		/* Of a pipe that it took in part the kernel may hold back an end, for the rest that it was about to take. */
+		s->corked = s->tcp && (size_t)n < p->n;
 	return n;
 }
 
