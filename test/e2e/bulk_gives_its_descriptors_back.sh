@@ -25,13 +25,15 @@ done
 echo "descriptors, idle and after bulk: relay $idle_relay $(descriptors relay), agent $idle_pi $(descriptors pi)," \
 	"client $idle_forward $(descriptors forward)"
 idle_again() { [ "$(descriptors "$1")" -le "$2" ]; }
-for name in relay pi forward; do
-	eval "idle=\$idle_$name"
-	wait_quietly 30 idle_again $name "$idle" || fail "$name has $(descriptors $name) descriptors, $idle when idle"
-done
+settles() { # NAME IDLE
+	wait_quietly 30 idle_again "$1" "$2" || fail "$1 has $(descriptors "$1") descriptors, $2 when idle"
+}
+settles relay "$idle_relay"
+settles pi "$idle_pi"
+settles forward "$idle_forward"
 
 # The carriers end at once after bulk: no timer of theirs is left to look after what is unused.
 python3 "$here/bulk.py" "$local_port" 8 $((per_round / 8)) 0 || fail "once more"
 stop forward KILL
 stop pi KILL
-wait_quietly 30 idle_again relay $((idle_relay - 2)) || fail "the empty relay has $(descriptors relay) descriptors, $idle_relay when idle"
+settles relay $((idle_relay - 2))
