@@ -468,8 +468,6 @@ input_block(const struct f_tls *t, size_t budget)
 
 	if (want > budget)
 		want = budget;
-	if (want > BUF_LARGE && want < BUF_HUGE / 2)
-		want = BUF_LARGE;
 	return block_new(want < BUF_HUGE ? want : BUF_HUGE);
 }
 
