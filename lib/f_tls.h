@@ -24,10 +24,10 @@
 #include "lib/filter.h"
 #include "lib/tls.h"
 
-#define F_TLS_TURN (2 * BUF_HUGE) /* bytes decrypted in a turn: what a socket reads in one */
-#define F_TLS_AHEAD (256 * 1024)  /* bytes taken before a flush: one writev of the socket below */
-#define F_TLS_EARLY (64 * 1024)   /* bytes that wait for the end of the handshake */
-#define F_TLS_TRIM_MS 10000       /* below the keepalive interval: an idle session's ping trims */
+#define F_TLS_TURN (256 * 1024)  /* bytes decrypted in a turn: what a socket reads in one */
+#define F_TLS_AHEAD (256 * 1024) /* bytes taken before a flush: one writev of the socket below */
+#define F_TLS_EARLY (64 * 1024)  /* bytes that wait for the end of the handshake */
+#define F_TLS_TRIM_MS 10000      /* below the keepalive interval: an idle session's ping trims */
 
 /*
  * f_tls_server - serve TLS on below with ctx (a reference is taken).  Takes below on success.
