@@ -174,7 +174,7 @@ struct session {
 	uint64_t heard_ms; /* when the last byte came from the peer */
 	uint64_t rtt_us;   /* smallest round trip measured lately; 0: not yet */
 	bool going;        /* a GOAWAY was sent or received: no new streams */
-	bool takes_pipes;  /* what carries it does; set by its owner */
+	bool takes_pipes;  /* what carries it does, and is fast; set by its owner */
 };
 
 static inline void
