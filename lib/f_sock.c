@@ -34,6 +34,7 @@
 
 enum {
 	IOV_MAX_TURN = 128, /* slices in one writev */
+	CHECK_MS = 100,     /* a connection that broke right behind its last bytes is noticed */
 	SHRINK_AFTER = 32,  /* small reads in a row before the block size goes down */
 	HEAD_READ =
 	    64, /* bytes: the headers of a WebSocket message and a DATA frame, and a few more */
@@ -52,8 +53,10 @@ struct f_sock {
 	int rflags,
 	    wflags; /* of descriptors that others may share, as they were; -1: nothing to restore */
 	struct bufq out;
-	struct task again; /* reading goes on after the budget was used up, or after a pause */
-	size_t read_size;  /* the size of block to read into */
+	struct timer check; /* has the connection broken while nothing was asked of it? */
+	bool checking;      /* it is set */
+	struct task again;  /* reading goes on after the budget was used up, or after a pause */
+	size_t read_size;   /* the size of block to read into */
 	unsigned n_small;
 	unsigned n_heads; /* headers in a row that no such bytes followed */
 	size_t express;   /* bytes to come that the user need not see */
@@ -483,6 +486,16 @@ check_error(struct f_sock *s)
 }
 
 static void
+on_check(void *arg)
+{
+	struct f_sock *s = arg;
+
+	s->checking = false;
+	if (!s->f.closed)
+		check_error(s);
+}
+
+static void
 on_event(void *arg, int what)
 {
 	struct f_sock *s = arg;
@@ -495,10 +508,18 @@ on_event(void *arg, int what)
 		s->writable = true;
 	if (s->readable && !s->f.paused && !s->f.closed && !s->f.eof)
 		sock_read(s);
-	/* Both at once may mean an error.  If there is more to read, a read will tell of it; otherwise it is asked for. */
-	if (what & IO_READ && what & IO_WRITE && !(what & IO_HUP) && !s->f.closed &&
-	    (!s->readable || s->f.paused || s->f.eof))
-		check_error(s);
+	/*
+	 * Both at once may mean an error.  If there is more to read, a read will tell of it; otherwise it is asked for: at once when
+	 * nothing is being read, else soon, since a ping-pong brings such news with every message.
+	 */
+	if (what & IO_READ && what & IO_WRITE && !(what & IO_HUP) && !s->f.closed) {
+		if (s->f.paused || s->f.eof)
+			check_error(s);
+		else if (!s->readable && !s->checking) {
+			s->checking = true;
+			timer_set(&s->check, CHECK_MS);
+		}
+	}
 	if (what & IO_WRITE && !s->f.closed && sock_write(s) == 0 && s->writable)
 		filter_writable(&s->f);
 }
@@ -550,6 +571,8 @@ sock_op_detach(struct filter *f)
 	struct f_sock *s = sock_of(f);
 
 	task_cancel(f->loop, &s->again);
+	timer_fini(&s->check);
+	s->checking = false;
 	io_fini(&s->rio);
 	io_fini(&s->wio);
 }
@@ -559,8 +582,10 @@ sock_op_attach(struct filter *f, struct loop *l)
 {
 	struct f_sock *s = sock_of(f);
 	bool pair = s->rfd != s->wfd;
-	int r = 0;
+	int r = timer_init(&s->check, l, on_check, s);
 
+	if (r != 0)
+		return r;
 	if (s->rfd >= 0 &&
 	    ((r = io_init(&s->rio, l, s->rfd, true, on_event, s)) != 0 ||
 		(r = io_want(&s->rio, IO_READ | (pair ? 0 : IO_WRITE | IO_HUP))) != 0))
