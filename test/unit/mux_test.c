@@ -272,7 +272,10 @@ pings_that_are_not_read_back_end_the_session(void **state)
 	while (e == 0 && ++n < 1000000)
 		e = raw_put(&r, FRAME_PING, 0, 0, "12345678", 8);
 	assert_int_equal(e, ERR_LIMIT);
-	assert_true(n * 16 <= MUX_CONTROL_MAX + 32);
+	assert_true(n * 16 <= MUX_CONTROL_MAX + MUX_STREAMS_MAX * 12 + 32);
+	/* It ends at once, not at the next ping. */
+	assert_true(session_deadline_ms(end_of(&r)->s) <= r.net.now_ms);
+	assert_int_equal(raw_tick(&r, 0), ERR_LIMIT);
 	raw_fini(&r);
 }
 
