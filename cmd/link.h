@@ -46,6 +46,7 @@ struct link_opts {
 		    .off = offsetof(S, m.secret_file),                                         \
 		    .arg = "FILE",                                                             \
 		    .env = "TUNNEL_SECRET_FILE",                                               \
+		    .rival = "secret",                                                         \
 		    .help = "read the secret from FILE" },                                     \
 	    { .name = "secret",                                                                \
 		    .kind = OPT_SECRET,                                                        \
@@ -53,6 +54,7 @@ struct link_opts {
 		    .arg = "SECRET",                                                           \
 		    .env = "TUNNEL_SECRET",                                                    \
 		    .key = OPT_NO_KEY,                                                         \
+		    .rival = "secret-file",                                                    \
 		    .help = "the secret itself; others may see it while the program starts: "  \
 			    "prefer --secret-file" },                                          \
 	    { .name = "ca",                                                                    \
