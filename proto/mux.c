@@ -114,6 +114,7 @@ got_hello(struct mux *m, const uint8_t *body, size_t n, struct errtext *why)
 static int
 got_goaway(struct mux *m, const uint8_t *body, size_t n)
 {
+	uint32_t code = get_u32be(body);
 	char text[1024];
 
 	if (m->goaway_got) /* PROTOCOL.md 6.4: only the first one counts */
@@ -121,7 +122,8 @@ got_goaway(struct mux *m, const uint8_t *body, size_t n)
 	memcpy(text, body + 4, n - 4);
 	text[n - 4] = '\0';
 	m->goaway_got = m->s.going = true;
-	m->s.user->goaway(m->s.arg, get_u32be(body), text);
+	/* PROTOCOL.md 3.8 */
+	m->s.user->goaway(m->s.arg, code > CODE_REVOKED ? CODE_INTERNAL : code, text);
 	return 0;
 }
 

@@ -519,6 +519,24 @@ only_the_first_goaway_is_sent(void **state)
 }
 
 static void
+an_unknown_code_of_goaway_is_no_refusal(void **state)
+{
+	static const uint32_t codes[] = { CODE_REVOKED + 1, 77, UINT32_MAX };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+		struct raw r;
+		uint8_t body[4];
+
+		raw_init(&r, &acceptor, true);
+		put_u32be(body, codes[i]);
+		assert_int_equal(raw_put(&r, FRAME_GOAWAY, 0, 0, body, 4), 0);
+		assert_int_equal(end_of(&r)->away_code, CODE_INTERNAL); /* PROTOCOL.md 3.8 */
+		raw_fini(&r);
+	}
+}
+
+static void
 only_the_first_goaway_of_the_peer_counts(void **state)
 {
 	struct raw r;
@@ -763,6 +781,7 @@ main(void)
 		cmocka_unit_test(a_clock_that_is_a_little_behind_kills_nobody),
 		cmocka_unit_test(a_dialer_measures_the_round_trip_as_soon_as_it_is_let_in),
 		cmocka_unit_test(a_delayed_acknowledgement_asks_to_be_looked_at),
+		cmocka_unit_test(an_unknown_code_of_goaway_is_no_refusal),
 		cmocka_unit_test(only_the_first_goaway_of_the_peer_counts),
 		cmocka_unit_test(a_session_that_said_goaway_is_going),
 		cmocka_unit_test(a_long_text_is_cut_between_characters),
