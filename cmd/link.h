@@ -81,8 +81,8 @@ struct link_opts {
 		    .off = offsetof(S, m.proxy),                                               \
 		    .arg = "URL",                                                              \
 		    .env = "TUNNEL_PROXY",                                                     \
-		    .help = "go through this HTTP proxy instead of the one in HTTPS_PROXY, "   \
-			    "HTTP_PROXY" },                                                    \
+		    .help = "go through this HTTP proxy, or none, instead of the one in "      \
+			    "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY" },                            \
 	{                                                                                      \
 		.name = "keepalive", .kind = OPT_DURATION, .off = offsetof(S, m.keepalive_ms), \
 		.arg = "TIME", .env = "TUNNEL_KEEPALIVE", .def = "15s", .min = 100,            \
