@@ -309,6 +309,17 @@ load_tls(struct relay *r, struct errtext *e)
 }
 
 static int
+check_paths(const struct relay_opts *o, struct errtext *e)
+{
+	for (size_t i = 0; i < o->path.n; i++)
+		if (o->path.v[i][0] != '/')
+			return err_set(e, ERR_INVALID,
+			    "--path %s: a path begins with a slash: no client could ask for it",
+			    o->path.v[i]);
+	return 0;
+}
+
+static int
 default_listen(struct relay_opts *o)
 {
 	if (o->listen.n > 0)
@@ -328,6 +339,8 @@ relay_load(struct relay *r, struct control *c, struct errtext *e)
 
 	if (n > RELAY_WORKERS_MAX)
 		n = RELAY_WORKERS_MAX;
+	if ((rc = check_paths(&r->opts, e)) != 0)
+		return rc;
 	if (r->opts.credentials != NULL) {
 		file_stamp_take(&c->creds_stamp, r->opts.credentials);
 		if ((rc = creds_load(r->opts.credentials, &r->creds, e)) != 0)
