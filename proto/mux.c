@@ -441,15 +441,17 @@ mux_open(struct session *s, const struct ctl_open *o, const struct stream_user *
 	char *json;
 
 	if (s->going || m->state == MUX_BROKEN) {
-		err_set(why, ERR_CLOSED, "the session is going away");
+		s->open_error = err_set(why, ERR_CLOSED, "the session is going away");
 		return NULL;
 	}
 	if (s->n_streams >= m->cfg.streams_max || m->next_id > UINT32_MAX - 2) {
-		err_set(why, ERR_LIMIT, "too many streams in this session (%u)", s->n_streams);
+		s->open_error =
+		    err_set(why, ERR_LIMIT, "too many streams in this session (%u)", s->n_streams);
 		return NULL;
 	}
 	if (m->failed != 0 || m->control.len > MUX_CONTROL_OPEN_MAX) {
-		err_set(why, ERR_LIMIT, "the other side does not read what it is sent");
+		s->open_error =
+		    err_set(why, ERR_LIMIT, "the other side does not read what it is sent");
 		return NULL;
 	}
 	json = ctl_open_dump(o, &n);
@@ -457,7 +459,7 @@ mux_open(struct session *s, const struct ctl_open *o, const struct stream_user *
 		ms = mux_stream_new(m, m->next_id, true);
 	if (ms == NULL) {
 		mem_free(json);
-		err_set(why, ERR_NOMEM, "out of memory");
+		s->open_error = err_set(why, ERR_NOMEM, "out of memory");
 		return NULL;
 	}
 	m->next_id += 2;

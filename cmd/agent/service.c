@@ -42,6 +42,7 @@ struct services {
 	size_t n;
 	struct match *allow;
 	TAILQ_HEAD(, serving) open;
+	struct log_limit refused_log;
 };
 
 /* ---- configuration ---- */
@@ -146,7 +147,15 @@ services_free(struct services *sv)
 static void
 refuse(struct serving *sg, uint32_t code, const char *why)
 {
-	log_warnx("stream %s: refused: %s", sg->label, why);
+	struct log_limit *limit = &sg->sv->refused_log;
+
+	/* Clients decide how often this happens. */
+	if (log_ratelimit(limit, loop_now_ms(sg->sv->loop))) {
+		if (limit->suppressed > 0)
+			log_warnx(
+			    "%llu more refused streams", (unsigned long long)limit->suppressed);
+		log_warnx("stream %s: refused: %s", sg->label, why);
+	}
 	stream_reset(sg->s, code, why);
 	serving_free(sg);
 }

@@ -185,6 +185,7 @@ static void
 too_many_streams_are_reset_one_by_one(void **state)
 {
 	struct mux_config cfg = acceptor;
+	struct side x = { 0 };
 	struct frame f;
 	uint8_t body[FRAME_BODY_MAX];
 	struct raw r;
@@ -203,6 +204,9 @@ too_many_streams_are_reset_one_by_one(void **state)
 	assert_int_equal(raw_put(&r, FRAME_RESET, 0, 1, "\0\0\0\1", 4), 0);
 	assert_int_equal(raw_open(&r, 7), 0);
 	assert_int_equal(end_of(&r)->n_opened, 3);
+	/* Ours are no different. */
+	assert_false(side_open(&x, end_of(&r)));
+	assert_int_equal(session_open_code(end_of(&r)->s), CODE_LIMIT);
 	raw_fini(&r);
 }
 
@@ -479,6 +483,7 @@ goaway_refuses_new_streams_and_keeps_the_old(void **state)
 	net_run(n);
 	assert_int_equal(net_client(n)->n_goaway, 1);
 	assert_false(side_open(&b, net_client(n)));
+	assert_int_equal(session_open_code(net_client(n)->s), CODE_GONE);
 	assert_int_equal(side_send(&a, 1000), 0);
 	net_run(n);
 	assert_true(side_check(&net_agent(n)->side[0], 1000));
