@@ -169,7 +169,6 @@ struct control {
 	struct listeners *listeners;
 	struct sig hup, term, intr;
 	struct timer watch, drain;
-	struct file_stamp creds_stamp;
 	struct reload reload;
 	unsigned n_watched;
 	bool draining;
@@ -208,8 +207,6 @@ on_hup(void *arg)
 {
 	struct control *c = arg;
 
-	if (c->relay->opts.credentials != NULL)
-		file_stamp_take(&c->creds_stamp, c->relay->opts.credentials);
 	reload_start(&c->reload, true, true);
 }
 
@@ -218,19 +215,10 @@ static void
 on_watch(void *arg)
 {
 	struct control *c = arg;
-	const char *path = c->relay->opts.credentials;
-	struct file_stamp now;
-	bool changed = false;
 
-	if (path != NULL) {
-		file_stamp_take(&now, path);
-		changed = !file_stamp_same(&now, &c->creds_stamp);
-		c->creds_stamp = now;
-		if (++c->n_watched % RELAY_EXPIRY_WATCHES == 0)
-			workers_each(c->relay, check_peers);
-	}
-	reload_start(
-	    &c->reload, changed, c->relay->tls != NULL && tls_server_changed(c->relay->tls));
+	if (c->relay->opts.credentials != NULL && ++c->n_watched % RELAY_EXPIRY_WATCHES == 0)
+		workers_each(c->relay, check_peers);
+	reload_watch(&c->reload);
 	timer_set(&c->watch, RELAY_WATCH_MS);
 }
 
@@ -342,7 +330,7 @@ relay_load(struct relay *r, struct control *c, struct errtext *e)
 	if ((rc = check_paths(&r->opts, e)) != 0)
 		return rc;
 	if (r->opts.credentials != NULL) {
-		file_stamp_take(&c->creds_stamp, r->opts.credentials);
+		reload_seen(&c->reload);
 		if ((rc = creds_load(r->opts.credentials, &r->creds, e)) != 0)
 			return rc;
 		if (creds_is_empty(r->creds))
