@@ -13,6 +13,7 @@
 #include "lib/log.h"
 #include "lib/match.h"
 #include "lib/mem.h"
+#include "lib/net.h"
 #include "lib/net_dial.h"
 
 struct service {
@@ -202,6 +203,8 @@ on_dialled(void *arg, int fd, int err, const char *text)
 {
 	struct serving *sg = arg;
 	struct ctl_open_ok ok = { 0 };
+	struct net_addr at;
+	char text_at[NET_ADDR_TEXT];
 
 	sg->dial = NULL;
 	if (fd < 0) {
@@ -213,7 +216,9 @@ on_dialled(void *arg, int fd, int err, const char *text)
 		    text);
 		return;
 	}
-	snprintf(ok.target, sizeof ok.target, "%s", sg->host);
+	/* Where a declared service is, is the agent's business; who named an address may know which one it became. */
+	if (!sg->vetted && net_peer(fd, &at) == 0)
+		snprintf(ok.target, sizeof ok.target, "%s", net_addr_text(&at, text_at));
 	carry(sg, fd, &ok);
 }
 
