@@ -53,3 +53,8 @@ exit_code get socks4 "http://127.0.0.1:$www/file"
 [ "$code" != 0 ] || fail "SOCKS4 was answered"
 printf 'GET / HTTP/1.0\r\n\r\n' | socat -t 2 - "TCP:127.0.0.1:$port" >"$tmp/garbage" 2>/dev/null || true
 get socks5h "http://localhost:$www/file" || fail "after garbage"
+
+# Beyond loopback it is a proxy for everybody: allowed, but not in silence.
+! has_line "$tmp/socks.log" "another machine" || fail "a warning about a port on loopback"
+start_connect open -D 0.0.0.0:0=pi
+has_line "$tmp/open.log" "-D 0.0.0.0:0=pi: whoever reaches this port from another machine" || fail "no warning: $(cat "$tmp/open.log")"
