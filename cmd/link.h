@@ -86,7 +86,7 @@ struct link_opts {
 	{                                                                                      \
 		.name = "keepalive", .kind = OPT_DURATION, .off = offsetof(S, m.keepalive_ms), \
 		.arg = "TIME", .env = "TUNNEL_KEEPALIVE", .def = "15s", .min = 100,            \
-		.max = 3600000, .help = "interval between pings; a peer is dead after three"   \
+		.max = 3600000, .help = "silence before a ping; a peer is dead after three"    \
 	}
 
 /* What all links of a process share; made once, borrowed by them. */
