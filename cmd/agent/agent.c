@@ -8,7 +8,6 @@
 #include "cmd/agent/service.h"
 #include "cmd/cmd.h"
 #include "cmd/link.h"
-#include "lib/file.h"
 #include "lib/jobj.h"
 #include "lib/log.h"
 #include "lib/mem.h"
@@ -93,6 +92,7 @@ struct agent {
 	unsigned n_links, n_ended;
 	struct sig term, intr;
 	struct timer drain;
+	struct cmd_ready ready_file;
 	bool draining, ready;
 	int code;
 };
@@ -126,7 +126,7 @@ write_ready_file(struct agent *a)
 	jobj_free(o);
 	if (json == NULL)
 		log_errorx("--ready-file %s: out of memory", a->opts.ready_file);
-	else if (file_write_atomic(a->opts.ready_file, json, strlen(json), 0644, &why) != 0)
+	else if (cmd_ready_write(&a->ready_file, json, &why) != 0)
 		log_errorx("%s", why.s);
 	mem_free(json);
 }
@@ -272,12 +272,15 @@ static int
 agent_run(struct agent *a)
 {
 	struct errtext why = { "" };
-	int r = agent_init(a, &why);
+	int r;
 
+	cmd_ready_begin(&a->ready_file, a->opts.ready_file);
+	r = agent_init(a, &why);
 	if (r == 0)
 		r = loop_run(a->loop);
 	else
 		log_errorx("tunnel agent: %s", why.s);
+	cmd_ready_end(&a->ready_file);
 	agent_fini(a);
 	if (r == 0)
 		return a->code;

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "cmd/cmd.h"
-#include "lib/file.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 
@@ -65,6 +64,7 @@ struct control {
 	struct client *client;
 	struct forward_list forwards;
 	struct sig term, intr, hup;
+	struct cmd_ready ready;
 };
 
 static void
@@ -125,7 +125,7 @@ start_forwards(struct client *c, struct control *ct, struct errtext *e)
 	json = forwards_json(&ct->forwards);
 	if (json == NULL)
 		return err_set(e, ERR_NOMEM, "out of memory");
-	r = file_write_atomic(c->opts.ready_file, json, strlen(json), 0644, e);
+	r = cmd_ready_write(&ct->ready, json, e);
 	mem_free(json);
 	return r;
 }
@@ -157,12 +157,15 @@ connect_run(struct client *c, const struct opt_list *args)
 {
 	struct control ct = { .client = c, .forwards = TAILQ_HEAD_INITIALIZER(ct.forwards) };
 	struct errtext why = { "" };
-	int r = connect_init(c, &ct, args, &why);
+	int r;
 
+	cmd_ready_begin(&ct.ready, c->opts.ready_file);
+	r = connect_init(c, &ct, args, &why);
 	if (r == 0)
 		r = loop_run(c->loop);
 	else
 		log_errorx("tunnel connect: %s", why.s);
+	cmd_ready_end(&ct.ready);
 	forwards_free(&ct.forwards);
 	routes_free(c);
 	sig_fini(&ct.term);

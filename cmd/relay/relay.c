@@ -10,7 +10,6 @@
 #include "cmd/cmd.h"
 #include "cmd/relay/reload.h"
 #include "cmd/relay/worker.h"
-#include "lib/file.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "proto/mux.h"
@@ -170,6 +169,7 @@ struct control {
 	struct sig hup, term, intr;
 	struct timer watch, drain;
 	struct reload reload;
+	struct cmd_ready ready;
 	unsigned n_watched;
 	bool draining;
 	uint64_t drain_left_ms;
@@ -346,17 +346,17 @@ relay_load(struct relay *r, struct control *c, struct errtext *e)
 }
 
 static int
-write_ready_file(const struct relay *r, const struct listeners *ls, struct errtext *e)
+write_ready_file(struct control *c, struct errtext *e)
 {
 	char *json;
 	int rc;
 
-	if (r->opts.ready_file == NULL)
+	if (c->ready.path == NULL)
 		return 0;
-	json = listeners_ready_json(ls);
+	json = listeners_ready_json(c->listeners);
 	if (json == NULL)
 		return err_set(e, ERR_NOMEM, "out of memory");
-	rc = file_write_atomic(r->opts.ready_file, json, strlen(json), 0644, e);
+	rc = cmd_ready_write(&c->ready, json, e);
 	mem_free(json);
 	return rc;
 }
@@ -378,7 +378,7 @@ control_start(struct control *c, struct errtext *e)
 	timer_set(&c->watch, RELAY_WATCH_MS);
 	if ((rc = workers_start(r, e)) != 0)
 		return rc;
-	return write_ready_file(r, c->listeners, e);
+	return write_ready_file(c, e);
 }
 
 static void
@@ -417,6 +417,7 @@ relay_run(struct relay *r)
 	struct errtext why = { "" };
 	int rc;
 
+	cmd_ready_begin(&c.ready, r->opts.ready_file);
 	reload_init(&c.reload, r, on_new_creds, &c);
 	rc = relay_load(r, &c, &why);
 	if (rc == 0)
@@ -427,6 +428,7 @@ relay_run(struct relay *r)
 	} else {
 		log_errorx("tunnel relay: %s", why.s);
 	}
+	cmd_ready_end(&c.ready);
 	control_stop(&c);
 	if (rc == 0)
 		return CMD_OK;
