@@ -106,9 +106,14 @@ on_flush(void *arg)
 static void
 carrier_fail(struct carrier *c, int err, const char *text)
 {
-	/* The peer learns why, as far as the socket takes it at once. */
+	struct bufq out = { 0 };
+
+	/* The peer learns why: only what is about the session, and whatever the socket says of room; it is sent after we are gone. */
 	session_goaway(c->s, err == ERR_PROTO ? CODE_PROTOCOL : CODE_INTERNAL, text);
-	carrier_flush(c);
+	if (session_output(c->s, &out, 0, loop_now_ms(c->loop)) == 0 && !c->dead &&
+	    filter_write(c->f, &out) == 0)
+		filter_shutdown(c->f);
+	bufq_fini(&out);
 	carrier_end(c, err, text);
 }
 

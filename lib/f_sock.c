@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "lib/bufpipe.h"
+#include "lib/linger.h"
 #include "lib/mem.h"
 #include "lib/net.h"
 
@@ -69,6 +70,7 @@ struct f_sock {
 	void (*drained)(void *arg);
 	void *drained_arg;
 	bool tcp, shape, readable, writable, hup, shut_wanted, shut_done;
+	bool hard; /* to be reset */
 };
 
 static struct f_sock *
@@ -606,6 +608,12 @@ sock_op_fini(struct filter *f)
 
 	if (f->loop != NULL)
 		sock_op_detach(f);
+	/* The peer has not ended: input that we do not read must not turn our last words into a reset. */
+	if (f->loop != NULL && s->rfd == s->wfd && s->rfd >= 0 && s->rflags < 0 && !f->eof &&
+	    !s->hard && s->written > 0) {
+		linger_close(f->loop, s->rfd, &s->out);
+		s->rfd = s->wfd = -1;
+	}
 	bufq_fini(&s->out);
 	if (s->wfd >= 0 && s->wfd != s->rfd)
 		close_restored(s->wfd, s->wflags);
@@ -728,6 +736,7 @@ f_sock_reset(struct filter *f)
 {
 	struct linger hard = { .l_onoff = 1, .l_linger = 0 };
 
+	sock_of(f)->hard = true;
 	/* Without it the close is an orderly one, which says less but harms nobody. */
 	IGNORE_RESULT(setsockopt(sock_of(f)->rfd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard));
 }
