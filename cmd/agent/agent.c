@@ -163,6 +163,15 @@ on_down(void *arg, int err, const char *text, uint64_t next_ms)
 }
 
 static bool
+on_away(void *arg, const char *text)
+{
+	struct agent_link *k = arg;
+
+	log_info("%s: %s: dialling again; open streams go on", k->agent->config.relay, text);
+	return true;
+}
+
+static bool
 on_refused(void *arg, uint32_t code, const char *text)
 {
 	struct agent_link *k = arg;
@@ -191,7 +200,7 @@ on_idle(void *arg)
 	(void)arg;
 }
 
-static const struct link_user link_user = { on_ready, on_up, on_down, on_refused, on_open,
+static const struct link_user link_user = { on_ready, on_up, on_down, on_away, on_refused, on_open,
 	on_idle };
 
 /* ---- the end ---- */

@@ -140,6 +140,19 @@ on_down(void *arg, int err, const char *text, uint64_t next_ms)
 }
 
 static bool
+on_away(void *arg, const char *text)
+{
+	struct route_link *rl = arg;
+	struct client *c = rl->route->client;
+
+	/* Standard input and output need no other session than the one that carries them. */
+	if (c->once && TAILQ_EMPTY(&rl->route->waiting))
+		return false;
+	log_info("%s: %s: dialling again; open connections go on", c->config.relay, text);
+	return true;
+}
+
+static bool
 on_refused(void *arg, uint32_t code, const char *text)
 {
 	struct route_link *rl = arg;
@@ -171,7 +184,7 @@ on_idle(void *arg)
 	(void)arg;
 }
 
-static const struct link_user link_user = { on_ready, on_up, on_down, on_refused, on_open,
+static const struct link_user link_user = { on_ready, on_up, on_down, on_away, on_refused, on_open,
 	on_idle };
 
 /* ---- routes ---- */
