@@ -211,12 +211,13 @@ check_secret(struct peer *p, const struct ctl_hello *h)
 	return r;
 }
 
-/* Reserve a place among the agents before there is one more. */
+/* Reserve a place among the agents, or the clients, before there is one more. */
 static bool
 reserve_place(struct peer *p)
 {
 	atomic_uint *n = peer_count(p);
-	unsigned max = p->role == CTL_AGENT ? (unsigned)p->w->relay->opts.max_agents : UINT32_MAX;
+	const struct relay_opts *o = &p->w->relay->opts;
+	uint64_t max = p->role == CTL_AGENT ? o->max_agents : o->max_clients;
 
 	p->counted = atomic_fetch_add(n, 1) < max;
 	if (!p->counted)
@@ -227,8 +228,13 @@ reserve_place(struct peer *p)
 static enum session_verdict
 refuse_full(struct peer *p, const char *name)
 {
-	log_denied(p, name, "too many agents (--max-agents)");
-	return refuse(p, CODE_LIMIT, "the relay has no room for another agent");
+	bool agent = p->role == CTL_AGENT;
+
+	log_denied(
+	    p, name, agent ? "too many agents (--max-agents)" : "too many clients (--max-clients)");
+	return refuse(p, CODE_LIMIT,
+	    agent ? "the relay has no room for another agent"
+		  : "the relay has no room for another client");
 }
 
 static enum session_verdict peer_arrive(struct peer *p);
@@ -401,6 +407,10 @@ peer_arrive(struct peer *p)
 	}
 	if (greet(p) != 0)
 		return refuse(p, CODE_INTERNAL, "out of memory");
+	if (greet(p) != 0) {
+		group_free_empty(p->w, g); /* it may have been made for this peer */
+		return refuse(p, CODE_INTERNAL, "out of memory");
+	}
 	p->group = g;
 	TAILQ_INSERT_TAIL(group_list(p), p, group_link);
 	p->since_ms = loop_now_ms(p->w->loop);

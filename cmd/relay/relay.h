@@ -54,7 +54,7 @@ struct relay_opts {
 	int on_duplicate;
 	bool insecure;
 	uint64_t keepalive_ms, drain_ms, handshake_ms;
-	uint64_t max_agents, max_handshakes, max_streams, connection_rate, max_window;
+	uint64_t max_agents, max_clients, max_handshakes, max_streams, connection_rate, max_window;
 };
 
 /* Agents, clients, handshakes: reserved before the thing exists, so that no race passes the limit. */
