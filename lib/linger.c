@@ -114,7 +114,9 @@ linger_close(struct loop *l, int fd, struct bufq *out)
 {
 	struct leaver *g = mem_zalloc(sizeof *g);
 
-	if (g == NULL) {
+	/* Here everything is written from memory. */
+	if (g == NULL || bufq_load(out) != 0) {
+		mem_free(g);
 		bufq_fini(out);
 		close(fd);
 		return;

@@ -405,8 +405,6 @@ peer_arrive(struct peer *p)
 		group_free_empty(p->w, g);
 		return refuse_full(p, p->name);
 	}
-	if (greet(p) != 0)
-		return refuse(p, CODE_INTERNAL, "out of memory");
 	if (greet(p) != 0) {
 		group_free_empty(p->w, g); /* it may have been made for this peer */
 		return refuse(p, CODE_INTERNAL, "out of memory");
