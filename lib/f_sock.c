@@ -384,8 +384,8 @@ write_pipe(struct f_sock *s)
 		return bufq_load(&s->out); /* and then in memory, in the next round */
 	if (n == ERR_AGAIN)
 		s->writable = false;
-	else
-		s->corked = false;
+	else /* the kernel expects the rest of a pipe at once */
+		s->corked = n >= 0 && n < (ssize_t)p->n;
 	return n;
 }
 
