@@ -17,6 +17,7 @@ struct carrier {
 	    flush; /* at the end of the turn: what all of its events have queued leaves together */
 	struct timer timer;
 	uint64_t armed_ms; /* when the timer fires; UINT64_MAX: not set */
+	bool pipes;        /* the filters pass on bytes without looking at them */
 	bool finishing, shut, dead, busy;
 	bool piped; /* pipes were used, and some may be left to close */
 	struct grave grave;
@@ -59,6 +60,7 @@ write_some(struct carrier *c)
 
 	if (room == 0)
 		return 0;
+	c->s->takes_pipes = c->pipes && room >= CARRIER_PIPE_ROOM;
 	/* A little more, so that the headers of a round of full frames do not make a second write of its last bytes. */
 	r = session_output(c->s, &out, room + room / 128, loop_now_ms(c->loop));
 	n = out.len;
@@ -108,9 +110,14 @@ on_flush(void *arg)
 static void
 carrier_fail(struct carrier *c, int err, const char *text)
 {
-	/* The peer learns why, as far as the socket takes it at once. */
+	struct bufq out = { 0 };
+
+	/* The peer learns why: only what is about the session, and whatever the socket says of room; it is sent after we are gone. */
 	session_goaway(c->s, err == ERR_PROTO ? CODE_PROTOCOL : CODE_INTERNAL, text);
-	carrier_flush(c);
+	if (session_output(c->s, &out, 0, loop_now_ms(c->loop)) == 0 && !c->dead &&
+	    filter_write(c->f, &out) == 0)
+		filter_shutdown(c->f);
+	bufq_fini(&out);
 	carrier_end(c, err, text);
 }
 
@@ -251,7 +258,7 @@ carrier_new(
 	c->arg = arg;
 	c->armed_ms = UINT64_MAX;
 	task_init(&c->flush, on_flush, c);
-	s->takes_pipes = filter_takes_pipes(f);
+	c->pipes = filter_takes_pipes(f);
 	session_set_user(s, &session_user, c);
 	filter_set_user(f, &filter_user, c);
 	arm_timer(c);

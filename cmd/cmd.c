@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * cmd - the first step of every subcommand: its options.
+ * cmd - the first steps of every subcommand, and what says that it is ready.
  */
 #include "cmd/cmd.h"
 
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "lib/rand.h"
 #include "lib/rlimit.h"
@@ -46,4 +49,46 @@ cmd_begin(const struct cmd_common *common)
 	signal(SIGPIPE, SIG_IGN);
 	rand_init();
 	log_debug("%llu descriptors", (unsigned long long)rlimit_raise_files());
+}
+
+/* ---- --ready-file ---- */
+
+/* /dev/stdout, a pipe: somebody reads there, nothing is left behind. */
+static void
+remove_plain(const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st) == 0 && S_ISREG(st.st_mode) && unlink(path) != 0)
+		log_warn("--ready-file %s: cannot remove it", path);
+}
+
+void
+cmd_ready_begin(struct cmd_ready *r, const char *path)
+{
+	*r = (struct cmd_ready){ .path = path };
+	if (path != NULL)
+		remove_plain(path);
+}
+
+int
+cmd_ready_write(struct cmd_ready *r, const char *json, struct errtext *e)
+{
+	int rc = file_write_atomic(r->path, json, strlen(json), 0644, e);
+
+	if (rc == 0)
+		file_stamp_take(&r->written, r->path);
+	return rc;
+}
+
+void
+cmd_ready_end(const struct cmd_ready *r)
+{
+	struct file_stamp now;
+
+	if (r->path == NULL || !r->written.exists)
+		return;
+	file_stamp_take(&now, r->path);
+	if (file_stamp_same(&now, &r->written))
+		remove_plain(r->path);
 }

@@ -10,6 +10,7 @@
 
 #include <stddef.h>
 
+#include "lib/file.h"
 #include "lib/log.h"
 #include "lib/opt.h"
 
@@ -77,5 +78,20 @@ struct cmd_common {
 
 /* cmd_begin - the first steps of a long-running command: its log, no death by SIGPIPE, random numbers, descriptors. */
 void cmd_begin(const struct cmd_common *common);
+
+/*
+ * The file of --ready-file: there while the program is ready, and at no other time, so that who waits for it never sees that of an
+ * earlier run.  Only a plain file is ever removed, and at the end only our own: a successor may have written its own meanwhile.
+ */
+struct cmd_ready {
+	const char *path; /* borrowed; NULL: none is wanted */
+	struct file_stamp written;
+};
+
+/* cmd_ready_begin - remove what an earlier run has left. */
+void cmd_ready_begin(struct cmd_ready *r, const char *path);
+/* cmd_ready_write - json is there, whole.  ERR_SYS, ERR_NOMEM with e. */
+int cmd_ready_write(struct cmd_ready *r, const char *json, struct errtext *e) WARN_UNUSED;
+void cmd_ready_end(const struct cmd_ready *r);
 
 #endif

@@ -25,7 +25,8 @@ struct dialer_target {
 
 /*
  * dialer_proxy - the proxy that the environment names for url: HTTPS_PROXY for wss, HTTP_PROXY for ws, then ALL_PROXY (lower
- * case wins, as in curl), unless NO_PROXY admits the host.  explicit: from --proxy, NULL: none.  ERR_INVALID with e.
+ * case wins, as in curl), unless NO_PROXY admits the host.  explicit: from --proxy, NULL: not given; "none" or "": no proxy,
+ * whatever the environment says.  ERR_INVALID with e.
  */
 int dialer_proxy(struct dialer_target *t, const char *explicit, struct errtext *e) WARN_UNUSED;
 

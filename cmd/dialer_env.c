@@ -69,7 +69,10 @@ no_proxy(const char *list, const struct hostport *at)
 int
 dialer_proxy(struct dialer_target *t, const char *explicit, struct errtext *e)
 {
-	const char *what = t->url.tls ? "HTTPS_PROXY" : "HTTP_PROXY", *v = explicit;
+	const char *what = t->url.tls ? "proxy in HTTPS_PROXY" : "proxy in HTTP_PROXY",
+		   *v = explicit;
+	struct errtext why = { "" };
+	int r;
 
 	t->has_proxy = false;
 	if (v == NULL) {
@@ -79,14 +82,18 @@ dialer_proxy(struct dialer_target *t, const char *explicit, struct errtext *e)
 			       : env_either("http_proxy", "HTTP_PROXY");
 	}
 	if (v == NULL) {
-		what = "ALL_PROXY";
+		what = "proxy in ALL_PROXY";
 		v = env_either("all_proxy", "ALL_PROXY");
 	}
-	if (v == NULL)
+	if (v == NULL || *v == '\0' || (explicit != NULL && strcmp(v, "none") == 0))
 		return 0;
 	t->has_proxy = true;
-	return url_parse(v, URL_HTTP | URL_USERINFO | URL_BARE_HOST,
-	    explicit != NULL ? "--proxy" : what, &t->proxy, e);
+	r = url_parse(v, URL_HTTP | URL_USERINFO | URL_BARE_HOST,
+	    explicit != NULL ? "proxy of --proxy" : what, &t->proxy, &why);
+	if (r != 0 && explicit == NULL)
+		return err_set(
+		    e, r, "%s; --proxy URL names another one, --proxy none goes without", why.s);
+	return r == 0 ? 0 : err_set(e, r, "%s", why.s);
 }
 
 int

@@ -14,6 +14,14 @@
 
 enum link_state { LINK_WAITING, LINK_DIALLING, LINK_GREETING, LINK_UP, LINK_ENDED };
 
+/* A session whose relay has said goodbye: until its streams have ended. */
+struct leaving {
+	struct link *link;
+	struct carrier *carrier;
+	TAILQ_ENTRY(leaving) entry;
+	struct grave grave;
+};
+
 struct link {
 	struct loop *loop;
 	const struct link_config *cfg;
@@ -29,6 +37,8 @@ struct link {
 	bool finishing;
 	uint32_t away_code; /* the relay's GOAWAY, CODE_OK if none */
 	char away_text[256];
+	TAILQ_HEAD(, leaving) leaving; /* the oldest first */
+	unsigned n_leaving;
 	struct grave grave;
 };
 
@@ -63,19 +73,37 @@ next_wait_ms(struct link *k)
 	return wait;
 }
 
+/* link_finish has been called: when the last session has gone, the owner is told. */
+static void
+link_ended(struct link *k, const char *text)
+{
+	if (k->carrier != NULL || k->n_leaving > 0)
+		return;
+	set_state(k, LINK_ENDED);
+	k->user->down(k->arg, ERR_EOF, text, 0);
+}
+
+/* A session that lasted was a success: the back-off starts anew. */
+static bool
+note_success(struct link *k)
+{
+	if (k->state != LINK_UP || loop_now_ms(k->loop) - k->up_ms < LINK_LASTED_MS)
+		return false;
+	k->backoff_ms = LINK_BACKOFF_MIN_MS;
+	return true;
+}
+
 static void
 link_lost(struct link *k, int err, const char *text)
 {
 	uint64_t wait;
 
-	if (k->state == LINK_UP && loop_now_ms(k->loop) - k->up_ms >= LINK_LASTED_MS)
-		k->backoff_ms = LINK_BACKOFF_MIN_MS;
+	IGNORE_RESULT(note_success(k));
 	carrier_free(
 	    k->carrier, CODE_GONE, text[0] != '\0' ? text : "the link to the relay was lost");
 	k->carrier = NULL;
 	if (k->finishing) {
-		set_state(k, LINK_ENDED);
-		k->user->down(k->arg, ERR_EOF, text, 0);
+		link_ended(k, text);
 		return;
 	}
 	wait = next_wait_ms(k);
@@ -101,6 +129,114 @@ link_refused(struct link *k)
 		set_state(k, LINK_WAITING);
 		timer_set(&k->retry, next_wait_ms(k));
 	}
+}
+
+/* ---- sessions that leave ---- */
+
+static void
+leaving_dispose(void *arg)
+{
+	mem_free(arg);
+}
+
+static void
+leaving_free(struct leaving *lv, uint32_t code, const char *text)
+{
+	struct link *k = lv->link;
+
+	TAILQ_REMOVE(&k->leaving, lv, entry);
+	k->n_leaving--;
+	carrier_free(lv->carrier, code, text);
+	loop_bury(k->loop, &lv->grave, leaving_dispose, lv);
+}
+
+static enum session_verdict
+on_leaving_hello(void *arg, const struct ctl_hello *h)
+{
+	(void)arg; /* never: it has been said */
+	(void)h;
+	return SESSION_REFUSED;
+}
+
+static void
+on_leaving_open(void *arg, struct stream *s, const struct ctl_open *o)
+{
+	struct leaving *lv = arg;
+
+	/* It was under way when the goodbye was said. */
+	lv->link->user->open(lv->link->arg, s, o);
+}
+
+static void
+on_leaving_goaway(void *arg, uint32_t code, const char *text)
+{
+	(void)arg; /* never: only the first counts */
+	(void)code;
+	(void)text;
+}
+
+static void
+on_leaving_idle(void *arg)
+{
+	struct leaving *lv = arg;
+
+	carrier_finish(lv->carrier);
+}
+
+static void
+on_leaving_closed(void *arg, int err, const char *text)
+{
+	struct leaving *lv = arg;
+	struct link *k = lv->link;
+
+	log_debug("link to %s: the old session has ended: %s", k->cfg->relay,
+	    text[0] != '\0' ? text : err_str(err));
+	leaving_free(lv, CODE_GONE, text[0] != '\0' ? text : "the link to the relay was lost");
+	if (k->finishing)
+		link_ended(k, text);
+}
+
+static const struct carrier_user leaving_user = { on_leaving_hello, on_leaving_open,
+	on_leaving_goaway, on_leaving_idle, on_leaving_closed };
+
+/* At once, but for one goodbye after the other. */
+static uint64_t
+leave_wait_ms(struct link *k)
+{
+	uint64_t wait;
+
+	if (!note_success(k))
+		return next_wait_ms(k);
+	if (rand_below(LINK_LEAVE_SPREAD_MS, &wait) != 0)
+		wait = 0;
+	return k->role == CTL_AGENT ? wait : wait + LINK_LEAVE_SPREAD_MS;
+}
+
+/* Put the session aside and begin anew.  Without memory for that it stays, and the link dials when it has ended. */
+static void
+link_leave(struct link *k)
+{
+	struct leaving *lv = mem_zalloc(sizeof *lv);
+	uint64_t wait;
+
+	if (lv == NULL)
+		return;
+	if (k->n_leaving == LINK_LEAVING_MAX)
+		leaving_free(TAILQ_FIRST(&k->leaving), CODE_GONE,
+		    "the relay went away, and others after it");
+	lv->link = k;
+	lv->carrier = k->carrier;
+	TAILQ_INSERT_TAIL(&k->leaving, lv, entry);
+	k->n_leaving++;
+	carrier_set_user(lv->carrier, &leaving_user, lv);
+	if (carrier_session(lv->carrier)->n_streams == 0)
+		carrier_finish(lv->carrier);
+	k->carrier = NULL;
+	k->away_code = CODE_OK;
+	k->away_text[0] = '\0';
+	wait = leave_wait_ms(k);
+	set_state(k, LINK_WAITING);
+	timer_set(&k->retry, wait);
 }
 
 /* ---- the carrier's calls ---- */
@@ -136,6 +272,8 @@ on_goaway(void *arg, uint32_t code, const char *text)
 	k->away_code = code;
 	snprintf(k->away_text, sizeof k->away_text, "%s", text);
 	log_debug("relay says goodbye: %s (%s)", frame_code_str(code), text);
+	if (code == CODE_OK && k->state == LINK_UP && !k->finishing && k->user->away(k->arg, text))
+		link_leave(k);
 }
 
 static void
@@ -261,6 +399,7 @@ link_new(struct loop *l, const struct link_config *cfg, enum ctl_role role, cons
 	k->user = user;
 	k->arg = arg;
 	k->backoff_ms = LINK_BACKOFF_MIN_MS;
+	TAILQ_INIT(&k->leaving);
 	timer_set(&k->retry, 0);
 	return k;
 }
@@ -278,6 +417,8 @@ link_free(struct link *k, uint32_t code, const char *text)
 		return;
 	k->state = LINK_ENDED;
 	dialer_cancel(k->dialer);
+	while (k->n_leaving > 0)
+		leaving_free(TAILQ_FIRST(&k->leaving), code, text);
 	carrier_free(k->carrier, code, text);
 	timer_fini(&k->retry);
 	loop_bury(k->loop, &k->grave, link_dispose, k);
@@ -291,8 +432,7 @@ link_finish(struct link *k, const char *text)
 		dialer_cancel(k->dialer);
 		k->dialer = NULL;
 		timer_cancel(&k->retry);
-		set_state(k, LINK_ENDED);
-		k->user->down(k->arg, ERR_EOF, text, 0);
+		link_ended(k, text);
 		return;
 	}
 	session_goaway(carrier_session(k->carrier), CODE_OK, text);

@@ -4,6 +4,9 @@
  *
  *     DIALLING ── WebSocket open ──> GREETING ── relay's HELLO ──> UP ── lost ──> WAITING ── back-off ──> DIALLING
  *
+ * A relay that is shutting down says goodbye while streams are open.  Such a session leaves: it is kept beside the link until its
+ * streams have ended, and the link dials again at once, since a new relay may be there already.
+ *
  * The back-off is exponential with full jitter, LINK_BACKOFF_MIN_MS to LINK_BACKOFF_MAX_MS, and starts anew after a session that
  * lasted LINK_LASTED_MS.  Every dial looks the relay's name up anew.
  */
@@ -19,6 +22,13 @@
 #define LINK_BACKOFF_MAX_MS 30000
 #define LINK_LASTED_MS 10000 /* a session that stood this long was a success */
 #define LINK_CARRIERS_MAX 8
+/*
+ * After the relay's goodbye its agents dial within this time, its clients in the same time after that: spread, so that they do not all
+ * knock at once, and in this order, so that a client finds its agent.
+ */
+#define LINK_LEAVE_SPREAD_MS 200
+/* Sessions that leave, beside the one that counts; one more cuts off the oldest. */
+#define LINK_LEAVING_MAX 4
 
 /* ---- what the command line says of links; the rows stand in the tables of agent and connect ---- */
 
@@ -46,6 +56,7 @@ struct link_opts {
 		    .off = offsetof(S, m.secret_file),                                         \
 		    .arg = "FILE",                                                             \
 		    .env = "TUNNEL_SECRET_FILE",                                               \
+		    .rival = "secret",                                                         \
 		    .help = "read the secret from FILE" },                                     \
 	    { .name = "secret",                                                                \
 		    .kind = OPT_SECRET,                                                        \
@@ -53,6 +64,7 @@ struct link_opts {
 		    .arg = "SECRET",                                                           \
 		    .env = "TUNNEL_SECRET",                                                    \
 		    .key = OPT_NO_KEY,                                                         \
+		    .rival = "secret-file",                                                    \
 		    .help = "the secret itself; others may see it while the program starts: "  \
 			    "prefer --secret-file" },                                          \
 	    { .name = "ca",                                                                    \
@@ -79,12 +91,12 @@ struct link_opts {
 		    .off = offsetof(S, m.proxy),                                               \
 		    .arg = "URL",                                                              \
 		    .env = "TUNNEL_PROXY",                                                     \
-		    .help = "go through this HTTP proxy instead of the one in HTTPS_PROXY, "   \
-			    "HTTP_PROXY" },                                                    \
+		    .help = "go through this HTTP proxy, or none, instead of the one in "      \
+			    "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY" },                            \
 	{                                                                                      \
 		.name = "keepalive", .kind = OPT_DURATION, .off = offsetof(S, m.keepalive_ms), \
 		.arg = "TIME", .env = "TUNNEL_KEEPALIVE", .def = "15s", .min = 100,            \
-		.max = 3600000, .help = "interval between pings; a peer is dead after three"   \
+		.max = 3600000, .help = "silence before a ping; a peer is dead after three"    \
 	}
 
 /* What all links of a process share; made once, borrowed by them. */
@@ -115,6 +127,11 @@ struct link_user {
 	/* The session is lost, or a dial failed; next_ms: when the next attempt comes. */
 	void (*down)(void *arg, int err, const char *text, uint64_t next_ms);
 	/*
+	 * The relay takes no new streams and waits for those that are open to end.  Return true to have a new session dialled beside
+	 * the old one, false to stay with the old one until it ends.
+	 */
+	bool (*away)(void *arg, const char *text);
+	/*
 	 * The relay will not have us (code: CODE_DENIED, CODE_REPLACED, ...).  Return true to try again with the longest back-off,
 	 * false to stay away; the link is then idle until it is freed.
 	 */
@@ -132,7 +149,7 @@ struct link *link_new(struct loop *l, const struct link_config *cfg, enum ctl_ro
 /* link_free - streams end with code and text; accepts NULL; safe in callbacks. */
 void link_free(struct link *k, uint32_t code, const char *text);
 
-/* link_finish - say GOAWAY and go when the streams have ended; user->down with ERR_EOF then, and no new dial. */
+/* link_finish - say GOAWAY and go when the streams have ended, old sessions' too; user->down with ERR_EOF then, and no new dial. */
 void link_finish(struct link *k, const char *text);
 
 /*
@@ -148,6 +165,7 @@ bool link_is_up(const struct link *k);
  * yet, and neither side has said goodbye.
  */
 bool link_has_session(const struct link *k);
+/* link_streams - of the session that takes new ones. */
 uint32_t link_streams(const struct link *k);
 
 #endif

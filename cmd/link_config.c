@@ -34,6 +34,13 @@ take_secret(struct link_config *c, struct link_opts *o, struct errtext *e)
 		    e, ERR_INVALID, "the secret is longer than %d bytes", CTL_SECRET_MAX);
 	if (strlen(secret_bytes(c->secret)) != secret_len(c->secret))
 		return err_set(e, ERR_INVALID, "the secret has a NUL byte");
+	if (!ctl_is_text(secret_bytes(c->secret)))
+		return err_set(e, ERR_INVALID,
+		    "the secret%s%s has a control character (a second newline at its end?) or is "
+		    "not "
+		    "UTF-8",
+		    o->secret_file != NULL ? " in " : "",
+		    o->secret_file != NULL ? o->secret_file : "");
 	return 0;
 }
 

@@ -110,14 +110,18 @@ static void
 on_data(void *arg, struct bufq *in)
 {
 	struct pump *p = arg;
+	int r = 0;
 
 	p->received += in->len;
+	if (!p->deaf)
+		r = filter_write(p->f, in);
+	/* It broke when nobody was its user yet; it will tell us in a moment, and why. */
+	p->deaf |= r == ERR_CLOSED;
 	if (p->deaf) {
 		pump_account(p);
 		return;
 	}
-	if (filter_write(p->f, in) != 0) {
-		/* The socket's own closed callback tells of its failure; here only memory can be short. */
+	if (r != 0) {
 		stream_reset(p->s, CODE_INTERNAL, "out of memory");
 		p->s = NULL;
 		pump_finish(p, CODE_INTERNAL, "out of memory", true);

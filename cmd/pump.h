@@ -6,8 +6,8 @@
  * stream's EOF becomes FIN after all bytes; and the end is acknowledged when the kernel has everything.  A broken
  * socket resets the stream after what was read from it; a reset stream closes the socket after what was received.
  *
- * The pump owns the filter.  The stream stays its session's.  Memory: at most MUX_RETAIN_MAX towards the peer, the stream's
- * window towards the socket.
+ * The pump owns the filter.  The stream stays its session's.  Memory: at most MUX_RETAIN_MAX towards the peer (all of a session
+ * together MUX_RETAIN_SUM_MAX), the stream's window towards the socket.
  */
 #ifndef CMD_PUMP_H
 #define CMD_PUMP_H

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "lib/bufpipe.h"
+#include "lib/linger.h"
 #include "lib/mem.h"
 #include "lib/net.h"
 
@@ -34,6 +35,7 @@
 
 enum {
 	IOV_MAX_TURN = 128, /* slices in one writev */
+	CHECK_MS = 100,     /* a connection that broke right behind its last bytes is noticed */
 	SHRINK_AFTER = 32,  /* small reads in a row before the block size goes down */
 	HEAD_READ =
 	    64, /* bytes: the headers of a WebSocket message and a DATA frame, and a few more */
@@ -52,8 +54,10 @@ struct f_sock {
 	int rflags,
 	    wflags; /* of descriptors that others may share, as they were; -1: nothing to restore */
 	struct bufq out;
-	struct task again; /* reading goes on after the budget was used up, or after a pause */
-	size_t read_size;  /* the size of block to read into */
+	struct timer check; /* has the connection broken while nothing was asked of it? */
+	bool checking;      /* it is set */
+	struct task again;  /* reading goes on after the budget was used up, or after a pause */
+	size_t read_size;   /* the size of block to read into */
 	unsigned n_small;
 	unsigned n_heads; /* headers in a row that no such bytes followed */
 	size_t express;   /* bytes to come that the user need not see */
@@ -66,6 +70,7 @@ struct f_sock {
 	void (*drained)(void *arg);
 	void *drained_arg;
 	bool tcp, shape, readable, writable, hup, shut_wanted, shut_done;
+	bool hard; /* to be reset */
 };
 
 static struct f_sock *
@@ -379,9 +384,8 @@ write_pipe(struct f_sock *s)
 		return bufq_load(&s->out); /* and then in memory, in the next round */
 	if (n == ERR_AGAIN)
 		s->writable = false;
-	else if (n > 0)
-		/* Of a pipe that it took in part the kernel may hold back an end, for the rest that it was about to take. */
-		s->corked = s->tcp && (size_t)n < p->n;
+	else /* the kernel expects the rest of a pipe at once */
+		s->corked = s->tcp && n >= 0 && n < (ssize_t)p->n;
 	return n;
 }
 
@@ -484,6 +488,16 @@ check_error(struct f_sock *s)
 }
 
 static void
+on_check(void *arg)
+{
+	struct f_sock *s = arg;
+
+	s->checking = false;
+	if (!s->f.closed)
+		check_error(s);
+}
+
+static void
 on_event(void *arg, int what)
 {
 	struct f_sock *s = arg;
@@ -496,10 +510,18 @@ on_event(void *arg, int what)
 		s->writable = true;
 	if (s->readable && !s->f.paused && !s->f.closed && !s->f.eof)
 		sock_read(s);
-	/* Both at once may mean an error.  If there is more to read, a read will tell of it; otherwise it is asked for. */
-	if (what & IO_READ && what & IO_WRITE && !(what & IO_HUP) && !s->f.closed &&
-	    (!s->readable || s->f.paused || s->f.eof))
-		check_error(s);
+	/*
+	 * Both at once may mean an error.  If there is more to read, a read will tell of it; otherwise it is asked for: at once when
+	 * nothing is being read, else soon, since a ping-pong brings such news with every message.
+	 */
+	if (what & IO_READ && what & IO_WRITE && !(what & IO_HUP) && !s->f.closed) {
+		if (s->f.paused || s->f.eof)
+			check_error(s);
+		else if (!s->readable && !s->checking) {
+			s->checking = true;
+			timer_set(&s->check, CHECK_MS);
+		}
+	}
 	if (what & IO_WRITE && !s->f.closed && sock_write(s) == 0 && s->writable)
 		filter_writable(&s->f);
 }
@@ -551,6 +573,8 @@ sock_op_detach(struct filter *f)
 	struct f_sock *s = sock_of(f);
 
 	task_cancel(f->loop, &s->again);
+	timer_fini(&s->check);
+	s->checking = false;
 	io_fini(&s->rio);
 	io_fini(&s->wio);
 }
@@ -560,8 +584,10 @@ sock_op_attach(struct filter *f, struct loop *l)
 {
 	struct f_sock *s = sock_of(f);
 	bool pair = s->rfd != s->wfd;
-	int r = 0;
+	int r = timer_init(&s->check, l, on_check, s);
 
+	if (r != 0)
+		return r;
 	if (s->rfd >= 0 &&
 	    ((r = io_init(&s->rio, l, s->rfd, true, on_event, s)) != 0 ||
 		(r = io_want(&s->rio, IO_READ | (pair ? 0 : IO_WRITE | IO_HUP))) != 0))
@@ -582,6 +608,12 @@ sock_op_fini(struct filter *f)
 
 	if (f->loop != NULL)
 		sock_op_detach(f);
+	/* The peer has not ended: input that we do not read must not turn our last words into a reset. */
+	if (f->loop != NULL && s->rfd == s->wfd && s->rfd >= 0 && s->rflags < 0 && !f->eof &&
+	    !s->hard && s->written > 0) {
+		linger_close(f->loop, s->rfd, &s->out);
+		s->rfd = s->wfd = -1;
+	}
 	bufq_fini(&s->out);
 	if (s->wfd >= 0 && s->wfd != s->rfd)
 		close_restored(s->wfd, s->wflags);
@@ -704,6 +736,7 @@ f_sock_reset(struct filter *f)
 {
 	struct linger hard = { .l_onoff = 1, .l_linger = 0 };
 
+	sock_of(f)->hard = true;
 	/* Without it the close is an orderly one, which says less but harms nobody. */
 	IGNORE_RESULT(setsockopt(sock_of(f)->rfd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard));
 }

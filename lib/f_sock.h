@@ -11,6 +11,8 @@
  * bounded too (F_SOCK_QUEUE_US).
  *
  * Half-close: the peer's end of file is closed(ERR_EOF), our own direction goes on until filter_shutdown().
+ *
+ * Freed before the peer has ended: what was written still goes out, and the descriptor lingers (lib/linger.h) so that it arrives.
  */
 #ifndef LIB_F_SOCK_H
 #define LIB_F_SOCK_H
@@ -18,8 +20,8 @@
 #include "lib/filter.h"
 
 #define F_SOCK_TURN \
-	(256 *      \
-	    1024) /* bytes read from one socket in a turn: what keeps one peer from holding the loop */
+	(2 *        \
+	    BUF_HUGE) /* bytes read from one socket in a turn: what keeps one peer from holding the loop */
 #define F_SOCK_LOWAT_MIN (8 * 1024)   /* less would wake us for every few segments */
 #define F_SOCK_LOWAT_MAX (256 * 1024) /* one turn of bulk */
 #define F_SOCK_AHEAD_US 250           /* unsent bytes in the kernel, as time at the measured rate */

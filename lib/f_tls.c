@@ -468,17 +468,16 @@ input_block(const struct f_tls *t, size_t budget)
 
 	if (want > budget)
 		want = budget;
-	if (want > BUF_LARGE && want < BUF_HUGE / 2)
-		want = BUF_LARGE;
 	return block_new(want < BUF_HUGE ? want : BUF_HUGE);
 }
 
-/* Decrypt until b is full.  Returns what mbedTLS said last, 1 when b is full. */
+/* Decrypt until b is full or holds max bytes.  Returns what mbedTLS said last, 1 when it does. */
 static int
-fill_block(struct f_tls *t, struct block *b)
+fill_block(struct f_tls *t, struct block *b, size_t max)
 {
-	while (block_room(b) > 0) {
-		int ret = mbedtls_ssl_read(&t->session->ssl, b->data + b->fill, block_room(b));
+	while (block_room(b) > 0 && b->fill < max) {
+		size_t want = block_room(b) < max - b->fill ? block_room(b) : max - b->fill;
+		int ret = mbedtls_ssl_read(&t->session->ssl, b->data + b->fill, want);
 
 		if (ret > 0)
 			b->fill += (uint32_t)ret;
@@ -504,7 +503,7 @@ read_records(struct f_tls *t)
 
 		if (b == NULL)
 			return MBEDTLS_ERR_SSL_ALLOC_FAILED;
-		ret = fill_block(t, b);
+		ret = fill_block(t, b, budget);
 		if (bufq_append(&t->f.in, b, b->data, b->fill) != 0)
 			ret = MBEDTLS_ERR_SSL_ALLOC_FAILED;
 		budget -= b->fill < budget ? b->fill : budget;

@@ -25,12 +25,15 @@ struct message {
 	void *arg;
 };
 STAILQ_HEAD(message_list, message);
+TAILQ_HEAD(orphan_list, orphan);
 
 struct loop {
 	struct event_base *base;
 	struct task_list tasks[TASK_LISTS];
 	int later_now; /* which of the two later lists takes new tasks */
 	struct grave *graves;
+	struct orphan_list orphans; /* the oldest first */
+	unsigned n_orphans;
 	uint64_t now_us; /* 0: not read in this turn */
 	atomic_bool stop;
 
@@ -99,6 +102,7 @@ loop_new(void)
 	for (int i = 0; i < TASK_LISTS; i++)
 		TAILQ_INIT(&l->tasks[i]);
 	STAILQ_INIT(&l->inbox);
+	TAILQ_INIT(&l->orphans);
 	/* One thread uses the base; the precise timer is cheap with epoll and keeps keepalives true. */
 	event_config_set_flag(cfg, EVENT_BASE_FLAG_NOLOCK);
 	l->base = event_base_new_with_config(cfg);
@@ -141,10 +145,13 @@ run_graves(struct loop *l)
 void
 loop_free(struct loop *l)
 {
+	struct orphan *o;
 	struct message *m;
 
 	if (l == NULL)
 		return;
+	while ((o = TAILQ_FIRST(&l->orphans)) != NULL)
+		o->end(o->arg);
 	while ((m = STAILQ_FIRST(&l->inbox)) != NULL) {
 		STAILQ_REMOVE_HEAD(&l->inbox, link);
 		if (m->drop != NULL)
@@ -310,6 +317,24 @@ loop_bury(struct loop *l, struct grave *g, void (*fn)(void *arg), void *arg)
 {
 	*g = (struct grave){ .next = l->graves, .fn = fn, .arg = arg };
 	l->graves = g;
+}
+
+void
+loop_adopt(struct loop *l, struct orphan *o, void (*end)(void *arg), void *arg)
+{
+	struct orphan *oldest = TAILQ_FIRST(&l->orphans);
+
+	*o = (struct orphan){ .end = end, .arg = arg };
+	TAILQ_INSERT_TAIL(&l->orphans, o, link);
+	if (++l->n_orphans > LOOP_ORPHANS_MAX)
+		oldest->end(oldest->arg);
+}
+
+void
+loop_disown(struct loop *l, struct orphan *o)
+{
+	TAILQ_REMOVE(&l->orphans, o, link);
+	l->n_orphans--;
 }
 
 /* ---- timers ---- */

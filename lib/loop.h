@@ -68,6 +68,20 @@ struct grave {
 };
 void loop_bury(struct loop *l, struct grave *g, void (*fn)(void *arg), void *arg);
 
+/*
+ * loop_adopt - an object that has no owner any more and will end by itself.  The loop ends it, by end(arg), when the loop is freed,
+ * and when it is the oldest and there is one more than LOOP_ORPHANS_MAX: what nobody waits for is bounded.  end calls loop_disown,
+ * as the object does when it ends by itself.
+ */
+#define LOOP_ORPHANS_MAX 128
+struct orphan {
+	TAILQ_ENTRY(orphan) link;
+	void (*end)(void *arg);
+	void *arg;
+};
+void loop_adopt(struct loop *l, struct orphan *o, void (*end)(void *arg), void *arg);
+void loop_disown(struct loop *l, struct orphan *o);
+
 /* ---- timers: one shot, milliseconds ---- */
 
 struct timer {

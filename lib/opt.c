@@ -570,6 +570,49 @@ from_defaults(struct parse *p)
 	return r;
 }
 
+static void
+clear(const struct opt_row *row, void *target)
+{
+	if (row->kind == OPT_STRING) {
+		char **s = slot(row, target);
+
+		mem_free(*s);
+		*s = NULL;
+	} else if (row->kind == OPT_SECRET) {
+		struct secret **s = slot(row, target);
+
+		secret_free(*s);
+		*s = NULL;
+	}
+}
+
+/* Of two rows that say the same the one from the higher source stays. */
+static int
+settle_rivals(struct parse *p)
+{
+	static const char *const source[] = { [FROM_FILE] = "in the configuration file",
+		[FROM_ENV] = "in the environment",
+		[FROM_FLAG] = "on the command line" };
+
+	for (size_t i = 0; i < p->spec->n_rows; i++) {
+		const struct opt_row *row = &p->spec->rows[i], *rival;
+		size_t k;
+
+		if (row->rival == NULL)
+			continue;
+		rival = row_by_name(p->spec, row->rival, strlen(row->rival));
+		assert(rival != NULL);
+		k = (size_t)(rival - p->spec->rows);
+		if (p->from[i] > p->from[k])
+			clear(rival, p->target);
+		else if (p->from[i] == p->from[k] && p->from[i] > FROM_DEFAULT)
+			return err_set(p->e, ERR_INVALID,
+			    "--%s and --%s are both given %s: one must do", row->name, rival->name,
+			    source[p->from[i]]);
+	}
+	return 0;
+}
+
 int
 opt_parse(const struct opt_spec *spec, int argc, char **argv, void *target, struct opt_result *res,
     struct errtext *e)
@@ -582,7 +625,8 @@ opt_parse(const struct opt_spec *spec, int argc, char **argv, void *target, stru
 		return err_set(e, ERR_NOMEM, "out of memory");
 	r = from_argv(&p, argc, argv);
 	wipe_argv(spec, argc, argv);
-	if (r == 0 && !res->help && (r = from_env(&p)) == 0 && (r = from_config_row(&p)) == 0)
+	if (r == 0 && !res->help && (r = from_env(&p)) == 0 && (r = from_config_row(&p)) == 0 &&
+	    (r = settle_rivals(&p)) == 0)
 		r = from_defaults(&p);
 	mem_free(p.from);
 	return r;
@@ -596,19 +640,10 @@ opt_fini(const struct opt_spec *spec, void *target, struct opt_result *res)
 	for (i = 0; i < spec->n_rows; i++) {
 		const struct opt_row *row = &spec->rows[i];
 
-		if (row->kind == OPT_STRING) {
-			char **s = slot(row, target);
-
-			mem_free(*s);
-			*s = NULL;
-		} else if (row->kind == OPT_SECRET) {
-			struct secret **s = slot(row, target);
-
-			secret_free(*s);
-			*s = NULL;
-		} else if (row->kind == OPT_LIST) {
+		if (row->kind == OPT_LIST)
 			list_fini(slot(row, target));
-		}
+		else
+			clear(row, target);
 	}
 	list_fini(&res->args);
 }

@@ -16,6 +16,9 @@
  *     OPT_DURATION  uint64_t          milliseconds, min..max, "30s"; see str_parse_duration_ms()
  *     OPT_ENUM      int               index into the row's words
  *
+ * Of two rows that are rivals (--secret, --secret-file; each names the other) only the one from the
+ * higher source is filled in; both from one source is a mistake.  Strings and secrets only.
+ *
  * max = 0 stands for no upper bound.  On the command line: --name=value, --name value, -Lvalue,
  * -L value, bundled letters of flags; options and positional arguments in any order; "--" ends the
  * options; a lone "-" is positional.  No abbreviations.  -h and --help are built in.  The
@@ -68,6 +71,7 @@ struct opt_row {
 	const char *def;   /* default as text (flags: "true"), or NULL; not for lists and secrets */
 	uint64_t min, max; /* numbers: inclusive range, max 0 for none */
 	const char *const *words; /* OPT_ENUM: NULL-terminated */
+	const char *rival;        /* a row that says the same in another way, or NULL: see below */
 	const char *help;         /* one phrase */
 };
 

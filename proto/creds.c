@@ -125,6 +125,9 @@ take_secret(
 	if (strlen(s) > CTL_SECRET_MAX)
 		return err_set(e, ERR_INVALID, "%s: the secret is longer than %d bytes", where,
 		    CTL_SECRET_MAX);
+	if (!ctl_is_text(s))
+		return err_set(e, ERR_INVALID,
+		    "%s: the secret has a control character, which nobody can send", where);
 	if (strncmp(s, DIGEST_PREFIX, strlen(DIGEST_PREFIX)) != 0)
 		r = digest_of(s, out);
 	else if (!hash_unhex(out, HASH_SHA256_LEN, s + strlen(DIGEST_PREFIX)))
@@ -248,6 +251,13 @@ take_agent(const struct jobj *v, struct entry *en, const char *where, struct err
 	static const char *const allowed[] = { "secret", "services", "expires", NULL };
 	int r;
 
+	/* A client's is only a label; an agent says its own, and clients ask for it. */
+	if (!ctl_is_name(en->name))
+		return err_set(e, ERR_INVALID,
+		    "%s: no agent can have this name: 1 to %d letters, digits, '.', '-' and '_', "
+		    "not "
+		    "beginning with '.' or '-'",
+		    where, CTL_NAME_MAX);
 	if (jobj_kind(v) == JOBJ_STR) {
 		en->any_service = true;
 		en->expires_s = NEVER;

@@ -8,6 +8,7 @@
 #include "lib/jobj.h"
 #include "lib/mem.h"
 #include "lib/str.h"
+#include "lib/utf8.h"
 
 static const char *const role_names[] = {
 	[CTL_AGENT] = "agent",
@@ -38,6 +39,12 @@ has_control(const char *s)
 			return true;
 	}
 	return false;
+}
+
+bool
+ctl_is_text(const char *s)
+{
+	return utf8_is_valid(s, strlen(s)) && !has_control(s);
 }
 
 /* is_host - printable ASCII without spaces; whether it is a name or an address at all is for the agent to find out. */

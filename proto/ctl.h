@@ -75,6 +75,9 @@ void ctl_hello_wipe(struct ctl_hello *h);
 /* ctl_is_name - 1 to CTL_NAME_MAX letters, digits, '.', '-', '_'; not beginning with '-' or '.'. */
 bool ctl_is_name(const char *s);
 
+/* ctl_is_text - UTF-8 without control characters: what a string of a body may hold, a secret too. */
+bool ctl_is_text(const char *s);
+
 const char *ctl_role_str(enum ctl_role role);
 
 #endif

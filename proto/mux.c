@@ -29,6 +29,13 @@ mux_want_output(struct mux *m)
 		m->s.user->want_output(m->s.arg);
 }
 
+/* Resets of streams that are open can be no more than these are: they never end the session. */
+static size_t
+control_max(const struct mux *m)
+{
+	return MUX_CONTROL_MAX + (size_t)m->cfg.streams_max * (FRAME_HDR_LEN + 4);
+}
+
 void
 mux_control(struct mux *m, uint8_t type, uint8_t flags, uint32_t id, const void *body, size_t n)
 {
@@ -37,8 +44,9 @@ mux_control(struct mux *m, uint8_t type, uint8_t flags, uint32_t id, const void 
 	int r;
 
 	assert(n <= FRAME_BODY_MAX);
-	if (m->control.len + n > MUX_CONTROL_MAX) {
+	if (m->control.len + n > control_max(m)) {
 		m->failed = ERR_LIMIT;
+		mux_want_output(m); /* it looks at the deadline, which is now */
 		return;
 	}
 	frame_pack(hdr, &f);
@@ -56,8 +64,10 @@ mux_text(struct mux *m, uint8_t type, uint32_t id, uint32_t code, const char *te
 	uint8_t body[4 + 256];
 	size_t n = strnlen(text, sizeof body - 4);
 
+	if (type == FRAME_RESET && m->control.len > MUX_CONTROL_OPEN_MAX)
+		n = 0;
 	/* PROTOCOL.md 3.5: UTF-8, so it is cut between two characters. */
-	if (text[n] != '\0')
+	if (n > 0 && text[n] != '\0')
 		while (n > 0 && ((uint8_t)text[n] & 0xc0) == 0x80)
 			n--;
 	put_u32be(body, code);
@@ -104,6 +114,7 @@ got_hello(struct mux *m, const uint8_t *body, size_t n, struct errtext *why)
 static int
 got_goaway(struct mux *m, const uint8_t *body, size_t n)
 {
+	uint32_t code = get_u32be(body);
 	char text[1024];
 
 	if (m->goaway_got) /* PROTOCOL.md 6.4: only the first one counts */
@@ -111,7 +122,8 @@ got_goaway(struct mux *m, const uint8_t *body, size_t n)
 	memcpy(text, body + 4, n - 4);
 	text[n - 4] = '\0';
 	m->goaway_got = m->s.going = true;
-	m->s.user->goaway(m->s.arg, get_u32be(body), text);
+	/* PROTOCOL.md 3.8 */
+	m->s.user->goaway(m->s.arg, code > CODE_REVOKED ? CODE_INTERNAL : code, text);
 	return 0;
 }
 
@@ -429,11 +441,17 @@ mux_open(struct session *s, const struct ctl_open *o, const struct stream_user *
 	char *json;
 
 	if (s->going || m->state == MUX_BROKEN) {
-		err_set(why, ERR_CLOSED, "the session is going away");
+		s->open_error = err_set(why, ERR_CLOSED, "the session is going away");
 		return NULL;
 	}
 	if (s->n_streams >= m->cfg.streams_max || m->next_id > UINT32_MAX - 2) {
-		err_set(why, ERR_LIMIT, "too many streams in this session (%u)", s->n_streams);
+		s->open_error =
+		    err_set(why, ERR_LIMIT, "too many streams in this session (%u)", s->n_streams);
+		return NULL;
+	}
+	if (m->failed != 0 || m->control.len > MUX_CONTROL_OPEN_MAX) {
+		s->open_error =
+		    err_set(why, ERR_LIMIT, "the other side does not read what it is sent");
 		return NULL;
 	}
 	json = ctl_open_dump(o, &n);
@@ -441,7 +459,7 @@ mux_open(struct session *s, const struct ctl_open *o, const struct stream_user *
 		ms = mux_stream_new(m, m->next_id, true);
 	if (ms == NULL) {
 		mem_free(json);
-		err_set(why, ERR_NOMEM, "out of memory");
+		s->open_error = err_set(why, ERR_NOMEM, "out of memory");
 		return NULL;
 	}
 	m->next_id += 2;
@@ -541,10 +559,11 @@ static uint64_t
 mux_deadline_ms(const struct session *s)
 {
 	const struct mux *m = mux_of(s);
-
 	const struct mux_stream *ms = TAILQ_FIRST(&m->resetting);
 	uint64_t due = m->ping_ms < dead_ms(m) ? m->ping_ms : dead_ms(m);
 
+	if (m->failed != 0)
+		return m->now_ms;
 	if (ms != NULL && ms->linger_ms < due)
 		due = ms->linger_ms;
 	return m->ack_ms < due ? m->ack_ms : due;

@@ -18,6 +18,12 @@
 #define MUX_WINDOW_SUM_MAX (64 * 1024 * 1024)
 /* Bytes an endpoint keeps for one stream until they are acknowledged. */
 #define MUX_RETAIN_MAX (8 * 1024 * 1024)
+/*
+ * All streams of a session together: beyond it each keeps no more than its share, so that a peer which acknowledges nothing
+ * cannot make us keep MUX_RETAIN_MAX for every stream it opens, and the others go on, if slower.
+ */
+#define MUX_RETAIN_SUM_MAX (64 * 1024 * 1024)
+#define MUX_RETAIN_SHARE (64 * 1024)
 /* Bytes an endpoint reads ahead of what was sent: enough for the largest read, small enough to stay in the cache. */
 #define MUX_UNSENT_MAX (256 * 1024)
 /*
@@ -31,8 +37,13 @@
 #define MUX_UNSENT_SHARE (32 * 1024)
 /* Streams open at once in a session, unless the configuration says otherwise. */
 #define MUX_STREAMS_MAX 4096
-/* Bytes of control frames queued for a peer that does not read (pongs, resets, windows); more ends the session. */
+/*
+ * Bytes of control frames queued for a peer that does not read; more ends the session.  Of these only a part is for OPEN, which
+ * a third party (a relay's client) can have sent as often as it likes: beyond it our side opens no streams, and resets say
+ * their code without words, so that what is left is the peer's own doing (pongs, answers).
+ */
 #define MUX_CONTROL_MAX (1024 * 1024)
+#define MUX_CONTROL_OPEN_MAX (MUX_CONTROL_MAX / 4)
 /* Bytes one stream may send before the next one's turn; more on a carrier that takes more than four of these at once. */
 #define MUX_QUANTUM (16 * 1024)
 /* A stream that sent less than this in an epoch is sparse and goes first. */

@@ -102,6 +102,7 @@ struct mux {
 	struct mux_stream_list resetting; /* by linger_ms */
 	uint64_t sparse_run;              /* bytes of sparse streams since bulk had a turn */
 	uint64_t window_sum;
+	uint64_t retained;  /* bytes queued on all streams, sent or not; an endpoint's only */
 	uint64_t unsent;    /* bytes queued on all streams and not yet sent */
 	uint64_t now_ms;    /* as of the last call that said */
 	uint64_t ping_ms;   /* when the next ping may be due */

@@ -88,8 +88,8 @@ data_frame(struct mux_stream *ms, struct bufq *out, size_t max)
 
 	if (n > FRAME_DATA_MAX)
 		n = FRAME_DATA_MAX;
-	/* A piece that came as a pipe leaves as one: cut, it would cost its system calls twice. */
-	if (piece > 0 && piece <= n)
+	/* A piece that came as a pipe leaves as one: cut, it would cost its system calls twice.  Not to a carrier that has become slow. */
+	if (piece > 0 && piece <= n && piece / 4 <= max)
 		n = piece;
 	else if (n > max)
 		n = max;

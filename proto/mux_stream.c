@@ -61,6 +61,8 @@ mux_stream_drop(struct mux_stream *ms)
 	if (m->filling == ms)
 		m->filling = NULL; /* the rest of its DATA frame is skipped */
 	m->window_sum -= ms->in_window;
+	if (m->cfg.retain)
+		m->retained -= ms->out.len;
 	HASH_DEL(m->streams, ms);
 	m->s.n_streams--;
 	bufq_fini(&ms->out);
@@ -232,8 +234,10 @@ ms_room(struct stream *s)
 	struct mux_stream *ms = ms_of(s);
 	uint64_t unsent = mux_stream_unsent(ms);
 	uint64_t most = ms->m->unsent < MUX_UNSENT_SUM ? MUX_UNSENT_MAX : MUX_UNSENT_SHARE;
+	/* Whoever is refused here has bytes of its own to be acknowledged, and looks again when they are: nobody need be woken. */
+	uint64_t keep = ms->m->retained < MUX_RETAIN_SUM_MAX ? MUX_RETAIN_MAX : MUX_RETAIN_SHARE;
 
-	if (unsent >= most || ms->out.len >= MUX_RETAIN_MAX || ms->out_half != OUT_OPEN)
+	if (unsent >= most || ms->out.len >= keep || ms->out_half != OUT_OPEN)
 		return 0;
 	return (size_t)(most - unsent);
 }
@@ -251,6 +255,8 @@ ms_send(struct stream *s, struct bufq *src, size_t n)
 		return r;
 	if (ms->queue != QUEUE_NONE)
 		ms->m->unsent += n;
+	if (ms->m->cfg.retain)
+		ms->m->retained += n;
 	mux_out_schedule(ms);
 	/* It may stand here for long, blocked by the peer's limit or by the carrier: then it must not pin much more than it holds. */
 	if (bufq_weight(&ms->out) >
@@ -385,6 +391,7 @@ mux_stream_window(struct mux_stream *ms, uint64_t acked, uint64_t limit, bool eo
 		ms->out_acked = acked;
 	if (ms->m->cfg.retain && ms->out_acked > ms->out_base) {
 		bufq_drain(&ms->out, (size_t)(ms->out_acked - ms->out_base));
+		ms->m->retained -= ms->out_acked - ms->out_base;
 		ms->out_base = ms->out_acked;
 	}
 	if (limit > ms->out_limit)

@@ -174,7 +174,8 @@ struct session {
 	uint64_t heard_ms; /* when the last byte came from the peer */
 	uint64_t rtt_us;   /* smallest round trip measured lately; 0: not yet */
 	bool going;        /* a GOAWAY was sent or received: no new streams */
-	bool takes_pipes;  /* what carries it does; set by its owner */
+	bool takes_pipes;  /* what carries it does, and is fast; set by its owner */
+	int open_error;    /* of the last session_open that failed */
 };
 
 static inline void
@@ -226,6 +227,15 @@ session_open(struct session *s, const struct ctl_open *o, const struct stream_us
     struct errtext *why)
 {
 	return s->ops->open(s, o, user, arg, why);
+}
+
+/* session_open_code - after it has failed: what a RESET that passes the refusal on says. */
+static inline uint32_t
+session_open_code(const struct session *s)
+{
+	return s->open_error == ERR_CLOSED  ? CODE_GONE
+	       : s->open_error == ERR_NOMEM ? CODE_INTERNAL
+					    : CODE_LIMIT;
 }
 
 /* session_greet - say HELLO: a dialer at once, a relay when it has let the peer in. */

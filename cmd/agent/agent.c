@@ -8,7 +8,6 @@
 #include "cmd/agent/service.h"
 #include "cmd/cmd.h"
 #include "cmd/link.h"
-#include "lib/file.h"
 #include "lib/jobj.h"
 #include "lib/log.h"
 #include "lib/mem.h"
@@ -93,6 +92,7 @@ struct agent {
 	unsigned n_links, n_ended;
 	struct sig term, intr;
 	struct timer drain;
+	struct cmd_ready ready_file;
 	bool draining, ready;
 	int code;
 };
@@ -126,7 +126,7 @@ write_ready_file(struct agent *a)
 	jobj_free(o);
 	if (json == NULL)
 		log_errorx("--ready-file %s: out of memory", a->opts.ready_file);
-	else if (file_write_atomic(a->opts.ready_file, json, strlen(json), 0644, &why) != 0)
+	else if (cmd_ready_write(&a->ready_file, json, &why) != 0)
 		log_errorx("%s", why.s);
 	mem_free(json);
 }
@@ -163,6 +163,15 @@ on_down(void *arg, int err, const char *text, uint64_t next_ms)
 }
 
 static bool
+on_away(void *arg, const char *text)
+{
+	struct agent_link *k = arg;
+
+	log_info("%s: %s: dialling again; open streams go on", k->agent->config.relay, text);
+	return true;
+}
+
+static bool
 on_refused(void *arg, uint32_t code, const char *text)
 {
 	struct agent_link *k = arg;
@@ -191,7 +200,7 @@ on_idle(void *arg)
 	(void)arg;
 }
 
-static const struct link_user link_user = { on_ready, on_up, on_down, on_refused, on_open,
+static const struct link_user link_user = { on_ready, on_up, on_down, on_away, on_refused, on_open,
 	on_idle };
 
 /* ---- the end ---- */
@@ -272,12 +281,15 @@ static int
 agent_run(struct agent *a)
 {
 	struct errtext why = { "" };
-	int r = agent_init(a, &why);
+	int r;
 
+	cmd_ready_begin(&a->ready_file, a->opts.ready_file);
+	r = agent_init(a, &why);
 	if (r == 0)
 		r = loop_run(a->loop);
 	else
 		log_errorx("tunnel agent: %s", why.s);
+	cmd_ready_end(&a->ready_file);
 	agent_fini(a);
 	if (r == 0)
 		return a->code;

@@ -13,6 +13,7 @@
 #include "lib/log.h"
 #include "lib/match.h"
 #include "lib/mem.h"
+#include "lib/net.h"
 #include "lib/net_dial.h"
 
 struct service {
@@ -42,6 +43,7 @@ struct services {
 	size_t n;
 	struct match *allow;
 	TAILQ_HEAD(, serving) open;
+	struct log_limit refused_log;
 };
 
 /* ---- configuration ---- */
@@ -146,7 +148,15 @@ services_free(struct services *sv)
 static void
 refuse(struct serving *sg, uint32_t code, const char *why)
 {
-	log_warnx("stream %s: refused: %s", sg->label, why);
+	struct log_limit *limit = &sg->sv->refused_log;
+
+	/* Clients decide how often this happens. */
+	if (log_ratelimit(limit, loop_now_ms(sg->sv->loop))) {
+		if (limit->suppressed > 0)
+			log_warnx(
+			    "%llu more refused streams", (unsigned long long)limit->suppressed);
+		log_warnx("stream %s: refused: %s", sg->label, why);
+	}
 	stream_reset(sg->s, code, why);
 	serving_free(sg);
 }
@@ -193,6 +203,8 @@ on_dialled(void *arg, int fd, int err, const char *text)
 {
 	struct serving *sg = arg;
 	struct ctl_open_ok ok = { 0 };
+	struct net_addr at;
+	char text_at[NET_ADDR_TEXT];
 
 	sg->dial = NULL;
 	if (fd < 0) {
@@ -204,7 +216,9 @@ on_dialled(void *arg, int fd, int err, const char *text)
 		    text);
 		return;
 	}
-	snprintf(ok.target, sizeof ok.target, "%s", sg->host);
+	/* Where a declared service is, is the agent's business; who named an address may know which one it became. */
+	if (!sg->vetted && net_peer(fd, &at) == 0)
+		snprintf(ok.target, sizeof ok.target, "%s", net_addr_text(&at, text_at));
 	carry(sg, fd, &ok);
 }
 

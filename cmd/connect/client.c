@@ -15,6 +15,7 @@ struct conn {
 	struct route *route;
 	struct filter *f; /* until the pump has it */
 	struct ctl_open open;
+	struct link *via; /* NULL while it waits for one */
 	struct stream *s; /* while waiting for the answer */
 	struct pump *pump;
 	conn_answer_fn *answer;
@@ -87,6 +88,27 @@ on_up(void *arg)
 	log_info("connected to %s for agent %s", rl->route->client->config.relay, rl->route->agent);
 }
 
+/* Standard input and output are over with the link that carries them, or was to. */
+static bool
+is_only_hope(const struct route_link *rl)
+{
+	const struct conn *cn = TAILQ_FIRST(&rl->route->carried);
+
+	return rl->route->client->once && (cn == NULL || cn->via == rl->link);
+}
+
+/* What had arrived before is still being written: then the connection's own end is the client's. */
+static void
+once_over(struct route_link *rl, int code)
+{
+	struct client *c = rl->route->client;
+
+	if (!TAILQ_EMPTY(&rl->route->carried) && c->code < 0)
+		c->code = code;
+	else
+		client_stop(c, code);
+}
+
 static void
 on_down(void *arg, int err, const char *text, uint64_t next_ms)
 {
@@ -103,14 +125,31 @@ on_down(void *arg, int err, const char *text, uint64_t next_ms)
 		client_stop(c, CMD_OK);
 		return;
 	}
-	if (c->once) {
+	if (rl->ended)
+		return;
+	if (is_only_hope(rl)) {
 		if (c->code < 0)
 			log_errorx("%s", text);
-		client_stop(c, CMD_FAILED);
+		rl->ended = true;
+		link_finish(rl->link, ""); /* no further dial */
+		once_over(rl, err == ERR_DENIED ? CMD_REFUSED : CMD_FAILED);
 		return;
 	}
 	log_warnx("%s: next attempt in %llu.%llu s", text, (unsigned long long)next_ms / 1000,
 	    (unsigned long long)next_ms % 1000 / 100);
+}
+
+static bool
+on_away(void *arg, const char *text)
+{
+	struct route_link *rl = arg;
+	struct client *c = rl->route->client;
+
+	/* Standard input and output need no other session than the one that carries them. */
+	if (c->once && TAILQ_EMPTY(&rl->route->waiting))
+		return false;
+	log_info("%s: %s: dialling again; open connections go on", c->config.relay, text);
+	return true;
 }
 
 static bool
@@ -119,8 +158,15 @@ on_refused(void *arg, uint32_t code, const char *text)
 	struct route_link *rl = arg;
 	struct client *c = rl->route->client;
 
+	bool denied = code == CODE_DENIED || code == CODE_REVOKED;
+
 	log_errorx("%s: refused: %s", c->config.relay, text);
-	client_stop(c, code == CODE_DENIED || code == CODE_REVOKED ? CMD_REFUSED : CMD_FAILED);
+	if (is_only_hope(rl))
+		once_over(rl, denied ? CMD_REFUSED : CMD_FAILED);
+	else if (denied)
+		client_stop(c, CMD_REFUSED);
+	else
+		return true; /* the relay is full, or one stream too odd for it: the forwards stay */
 	return false;
 }
 
@@ -138,7 +184,7 @@ on_idle(void *arg)
 	(void)arg;
 }
 
-static const struct link_user link_user = { on_ready, on_up, on_down, on_refused, on_open,
+static const struct link_user link_user = { on_ready, on_up, on_down, on_away, on_refused, on_open,
 	on_idle };
 
 /* ---- routes ---- */
@@ -200,37 +246,44 @@ conn_free(struct conn *cn)
 }
 
 static void
-conn_kill(struct conn *cn)
+conn_kill(struct conn *cn, const char *text)
 {
 	if (cn->pump != NULL)
-		pump_stop(cn->pump, CODE_CANCELLED, "the client has ended");
+		pump_stop(cn->pump, CODE_CANCELLED, text);
 	else if (cn->s != NULL)
-		stream_reset(cn->s, CODE_CANCELLED, "the client has ended");
+		stream_reset(cn->s, CODE_CANCELLED, text);
 	conn_free(cn);
 }
 
 static void
-kill_conns(struct route *r)
+kill_conns(struct route *r, const char *text)
 {
 	struct conn *cn;
 
 	while ((cn = TAILQ_FIRST(&r->waiting)) != NULL) {
 		TAILQ_REMOVE(&r->waiting, cn, link);
-		conn_kill(cn);
+		conn_kill(cn, text);
 	}
 	while ((cn = TAILQ_FIRST(&r->carried)) != NULL) {
 		TAILQ_REMOVE(&r->carried, cn, link);
-		conn_kill(cn);
+		conn_kill(cn, text);
 	}
 }
 
 void
-routes_cancel(struct client *c)
+client_cancel(struct client *c, int code, const char *text)
 {
 	struct route *r;
 
+	if (c->draining) {
+		client_stop(c, CMD_FAILED);
+		return;
+	}
+	if (c->code < 0)
+		c->code = code;
+	timer_set(&c->goodbye, CLIENT_GOODBYE_MS);
 	TAILQ_FOREACH (r, &c->routes, link)
-		kill_conns(r);
+		kill_conns(r, text);
 	routes_finish(c);
 }
 
@@ -240,7 +293,7 @@ routes_free(struct client *c)
 	struct route *r;
 
 	while ((r = TAILQ_FIRST(&c->routes)) != NULL) {
-		kill_conns(r);
+		kill_conns(r, "the client has ended");
 		for (unsigned i = 0; i < r->n; i++)
 			link_free(r->links[i].link, CODE_CANCELLED, "the client has ended");
 		TAILQ_REMOVE(&c->routes, r, link);
@@ -386,6 +439,7 @@ conn_go(struct conn *cn, struct link *k)
 
 	timer_cancel(&cn->wait);
 	TAILQ_REMOVE(&cn->route->waiting, cn, link);
+	cn->via = k;
 	cn->s = link_open(k, &cn->open, &answer_user, cn, &why);
 	if (cn->s == NULL) {
 		conn_fail(cn, CODE_LIMIT, why.s);

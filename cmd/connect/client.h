@@ -16,6 +16,8 @@
 
 /* How long a local connection waits for a link that is being dialled. */
 #define CLIENT_WAIT_MS 15000
+/* A goodbye takes a round trip; a relay that does not read is not waited for. */
+#define CLIENT_GOODBYE_MS 500
 
 struct connect_opts {
 	struct link_opts link;
@@ -34,6 +36,7 @@ struct client {
 	struct loop *loop;
 	struct link_config config;
 	struct route_list routes;
+	struct timer goodbye;
 	bool once; /* standard input and output: the first failure to reach the relay is the end */
 	bool draining;
 	int code;
@@ -41,13 +44,16 @@ struct client {
 
 /* client_stop - end the loop with this exit code; the first call counts. */
 void client_stop(struct client *c, int code);
+/*
+ * client_cancel - the same after a goodbye: what is being carried is reset with text, so that no far side takes it for an end in
+ * good order.  A second call does not wait.
+ */
+void client_cancel(struct client *c, int code, const char *text);
 
 /* route_get - the route to an agent, made and dialled at the first call; NULL: out of memory. */
 struct route *route_get(struct client *c, const char *agent);
 /* routes_finish - say goodbye on all links; client_stop(CMD_OK) when they are gone. */
 void routes_finish(struct client *c);
-/* routes_cancel - the same without waiting for what is being carried. */
-void routes_cancel(struct client *c);
 void routes_free(struct client *c);
 
 /*

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "cmd/cmd.h"
-#include "lib/file.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 
@@ -65,18 +64,13 @@ struct control {
 	struct client *client;
 	struct forward_list forwards;
 	struct sig term, intr, hup;
-	struct timer goodbye;
+	struct cmd_ready ready;
 };
-
-/* A signal's goodbye takes a round trip; a relay that does not read is not waited for. */
-#define GOODBYE_MS 500
 
 static void
 on_goodbye_over(void *arg)
 {
-	struct control *ct = arg;
-
-	client_stop(ct->client, CMD_FAILED);
+	client_stop(arg, CMD_FAILED);
 }
 
 static void
@@ -84,20 +78,11 @@ on_signal(void *arg)
 {
 	struct control *ct = arg;
 
-	struct client *c = ct->client;
-
-	if (c->draining) {
-		client_stop(c, CMD_FAILED);
-		return;
-	}
 	/*
 	 * Forwards are ended on purpose; a transfer on standard output is cut off.  ssh ends its ProxyCommand by SIGHUP, and the relay
 	 * should not take every ssh session for a lost one: there is time for a goodbye.
 	 */
-	if (c->code < 0)
-		c->code = c->once ? CMD_FAILED : CMD_OK;
-	timer_set(&ct->goodbye, GOODBYE_MS);
-	routes_cancel(c);
+	client_cancel(ct->client, ct->client->once ? CMD_FAILED : CMD_OK, "the client has ended");
 }
 
 static int
@@ -140,7 +125,7 @@ start_forwards(struct client *c, struct control *ct, struct errtext *e)
 	json = forwards_json(&ct->forwards);
 	if (json == NULL)
 		return err_set(e, ERR_NOMEM, "out of memory");
-	r = file_write_atomic(c->opts.ready_file, json, strlen(json), 0644, e);
+	r = cmd_ready_write(&ct->ready, json, e);
 	mem_free(json);
 	return r;
 }
@@ -162,7 +147,7 @@ connect_init(struct client *c, struct control *ct, const struct opt_list *args, 
 	if (sig_init(&ct->term, c->loop, SIGTERM, on_signal, ct) != 0 ||
 	    sig_init(&ct->intr, c->loop, SIGINT, on_signal, ct) != 0 ||
 	    sig_init(&ct->hup, c->loop, SIGHUP, on_signal, ct) != 0 ||
-	    timer_init(&ct->goodbye, c->loop, on_goodbye_over, ct) != 0)
+	    timer_init(&c->goodbye, c->loop, on_goodbye_over, c) != 0)
 		return err_sys(e, "cannot set up the event loop");
 	return forwards ? start_forwards(c, ct, e) : start_stdio(c, args, e);
 }
@@ -172,18 +157,21 @@ connect_run(struct client *c, const struct opt_list *args)
 {
 	struct control ct = { .client = c, .forwards = TAILQ_HEAD_INITIALIZER(ct.forwards) };
 	struct errtext why = { "" };
-	int r = connect_init(c, &ct, args, &why);
+	int r;
 
+	cmd_ready_begin(&ct.ready, c->opts.ready_file);
+	r = connect_init(c, &ct, args, &why);
 	if (r == 0)
 		r = loop_run(c->loop);
 	else
 		log_errorx("tunnel connect: %s", why.s);
+	cmd_ready_end(&ct.ready);
 	forwards_free(&ct.forwards);
 	routes_free(c);
 	sig_fini(&ct.term);
 	sig_fini(&ct.intr);
 	sig_fini(&ct.hup);
-	timer_fini(&ct.goodbye);
+	timer_fini(&c->goodbye);
 	loop_free(c->loop);
 	link_config_fini(&c->config);
 	buf_pool_free();

@@ -115,12 +115,19 @@ static int
 forward_listen(struct forward *fw, const char *at, struct errtext *e)
 {
 	char spec[NET_ADDR_TEXT + 16];
+	struct net_addr a;
+	int r;
 
 	if (strchr(at, ':') == NULL)
 		snprintf(spec, sizeof spec, "127.0.0.1:%s", at);
 	else
 		snprintf(spec, sizeof spec, "%s", at[0] == '*' ? at + 1 : at); /* "*:80" is ":80" */
-	return net_listen(spec, &fw->fd, e);
+	r = net_listen(spec, &fw->fd, e);
+	if (r == 0 && net_local(fw->fd, &a) == 0 && !net_addr_is_loopback(&a))
+		log_warnx("%s: whoever reaches this port from another machine uses the tunnel too, "
+			  "without a secret",
+		    fw->spec);
+	return r;
 }
 
 static int

@@ -183,6 +183,10 @@ parse_request(struct socks *s, const uint8_t *p, size_t n)
 		return ERR_PROTO;
 	}
 	o.port = get_u16be(p + 4 + len);
+	if (o.port == 0) {
+		send_reply(s, REPLY_FAILURE);
+		return ERR_PROTO;
+	}
 	/* What follows belongs to the stream: take the request away before the pump looks. */
 	bufq_drain(&s->f->in, 4 + len + 2);
 	socks_carry(s, &o);

@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -27,6 +28,7 @@
 struct copier {
 	int from, to;
 	bool started;
+	bool tty; /* from is a terminal: when it hangs up it has ended */
 	atomic_int
 	    error; /* errno of a failed read of standard input, or write of standard output */
 	pthread_t thread;
@@ -39,13 +41,24 @@ static struct {
 
 /* ---- threads ---- */
 
+/* Another program may have left the terminal, or a file that we share with it, non-blocking: that is waited out. */
+static bool
+would_block(int fd, short what)
+{
+	struct pollfd p = { .fd = fd, .events = what };
+
+	if (errno != EAGAIN && errno != EWOULDBLOCK)
+		return errno == EINTR;
+	return poll(&p, 1, -1) >= 0 || errno == EINTR;
+}
+
 static int
 write_all(int fd, const uint8_t *p, size_t n)
 {
 	while (n > 0) {
 		ssize_t k = write(fd, p, n);
 
-		if (k < 0 && errno == EINTR)
+		if (k < 0 && would_block(fd, POLLOUT))
 			continue;
 		if (k < 0)
 			return -1;
@@ -63,10 +76,9 @@ copy_run(void *arg)
 	for (;;) {
 		ssize_t n = read(c->from, c->buf, sizeof c->buf);
 
-		if (n < 0 && errno == EINTR)
+		if (n < 0 && would_block(c->from, POLLIN))
 			continue;
-		/* A terminal that hangs up has ended; a file that cannot be read has not. */
-		if (n < 0 && c == &self.in && !isatty(c->from))
+		if (n < 0 && c == &self.in && !c->tty)
 			c->error = errno;
 		if (n <= 0)
 			break;
@@ -76,6 +88,9 @@ copy_run(void *arg)
 			break;
 		}
 	}
+	/* Input that failed is no end: with the mark unread the loop's end is reset, after the bytes before. */
+	if (c == &self.in && c->error == 0)
+		IGNORE_RESULT(read(c->to, c->buf, 1) != 1); /* the mark is always there */
 	/* The loop's end sees end of file on one side, a broken pipe on the other. */
 	close(c == &self.in ? c->to : c->from);
 	return NULL;
@@ -91,7 +106,10 @@ copier_start(struct copier *c, int fd, bool input)
 		return -1;
 	c->from = input ? fd : sv[0];
 	c->to = input ? sv[0] : fd;
-	if (pthread_create(&c->thread, NULL, copy_run, c) != 0) {
+	c->tty = isatty(c->from);
+	/* The mark: see copy_run. */
+	if ((input && write(sv[1], "", 1) != 1) ||
+	    pthread_create(&c->thread, NULL, copy_run, c) != 0) {
 		close(sv[0]);
 		close(sv[1]);
 		return -1;
@@ -111,6 +129,14 @@ loop_can_watch(int fd)
 	struct stat st;
 
 	return fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
+}
+
+static bool
+is_socket(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
 }
 
 static bool
@@ -169,13 +195,19 @@ on_done(void *arg, const struct pump_result *res)
 			c->code = CMD_OK;
 		return;
 	}
-	if (c->code >= 0)
-		return; /* the reason has been told */
-	if (res->local)
-		log_errorx("standard output: %s", res->text);
-	else
-		log_errorx("%s%s%s", frame_code_str(res->code), res->text[0] != '\0' ? ": " : "",
-		    res->text);
+	if (c->code >= 0) {
+		client_stop(c, c->code); /* the reason has been told */
+		return;
+	}
+	if (res->local) {
+		if (self.in.error == 0) /* else stdio_end tells */
+			log_errorx("standard %s: %s", is_socket(0) ? "input or output" : "output",
+			    res->text);
+		client_cancel(c, CMD_FAILED, res->text);
+		return;
+	}
+	log_errorx(
+	    "%s%s%s", frame_code_str(res->code), res->text[0] != '\0' ? ": " : "", res->text);
 	client_stop(
 	    c, res->code == CODE_DENIED || res->code == CODE_REVOKED ? CMD_REFUSED : CMD_FAILED);
 }

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -21,6 +22,9 @@
 #define SECRET_BYTES 32   /* 256 bits: beyond guessing, so a plain hash of it may be stored */
 #define KEY_FILE_MAX 4096 /* bytes of a file that holds one key */
 #define DAYS_MAX 36500
+#define DAYS "825"
+#define CERT "tunnel-cert.pem"
+#define KEY "tunnel-key.pem"
 
 struct keygen_opts {
 	bool pub, secret, self_signed;
@@ -35,13 +39,13 @@ static const struct opt_row rows[] = {
 	    .kind = OPT_STRING,
 	    .off = OFF(cert),
 	    .arg = "FILE",
-	    .def = "tunnel-cert.pem",
+	    .def = CERT,
 	    .help = "with --self-signed: the certificate's file" },
 	{ .name = "days",
 	    .kind = OPT_U64,
 	    .off = OFF(days),
 	    .arg = "N",
-	    .def = "825",
+	    .def = DAYS,
 	    .min = 1,
 	    .max = DAYS_MAX,
 	    .help = "with --self-signed: how long it is valid" },
@@ -49,7 +53,7 @@ static const struct opt_row rows[] = {
 	    .kind = OPT_STRING,
 	    .off = OFF(key),
 	    .arg = "FILE",
-	    .def = "tunnel-key.pem",
+	    .def = KEY,
 	    .help = "with --self-signed: the private key's file" },
 	{ .name = "output",
 	    .letter = 'o',
@@ -243,6 +247,10 @@ check(const struct keygen_opts *o, const struct opt_list *args, struct errtext *
 	if (o->self_signed && args->n == 0)
 		return err_set(e, ERR_INVALID,
 		    "--self-signed: for which host? Name those that clients will write in wss://");
+	if (!o->self_signed && (strcmp(o->cert, CERT) != 0 || strcmp(o->key, KEY) != 0 ||
+				   o->days != strtoull(DAYS, NULL, 10)))
+		return err_set(e, ERR_INVALID,
+		    "--cert, --key and --days are of --self-signed, which is not given");
 	if (!o->self_signed && args->n > (o->pub ? 1 : 0))
 		return err_set(e, ERR_INVALID, "one argument too many; see " PROG " --help");
 	return 0;

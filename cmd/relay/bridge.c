@@ -270,8 +270,7 @@ bridge_open(struct peer *client, struct peer *agent, struct stream *s, const str
 	    client->from);
 	b->agent = session_open(carrier_session(agent->carrier), &onward, &agent_user, b, &why);
 	if (b->agent == NULL) {
-		log_warnx("stream %s: %s", b->label, why.s);
-		stream_reset(s, CODE_LIMIT, why.s);
+		peer_deny(client, s, o, session_open_code(carrier_session(agent->carrier)), why.s);
 		mem_free(b);
 		return;
 	}

@@ -11,6 +11,7 @@
 
 #include "cmd/relay/relay.h"
 #include "lib/jobj.h"
+#include "lib/linger.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/ratelimit.h"
@@ -217,11 +218,16 @@ turn_away(struct listener *l, int fd, int status)
 	static const char often[] = "HTTP/1.1 429 Too Many Requests\r\nRetry-After: "
 				    "1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
+	struct bufq nothing = { 0 };
+
+	if (l->tls) {
+		close(fd);
+		return;
+	}
 	/* If the empty socket does not take a hundred bytes, the close says enough. */
-	if (!l->tls)
-		IGNORE_RESULT(send(fd, status == 503 ? busy : often,
-		    (status == 503 ? sizeof busy : sizeof often) - 1, MSG_DONTWAIT | MSG_NOSIGNAL));
-	close(fd);
+	IGNORE_RESULT(send(fd, status == 503 ? busy : often,
+	    (status == 503 ? sizeof busy : sizeof often) - 1, MSG_DONTWAIT | MSG_NOSIGNAL));
+	linger_close(l->all->loop, fd, &nothing);
 }
 
 static void

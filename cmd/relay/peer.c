@@ -66,6 +66,15 @@ group_list(struct peer *p)
 }
 
 static void
+group_free_empty(struct worker *w, struct group *g)
+{
+	if (!TAILQ_EMPTY(&g->agents) || !TAILQ_EMPTY(&g->clients))
+		return;
+	HASH_DEL(w->groups, g);
+	mem_free(g);
+}
+
+static void
 group_leave(struct peer *p)
 {
 	struct group *g = p->group;
@@ -74,10 +83,7 @@ group_leave(struct peer *p)
 		return;
 	TAILQ_REMOVE(group_list(p), p, group_link);
 	p->group = NULL;
-	if (TAILQ_EMPTY(&g->agents) && TAILQ_EMPTY(&g->clients)) {
-		HASH_DEL(p->w->groups, g);
-		mem_free(g);
-	}
+	group_free_empty(p->w, g);
 }
 
 /* The agent's session with the fewest streams; NULL when it is not connected. */
@@ -111,6 +117,14 @@ peer_count(struct peer *p)
 }
 
 static void
+uncount(struct peer *p)
+{
+	if (p->counted)
+		atomic_fetch_sub(peer_count(p), 1);
+	p->counted = false;
+}
+
+static void
 peer_free(struct peer *p, uint32_t code, const char *text)
 {
 	struct login *lg = (struct login *)p;
@@ -118,10 +132,9 @@ peer_free(struct peer *p, uint32_t code, const char *text)
 	task_cancel(p->w->loop, &lg->hand_over);
 	login_settled(p);
 	group_leave(p);
-	if (p->bound) {
+	if (p->bound)
 		registry_release(p->w->relay->registry, p->name);
-		atomic_fetch_sub(peer_count(p), 1);
-	}
+	uncount(p);
 	if (p->listed)
 		TAILQ_REMOVE(&p->w->peers, p, link);
 	carrier_free(p->carrier, code, text);
@@ -198,17 +211,30 @@ check_secret(struct peer *p, const struct ctl_hello *h)
 	return r;
 }
 
-/* Reserve a place among the agents before there is one more. */
+/* Reserve a place among the agents, or the clients, before there is one more. */
 static bool
 reserve_place(struct peer *p)
 {
 	atomic_uint *n = peer_count(p);
-	unsigned max = p->role == CTL_AGENT ? (unsigned)p->w->relay->opts.max_agents : UINT32_MAX;
+	const struct relay_opts *o = &p->w->relay->opts;
+	uint64_t max = p->role == CTL_AGENT ? o->max_agents : o->max_clients;
 
-	if (atomic_fetch_add(n, 1) < max)
-		return true;
-	atomic_fetch_sub(n, 1);
-	return false;
+	p->counted = atomic_fetch_add(n, 1) < max;
+	if (!p->counted)
+		atomic_fetch_sub(n, 1);
+	return p->counted;
+}
+
+static enum session_verdict
+refuse_full(struct peer *p, const char *name)
+{
+	bool agent = p->role == CTL_AGENT;
+
+	log_denied(
+	    p, name, agent ? "too many agents (--max-agents)" : "too many clients (--max-clients)");
+	return refuse(p, CODE_LIMIT,
+	    agent ? "the relay has no room for another agent"
+		  : "the relay has no room for another client");
 }
 
 static enum session_verdict peer_arrive(struct peer *p);
@@ -225,6 +251,7 @@ on_arrived(void *arg)
 	p->listed = true;
 	if (carrier_attach(p->carrier, p->w->loop) != 0 || peer_arrive(p) != SESSION_GO_ON) {
 		peer_close(p, CODE_INTERNAL, "out of memory");
+		carrier_resume(p->carrier); /* its goodbye is waited for, and would not be read */
 		return;
 	}
 	/* On its way it was in no worker's list when the relay began to drain. */
@@ -285,15 +312,14 @@ on_hello(void *arg, const struct ctl_hello *h)
 	}
 	if (atomic_load(&p->w->relay->draining))
 		return refuse(p, CODE_OK, "the relay is shutting down");
-	if (!reserve_place(p)) {
-		log_denied(p, h->name, "too many agents (--max-agents)");
-		return refuse(p, CODE_LIMIT, "the relay has no room for another agent");
-	}
+	/* An agent may be about to take the place of its own stale session: that shows when it arrives. */
+	if (!reserve_place(p) && p->role != CTL_AGENT)
+		return refuse_full(p, h->name);
 	snprintf(p->name, sizeof p->name, "%s", h->name);
 	memcpy(p->instance, h->instance, sizeof p->instance);
 	lg->target = registry_bind(p->w->relay->registry, p->name);
 	if (lg->target < 0) {
-		atomic_fetch_sub(peer_count(p), 1);
+		uncount(p);
 		return refuse(p, CODE_INTERNAL, "out of memory");
 	}
 	p->bound = true;
@@ -305,39 +331,50 @@ on_hello(void *arg, const struct ctl_hello *h)
 
 /* ---- arrival at the worker that owns the name ---- */
 
-/* Newest wins: whoever knows the secret and comes later is the one that is alive.  Returns false if it must wait instead. */
-static bool
+static void
+replace(struct peer *old, const struct peer *p)
+{
+	uint64_t now = loop_now_ms(p->w->loop), heard = carrier_session(old->carrier)->heard_ms;
+	/* It may have come from a worker whose turn began a moment later. */
+	uint64_t silent = now > heard ? now - heard : 0;
+
+	log_warnx(
+	    "agent %s: replaced %ssession from %s by one from %s, last heard %llu.%03llu s ago",
+	    p->name, silent > p->w->relay->opts.keepalive_ms ? "stale " : "", old->from, p->from,
+	    (unsigned long long)silent / 1000, (unsigned long long)silent % 1000);
+	peer_close(old, CODE_REPLACED, "another agent has logged in under this name");
+	uncount(old); /* its place is free at once: a full relay must let an agent back in */
+}
+
+/*
+ * Newest wins: whoever knows the secret and comes later is the one that is alive.  One that has said goodbye is in nobody's way,
+ * its last streams may end.  Returns why p must wait instead, or NULL.
+ */
+static const char *
 displace(struct peer *p, struct group *g)
 {
 	struct peer *old, *next;
-	uint64_t now = loop_now_ms(p->w->loop);
 	unsigned same = 0;
 
 	for (old = TAILQ_FIRST(&g->agents); old != NULL; old = next) {
-		uint64_t heard = carrier_session(old->carrier)->heard_ms;
-		/* It may have come from a worker whose turn began a moment later. */
-		uint64_t silent = now > heard ? now - heard : 0;
-
 		next = TAILQ_NEXT(old, group_link);
+		if (carrier_session(old->carrier)->going)
+			continue;
 		if (memcmp(old->instance, p->instance, sizeof p->instance) == 0) {
 			same++;
 			continue;
 		}
 		if (p->w->relay->opts.on_duplicate == DUPLICATE_REFUSE)
-			return false;
-		log_warnx("agent %s: replaced stale session from %s by one from %s, last heard "
-			  "%llu.%03llu s ago",
-		    p->name, old->from, p->from, (unsigned long long)silent / 1000,
-		    (unsigned long long)silent % 1000);
-		peer_close(old, CODE_REPLACED, "another agent has logged in under this name");
+			return "another agent is connected under this name";
+		replace(old, p);
 		/* Closing may have been the last of the group; its memory is found again by name. */
 		g = group_get(p->w, p->name);
 		if (g == NULL)
-			return false;
+			return "out of memory";
 		next = TAILQ_FIRST(&g->agents);
 		same = 0;
 	}
-	return same < RELAY_CARRIERS_MAX;
+	return same < RELAY_CARRIERS_MAX ? NULL : "the agent has as many carriers as it may have";
 }
 
 static int
@@ -355,14 +392,23 @@ static enum session_verdict
 peer_arrive(struct peer *p)
 {
 	struct group *g = group_get(p->w, p->name);
+	const char *why = NULL;
 
 	if (g == NULL)
 		return refuse(p, CODE_INTERNAL, "out of memory");
-	if (p->role == CTL_AGENT && !displace(p, g))
-		return refuse(p, CODE_LIMIT, "another agent is connected under this name");
+	if (p->role == CTL_AGENT && (why = displace(p, g)) != NULL)
+		return refuse(p, CODE_LIMIT, why);
 	g = group_get(p->w, p->name);
-	if (g == NULL || greet(p) != 0)
+	if (g == NULL)
 		return refuse(p, CODE_INTERNAL, "out of memory");
+	if (!p->counted && !reserve_place(p)) {
+		group_free_empty(p->w, g);
+		return refuse_full(p, p->name);
+	}
+	if (greet(p) != 0) {
+		group_free_empty(p->w, g); /* it may have been made for this peer */
+		return refuse(p, CODE_INTERNAL, "out of memory");
+	}
 	p->group = g;
 	TAILQ_INSERT_TAIL(group_list(p), p, group_link);
 	p->since_ms = loop_now_ms(p->w->loop);
@@ -374,15 +420,38 @@ peer_arrive(struct peer *p)
 
 /* ---- streams ---- */
 
-static void
-deny_stream(
+void
+peer_deny(
     struct peer *p, struct stream *s, const struct ctl_open *o, uint32_t code, const char *why)
 {
+	struct log_limit *limit = &p->w->refused_log;
 	char target[RELAY_TARGET_TEXT];
 
-	log_warnx(
-	    "stream %s -> %s:%s: refused: %s", p->from, p->name, relay_target_text(o, target), why);
+	/* A client decides how often this happens. */
+	if (log_ratelimit(limit, loop_now_ms(p->w->loop))) {
+		if (limit->suppressed > 0)
+			log_warnx(
+			    "%llu more refused streams", (unsigned long long)limit->suppressed);
+		log_warnx("stream %s -> %s:%s: refused: %s", p->from, p->name,
+		    relay_target_text(o, target), why);
+	}
 	stream_reset(s, code, why);
+}
+
+/*
+ * Streams that the agent's sessions can still take.  A client may have as many as it leaves to others: one alone gets half of all,
+ * the next half of the rest, and whoever comes last finds room for one, too.
+ */
+static bool
+has_its_share(const struct peer *client)
+{
+	uint64_t max = client->w->relay->opts.max_streams, left = 0;
+	struct peer *p;
+
+	TAILQ_FOREACH (p, &client->group->agents, group_link)
+		if (!carrier_session(p->carrier)->going)
+			left += max - carrier_session(p->carrier)->n_streams;
+	return carrier_session(client->carrier)->n_streams > left;
 }
 
 static bool
@@ -401,11 +470,11 @@ on_open(void *arg, struct stream *s, const struct ctl_open *o)
 	struct peer *p = arg, *agent;
 
 	if (p->role != CTL_CONNECT || p->group == NULL) {
-		deny_stream(p, s, o, CODE_DENIED, "an agent does not open streams");
+		peer_deny(p, s, o, CODE_DENIED, "an agent does not open streams");
 		return;
 	}
 	if (!may_open(p, o)) {
-		deny_stream(p, s, o, CODE_DENIED, "not allowed for this client");
+		peer_deny(p, s, o, CODE_DENIED, "not allowed for this client");
 		return;
 	}
 	agent = group_agent(p->group);
@@ -413,7 +482,11 @@ on_open(void *arg, struct stream *s, const struct ctl_open *o)
 		char why[CTL_NAME_MAX + 64];
 
 		snprintf(why, sizeof why, "agent %s is not connected", p->name);
-		deny_stream(p, s, o, CODE_NOT_FOUND, why);
+		peer_deny(p, s, o, CODE_NOT_FOUND, why);
+		return;
+	}
+	if (has_its_share(p)) {
+		peer_deny(p, s, o, CODE_LIMIT, "this client has its share of the agent's streams");
 		return;
 	}
 	bridge_open(p, agent, s, o);

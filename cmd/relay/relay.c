@@ -10,7 +10,6 @@
 #include "cmd/cmd.h"
 #include "cmd/relay/reload.h"
 #include "cmd/relay/worker.h"
-#include "lib/file.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "proto/mux.h"
@@ -87,7 +86,7 @@ static const struct opt_row rows[] = {
 	    .def = "15s",
 	    .min = 100,
 	    .max = 3600000,
-	    .help = "interval between pings; a peer is dead after three" },
+	    .help = "silence before a ping; a peer is dead after three" },
 	{ .name = "handshake-timeout",
 	    .kind = OPT_DURATION,
 	    .off = OFF(handshake_ms),
@@ -107,6 +106,15 @@ static const struct opt_row rows[] = {
 	    .min = 1,
 	    .max = 10000000,
 	    .help = "agents' sessions" },
+	{ .name = "max-clients",
+	    .kind = OPT_U64,
+	    .off = OFF(max_clients),
+	    .arg = "N",
+	    .env = "TUNNEL_MAX_CLIENTS",
+	    .def = "100000",
+	    .min = 1,
+	    .max = 10000000,
+	    .help = "clients' sessions" },
 	{ .name = "max-handshakes",
 	    .kind = OPT_U64,
 	    .off = OFF(max_handshakes),
@@ -169,8 +177,8 @@ struct control {
 	struct listeners *listeners;
 	struct sig hup, term, intr;
 	struct timer watch, drain;
-	struct file_stamp creds_stamp;
 	struct reload reload;
+	struct cmd_ready ready;
 	unsigned n_watched;
 	bool draining;
 	uint64_t drain_left_ms;
@@ -208,8 +216,6 @@ on_hup(void *arg)
 {
 	struct control *c = arg;
 
-	if (c->relay->opts.credentials != NULL)
-		file_stamp_take(&c->creds_stamp, c->relay->opts.credentials);
 	reload_start(&c->reload, true, true);
 }
 
@@ -218,19 +224,10 @@ static void
 on_watch(void *arg)
 {
 	struct control *c = arg;
-	const char *path = c->relay->opts.credentials;
-	struct file_stamp now;
-	bool changed = false;
 
-	if (path != NULL) {
-		file_stamp_take(&now, path);
-		changed = !file_stamp_same(&now, &c->creds_stamp);
-		c->creds_stamp = now;
-		if (++c->n_watched % RELAY_EXPIRY_WATCHES == 0)
-			workers_each(c->relay, check_peers);
-	}
-	reload_start(
-	    &c->reload, changed, c->relay->tls != NULL && tls_server_changed(c->relay->tls));
+	if (c->relay->opts.credentials != NULL && ++c->n_watched % RELAY_EXPIRY_WATCHES == 0)
+		workers_each(c->relay, check_peers);
+	reload_watch(&c->reload);
 	timer_set(&c->watch, RELAY_WATCH_MS);
 }
 
@@ -309,6 +306,17 @@ load_tls(struct relay *r, struct errtext *e)
 }
 
 static int
+check_paths(const struct relay_opts *o, struct errtext *e)
+{
+	for (size_t i = 0; i < o->path.n; i++)
+		if (o->path.v[i][0] != '/')
+			return err_set(e, ERR_INVALID,
+			    "--path %s: a path begins with a slash: no client could ask for it",
+			    o->path.v[i]);
+	return 0;
+}
+
+static int
 default_listen(struct relay_opts *o)
 {
 	if (o->listen.n > 0)
@@ -328,8 +336,10 @@ relay_load(struct relay *r, struct control *c, struct errtext *e)
 
 	if (n > RELAY_WORKERS_MAX)
 		n = RELAY_WORKERS_MAX;
+	if ((rc = check_paths(&r->opts, e)) != 0)
+		return rc;
 	if (r->opts.credentials != NULL) {
-		file_stamp_take(&c->creds_stamp, r->opts.credentials);
+		reload_seen(&c->reload);
 		if ((rc = creds_load(r->opts.credentials, &r->creds, e)) != 0)
 			return rc;
 		if (creds_is_empty(r->creds))
@@ -345,17 +355,17 @@ relay_load(struct relay *r, struct control *c, struct errtext *e)
 }
 
 static int
-write_ready_file(const struct relay *r, const struct listeners *ls, struct errtext *e)
+write_ready_file(struct control *c, struct errtext *e)
 {
 	char *json;
 	int rc;
 
-	if (r->opts.ready_file == NULL)
+	if (c->ready.path == NULL)
 		return 0;
-	json = listeners_ready_json(ls);
+	json = listeners_ready_json(c->listeners);
 	if (json == NULL)
 		return err_set(e, ERR_NOMEM, "out of memory");
-	rc = file_write_atomic(r->opts.ready_file, json, strlen(json), 0644, e);
+	rc = cmd_ready_write(&c->ready, json, e);
 	mem_free(json);
 	return rc;
 }
@@ -377,7 +387,7 @@ control_start(struct control *c, struct errtext *e)
 	timer_set(&c->watch, RELAY_WATCH_MS);
 	if ((rc = workers_start(r, e)) != 0)
 		return rc;
-	return write_ready_file(r, c->listeners, e);
+	return write_ready_file(c, e);
 }
 
 static void
@@ -416,6 +426,7 @@ relay_run(struct relay *r)
 	struct errtext why = { "" };
 	int rc;
 
+	cmd_ready_begin(&c.ready, r->opts.ready_file);
 	reload_init(&c.reload, r, on_new_creds, &c);
 	rc = relay_load(r, &c, &why);
 	if (rc == 0)
@@ -426,6 +437,7 @@ relay_run(struct relay *r)
 	} else {
 		log_errorx("tunnel relay: %s", why.s);
 	}
+	cmd_ready_end(&c.ready);
 	control_stop(&c);
 	if (rc == 0)
 		return CMD_OK;

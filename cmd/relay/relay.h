@@ -19,6 +19,7 @@
 #include "cmd/carrier.h"
 #include "cmd/cmd.h"
 #include "cmd/relay/registry.h"
+#include "lib/log.h"
 #include "lib/net.h"
 #include "lib/opt.h"
 #include "lib/rlimit.h"
@@ -53,7 +54,7 @@ struct relay_opts {
 	int on_duplicate;
 	bool insecure;
 	uint64_t keepalive_ms, drain_ms, handshake_ms;
-	uint64_t max_agents, max_handshakes, max_streams, connection_rate, max_window;
+	uint64_t max_agents, max_clients, max_handshakes, max_streams, connection_rate, max_window;
 };
 
 /* Agents, clients, handshakes: reserved before the thing exists, so that no race passes the limit. */
@@ -94,6 +95,7 @@ struct worker {
 	struct group *groups;
 	struct peer_list peers;
 	struct guest_list guests;
+	struct log_limit refused_log;
 };
 
 struct peer {
@@ -106,6 +108,7 @@ struct peer {
 	uint8_t instance[CTL_TOKEN_LEN];
 	struct group *group; /* NULL until it has arrived, and once it was replaced */
 	bool bound;          /* holds a reference in the registry */
+	bool counted;        /* in relay_counts */
 	bool listed, closing;
 	uint64_t since_ms;
 	TAILQ_ENTRY(peer) link;       /* in the worker's list */
@@ -147,6 +150,9 @@ void peer_close(struct peer *p, uint32_t code, const char *text);
 /* peer_drain - no new streams; closed when the last has gone. */
 void peer_drain(struct peer *p);
 void peer_drop_all(struct worker *w);
+/* peer_deny - answer a client's OPEN with RESET, and say so in the log, as often as that bears. */
+void peer_deny(
+    struct peer *p, struct stream *s, const struct ctl_open *o, uint32_t code, const char *why);
 /* peers_check - after a reload: whoever the credentials no longer know is disconnected. */
 void peers_check(struct worker *w);
 

@@ -8,13 +8,28 @@
 
 static void on_read(void *arg);
 
+static bool
+creds_changed(struct reload *rl)
+{
+	struct file_stamp now;
+
+	file_stamp_take(&now, rl->relay->opts.credentials);
+	return !file_stamp_same(&now, &rl->creds_stamp);
+}
+
 static void *
 reload_run(void *arg)
 {
 	struct reload *rl = arg;
 
-	if (rl->with_creds)
+	if (rl->only_changed) {
+		rl->with_creds = rl->with_creds && creds_changed(rl);
+		rl->with_tls = rl->with_tls && tls_server_changed(rl->relay->tls);
+	}
+	if (rl->with_creds) {
+		reload_seen(rl);
 		rl->creds_rc = creds_load(rl->relay->opts.credentials, &rl->fresh, &rl->creds_why);
+	}
 	if (rl->with_tls)
 		rl->tls_rc = tls_server_reload(rl->relay->tls, &rl->tls_why);
 	if (loop_post(rl->relay->workers[0].loop, on_read, NULL, rl) != 0)
@@ -73,21 +88,30 @@ reload_init(struct reload *rl, struct relay *r, void (*done)(void *arg), void *a
 }
 
 void
-reload_start(struct reload *rl, bool creds, bool tls)
+reload_seen(struct reload *rl)
+{
+	file_stamp_take(&rl->creds_stamp, rl->relay->opts.credentials);
+}
+
+/* The thread has ended and its message was lost: all that it was to do is still to be done. */
+static void
+take_back(struct reload *rl)
+{
+	join(rl);
+	creds_unref(rl->fresh);
+	rl->fresh = NULL;
+	rl->creds_wanted = rl->creds_wanted || rl->with_creds;
+	rl->tls_wanted = rl->tls_wanted || rl->with_tls;
+	log_errorx("reload: out of memory, once more");
+}
+
+static void
+begin(struct reload *rl, bool creds, bool tls, bool only_changed)
 {
 	int rc;
 
-	if (rl->running && atomic_load(&rl->undelivered)) {
-		join(rl);
-		creds_unref(rl->fresh);
-		log_errorx("reload: out of memory, once more");
-	}
-	if (rl->running) {
-		rl->creds_wanted = rl->creds_wanted || creds;
-		rl->tls_wanted = rl->tls_wanted || tls;
-		return;
-	}
 	rl->creds_wanted = rl->tls_wanted = false;
+	rl->only_changed = only_changed;
 	rl->with_creds = creds && rl->relay->opts.credentials != NULL;
 	rl->with_tls = tls && rl->relay->tls != NULL;
 	rl->fresh = NULL;
@@ -96,9 +120,38 @@ reload_start(struct reload *rl, bool creds, bool tls)
 		return;
 	rc = pthread_create(&rl->thread, NULL, reload_run, rl);
 	rl->running = rc == 0;
+	if (rl->running)
+		return;
+	/* The next look tries again what was asked for; what has changed it finds by itself. */
+	rl->creds_wanted = !only_changed && rl->with_creds;
+	rl->tls_wanted = !only_changed && rl->with_tls;
 	errno = rc;
-	if (rc != 0)
+	if (log_ratelimit(&rl->failed_log, loop_now_ms(rl->relay->workers[0].loop)))
 		log_error("reload: no thread, nothing is read again");
+}
+
+void
+reload_start(struct reload *rl, bool creds, bool tls)
+{
+	if (rl->running && atomic_load(&rl->undelivered))
+		take_back(rl);
+	rl->creds_wanted = rl->creds_wanted || creds;
+	rl->tls_wanted = rl->tls_wanted || tls;
+	if (!rl->running)
+		begin(rl, rl->creds_wanted, rl->tls_wanted, false);
+}
+
+void
+reload_watch(struct reload *rl)
+{
+	if (rl->running && atomic_load(&rl->undelivered))
+		take_back(rl);
+	if (rl->running)
+		return;
+	if (rl->creds_wanted || rl->tls_wanted)
+		begin(rl, rl->creds_wanted, rl->tls_wanted, false);
+	else
+		begin(rl, true, true, true);
 }
 
 void

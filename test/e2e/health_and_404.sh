@@ -32,3 +32,8 @@ case $(status -H "X-Big: $big" "$at/health") in
 *) fail "a head of 20000 bytes was taken" ;;
 esac
 expect "/health after all that" 200 "$(status "$at/health")"
+
+# A path that nobody can ask for is a mistake, not an endpoint.
+exit_code "$TUNNEL_BIN" relay --insecure --listen 127.0.0.1:0 --path tunnel
+expect "exit status with --path tunnel" 2 "$code"
+has_line "$tmp/err.log" "--path tunnel: a path begins with a slash" || fail "$(cat "$tmp/err.log")"

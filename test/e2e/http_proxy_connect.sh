@@ -65,11 +65,11 @@ expect "NO_PROXY" hello "$(relay_url=wss://localhost:$relay_port NO_PROXY=exampl
 
 HTTPS_PROXY=http://$proxy
 exit_code greeting
-expect "exit status without a password" 1 "$code"
+expect "exit status without a password" 3 "$code"
 has_line "$tmp/err.log" "authentication.*Negotiate, Basic" || fail "the schemes are not named: $(cat "$tmp/err.log")"
 HTTPS_PROXY=http://user:wr0ng@$proxy
 exit_code greeting
-expect "exit status with a wrong password" 1 "$code"
+expect "exit status with a wrong password" 3 "$code"
 ! has_line "$tmp/err.log" wr0ng || fail "the password is repeated"
 HTTPS_PROXY=http://127.0.0.1:9
 exit_code greeting

@@ -83,3 +83,9 @@ code 0 "$TUNNEL_BIN" keygen --self-signed --cert c.pem --key k.pem --days 1 loca
 code 2 "$TUNNEL_BIN" keygen --self-signed
 code 2 "$TUNNEL_BIN" keygen --self-signed 'no host'
 code 2 "$TUNNEL_BIN" keygen --self-signed --days 0 localhost
+
+# What says nothing without --self-signed must not pass for it: a private key would be shown on the screen.
+for option in --cert=c2.pem --key=k2.pem --days=5; do
+	code 2 "$TUNNEL_BIN" keygen "$option"
+	[ ! -s out ] || fail "keygen $option printed something"
+done

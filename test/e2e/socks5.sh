@@ -32,8 +32,29 @@ expect "a refused connection" 97 "$code"
 exit_code get socks5h "http://192.0.2.1:80/"
 expect "a target that is not allowed" 97 "$code"
 
+# Port 0 is refused here: the relay would take it for a breach of the protocol, and end the session with all its streams.
+python3 - "$port" <<'PYTHON'
+import socket, sys
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+s.settimeout(20)
+s.sendall(bytes.fromhex("050100" "05010001" "7f000001" "0000"))
+got = b""
+while True:
+    b = s.recv(100)
+    if not b:
+        break
+    got += b
+assert got[:4] == bytes.fromhex("05000501"), got
+PYTHON
+get socks5h "http://localhost:$www/file" || fail "after a request for port 0"
+
 # A proxy for SOCKS4, or for HTTP, it is not, and it survives being asked.
 exit_code get socks4 "http://127.0.0.1:$www/file"
 [ "$code" != 0 ] || fail "SOCKS4 was answered"
 printf 'GET / HTTP/1.0\r\n\r\n' | socat -t 2 - "TCP:127.0.0.1:$port" >"$tmp/garbage" 2>/dev/null || true
 get socks5h "http://localhost:$www/file" || fail "after garbage"
+
+# Beyond loopback it is a proxy for everybody: allowed, but not in silence.
+! has_line "$tmp/socks.log" "another machine" || fail "a warning about a port on loopback"
+start_connect open -D 0.0.0.0:0=pi
+has_line "$tmp/open.log" "-D 0.0.0.0:0=pi: whoever reaches this port from another machine" || fail "no warning: $(cat "$tmp/open.log")"

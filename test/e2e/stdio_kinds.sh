@@ -49,10 +49,13 @@ assert got.decode().strip() == want, got
 assert p.wait(20) == 0
 PYTHON
 
-# What cannot be read is no end of file: a directory.
-exit_code connect pi "127.0.0.1:$tcp_port" </
+# What cannot be read is no end of file: a directory. The service must not take what it has for the whole either.
+exit_code connect pi 127.0.0.1 "$tcp_port" </
 expect "a directory as standard input" 1 "$code"
-grep -q 'standard input' "$tmp/err.log" || fail "it does not say what it could not read"
+has_line "$tmp/err.log" 'standard input: Is a directory' || fail "it does not say what it could not read: $(cat "$tmp/err.log")"
+# Broken, or not even made: the target may take longer than the failure.
+wait_for "the stream to break" has_line "$tmp/pi.log" ': connection reset Connection reset\|closed by peer: connection reset'
+expect "what a service answers to half an upload" "" "$(cat "$tmp/out")"
 
 # A terminal: its flags are as before, because the shell goes on using it.
 start_tcp echo echo
@@ -63,18 +66,27 @@ master, slave = pty.openpty()
 attrs = termios.tcgetattr(slave)
 attrs[3] &= ~termios.ECHO
 termios.tcsetattr(slave, termios.TCSANOW, attrs)
-flags = fcntl.fcntl(slave, fcntl.F_GETFL)
-pid = os.fork()
-if pid == 0:
-    for fd in (0, 1):
-        os.dup2(slave, fd)
-    os.execv(binary, [binary, "connect", "--relay", url, "--secret-file", tmp + "/client.secret", "pi", "127.0.0.1", port])
-os.write(master, b"hello\n")
-got = b""
-while b"hello" not in got:
-    got += os.read(master, 1000)
-os.write(master, b"\x04")
-_, status = os.waitpid(pid, 0)
-assert os.waitstatus_to_exitcode(status) == 0, status
-assert fcntl.fcntl(slave, fcntl.F_GETFL) == flags, "the terminal was left non-blocking"
+# As it comes, and as another program may have left it.
+for left in 0, os.O_NONBLOCK:
+    flags = fcntl.fcntl(slave, fcntl.F_GETFL) | left
+    fcntl.fcntl(slave, fcntl.F_SETFL, flags)
+    pid = os.fork()
+    if pid == 0:
+        for fd in (0, 1):
+            os.dup2(slave, fd)
+        os.execv(binary, [binary, "connect", "--relay", url, "--secret-file", tmp + "/client.secret", "pi", "127.0.0.1", port])
+    # More than a terminal holds, as it takes lines; the answer is read late, so that it fills the other way.
+    sent = b""
+    for i in range(300):
+        line = b"%05d" % i + b"x" * 90 + b"\n"
+        os.write(master, line)
+        sent += line
+    got = b""
+    while len(got) < len(sent) + 300:
+        got += os.read(master, 1000)
+    assert got.replace(b"\r", b"") == sent, got
+    os.write(master, b"\x04")
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0, status
+    assert fcntl.fcntl(slave, fcntl.F_GETFL) == flags, "the terminal's flags were changed"
 PYTHON

@@ -34,3 +34,31 @@ expect "the right one still works" hello "$(connect pi 127.0.0.1 "$tcp_port" </d
 TUNNEL_SECRET=$(cat "$tmp/client.secret") TUNNEL_RELAY=$relay_url
 export TUNNEL_SECRET TUNNEL_RELAY
 expect "from the environment" hello "$("$TUNNEL_BIN" connect pi 127.0.0.1 "$tcp_port" </dev/null)"
+TUNNEL_SECRET=not-the-secret
+expect "a flag goes before the environment" hello "$(connect pi 127.0.0.1 "$tcp_port" </dev/null)"
+unset TUNNEL_SECRET TUNNEL_RELAY
+
+# What no relay could ever be told is found at once.
+printf 'secret\n\n' >"$tmp/lines.secret"
+printf 'secret\377' >"$tmp/bytes.secret"
+for kind in lines bytes; do
+	exit_code "$TUNNEL_BIN" agent --relay "$relay_url" --name pi --secret-file "$tmp/$kind.secret"
+	expect "exit status with a secret that cannot be sent ($kind)" 2 "$code"
+	has_line "$tmp/err.log" "the secret in $tmp/$kind.secret has a control character" || fail "$(cat "$tmp/err.log")"
+done
+
+# A reverse proxy may say no as well.
+start front python3 -c '
+import http.server, os, sys
+class No(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_error(403)
+s = http.server.HTTPServer(("127.0.0.1", 0), No)
+open(sys.argv[1] + "/front.new", "w").write(str(s.server_port))
+os.rename(sys.argv[1] + "/front.new", sys.argv[1] + "/front.port")
+s.serve_forever()' "$tmp"
+started_file front "$tmp/front.port"
+relay_url=ws://127.0.0.1:$(cat "$tmp/front.port")
+exit_code connect pi ssh
+expect "exit status after a 403" 3 "$code"
+has_line "$tmp/err.log" 403 || fail "the 403 is not named: $(cat "$tmp/err.log")"

@@ -99,6 +99,14 @@ on_down(void *arg, int err, const char *text, uint64_t next_ms)
 }
 
 static bool
+on_away(void *arg, const char *text)
+{
+	(void)arg;
+	log_warnx("a relay goes away: %s", text);
+	return true;
+}
+
+static bool
 on_refused(void *arg, uint32_t code, const char *text)
 {
 	log_errorx("refused: %s: %s", frame_code_str(code), text);
@@ -120,7 +128,8 @@ on_idle(void *arg)
 	(void)arg;
 }
 
-static const struct link_user user = { on_ready, on_up, on_down, on_refused, on_open, on_idle };
+static const struct link_user user = { on_ready, on_up, on_down, on_away, on_refused, on_open,
+	on_idle };
 
 static void
 start_next(struct agents *a)

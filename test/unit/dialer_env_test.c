@@ -71,10 +71,34 @@ headers_cannot_smuggle(void **state)
 	assert_int_equal(dialer_check_header("X-Empty:", &why), 0);
 }
 
+static void
+the_operator_may_say_that_there_is_no_proxy(void **state)
+{
+	static const char *const none[] = { "none", "" };
+	struct dialer_target t = { .url.at.port = 80 };
+	struct errtext why = { "" };
+
+	(void)state;
+	strcpy(t.url.at.host, "a.example");
+	unsetenv("HTTP_PROXY");
+	unsetenv("NO_PROXY");
+	setenv("ALL_PROXY", "socks5h://127.0.0.1:1080", 1);
+	/* What we cannot speak is not passed over in silence; the way out is told. */
+	assert_int_equal(dialer_proxy(&t, NULL, &why), ERR_INVALID);
+	assert_non_null(strstr(why.s, "ALL_PROXY"));
+	assert_non_null(strstr(why.s, "--proxy none"));
+	for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
+		assert_int_equal(dialer_proxy(&t, none[i], &why), 0);
+		assert_false(t.has_proxy);
+	}
+	unsetenv("ALL_PROXY");
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_operator_may_say_that_there_is_no_proxy),
 		cmocka_unit_test(no_proxy_exempts_names_addresses_and_ports),
 		cmocka_unit_test(headers_cannot_smuggle),
 	};

@@ -4,9 +4,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
+#include "lib/mem.h"
 #include "test/unit/muxpair.h"
 
 static const struct mux_config acceptor = { .keepalive_ms = 1000 };
@@ -229,6 +231,73 @@ a_client_that_breaks_every_rule_does_not_harm_the_agents_session(void **state)
 		mad_client(seed);
 }
 
+/* OPEN and RESET by turns, while the agent's carrier takes nothing: what is queued for the agent is not the agent's fault. */
+static void
+a_client_that_opens_and_resets_does_not_end_the_agents_session(void **state)
+{
+	static char text[256];
+	struct net *n = net_new_relay();
+	struct side other = { 0 }, a = { 0 };
+
+	(void)state;
+	memset(text, 'x', sizeof text - 1);
+	assert_true(side_open(&other, net_client(n)));
+	net_run(n);
+	n->end[2].stalled = true;
+	for (int i = 0; i < 20000; i++) {
+		a = (struct side){ 0 };
+		assert_true(side_open(&a, net_client(n)));
+		net_run(n);
+		if (a.s != NULL)
+			stream_reset(a.s, CODE_CANCELLED, text);
+		net_run(n);
+		assert_int_equal(n->end[2].err, 0);
+	}
+	/* Refused, not forgotten. */
+	assert_true(a.closed);
+	assert_int_equal(a.code, CODE_LIMIT);
+	n->end[2].stalled = false;
+	net_run(n);
+	assert_true(other.opened && !other.closed);
+	a = (struct side){ 0 };
+	assert_true(side_open(&a, net_client(n)));
+	net_run(n);
+	assert_int_equal(a.code, CODE_DENIED); /* by the agent, which has had its NET_STREAMS */
+	net_free(n);
+	side_fini(&other);
+	side_fini(&a);
+}
+
+/* All streams at once, each with the longest text: a client's carrier that is lost must not take the agent's with it. */
+static void
+resets_of_all_streams_do_not_end_the_session(void **state)
+{
+	const struct mux_config cfg = { .keepalive_ms = 1000, .streams_max = 20000 };
+	static char text[256];
+	struct side *x = mem_must_zalloc(20000 * sizeof *x);
+	struct frame f;
+	struct raw r;
+	int n = 0;
+
+	(void)state;
+	memset(text, 'x', sizeof text - 1);
+	raw_init(&r, &cfg, true);
+	for (int i = 0; i < 20000; i++) {
+		if (i % 1000 == 0)
+			while (raw_get(&r, &f, NULL))
+				;
+		assert_true(side_open(&x[i], &r.net.end[0]));
+	}
+	for (int i = 0; i < 20000; i++)
+		stream_reset(x[i].s, CODE_GONE, text);
+	assert_int_equal(raw_tick(&r, 0), 0);
+	while (raw_get(&r, &f, NULL))
+		n += f.type == FRAME_RESET;
+	assert_int_equal(n, 20000);
+	raw_fini(&r);
+	mem_free(x);
+}
+
 int
 main(void)
 {
@@ -240,6 +309,8 @@ main(void)
 		cmocka_unit_test(a_reset_does_not_wait_for_ever_for_the_peers_limit),
 		cmocka_unit_test(resets_with_full_windows_may_cross),
 		cmocka_unit_test(a_lost_session_resets_the_streams_behind_the_relay),
+		cmocka_unit_test(a_client_that_opens_and_resets_does_not_end_the_agents_session),
+		cmocka_unit_test(resets_of_all_streams_do_not_end_the_session),
 		cmocka_unit_test(a_client_that_breaks_every_rule_does_not_harm_the_agents_session),
 	};
 

@@ -584,6 +584,49 @@ an_unacknowledged_sender_has_no_room(void **state)
 	raw_fini(&r);
 }
 
+/* A peer that reads all and acknowledges nothing, on every stream that it may open. */
+static void
+a_session_retains_no_more_than_its_limit(void **state)
+{
+	struct mux *m;
+	struct raw r;
+	struct frame f;
+	uint64_t top;
+
+	(void)state;
+	raw_init(&r, &keeper, true);
+	m = (struct mux *)r.net.end[0].s;
+	for (uint32_t i = 0; i < NET_STREAMS; i++) {
+		struct side *x = &r.net.end[0].side[i];
+
+		assert_int_equal(raw_open(&r, 2 * i + 1), 0);
+		assert_int_equal(raw_window(&r, 2 * i + 1, 0, INT64_MAX, 0), 0);
+		for (int k = 0; k < 64 && stream_room(x->s) > 0; k++) {
+			assert_int_equal(side_send(x, 32 * 1024), 0);
+			while (raw_get(&r, &f, NULL))
+				;
+		}
+		/* None starves: also the last one may send its share. */
+		assert_true(inner(x->s)->out.len >= MUX_RETAIN_SHARE);
+		for (int k = 0; k < 1024 && stream_room(x->s) > 0; k++) {
+			assert_int_equal(side_send(x, MUX_UNSENT_MAX), 0);
+			while (raw_get(&r, &f, NULL))
+				;
+		}
+	}
+	top = m->retained;
+	assert_true(top <= MUX_RETAIN_SUM_MAX + MUX_RETAIN_MAX + NET_STREAMS * MUX_RETAIN_SHARE);
+	/* One that is acknowledged goes on, whatever the others do. */
+	assert_int_equal(stream_room(r.net.end[0].side[63].s), 0);
+	assert_int_equal(raw_window(&r, 127, inner(r.net.end[0].side[63].s)->out_sent, 0, 0), 0);
+	assert_true(stream_room(r.net.end[0].side[63].s) > 0);
+	/* What has gone counts no more. */
+	for (uint32_t i = 0; i < NET_STREAMS; i++)
+		assert_int_equal(raw_put(&r, FRAME_RESET, 0, 2 * i + 1, "\0\0\0\1", 4), 0);
+	assert_int_equal(m->retained, 0);
+	raw_fini(&r);
+}
+
 int
 main(void)
 {
@@ -612,6 +655,7 @@ main(void)
 		cmocka_unit_test(a_relay_keeps_no_sent_bytes),
 		cmocka_unit_test(a_few_bytes_are_acknowledged_within_the_delay),
 		cmocka_unit_test(an_unacknowledged_sender_has_no_room),
+		cmocka_unit_test(a_session_retains_no_more_than_its_limit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -185,6 +185,7 @@ static void
 too_many_streams_are_reset_one_by_one(void **state)
 {
 	struct mux_config cfg = acceptor;
+	struct side x = { 0 };
 	struct frame f;
 	uint8_t body[FRAME_BODY_MAX];
 	struct raw r;
@@ -203,6 +204,9 @@ too_many_streams_are_reset_one_by_one(void **state)
 	assert_int_equal(raw_put(&r, FRAME_RESET, 0, 1, "\0\0\0\1", 4), 0);
 	assert_int_equal(raw_open(&r, 7), 0);
 	assert_int_equal(end_of(&r)->n_opened, 3);
+	/* Ours are no different. */
+	assert_false(side_open(&x, end_of(&r)));
+	assert_int_equal(session_open_code(end_of(&r)->s), CODE_LIMIT);
 	raw_fini(&r);
 }
 
@@ -272,7 +276,10 @@ pings_that_are_not_read_back_end_the_session(void **state)
 	while (e == 0 && ++n < 1000000)
 		e = raw_put(&r, FRAME_PING, 0, 0, "12345678", 8);
 	assert_int_equal(e, ERR_LIMIT);
-	assert_true(n * 16 <= MUX_CONTROL_MAX + 32);
+	assert_true(n * 16 <= MUX_CONTROL_MAX + MUX_STREAMS_MAX * 12 + 32);
+	/* It ends at once, not at the next ping. */
+	assert_true(session_deadline_ms(end_of(&r)->s) <= r.net.now_ms);
+	assert_int_equal(raw_tick(&r, 0), ERR_LIMIT);
 	raw_fini(&r);
 }
 
@@ -476,6 +483,7 @@ goaway_refuses_new_streams_and_keeps_the_old(void **state)
 	net_run(n);
 	assert_int_equal(net_client(n)->n_goaway, 1);
 	assert_false(side_open(&b, net_client(n)));
+	assert_int_equal(session_open_code(net_client(n)->s), CODE_GONE);
 	assert_int_equal(side_send(&a, 1000), 0);
 	net_run(n);
 	assert_true(side_check(&net_agent(n)->side[0], 1000));
@@ -513,6 +521,24 @@ only_the_first_goaway_is_sent(void **state)
 	assert_int_equal(f.type, FRAME_GOAWAY);
 	assert_false(raw_get(&r, &f, NULL));
 	raw_fini(&r);
+}
+
+static void
+an_unknown_code_of_goaway_is_no_refusal(void **state)
+{
+	static const uint32_t codes[] = { CODE_REVOKED + 1, 77, UINT32_MAX };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+		struct raw r;
+		uint8_t body[4];
+
+		raw_init(&r, &acceptor, true);
+		put_u32be(body, codes[i]);
+		assert_int_equal(raw_put(&r, FRAME_GOAWAY, 0, 0, body, 4), 0);
+		assert_int_equal(end_of(&r)->away_code, CODE_INTERNAL); /* PROTOCOL.md 3.8 */
+		raw_fini(&r);
+	}
 }
 
 static void
@@ -760,6 +786,7 @@ main(void)
 		cmocka_unit_test(a_clock_that_is_a_little_behind_kills_nobody),
 		cmocka_unit_test(a_dialer_measures_the_round_trip_as_soon_as_it_is_let_in),
 		cmocka_unit_test(a_delayed_acknowledgement_asks_to_be_looked_at),
+		cmocka_unit_test(an_unknown_code_of_goaway_is_no_refusal),
 		cmocka_unit_test(only_the_first_goaway_of_the_peer_counts),
 		cmocka_unit_test(a_session_that_said_goaway_is_going),
 		cmocka_unit_test(a_long_text_is_cut_between_characters),

@@ -20,7 +20,7 @@ enum color { RED, GREEN };
 
 struct target {
 	bool verbose, keep;
-	char *name, *config;
+	char *name, *config, *secret_file;
 	struct secret *secret;
 	struct opt_list forward;
 	uint64_t threads, window, drain;
@@ -60,9 +60,17 @@ static const struct opt_row rows[] = {
 	    .env = "OT_CONFIG",
 	    .key = OPT_NO_KEY,
 	    .help = "read FILE" },
+	{ .name = "secret-file",
+	    .kind = OPT_STRING,
+	    .off = OFF(secret_file),
+	    .arg = "FILE",
+	    .env = "OT_SECRET_FILE",
+	    .rival = "secret",
+	    .help = "where it is" },
 	{ .name = "secret",
 	    .kind = OPT_SECRET,
 	    .off = OFF(secret),
+	    .rival = "secret-file",
 	    .arg = "SECRET",
 	    .env = "OT_SECRET",
 	    .help = "do not" },
@@ -293,6 +301,28 @@ secrets_leave_argv_and_environment(void **state)
 	forget();
 }
 
+static void
+of_two_that_say_the_same_the_stronger_source_counts(void **state)
+{
+	(void)state;
+	setenv("OT_SECRET", "from-env", 1);
+	assert_int_equal(parse("--secret-file f"), 0);
+	assert_string_equal(t.secret_file, "f");
+	assert_null(t.secret);
+	setenv("OT_SECRET_FILE", "g", 1);
+	assert_int_equal(parse("--secret s"), 0);
+	assert_null(t.secret_file);
+	assert_string_equal(secret_bytes(t.secret), "s");
+	setenv("OT_SECRET", "from-env", 1);
+	assert_int_equal(parse(""), ERR_INVALID);
+	assert_string_equal(
+	    e.s, "--secret-file and --secret are both given in the environment: one must do");
+	assert_int_equal(parse("--secret-file f --secret s"), ERR_INVALID);
+	unsetenv("OT_SECRET_FILE");
+	unsetenv("OT_SECRET");
+	forget();
+}
+
 /* A configuration file with this text; its name is returned. */
 static const char *
 config(const char *text)
@@ -443,6 +473,7 @@ main(void)
 		cmocka_unit_test(mistakes_say_what_is_wrong),
 		cmocka_unit_test(the_environment_is_below_flags),
 		cmocka_unit_test(secrets_leave_argv_and_environment),
+		cmocka_unit_test(of_two_that_say_the_same_the_stronger_source_counts),
 		cmocka_unit_test(the_file_is_below_the_environment),
 		cmocka_unit_test(mistakes_in_the_file_name_the_file_and_the_key),
 		cmocka_unit_test(help_is_complete_and_80_wide),

@@ -98,11 +98,19 @@ tcp_pair(int fd[2])
 		assert_int_equal(fcntl(fd[i], F_SETFL, O_NONBLOCK), 0);
 }
 
+static void
+fix_pump(struct fix *x, struct filter *f)
+{
+	x->pump = pump_new(x->l, f, net_agent(x->net)->side[0].s, on_done, x);
+	assert_non_null(x->pump);
+	pump_start(x->pump);
+}
+
+/* All but the pump, for the socket's filter. */
 static struct fix *
-fix_new(bool tcp)
+fix_begin(bool tcp, struct filter **f)
 {
 	struct fix *x = mem_must_zalloc(sizeof *x);
-	struct filter *f;
 	int fd[2], small = 65536;
 
 	if (tcp)
@@ -116,11 +124,18 @@ fix_new(bool tcp)
 	task_init(&x->stop, on_stop, x->l);
 	assert_true(side_open(&x->a, net_client(x->net)));
 	net_run(x->net);
-	f = f_sock_new(x->l, fd[0], false);
-	assert_non_null(f);
-	x->pump = pump_new(x->l, f, net_agent(x->net)->side[0].s, on_done, x);
-	assert_non_null(x->pump);
-	pump_start(x->pump);
+	*f = f_sock_new(x->l, fd[0], false);
+	assert_non_null(*f);
+	return x;
+}
+
+static struct fix *
+fix_new(bool tcp)
+{
+	struct filter *f;
+	struct fix *x = fix_begin(tcp, &f);
+
+	fix_pump(x, f);
 	return x;
 }
 
@@ -310,6 +325,26 @@ app_breaks(struct fix *x)
 	x->app = -1;
 }
 
+/* A SOCKS client that goes while its target is being dialled. */
+static void
+a_socket_that_broke_before_the_pump_had_it_is_told_as_that(void **state)
+{
+	struct filter *f;
+	struct fix *x = fix_begin(true, &f);
+
+	(void)state;
+	app_breaks(x);
+	for (int i = 0; i < 10; i++)
+		turn(x);
+	fix_pump(x, f);
+	assert_int_equal(side_send(&x->a, 1000), 0);
+	net_run(x->net);
+	TURN_UNTIL(x, x->n_done == 1 && x->a.closed);
+	assert_int_equal(x->a.code, CODE_RESET);
+	assert_int_equal(x->code, CODE_RESET);
+	fix_free(x);
+}
+
 static void
 an_answer_arrives_although_the_connection_broke_behind_it(void **state)
 {
@@ -429,6 +464,7 @@ main(void)
 		cmocka_unit_test(a_reset_breaks_the_socket_after_the_bytes_before_it),
 		cmocka_unit_test(a_slow_reader_gets_all_bytes_and_then_the_break),
 		cmocka_unit_test(a_broken_socket_resets_the_stream),
+		cmocka_unit_test(a_socket_that_broke_before_the_pump_had_it_is_told_as_that),
 		cmocka_unit_test(an_answer_arrives_although_the_connection_broke_behind_it),
 		cmocka_unit_test(an_answer_arrives_although_nobody_had_read_it_yet),
 		cmocka_unit_test(last_words_arrive_before_the_reset),

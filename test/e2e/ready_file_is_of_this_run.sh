@@ -1,0 +1,32 @@
+#!/bin/sh
+# SPDX-License-Identifier: ISC
+# The file of --ready-file is there while the program is ready: not before, not afterwards; nobody else's file is removed.
+. "$(dirname "$0")/lib.sh"
+
+secrets
+# A port that is taken: the relay never becomes ready, and what an earlier run had left is gone all the same.
+start_tcp echo echo
+echo old >"$tmp/late.ready"
+exit_code "$TUNNEL_BIN" relay --listen "127.0.0.1:$tcp_port" --insecure --ready-file "$tmp/late.ready"
+[ "$code" != 0 ] || fail "two programs listen on one port"
+! exists "$tmp/late.ready" || fail "the file of an earlier run was left"
+
+start_relay relay
+start_agent pi
+start_connect forward -L "0=pi:127.0.0.1:$tcp_port"
+for name in forward pi relay; do
+	exists "$tmp/$name.ready" || fail "no file of $name"
+	stop $name
+	! exists "$tmp/$name.ready" || fail "the file of $name was left"
+done
+
+# A successor's is left alone, and so is what is no plain file.
+start_relay relay
+echo new >"$tmp/relay.ready.new"
+mv "$tmp/relay.ready.new" "$tmp/relay.ready"
+stop relay
+expect "the successor's file" new "$(cat "$tmp/relay.ready")"
+ln -s "$tmp/elsewhere" "$tmp/link.ready"
+echo text >"$tmp/elsewhere"
+exit_code "$TUNNEL_BIN" relay --listen "127.0.0.1:$tcp_port" --insecure --ready-file "$tmp/link.ready"
+expect "what a link leads to" text "$(cat "$tmp/elsewhere")"
