@@ -49,6 +49,23 @@ hash := \#
 empty :=
 space := $(empty) $(empty)
 
+# ---- deps ----
+
+.PHONY: deps
+deps: ## install the packages, build mbedTLS, llhttp and wslay's static library into build/deps
+	@MBEDTLS=$(MBEDTLS) STATIC=$(STATIC) sh .ci/deps
+
+# What follows looks at build/deps when make starts.  In "make deps all" that is too early, so the other goals are left to a
+# second make that starts when deps is through.
+beside_deps := $(if $(filter deps,$(MAKECMDGOALS)),$(filter-out deps,$(MAKECMDGOALS)))
+ifneq ($(beside_deps),)
+.PHONY: after-deps $(beside_deps)
+$(beside_deps): after-deps
+	@:
+after-deps: deps
+	$(Q)$(MAKE) --no-print-directory $(beside_deps)
+else
+
 # ---- variants ----
 
 variant := $(subst $(space),-,$(strip \
@@ -116,7 +133,7 @@ tool_bin := $(tool_src:test/tools/%.c=$(TOOLS)/%)
 bench_bin := $(bench_src:test/bench/%.c=$(O)/bench/%)
 all_src := $(lib_src) $(cmd_src) $(unit_src) $(test_help_src) $(fuzz_src) $(tool_src) $(bench_src) $(wildcard test/fuzz/replay.c)
 
-.PHONY: all deps check units replays lint fuzz bench bench-gcm demo test-tools install clean help compile_commands.json FORCE
+.PHONY: all check units replays lint fuzz bench bench-gcm demo test-tools install clean help compile_commands.json FORCE
 
 all: $(if $(main_src),$(O)/tunnel)
 	$(if $(and $(main_src),$(TOP_BINARY)),@ln -f $(O)/tunnel $(TOP_BINARY))
@@ -191,9 +208,6 @@ endif
 
 # ---- targets ----
 
-deps: ## install the packages, build mbedTLS, llhttp and wslay's static library into build/deps
-	@MBEDTLS=$(MBEDTLS) STATIC=$(STATIC) sh .ci/deps
-
 units: $(unit_bin)
 
 replays: $(replay_bin)
@@ -249,3 +263,5 @@ compile_commands.json: ## for editors and clang tools, from the same variables a
 help: ## this list
 	@sed -n 's/^\([a-z_.-]*\):.*## /\1\t/p' Makefile | awk -F'\t' '{ printf "  make %-22s %s\n", $$1, $$2 }'
 	@sed -n '/^# Variables/,/^$$/p' Makefile | sed 's/^# \{0,1\}//'
+
+endif # beside_deps
