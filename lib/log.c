@@ -9,10 +9,16 @@
 #include "lib/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/clock.h"
@@ -24,6 +30,9 @@ const char *const log_format_words[] = { "text", "json", NULL };
 enum log_level log_threshold = LOG_LEVEL_INFO;
 static enum log_format log_form = LOG_FORMAT_TEXT;
 static int log_fd = STDERR_FILENO;
+static int own_fd = -1; /* log_fd's pipe or terminal, opened anew without blocking; -1: it is not */
+static enum { SEND_WRITE, SEND_SOCKET, SEND_POLL } sending;
+static pthread_mutex_t polling = PTHREAD_MUTEX_INITIALIZER;
 static _Thread_local const char *worker;
 static atomic_uint_fast64_t dropped; /* lines lost, ever */
 static atomic_uint_fast64_t untold;  /* of them, those that no line has told of yet */
@@ -37,12 +46,40 @@ struct line {
 	char s[ENVELOPE_MAX + LOG_LINE_MAX * ESCAPED_MAX];
 };
 
+/*
+ * How to write to fd without ever waiting.  O_NONBLOCK on fd itself would be O_NONBLOCK for the shell
+ * and everybody else who has the same open file.
+ */
+static void
+choose_sending(int fd)
+{
+	struct stat sb;
+	char path[32];
+
+	if (own_fd >= 0)
+		close(own_fd);
+	own_fd = -1;
+	sending = SEND_WRITE;
+	if (fstat(fd, &sb) != 0)
+		return;
+	if (S_ISSOCK(sb.st_mode)) {
+		sending = SEND_SOCKET;
+	} else if (S_ISFIFO(sb.st_mode) || (S_ISCHR(sb.st_mode) && isatty(fd))) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		own_fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+		/* Another user's pipe, or no /proc. */
+		if (own_fd < 0)
+			sending = SEND_POLL;
+	}
+}
+
 void
 log_init(enum log_level level, enum log_format format, int fd)
 {
 	log_threshold = level;
 	log_form = format;
 	log_fd = fd;
+	choose_sending(fd);
 }
 
 void
@@ -133,14 +170,41 @@ compose(struct line *l, enum log_level level, const char *msg)
 	put(l, "\n");
 }
 
+/*
+ * A pipe that reports room takes PIPE_BUF bytes without waiting, so a longer line is cut.  Our own
+ * threads must not use the same room twice.
+ */
+static ssize_t
+write_polled(const struct line *l)
+{
+	struct pollfd p = { .fd = log_fd, .events = POLLOUT };
+	size_t n = l->len < PIPE_BUF ? l->len : PIPE_BUF;
+	char cut[PIPE_BUF];
+	ssize_t w = -1;
+
+	memcpy(cut, l->s, n);
+	cut[n - 1] = '\n';
+	pthread_mutex_lock(&polling);
+	if (poll(&p, 1, 0) == 1 && p.revents & POLLOUT)
+		w = write(log_fd, cut, n);
+	pthread_mutex_unlock(&polling);
+	return w < 0 ? w : (ssize_t)l->len;
+}
+
 static bool
 send_line(const struct line *l)
 {
 	ssize_t w;
 
-	do
-		w = write(log_fd, l->s, l->len);
-	while (w < 0 && errno == EINTR);
+	do {
+		errno = 0;
+		if (sending == SEND_SOCKET)
+			w = send(log_fd, l->s, l->len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		else if (sending == SEND_POLL)
+			w = write_polled(l);
+		else
+			w = write(own_fd >= 0 ? own_fd : log_fd, l->s, l->len);
+	} while (w < 0 && errno == EINTR);
 	return w == (ssize_t)l->len;
 }
 

@@ -4,8 +4,9 @@
  *
  * Levels: error (an operator must act), warn (degraded), info (one line when a session or stream
  * opens, one when it closes), debug.  A line leaves in one write(2), so lines of several threads
- * and processes do not mix.  A full pipe never blocks the caller: the line is dropped and counted,
- * and the next line that goes through is preceded by one that says how many are missing.
+ * and processes do not mix.  A full pipe, socket or terminal never blocks the caller: the line is
+ * dropped and counted, and the next line that goes through is preceded by one that says how many are
+ * missing.  The descriptor itself is left as it is, since others may share it.
  *
  * Whatever is formatted may hold bytes from the network.  All bytes outside printable ASCII leave
  * as \xNN (tab as a space), so no peer can forge a line or speak to a terminal.  A line is cut at
@@ -38,7 +39,7 @@ extern enum log_level log_threshold;
 
 /*
  * log_init - from now on write lines up to and including level in this format to fd (borrowed; 2 as
- * a rule). Call it before threads are started.
+ * a rule). Call it before threads are started; until then a full pipe blocks.
  */
 void log_init(enum log_level level, enum log_format format, int fd);
 

@@ -8,6 +8,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -177,6 +179,54 @@ a_full_pipe_loses_lines_and_says_how_many(void **state)
 	stop();
 }
 
+/* Whoever reads has stopped reading, and the descriptor is one that blocks: the usual standard error. */
+static void
+fill_a_blocking_one(void)
+{
+	uint64_t before = log_dropped();
+	int i;
+
+	for (i = 0; i < 5000; i++)
+		log_info("%0100d", i);
+	log_info("%02000d", 0);
+	assert_in_range(log_dropped() - before, 1, 5000);
+	assert_int_equal(fcntl(pipe_fd[1], F_GETFL) & O_NONBLOCK, 0);
+	while (*written() != '\0')
+		;
+	log_info("back");
+	assert_non_null(strstr(written(), " info: back\n"));
+	stop();
+}
+
+static void
+a_reader_that_stops_never_blocks_the_writer(void **state)
+{
+	struct rlimit old, none;
+
+	(void)state;
+	alarm(20); /* what blocks ends here */
+	assert_int_equal(pipe2(pipe_fd, O_CLOEXEC), 0);
+	assert_int_equal(fcntl(pipe_fd[0], F_SETFL, O_NONBLOCK), 0);
+	log_init(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, pipe_fd[1]);
+	fill_a_blocking_one();
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pipe_fd), 0);
+	assert_int_equal(fcntl(pipe_fd[0], F_SETFL, O_NONBLOCK), 0);
+	log_init(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, pipe_fd[1]);
+	fill_a_blocking_one();
+
+	/* A pipe that cannot be opened anew. */
+	assert_int_equal(pipe2(pipe_fd, O_CLOEXEC), 0);
+	assert_int_equal(fcntl(pipe_fd[0], F_SETFL, O_NONBLOCK), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	none = (struct rlimit){ .rlim_cur = 0, .rlim_max = old.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	log_init(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, pipe_fd[1]);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	fill_a_blocking_one();
+	alarm(0);
+}
+
 static void
 complaints_are_limited_and_the_rest_counted(void **state)
 {
@@ -206,6 +256,7 @@ main(void)
 		cmocka_unit_test(levels_above_the_threshold_are_silent),
 		cmocka_unit_test(the_longest_line_is_cut_and_stays_one_line),
 		cmocka_unit_test(a_full_pipe_loses_lines_and_says_how_many),
+		cmocka_unit_test(a_reader_that_stops_never_blocks_the_writer),
 		cmocka_unit_test(complaints_are_limited_and_the_rest_counted),
 	};
 
