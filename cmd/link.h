@@ -84,11 +84,13 @@ struct link_opts {
 		    .letter = 'H',                                                             \
 		    .kind = OPT_LIST,                                                          \
 		    .off = offsetof(S, m.headers),                                             \
+		    .wipe = true,                                                              \
 		    .arg = "'NAME: VALUE'",                                                    \
 		    .help = "send this header with the handshake" },                           \
 	    { .name = "proxy",                                                                 \
 		    .kind = OPT_STRING,                                                        \
 		    .off = offsetof(S, m.proxy),                                               \
+		    .wipe = true,                                                              \
 		    .arg = "URL",                                                              \
 		    .env = "TUNNEL_PROXY",                                                     \
 		    .help = "go through this HTTP proxy, or none, instead of the one in "      \

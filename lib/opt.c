@@ -270,11 +270,29 @@ no_such_option(struct parse *p, const char *name, size_t n)
 	    p->e, ERR_INVALID, "--%s: no such option; %s --help lists them", shown, p->spec->prog);
 }
 
+/* Values that others may not see: a secret's, and those that may hold a password. */
+static bool
+is_hidden(const struct opt_row *row)
+{
+	return row->kind == OPT_SECRET || row->wipe;
+}
+
+/* A value on the command line, which is hidden there once it is copied. */
+static int
+take_value(struct parse *p, const struct opt_row *row, const char *where, char *value)
+{
+	int r = set_value(p, row, FROM_FLAG, where, value);
+
+	if (is_hidden(row))
+		title_wipe(value);
+	return r;
+}
+
 /* argv[*i] is "--name...": take it, and the argument after it if that is its value. */
 static int
 take_long(struct parse *p, int argc, char **argv, int *i)
 {
-	const char *name = argv[*i] + 2, *equals = strchr(name, '=');
+	char *name = argv[*i] + 2, *equals = strchr(name, '=');
 	size_t n = equals != NULL ? (size_t)(equals - name) : strlen(name);
 	const struct opt_row *row = row_by_name(p->spec, name, n);
 	char where[WHERE_MAX];
@@ -289,20 +307,20 @@ take_long(struct parse *p, int argc, char **argv, int *i)
 		return no_such_option(p, name, n);
 	snprintf(where, sizeof(where), "--%s", row->name);
 	if (equals != NULL)
-		return set_value(p, row, FROM_FLAG, where, equals + 1);
+		return take_value(p, row, where, equals + 1);
 	if (row->kind == OPT_FLAG)
 		return set_value(p, row, FROM_FLAG, where, "true");
 	if (*i + 1 >= argc)
 		return err_set(p->e, ERR_INVALID, "%s: the value is missing: %s %s", where, where,
 		    row->arg != NULL ? row->arg : "VALUE");
-	return set_value(p, row, FROM_FLAG, where, argv[++*i]);
+	return take_value(p, row, where, argv[++*i]);
 }
 
 /* argv[*i] is "-x...": bundled flags; a letter with a value takes the rest, or argv[++*i]. */
 static int
 take_short(struct parse *p, int argc, char **argv, int *i)
 {
-	const char *s = argv[*i] + 1;
+	char *s = argv[*i] + 1;
 	const struct opt_row *row;
 	char where[8], shown[8];
 	int r;
@@ -319,11 +337,11 @@ take_short(struct parse *p, int argc, char **argv, int *i)
 		snprintf(where, sizeof(where), "-%c", *s);
 		if (row->kind != OPT_FLAG) {
 			if (s[1] != '\0')
-				return set_value(p, row, FROM_FLAG, where, s + 1);
+				return take_value(p, row, where, s + 1);
 			if (*i + 1 >= argc)
 				return err_set(p->e, ERR_INVALID, "%s: the value is missing: %s %s",
 				    where, where, row->arg != NULL ? row->arg : "VALUE");
-			return set_value(p, row, FROM_FLAG, where, argv[++*i]);
+			return take_value(p, row, where, argv[++*i]);
 		}
 		if ((r = set_value(p, row, FROM_FLAG, where, "true")) != 0)
 			return r;
@@ -366,6 +384,7 @@ from_argv(struct parse *p, int argc, char **argv)
 	return r;
 }
 
+/* What was not taken, since a mistake or --help came before it. */
 static void
 wipe_argv(const struct opt_spec *spec, int argc, char **argv)
 {
@@ -373,7 +392,7 @@ wipe_argv(const struct opt_spec *spec, int argc, char **argv)
 	size_t i;
 
 	for (i = 0; i < spec->n_rows; i++)
-		if (spec->rows[i].kind == OPT_SECRET) {
+		if (is_hidden(&spec->rows[i])) {
 			snprintf(flag, sizeof(flag), "--%s", spec->rows[i].name);
 			title_wipe_arg(argc, argv, flag);
 		}
@@ -400,11 +419,44 @@ secret_env(struct parse *p, const struct opt_row *row, bool wanted)
 }
 
 static int
+list_env(struct parse *p, const struct opt_row *row, const char *where, const char *v)
+{
+	size_t n;
+	int r = 0;
+
+	for (; *v != '\0' && r == 0; v += n + (v[n] == ',')) {
+		n = strcspn(v, ",");
+		if (n > 0 && (r = list_add(slot(row, p->target), v, n)) != 0)
+			err_set(p->e, r, "%s: %s", where, err_str(r));
+	}
+	p->from[row - p->spec->rows] = FROM_ENV;
+	return r;
+}
+
+static int
+value_env(struct parse *p, const struct opt_row *row, bool wanted)
+{
+	char where[WHERE_MAX], *v = getenv(row->env);
+	int r = 0;
+
+	if (v == NULL)
+		return 0;
+	snprintf(where, sizeof(where), "environment variable %s", row->env);
+	/* An empty variable is how many shells and container files say "not set". */
+	if (wanted && *v != '\0')
+		r = row->kind == OPT_LIST ? list_env(p, row, where, v)
+					  : set_value(p, row, FROM_ENV, where, v);
+	if (row->wipe) {
+		mem_wipe(v, strlen(v));
+		unsetenv(row->env);
+	}
+	return r;
+}
+
+static int
 from_env(struct parse *p)
 {
-	char where[WHERE_MAX];
-	const char *v;
-	size_t i, n;
+	size_t i;
 	int r = 0;
 
 	for (i = 0; i < p->spec->n_rows && r == 0; i++) {
@@ -413,24 +465,8 @@ from_env(struct parse *p)
 
 		if (row->env == NULL)
 			continue;
-		if (row->kind == OPT_SECRET) {
-			r = secret_env(p, row, wanted);
-			continue;
-		}
-		/* An empty variable is how many shells and container files say "not set". */
-		if (!wanted || (v = getenv(row->env)) == NULL || *v == '\0')
-			continue;
-		snprintf(where, sizeof(where), "environment variable %s", row->env);
-		if (row->kind != OPT_LIST) {
-			r = set_value(p, row, FROM_ENV, where, v);
-			continue;
-		}
-		for (; *v != '\0' && r == 0; v += n + (v[n] == ',')) {
-			n = strcspn(v, ",");
-			if (n > 0 && (r = list_add(slot(row, p->target), v, n)) != 0)
-				err_set(p->e, r, "%s: %s", where, err_str(r));
-		}
-		p->from[i] = FROM_ENV;
+		r = row->kind == OPT_SECRET ? secret_env(p, row, wanted)
+					    : value_env(p, row, wanted);
 	}
 	return r;
 }
@@ -624,7 +660,8 @@ opt_parse(const struct opt_spec *spec, int argc, char **argv, void *target, stru
 	if ((p.from = mem_array(spec->n_rows, 1)) == NULL)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	r = from_argv(&p, argc, argv);
-	wipe_argv(spec, argc, argv);
+	if (r != 0 || res->help)
+		wipe_argv(spec, argc, argv);
 	if (r == 0 && !res->help && (r = from_env(&p)) == 0 && (r = from_config_row(&p)) == 0 &&
 	    (r = settle_rivals(&p)) == 0)
 		r = from_defaults(&p);

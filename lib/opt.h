@@ -71,8 +71,9 @@ struct opt_row {
 	const char *def;   /* default as text (flags: "true"), or NULL; not for lists and secrets */
 	uint64_t min, max; /* numbers: inclusive range, max 0 for none */
 	const char *const *words; /* OPT_ENUM: NULL-terminated */
-	const char *rival;        /* a row that says the same in another way, or NULL: see below */
-	const char *help;         /* one phrase */
+	bool wipe;         /* its value may hold a password: kept out of sight like a secret's */
+	const char *rival; /* a row that says the same in another way, or NULL: see below */
+	const char *help;  /* one phrase */
 };
 
 struct opt_spec {
@@ -96,8 +97,9 @@ struct opt_result {
  * opt_parse - fill target and res from argv[1..argc-1], the environment, the file and the defaults.
  *   target   zeroed by the caller
  * Returns 0; ERR_INVALID with a sentence in e that says what is wrong and what to do; ERR_NOMEM. In
- * every case opt_fini() must be called.  Strings of OPT_SECRET rows in argv are overwritten in
- * every case (lib/title.h).
+ * every case opt_fini() must be called.  Values of OPT_SECRET rows and of rows with wipe are overwritten
+ * in argv in every case (lib/title.h), but for one behind a letter that follows a mistake; those in the
+ * environment are overwritten and unset as soon as they are read.
  */
 int opt_parse(const struct opt_spec *spec, int argc, char **argv, void *target,
     struct opt_result *res, struct errtext *e) WARN_UNUSED;

@@ -8,8 +8,8 @@
 
 #include "lib/mem.h"
 
-static void
-wipe(char *value)
+void
+title_wipe(char *value)
 {
 	size_t n = strlen(value);
 
@@ -29,8 +29,8 @@ title_wipe_arg(int argc, char **argv, const char *flag)
 		if (strncmp(argv[i], flag, n) != 0)
 			continue;
 		if (argv[i][n] == '=')
-			wipe(argv[i] + n + 1);
+			title_wipe(argv[i] + n + 1);
 		else if (argv[i][n] == '\0' && i + 1 < argc)
-			wipe(argv[++i]);
+			title_wipe(argv[++i]);
 	}
 }

@@ -8,6 +8,9 @@
 #ifndef LIB_TITLE_H
 #define LIB_TITLE_H
 
+/* title_wipe - overwrite a value that stands in argv.  Copy it first.  It becomes "x"; an empty one stays. */
+void title_wipe(char *value);
+
 /*
  * title_wipe_arg - overwrite, in place, the value of every flag in argv, written "flag VALUE" or
  * "flag=VALUE"; "--" ends the search.  Copy the value first.  The strings stay terminated and

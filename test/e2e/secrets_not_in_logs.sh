@@ -7,7 +7,8 @@ secrets
 start_tcp hold hold
 printf '{"edge-agents": {"pi": "S3CRET-agent"}, "access-client-secrets": ["S3CRET-client"]}' >"$tmp/creds.json"
 start_relay relay
-start agent "$TUNNEL_BIN" agent --relay "$relay_url" --name pi --secret S3CRET-agent --ready-file "$tmp/agent.ready" --log-level debug
+start agent env TUNNEL_PROXY=http://u:S3CRET-variable@127.0.0.1:1 "$TUNNEL_BIN" agent --relay "$relay_url" --name pi --secret S3CRET-agent \
+	--proxy none -H 'X-Token: S3CRET-header' '-HX-More: S3CRET-glued' --ready-file "$tmp/agent.ready" --log-level debug
 started_file agent "$tmp/agent.ready"
 mkfifo "$tmp/in"
 start client sh -c "exec '$TUNNEL_BIN' connect --relay $relay_url --secret=S3CRET-client --log-level debug pi 127.0.0.1 $tcp_port <'$tmp/in' >'$tmp/out'"
@@ -15,6 +16,7 @@ exec 3>"$tmp/in"
 wait_for "the stream" has_line "$tmp/out" 127.0.0.1
 for name in agent client; do
 	! tr '\0' ' ' <"/proc/$(pid_of $name)/cmdline" | grep -q S3CRET || fail "the secret stands in the title of $name"
+	! tr '\0' ' ' <"/proc/$(pid_of $name)/environ" | grep -q S3CRET || fail "a secret stands in the environment of $name"
 done
 TUNNEL_SECRET=S3CRET-wrong exit_code "$TUNNEL_BIN" connect --relay "$relay_url" --log-level debug pi 127.0.0.1 "$tcp_port"
 expect "exit status with a wrong one" 3 "$code"

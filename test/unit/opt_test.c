@@ -22,7 +22,8 @@ struct target {
 	bool verbose, keep;
 	char *name, *config, *secret_file;
 	struct secret *secret;
-	struct opt_list forward;
+	struct opt_list forward, headers;
+	char *proxy;
 	uint64_t threads, window, drain;
 	int color;
 };
@@ -82,6 +83,21 @@ static const struct opt_row rows[] = {
 	    .env = "OT_FORWARD",
 	    .key = "forwards",
 	    .help = "forward" },
+	{ .name = "header",
+	    .letter = 'H',
+	    .kind = OPT_LIST,
+	    .off = OFF(headers),
+	    .arg = "HEADER",
+	    .key = OPT_NO_KEY,
+	    .wipe = true,
+	    .help = "header" },
+	{ .name = "proxy",
+	    .kind = OPT_STRING,
+	    .off = OFF(proxy),
+	    .arg = "URL",
+	    .env = "OT_PROXY",
+	    .wipe = true,
+	    .help = "proxy" },
 	{ .name = "threads",
 	    .kind = OPT_U64,
 	    .off = OFF(threads),
@@ -282,6 +298,35 @@ the_environment_is_below_flags(void **state)
 }
 
 static void
+values_that_may_hold_a_password_leave_argv_and_environment(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("--proxy http://u:p@h -H one -Htwo -vHthree --header=four"), 0);
+	assert_string_equal(t.proxy, "http://u:p@h");
+	assert_string_equal(words[2], "x");
+	assert_int_equal(t.headers.n, 4);
+	assert_string_equal(t.headers.v[0], "one");
+	assert_string_equal(words[4], "x");
+	assert_string_equal(t.headers.v[1], "two");
+	assert_string_equal(words[5], "-Hx");
+	assert_string_equal(t.headers.v[2], "three");
+	assert_string_equal(words[6], "-vHx");
+	assert_string_equal(t.headers.v[3], "four");
+	assert_string_equal(words[7], "--header=x");
+	assert_int_equal(parse("--bogus --proxy=http://u:p@h"), ERR_INVALID);
+	assert_string_equal(words[2], "--proxy=x");
+	setenv("OT_PROXY", "http://e:e@h", 1);
+	assert_int_equal(parse(""), 0);
+	assert_string_equal(t.proxy, "http://e:e@h");
+	assert_null(getenv("OT_PROXY"));
+	/* The value of another option that looks like one of these is left alone. */
+	assert_int_equal(parse("--name --proxy -L -Hx"), 0);
+	assert_string_equal(words[3], "-L");
+	assert_string_equal(words[4], "-Hx");
+	forget();
+}
+
+static void
 secrets_leave_argv_and_environment(void **state)
 {
 	(void)state;
@@ -472,6 +517,7 @@ main(void)
 		cmocka_unit_test(arguments_stand_anywhere),
 		cmocka_unit_test(mistakes_say_what_is_wrong),
 		cmocka_unit_test(the_environment_is_below_flags),
+		cmocka_unit_test(values_that_may_hold_a_password_leave_argv_and_environment),
 		cmocka_unit_test(secrets_leave_argv_and_environment),
 		cmocka_unit_test(of_two_that_say_the_same_the_stronger_source_counts),
 		cmocka_unit_test(the_file_is_below_the_environment),
