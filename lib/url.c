@@ -142,7 +142,13 @@ parse_authority(const char *s, size_t n, const char *what, struct url *u, struct
 		r = hostport_host(text, &u->at, &why);
 		u->at.port = port;
 	}
-	return r == 0 ? 0 : err_set(e, r, "the %s: %s", what, why.s);
+	if (r == 0)
+		return 0;
+	/* What was taken for the host may be the beginning of a user and password that hold a slash. */
+	if (strchr(s + n, '@') != NULL)
+		return err_set(
+		    e, r, "the %s: a host and a port are expected in front of the path", what);
+	return err_set(e, r, "the %s: %s", what, why.s);
 }
 
 static int
@@ -176,6 +182,11 @@ url_parse(const char *s, unsigned allowed, const char *what, struct url *u, stru
 	if (s == NULL)
 		return ERR_INVALID;
 	n = strcspn(s, "/?#");
+	if (allowed & URL_USERINFO && strchr(s + n, '@') != NULL)
+		return err_set(e, ERR_INVALID,
+		    "the %s has an @ behind its host: in a password / must be written as %%2F, ? "
+		    "as %%3F and # as %%23",
+		    what);
 	/* The last one, as curl has it: an unescaped @ in a password is then part of it and not of the host. */
 	for (size_t i = 0; i < n; i++)
 		if (s[i] == '@')

@@ -83,6 +83,31 @@ user_and_password_are_a_proxys(void **state)
 	assert_int_equal(url_parse("http://a%00:b@h", PROXY, "HTTP_PROXY", &u, &e), ERR_INVALID);
 }
 
+/* What is unescaped in a password makes a part of it the host, and host and port may be shown. */
+static void
+a_password_is_not_taken_for_a_host(void **state)
+{
+	static const char *const proxies[] = { "http://bob:hunter/2@host",
+		"http://bob:hunter?2@host", "http://bob:hunter#2@host", "bob:hunter/2@host:1",
+		"http://bob:80/hunter@host" };
+	static const char *const relays[] = { "ws://bob:hunter/2@host", "ws://hunter]:x/2@host" };
+	struct errtext e;
+	struct url u;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof proxies / sizeof proxies[0]; i++) {
+		errtext_clear(&e);
+		assert_int_equal(url_parse(proxies[i], PROXY, "HTTP_PROXY", &u, &e), ERR_INVALID);
+		assert_null(strstr(e.s, "hunter"));
+		assert_non_null(strstr(e.s, "%2F"));
+	}
+	for (size_t i = 0; i < sizeof relays / sizeof relays[0]; i++) {
+		errtext_clear(&e);
+		assert_int_equal(url_parse(relays[i], RELAY, "relay URL", &u, &e), ERR_INVALID);
+		assert_null(strstr(e.s, "hunter"));
+	}
+}
+
 static void
 wrong_urls_are_refused_with_a_text(void **state)
 {
@@ -115,6 +140,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(urls_are_taken_apart),
 		cmocka_unit_test(user_and_password_are_a_proxys),
+		cmocka_unit_test(a_password_is_not_taken_for_a_host),
 		cmocka_unit_test(wrong_urls_are_refused_with_a_text),
 	};
 
