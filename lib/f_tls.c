@@ -483,6 +483,8 @@ fill_block(struct f_tls *t, struct block *b, size_t max)
 			b->fill += (uint32_t)ret;
 		else if (ret == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET)
 			continue; /* we never resume */
+		else if (ret == 0)
+			continue; /* RFC 5246 6.2.1: an empty record; mbedTLS ends a flood of them */
 		else if (ret == MBEDTLS_ERR_SSL_WANT_READ && t->f.below->in.len > 0)
 			continue; /* it passed over a warning */
 		else

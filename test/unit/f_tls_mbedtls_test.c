@@ -102,6 +102,8 @@ pair_open(struct pair *p, bool m_is_server)
 	p->m.w = a;
 	p->x.wire = b;
 	p->gen = m_is_server ? tls_gen_server(tlstest_server_ctx) : tls_gen_client(p->ctx);
+	if (tlstest_tls12_only)
+		mbedtls_ssl_conf_max_tls_version(&p->gen->conf, MBEDTLS_SSL_VERSION_TLS1_2);
 	mbedtls_ssl_init(&p->m.ssl);
 	assert_int_equal(mbedtls_ssl_setup(&p->m.ssl, &p->gen->conf), 0);
 	assert_int_equal(mbedtls_ssl_set_hostname(&p->m.ssl, "relay.test"), 0);
@@ -168,6 +170,35 @@ carries_bytes_both_ways(void **state)
 	}
 }
 
+/* RFC 5246 6.2.1 allows them; several arrive in one read. */
+static void
+empty_records_of_tls12_are_nothing(void **state)
+{
+	(void)state;
+	tlstest_tls12_only = true;
+	for (int empty = 1; empty <= 3; empty++) {
+		struct pair p;
+
+		pair_open(&p, false);
+		p.m.to_send = p.x.want = 100;
+		tlstest_write(&p.x, 100, 100);
+		assert_true(wire_run(p.l, 10000, has_all, &p));
+		assert_string_equal(mbedtls_ssl_get_version(&p.m.ssl), "TLSv1.2");
+		filter_pause(p.x.f, true);
+		for (int i = 0; i < empty; i++)
+			assert_int_equal(
+			    mbedtls_ssl_write(&p.m.ssl, (const unsigned char *)"", 0), 0);
+		p.m.to_send = 200;
+		plain_step(&p.m);
+		wire_turns(p.l, 4);
+		filter_pause(p.x.f, false);
+		assert_true(wire_run(p.l, 10000, has_all, &p));
+		assert_int_equal(p.x.n_closed, 0);
+		pair_close(&p);
+	}
+	tlstest_tls12_only = false;
+}
+
 static void
 tells_it_of_a_changed_record(void **state)
 {
@@ -197,6 +228,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(carries_bytes_both_ways),
+		cmocka_unit_test(empty_records_of_tls12_are_nothing),
 		cmocka_unit_test(tells_it_of_a_changed_record),
 	};
 
