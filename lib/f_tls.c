@@ -62,7 +62,9 @@ struct f_tls {
 	uint64_t busy_ms; /* when more than SMALL was moved last */
 	int end;          /* what is to be told when the user has seen all input; 0 */
 	const char *lost; /* the sentence for it */
-	bool ready, shut_wanted, shut_sent, below_eof, trimmed;
+	int below_err;    /* 0, or how below ended */
+	char below_text[64];
+	bool ready, shut_wanted, shut_sent, trimmed;
 	char words[64];
 };
 
@@ -158,6 +160,14 @@ fail(struct f_tls *t, int err, const struct errtext *e)
 		return; /* nobody to alert, and the user has been told */
 	filter_shutdown(t->f.below);
 	filter_close(&t->f, err, err == ERR_NOMEM ? "out of memory" : e->s);
+}
+
+/* Below has ended, and so it ends here: clean is what an end of the stream below means. */
+static void
+end_as_below(struct f_tls *t, const char *clean)
+{
+	t->end = t->below_err == ERR_EOF ? ERR_CLOSED : t->below_err;
+	t->lost = t->below_err == ERR_EOF ? clean : t->below_text;
 }
 
 /* Tell of the end once all input before it has been delivered. */
@@ -444,9 +454,8 @@ handshake(struct f_tls *t)
 	struct errtext e;
 
 	if (ret == MBEDTLS_ERR_SSL_WANT_READ) {
-		if (push(t) && t->below_eof) {
-			t->end = ERR_CLOSED;
-			t->lost = "TLS handshake: the peer ended the connection";
+		if (push(t) && t->below_err != 0) {
+			end_as_below(t, "TLS handshake: the peer ended the connection");
 			tell_end(t);
 		}
 		return false;
@@ -576,9 +585,8 @@ read_turn(struct f_tls *t)
 		send_end(t);
 	} else if (r != 0) {
 		fail(t, r, &e);
-	} else if (t->below_eof) {
-		t->end = ERR_CLOSED;
-		t->lost = "TLS: the connection ended without close_notify";
+	} else if (t->below_err != 0) {
+		end_as_below(t, "TLS: the connection ended without close_notify");
 	}
 	tell_end(t);
 }
@@ -615,17 +623,29 @@ on_below_writable(void *arg)
 		filter_writable(&t->f);
 }
 
+/* Something that came before the end is still to be delivered. */
+static bool
+has_input(const struct f_tls *t)
+{
+	return t->f.below->in.len > 0 || t->f.in.len > 0 ||
+	       (t->session != NULL && mbedtls_ssl_check_pending(&t->session->ssl));
+}
+
 static void
 on_below_closed(void *arg, int err, const char *text)
 {
 	struct f_tls *t = arg;
 
-	if (err == ERR_EOF) {
-		t->below_eof = true;
+	if (t->end != 0)
+		return;
+	t->below_err = err;
+	snprintf(t->below_text, sizeof t->below_text, "%s", text);
+	if (err == ERR_EOF)
 		on_step(t);
-	} else if (t->end == 0) {
+	else if (has_input(t)) /* this may come from inside a write: not now */
+		task_soon(t->f.loop, &t->step);
+	else
 		filter_close(&t->f, err, text);
-	}
 }
 
 static const struct filter_user below_user = { on_below_readable, on_below_writable,

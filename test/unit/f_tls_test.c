@@ -223,6 +223,51 @@ an_end_without_close_notify_is_a_cut(void **state)
 	tlstest_close(&p);
 }
 
+/* The socket reads what the kernel has, tells of it, and then that the connection is broken. */
+static void
+breaks_with_input(struct wire *w)
+{
+	assert_int_equal(bufq_move(&w->f.in, &w->coming, w->coming.len), 0);
+	filter_readable(&w->f);
+	filter_close(&w->f, ERR_CLOSED, "Connection reset by peer");
+}
+
+static void
+what_came_before_the_connection_broke_is_delivered(void **state)
+{
+	struct tlstest p;
+
+	(void)state;
+	for (int tls12 = 0; tls12 < 2; tls12++)
+		for (int paused = 0; paused < 2; paused++) {
+			size_t n = 4 * F_TLS_TURN;
+
+			tlstest_tls12_only = tls12 == 1;
+			tlstest_ready(&p);
+			tlstest_tls12_only = false;
+			wire_turns(p.l, 4);
+			filter_pause(p.s.f, paused == 1);
+			tlstest_write(&p.c, n, 16384);
+			breaks_with_input(p.s.wire);
+			wire_turns(p.l, 4);
+			assert_int_equal(p.s.n_closed, 1 - paused);
+			filter_pause(p.s.f, false);
+			wire_turns(p.l, 20);
+			tlstest_got(&p.s, n);
+			assert_int_equal(p.s.n_closed, 1);
+			assert_int_equal(p.s.err, ERR_CLOSED);
+			assert_string_equal(p.s.text, "Connection reset by peer");
+			tlstest_close(&p);
+		}
+	/* Without input there is nothing to wait for. */
+	tlstest_ready(&p);
+	wire_turns(p.l, 4);
+	filter_pause(p.s.f, true);
+	filter_close(&p.s.wire->f, ERR_CLOSED, "Connection reset by peer");
+	assert_int_equal(p.s.n_closed, 1);
+	tlstest_close(&p);
+}
+
 static void
 may_be_freed_in_every_callback(void **state)
 {
@@ -278,7 +323,10 @@ a_socket_that_breaks_under_a_write_is_told_once(void **state)
 				tlstest_write(&p.c, 100, 100);
 			wire_turns(p.l, 10);
 			assert_int_equal(p.s.n_closed, 1);
-			assert_int_equal(p.s.err, when == 3 ? ERR_EOF : ERR_CLOSED);
+			/* What the peer did says more than that it cannot be told. */
+			assert_int_equal(p.s.err, when == 3   ? ERR_EOF
+						  : when == 4 ? ERR_TLS
+							      : ERR_CLOSED);
 			tlstest_close(&p);
 		}
 }
@@ -454,6 +502,7 @@ main(void)
 		cmocka_unit_test(shutdown_is_an_orderly_end_for_both),
 		cmocka_unit_test(the_end_waits_for_a_paused_reader),
 		cmocka_unit_test(an_end_without_close_notify_is_a_cut),
+		cmocka_unit_test(what_came_before_the_connection_broke_is_delivered),
 		cmocka_unit_test(may_be_freed_in_every_callback),
 		cmocka_unit_test(a_socket_that_breaks_under_a_write_is_told_once),
 		cmocka_unit_test(speaks_tls12_when_the_peer_knows_no_other),
@@ -471,6 +520,7 @@ main(void)
 		cmocka_unit_test(shutdown_is_an_orderly_end_for_both),
 		cmocka_unit_test(the_end_waits_for_a_paused_reader),
 		cmocka_unit_test(an_end_without_close_notify_is_a_cut),
+		cmocka_unit_test(what_came_before_the_connection_broke_is_delivered),
 		cmocka_unit_test(may_be_freed_in_every_callback),
 		cmocka_unit_test(a_socket_that_breaks_under_a_write_is_told_once),
 		cmocka_unit_test(moves_to_another_loop),
