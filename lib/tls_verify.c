@@ -178,6 +178,22 @@ on_certificate(void *arg, mbedtls_x509_crt *crt, int depth, uint32_t *flags)
 	return 0;
 }
 
+/* An address without the interface that may be named behind it, which no certificate holds (RFC 4007 11). */
+static size_t
+parse_address(const char *host, uint8_t ip[16])
+{
+	char text[INET6_ADDRSTRLEN];
+	size_t n = strcspn(host, "%");
+
+	if (inet_pton(AF_INET, host, ip) == 1)
+		return 4;
+	if (n >= sizeof text)
+		return 0;
+	memcpy(text, host, n);
+	text[n] = '\0';
+	return inet_pton(AF_INET6, text, ip) == 1 ? 16 : 0;
+}
+
 struct tls_verify *
 tls_verify_new(mbedtls_ssl_context *ssl, const struct tls_gen *g, const char *host)
 {
@@ -187,11 +203,11 @@ tls_verify_new(mbedtls_ssl_context *ssl, const struct tls_gen *g, const char *ho
 	if (v == NULL || len > TLS_HOST_MAX)
 		goto fail;
 	v->gen = g;
-	memcpy(v->host, host, len + 1);
-	if (inet_pton(AF_INET, host, v->ip) == 1)
-		v->ip_len = 4;
-	else if (inet_pton(AF_INET6, host, v->ip) == 1)
-		v->ip_len = 16;
+	/* RFC 6066 3: the dot that ends an absolute name is not sent, and no certificate has it. */
+	if (len > 1 && host[len - 1] == '.')
+		len--;
+	memcpy(v->host, host, len);
+	v->ip_len = parse_address(v->host, v->ip);
 	if (mbedtls_ssl_set_hostname(ssl, v->ip_len > 0 ? NULL : v->host) != 0)
 		goto fail;
 	mbedtls_ssl_set_verify(ssl, on_certificate, v);

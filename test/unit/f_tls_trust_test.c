@@ -59,7 +59,7 @@ names_and_addresses_are_checked(void **state)
 	static const char *const wrong[] = { "other.test", "wild.test", "a.b.wild.test",
 		"127.0.0.2", "::2" };
 	static const char *const right[] = { "relay.test", "RELAY.test", "a.wild.test", "127.0.0.1",
-		"::1" };
+		"::1", "relay.test.", "a.wild.test.", "::1%lo" };
 	char text[ERR_TEXT_MAX];
 
 	(void)state;
@@ -69,6 +69,8 @@ names_and_addresses_are_checked(void **state)
 		snprintf(text, sizeof text, "certificate of %s is for " NAMES, wrong[i]);
 		expect(wrong[i], tlstest_pem, NULL, text);
 	}
+	expect("other.test.", tlstest_pem, NULL, "certificate of other.test is for " NAMES);
+	expect("::2%lo", tlstest_pem, NULL, "certificate of ::2%lo is for " NAMES);
 }
 
 static void
