@@ -137,7 +137,11 @@ is_localhost(const char *host)
 	static const char name[] = "localhost";
 	size_t n = strlen(host), k = sizeof name - 1;
 
-	return n >= k && strcasecmp(host + n - k, name) == 0 && (n == k || host[n - k - 1] == '.');
+	/* An absolute name is the same one. */
+	if (n > 1 && host[n - 1] == '.')
+		n--;
+	return n >= k && strncasecmp(host + n - k, name, k) == 0 &&
+	       (n == k || host[n - k - 1] == '.');
 }
 
 static bool

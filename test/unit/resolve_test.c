@@ -192,6 +192,8 @@ what_needs_no_server_asks_none(void **state)
 	server_start(&s, l);
 	assert_string_equal(look_up(l, "localhost").list, "[::1]:7 127.0.0.1:7");
 	assert_string_equal(look_up(l, "db.localhost").list, "[::1]:7 127.0.0.1:7");
+	assert_string_equal(look_up(l, "localhost.").list, "[::1]:7 127.0.0.1:7");
+	assert_string_equal(look_up(l, "DB.LocalHost.").list, "[::1]:7 127.0.0.1:7");
 	assert_string_equal(look_up(l, "192.0.2.9").list, "192.0.2.9:7");
 	assert_string_equal(look_up(l, "2001:db8::9").list, "[2001:db8::9]:7");
 	assert_int_equal(s.n_queries, 0);
