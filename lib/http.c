@@ -158,9 +158,15 @@ grow(struct http_head *h, struct errtext *e)
 		return 0;
 	if (h->len >= HTTP_HEAD_MAX)
 		return refuse(h, e, 431, ERR_LIMIT, "the head is too large");
-	text = mem_resize(h->text, cap, 1);
+	/* No realloc, which would leave copies of an Authorization behind. */
+	text = mem_alloc(cap);
 	if (text == NULL)
 		return refuse(h, e, 500, ERR_NOMEM, "out of memory");
+	if (h->text != NULL) {
+		memcpy(text, h->text, h->len);
+		mem_wipe(h->text, h->cap);
+		mem_free(h->text);
+	}
 	h->text = text;
 	h->cap = cap;
 	return 0;
