@@ -277,7 +277,6 @@ is_hidden(const struct opt_row *row)
 	return row->kind == OPT_SECRET || row->wipe;
 }
 
-/* A value on the command line, which is hidden there once it is copied. */
 static int
 take_value(struct parse *p, const struct opt_row *row, const char *where, char *value)
 {
@@ -384,7 +383,6 @@ from_argv(struct parse *p, int argc, char **argv)
 	return r;
 }
 
-/* What was not taken, since a mistake or --help came before it. */
 static void
 wipe_argv(const struct opt_spec *spec, int argc, char **argv)
 {
@@ -461,12 +459,10 @@ from_env(struct parse *p)
 
 	for (i = 0; i < p->spec->n_rows && r == 0; i++) {
 		const struct opt_row *row = &p->spec->rows[i];
-		bool wanted = p->from[i] < FROM_ENV;
 
-		if (row->env == NULL)
-			continue;
-		r = row->kind == OPT_SECRET ? secret_env(p, row, wanted)
-					    : value_env(p, row, wanted);
+		if (row->env != NULL)
+			r = (row->kind == OPT_SECRET ? secret_env : value_env)(
+			    p, row, p->from[i] < FROM_ENV);
 	}
 	return r;
 }

@@ -16,7 +16,7 @@ cat >"$tmp/bin/apt-get" <<APT
 [ "\$1" = install ] || exit 0
 echo \$\$ >"$tmp/install.new"
 mv "$tmp/install.new" "$tmp/install"
-exec sleep 60
+exec tail -f /dev/null
 APT
 chmod +x "$tmp"/bin/*
 
