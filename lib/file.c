@@ -148,8 +148,8 @@ sync_dir(const char *path)
 	mem_free(dir);
 }
 
-int
-file_write_atomic(const char *path, const void *p, size_t n, mode_t mode, struct errtext *e)
+static int
+replace(const char *path, const void *p, size_t n, mode_t mode, struct errtext *e)
 {
 	static const char suffix[] = ".XXXXXX";
 	size_t len = strlen(path);
@@ -179,6 +179,42 @@ file_write_atomic(const char *path, const void *p, size_t n, mode_t mode, struct
 		sync_dir(path);
 	}
 	mem_free(tmp);
+	return r;
+}
+
+/* A pipe or a device, which no other file can take the place of.  Without a reader it fails and does not wait. */
+static int
+write_special(const char *path, const void *p, size_t n, struct errtext *e)
+{
+	int fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC), r;
+
+	if (fd < 0)
+		return err_sys(e, "cannot open %s", path);
+	r = write_all(fd, p, n);
+	if (r != 0)
+		err_sys(e, "cannot write %s", path);
+	close(fd);
+	return r;
+}
+
+int
+file_write_atomic(const char *path, const void *p, size_t n, mode_t mode, struct errtext *e)
+{
+	struct stat sb, link;
+	char *real;
+	int r;
+
+	if (stat(path, &sb) != 0 || lstat(path, &link) != 0)
+		return replace(path, p, n, mode, e);
+	if (!S_ISREG(sb.st_mode) && !S_ISDIR(sb.st_mode))
+		return write_special(path, p, n, e);
+	if (!S_ISLNK(link.st_mode))
+		return replace(path, p, n, mode, e);
+	/* A link stays: /dev/stdout is one, and root could replace it. */
+	if ((real = realpath(path, NULL)) == NULL)
+		return err_sys(e, "cannot find %s", path);
+	r = replace(real, p, n, mode, e);
+	free(real);
 	return r;
 }
 

@@ -214,6 +214,38 @@ a_stamp_sees_each_kind_of_change(void **state)
 	assert_false(file_stamp_same(&a, &b));
 }
 
+static void
+what_is_no_file_is_not_replaced(void **state)
+{
+	struct stat sb;
+	struct errtext e;
+	char got[8];
+	int fd;
+
+	(void)state;
+	assert_int_equal(mkfifo("fifo", 0600), 0);
+	assert_int_equal(file_write_atomic("fifo", "x", 1, 0644, &e), ERR_SYS); /* no reader */
+	fd = open("fifo", O_RDONLY | O_NONBLOCK);
+	assert_int_equal(file_write_atomic("fifo", "line", 4, 0644, NULL), 0);
+	assert_int_equal(read(fd, got, sizeof(got)), 4);
+	assert_memory_equal(got, "line", 4);
+	close(fd);
+	assert_int_equal(lstat("fifo", &sb), 0);
+	assert_true(S_ISFIFO(sb.st_mode));
+
+	/* As /dev/stdout is, where it is a file. */
+	assert_int_equal(file_write_atomic("target", "old", 3, 0644, NULL), 0);
+	assert_int_equal(symlink("target", "link"), 0);
+	assert_int_equal(file_write_atomic("link", "newer", 5, 0644, NULL), 0);
+	assert_int_equal(lstat("link", &sb), 0);
+	assert_true(S_ISLNK(sb.st_mode));
+	assert_int_equal(stat("target", &sb), 0);
+	assert_int_equal(sb.st_size, 5);
+	unlink("fifo");
+	unlink("link");
+	unlink("target");
+}
+
 int
 main(void)
 {
@@ -232,6 +264,8 @@ main(void)
 		    a_new_file_never_takes_the_place_of_another, enter_dir, leave_dir),
 		cmocka_unit_test_setup_teardown(
 		    a_stamp_sees_each_kind_of_change, enter_dir, leave_dir),
+		cmocka_unit_test_setup_teardown(
+		    what_is_no_file_is_not_replaced, enter_dir, leave_dir),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
