@@ -51,18 +51,22 @@ space := $(empty) $(empty)
 
 # ---- deps ----
 
-.PHONY: deps
+.PHONY: deps deps-update
 deps: ## install the packages, build mbedTLS, llhttp and wslay's static library into build/deps
 	@MBEDTLS=$(MBEDTLS) STATIC=$(STATIC) sh .ci/deps
 
+deps-update: ## deps, with the newest mbedTLS 3.6 that the archive has: for its security updates
+	@MBEDTLS=$(MBEDTLS) STATIC=$(STATIC) DEPS_UPDATE=1 sh .ci/deps
+
 # What follows looks at build/deps when make starts.  In "make deps all" that is too early, so the other goals are left to a
 # second make that starts when deps is through.
-beside_deps := $(if $(filter deps,$(MAKECMDGOALS)),$(filter-out deps,$(MAKECMDGOALS)))
+deps_goals := $(filter deps deps-update,$(MAKECMDGOALS))
+beside_deps := $(if $(deps_goals),$(filter-out $(deps_goals),$(MAKECMDGOALS)))
 ifneq ($(beside_deps),)
 .PHONY: after-deps $(beside_deps)
 $(beside_deps): after-deps
 	@:
-after-deps: deps
+after-deps: $(deps_goals)
 	$(Q)$(MAKE) --no-print-directory $(beside_deps)
 else
 
