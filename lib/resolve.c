@@ -101,11 +101,12 @@ set_error(struct resolve *r, int gai)
 		    r->host);
 		break;
 	default:
-		/* libevent tells silence, a server's failure and a name without addresses by the same code. */
+		/* libevent tells silence, a server's failure, a name without addresses and a truncated answer by the same code. */
 		r->err = ERR_TIMEOUT;
 		snprintf(r->text, sizeof r->text,
 		    "%s: the name servers of " RESOLV_CONF
-		    " do not answer, or have no address for it",
+		    " do not answer, or have no address for it, or too many for an answer of 512 "
+		    "bytes",
 		    r->host);
 	}
 }

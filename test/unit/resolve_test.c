@@ -41,7 +41,7 @@ struct server {
 	struct loop *l;
 	struct io io;
 	int fd;
-	bool silent;
+	bool silent, truncates;
 	int n_queries;
 	/* What it says of every name but "none.test": addresses, NULL-terminated. */
 	const char *v4[8], *v6[8];
@@ -82,7 +82,7 @@ on_query(void *arg, int what)
 		end += p[end] + 1u;
 	type = (uint16_t)(p[end + 1] << 8 | p[end + 2]);
 	end += 5;
-	p[2] = 0x81; /* a response, recursion as desired */
+	p[2] = s->truncates ? 0x83 : 0x81; /* a response, recursion as desired */
 	p[3] = 0x80;
 	if (strncasecmp((char *)p + 13, "none", 4) == 0) {
 		p[3] |= NAME_ERROR;
@@ -216,6 +216,10 @@ no_name_and_no_address_are_told(void **state)
 	r = look_up(l, "empty.test");
 	assert_int_equal(r.err, ERR_TIMEOUT);
 	assert_non_null(strstr(r.text, "no address"));
+	s.truncates = true;
+	r = look_up(l, "many.test");
+	assert_int_equal(r.err, ERR_TIMEOUT);
+	assert_non_null(strstr(r.text, "512 bytes"));
 	server_stop(&s);
 	loop_free(l);
 }
