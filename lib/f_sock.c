@@ -680,14 +680,19 @@ struct filter *
 f_sock_new_pair(struct loop *l, int rfd, int wfd)
 {
 	int rflags = fcntl(rfd, F_GETFL), wflags = fcntl(wfd, F_GETFL);
-	struct f_sock *s;
+	struct f_sock *s = NULL;
 
-	if (rflags < 0 || wflags < 0 || fcntl(rfd, F_SETFL, rflags | O_NONBLOCK) != 0 ||
-	    fcntl(wfd, F_SETFL, wflags | O_NONBLOCK) != 0)
+	if (rflags < 0 || wflags < 0)
 		return NULL;
-	s = sock_make(l, rfd, wfd);
-	if (s == NULL)
+	if (fcntl(rfd, F_SETFL, rflags | O_NONBLOCK) == 0 &&
+	    fcntl(wfd, F_SETFL, wflags | O_NONBLOCK) == 0)
+		s = sock_make(l, rfd, wfd);
+	if (s == NULL) {
+		/* They stay the caller's, as they were. */
+		IGNORE_RESULT(fcntl(rfd, F_SETFL, rflags));
+		IGNORE_RESULT(fcntl(wfd, F_SETFL, wflags));
 		return NULL;
+	}
 	s->rflags = rflags;
 	s->wflags = wflags;
 	return &s->f;

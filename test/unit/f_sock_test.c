@@ -549,10 +549,32 @@ a_reader_that_left_a_pipe_is_told(void **state)
 	finish(&t);
 }
 
+/* The shell that started us goes on with these descriptors. */
+static void
+a_pair_that_cannot_be_watched_is_left_as_it_was(void **state)
+{
+	struct loop *l = loop_new();
+	char path[] = "/tmp/f_sock_test.XXXXXX";
+	int p[2], file = mkstemp(path);
+
+	(void)state;
+	assert_true(file >= 0);
+	unlink(path);
+	assert_int_equal(pipe(p), 0);
+	assert_null(f_sock_new_pair(l, p[0], file));
+	assert_int_equal(fcntl(p[0], F_GETFL) & O_NONBLOCK, 0);
+	assert_int_equal(fcntl(file, F_GETFL) & O_NONBLOCK, 0);
+	close(p[0]);
+	close(p[1]);
+	close(file);
+	loop_free(l);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_pair_that_cannot_be_watched_is_left_as_it_was),
 		cmocka_unit_test(a_slow_reader_is_not_written_beyond_the_room),
 		cmocka_unit_test(a_paused_reader_stops_the_socket),
 		cmocka_unit_test(small_reads_pin_little),
