@@ -15,9 +15,11 @@
 #include <strings.h>
 
 #include "lib/hostport.h"
+#include "lib/hosts.h"
 #include "lib/mem.h"
 
 #define RESOLV_CONF "/etc/resolv.conf"
+#define HOSTS_FILE "/etc/hosts"
 
 struct resolve {
 	struct loop *loop;
@@ -82,6 +84,40 @@ take_answers(struct resolve *r, const struct evutil_addrinfo *all)
 		next[turn] = ai == NULL ? NULL : ai->ai_next;
 		turn = !turn;
 	}
+}
+
+/* What the file of hosts says, by family: IPv6, IPv4. */
+struct found {
+	uint16_t port;
+	struct net_addr a[2][RESOLVE_ADDRS_MAX];
+	size_t n[2];
+};
+
+static void
+on_host(void *arg, const char *address)
+{
+	struct found *f = arg;
+	struct net_addr a;
+	int family;
+
+	if (!net_addr_literal(address, f->port, &a))
+		return;
+	family = a.u.sa.sa_family == AF_INET6 ? 0 : 1;
+	if (f->n[family] < RESOLVE_ADDRS_MAX)
+		f->a[family][f->n[family]++] = a;
+}
+
+/* In the same order as answers. */
+static void
+take_hosts(struct resolve *r)
+{
+	struct found f = { .port = r->port };
+
+	hosts_each(HOSTS_FILE, r->host, loop_now_ms(r->loop), on_host, &f);
+	for (size_t i = 0; i < RESOLVE_ADDRS_MAX; i++)
+		for (int family = 0; family < 2; family++)
+			if (i < f.n[family] && r->n < RESOLVE_ADDRS_MAX)
+				r->a[r->n++] = f.a[family][i];
 }
 
 static void
@@ -155,7 +191,8 @@ ask(struct resolve *r)
 	if (r->dns == NULL)
 		return false;
 	/* Without the file, or servers in it, libevent asks 127.0.0.1, as the C library does. */
-	IGNORE_RESULT(evdns_base_resolv_conf_parse(r->dns, DNS_OPTIONS_ALL, RESOLV_CONF));
+	IGNORE_RESULT(evdns_base_resolv_conf_parse(
+	    r->dns, DNS_OPTIONS_ALL & ~DNS_OPTION_HOSTSFILE, RESOLV_CONF));
 	snprintf(skew, sizeof skew, "0.%03d", RESOLVE_SKEW_MS);
 	IGNORE_RESULT(
 	    evdns_base_set_option(r->dns, "getaddrinfo-allow-skew", skew)); /* known since 2.0 */
@@ -185,6 +222,8 @@ resolve_start(struct loop *l, const char *host, uint16_t port, resolve_fn *fn, v
 	}
 	if (strlen(host) > HOSTPORT_HOST_MAX)
 		set_error(r, EVUTIL_EAI_NONAME);
+	else if (r->n == 0)
+		take_hosts(r);
 	if (r->n > 0 || r->err != 0) {
 		task_soon(l, &r->tell);
 	} else if (!ask(r)) {

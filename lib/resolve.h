@@ -2,9 +2,9 @@
 /*
  * resolve - names to addresses, without blocking and without the C library's resolver: in a static program too.
  *
- * libevent's resolver looks into /etc/hosts and asks the servers of /etc/resolv.conf, A and AAAA at once.  Both files are read for
- * each look-up, so that a machine that has moved to another network asks the right servers.  "localhost" and names below it are
- * the loopback addresses (RFC 6761 6.3), and literal addresses stand for themselves: neither asks anybody.
+ * /etc/hosts is looked into first (lib/hosts.h); then libevent's resolver asks the servers of /etc/resolv.conf, A and AAAA at once.
+ * That file is read for each look-up, so that a machine that has moved to another network asks the right servers.  "localhost" and
+ * names below it are the loopback addresses (RFC 6761 6.3), and literal addresses stand for themselves: neither asks anybody.
  *
  * Only UDP is spoken, and without EDNS: an answer that does not fit into 512 bytes counts as none (libevent has no TCP for it).
  */

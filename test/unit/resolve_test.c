@@ -2,7 +2,7 @@
 /*
  * resolve_test - look-ups against a name server of the test's own, and dials that must choose among what it answers.
  *
- * link: -Wl,--wrap=evdns_base_resolv_conf_parse
+ * link: -Wl,--wrap=evdns_base_resolv_conf_parse,--wrap=hosts_each
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -33,6 +33,21 @@ __wrap_evdns_base_resolv_conf_parse(struct evdns_base *base, int flags, const ch
 {
 	assert_string_equal(file, "/etc/resolv.conf");
 	return __real_evdns_base_resolv_conf_parse(base, flags, conf_path);
+}
+
+void __wrap_hosts_each(const char *path, const char *name, uint64_t now_ms,
+    void (*fn)(void *arg, const char *address), void *arg);
+
+void
+__wrap_hosts_each(const char *path, const char *name, uint64_t now_ms,
+    void (*fn)(void *arg, const char *address), void *arg)
+{
+	static const char *const list[] = { "192.0.2.7", "no address", "192.0.2.8", "2001:db8::7" };
+
+	(void)now_ms;
+	assert_string_equal(path, "/etc/hosts");
+	for (size_t i = 0; strcmp(name, "hosts.test") == 0 && i < 4; i++)
+		fn(arg, list[i]);
 }
 
 /* ---- a name server ---- */
@@ -194,6 +209,8 @@ what_needs_no_server_asks_none(void **state)
 	assert_string_equal(look_up(l, "db.localhost").list, "[::1]:7 127.0.0.1:7");
 	assert_string_equal(look_up(l, "localhost.").list, "[::1]:7 127.0.0.1:7");
 	assert_string_equal(look_up(l, "DB.LocalHost.").list, "[::1]:7 127.0.0.1:7");
+	assert_string_equal(
+	    look_up(l, "hosts.test").list, "[2001:db8::7]:7 192.0.2.7:7 192.0.2.8:7");
 	assert_string_equal(look_up(l, "192.0.2.9").list, "192.0.2.9:7");
 	assert_string_equal(look_up(l, "2001:db8::9").list, "[2001:db8::9]:7");
 	assert_int_equal(s.n_queries, 0);
