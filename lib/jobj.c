@@ -6,6 +6,8 @@
  */
 #include "lib/jobj.h"
 
+#include <malloc.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
@@ -24,6 +26,22 @@ static const char *const kind_words[] = {
 	[JOBJ_ARR] = "an array",
 	[JOBJ_OBJ] = "an object",
 };
+
+/* A credentials file is full of secrets, and jansson copies each string. */
+static void
+free_wiped(void *p)
+{
+	if (p != NULL)
+		mem_wipe(p, malloc_usable_size(p));
+	free(p);
+}
+
+/* Before main(), so before any thread. */
+__attribute__((constructor)) static void
+wipe_what_jansson_frees(void)
+{
+	json_set_alloc_funcs(malloc, free_wiped);
+}
 
 static json_t *
 js(const struct jobj *v)

@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: ISC */
-/* jobj_test - strict reading, typed members, compact writing. */
+/*
+ * jobj_test - strict reading, typed members, compact writing, nothing left in freed memory.
+ * link: -Wl,--wrap=free
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <malloc.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -13,6 +19,22 @@
 #include "lib/mem.h"
 
 #define MAX 65536
+
+void __real_free(void *p);
+void __wrap_free(void *p);
+
+static bool watching;
+static int n_freed, n_left;
+
+void
+__wrap_free(void *p)
+{
+	if (watching && p != NULL) {
+		n_freed++;
+		n_left += memmem(p, malloc_usable_size(p), "hunter2", 7) != NULL;
+	}
+	__real_free(p);
+}
 
 static struct jobj *
 parsed(const char *s)
@@ -249,6 +271,20 @@ objects_are_built(void **state)
 	jobj_free(o);
 }
 
+static void
+secrets_are_wiped_before_they_are_freed(void **state)
+{
+	struct jobj *o;
+
+	(void)state;
+	watching = true;
+	o = parsed("{\"hunter2-a-name-that-is-long\": [\"a-secret-that-is-hunter2\"]}");
+	jobj_free(o);
+	watching = false;
+	assert_true(n_freed >= 4);
+	assert_int_equal(n_left, 0);
+}
+
 int
 main(void)
 {
@@ -262,6 +298,7 @@ main(void)
 		cmocka_unit_test(members_are_walked_in_their_order),
 		cmocka_unit_test(unknown_members_are_named_with_the_nearest),
 		cmocka_unit_test(objects_are_built),
+		cmocka_unit_test(secrets_are_wiped_before_they_are_freed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
