@@ -32,6 +32,8 @@
  */
 #define MUX_WEIGHT_BLOCKED (512 * 1024)
 #define MUX_WEIGHT_MAX (1024 * 1024)
+/* For all streams of a session together: with many of them each is looked at sooner. */
+#define MUX_WEIGHT_SUM_MAX (128 * 1024 * 1024)
 /* With this much unsent in a session each stream reads ahead by its share only: all of it together stays in the cache too. */
 #define MUX_UNSENT_SUM (512 * 1024)
 #define MUX_UNSENT_SHARE (32 * 1024)
@@ -53,6 +55,8 @@
 #define MUX_ACK_DELAY_MS 100
 /* A reset waits this long, without progress, for the peer to make room for the bytes that go before it; then it goes at once. */
 #define MUX_RESET_LINGER_MS 30000
+/* Bytes that wait like this in a session; beyond it those go that have waited longest. */
+#define MUX_LINGER_SUM_MAX (16 * 1024 * 1024)
 /* A peer that was not heard of for this many of our keepalive intervals, each with a ping to answer, is dead. */
 #define MUX_KEEPALIVE_MISSES 3
 /* A peer that is heard all the time is asked for its round trip every so many intervals. */

@@ -100,6 +100,7 @@ struct mux {
 	struct bufq control; /* frames that go before all payload */
 	struct mux_stream_list sparse, bulk, windows, acks;
 	struct mux_stream_list resetting; /* by linger_ms */
+	uint64_t lingering;               /* bytes queued on them */
 	uint64_t sparse_run;              /* bytes of sparse streams since bulk had a turn */
 	uint64_t window_sum;
 	uint64_t retained;  /* bytes queued on all streams, sent or not; an endpoint's only */

@@ -104,6 +104,8 @@ data_frame(struct mux_stream *ms, struct bufq *out, size_t max)
 		return r;
 	ms->out_sent += n;
 	ms->m->unsent -= n;
+	if (ms->out_half == OUT_RESETTING)
+		ms->m->lingering -= n;
 	ms->s.tx += n;
 	ms->epoch_bytes += n;
 	if (!ms->m->cfg.retain)

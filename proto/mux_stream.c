@@ -56,8 +56,10 @@ mux_stream_drop(struct mux_stream *ms)
 		TAILQ_REMOVE(&m->windows, ms, window_turn);
 	if (ms->ack_due)
 		TAILQ_REMOVE(&m->acks, ms, ack_turn);
-	if (ms->out_half == OUT_RESETTING)
+	if (ms->out_half == OUT_RESETTING) {
 		TAILQ_REMOVE(&m->resetting, ms, linger_turn);
+		m->lingering -= mux_stream_unsent(ms);
+	}
 	if (m->filling == ms)
 		m->filling = NULL; /* the rest of its DATA frame is skipped */
 	m->window_sum -= ms->in_window;
@@ -242,6 +244,15 @@ ms_room(struct stream *s)
 	return (size_t)(most - unsent);
 }
 
+static size_t
+weight_max(const struct mux_stream *ms)
+{
+	size_t share = MUX_WEIGHT_SUM_MAX / ms->m->s.n_streams,
+	       most = mux_stream_sendable(ms) == 0 ? MUX_WEIGHT_BLOCKED : MUX_WEIGHT_MAX;
+
+	return share < most ? share : most;
+}
+
 static int
 ms_send(struct stream *s, struct bufq *src, size_t n)
 {
@@ -259,8 +270,7 @@ ms_send(struct stream *s, struct bufq *src, size_t n)
 		ms->m->retained += n;
 	mux_out_schedule(ms);
 	/* It may stand here for long, blocked by the peer's limit or by the carrier: then it must not pin much more than it holds. */
-	if (bufq_weight(&ms->out) >
-	    (mux_stream_sendable(ms) == 0 ? MUX_WEIGHT_BLOCKED : MUX_WEIGHT_MAX))
+	if (bufq_weight(&ms->out) > weight_max(ms))
 		bufq_compact(&ms->out);
 	return 0;
 }
@@ -285,6 +295,14 @@ linger(struct mux_stream *ms)
 	TAILQ_INSERT_TAIL(&ms->m->resetting, ms, linger_turn);
 }
 
+static void
+linger_no_more(struct mux_stream *ms)
+{
+	mux_text(ms->m, FRAME_RESET, ms->id, ms->reset_code,
+	    ms->reset_text != NULL ? ms->reset_text : "");
+	mux_stream_drop(ms);
+}
+
 void
 mux_stream_linger(struct mux *m)
 {
@@ -296,9 +314,7 @@ mux_stream_linger(struct mux *m)
 			linger(ms);
 			continue;
 		}
-		mux_text(m, FRAME_RESET, ms->id, ms->reset_code,
-		    ms->reset_text != NULL ? ms->reset_text : "");
-		mux_stream_drop(ms);
+		linger_no_more(ms);
 	}
 }
 
@@ -306,10 +322,11 @@ static void
 ms_reset(struct stream *s, uint32_t code, const char *text)
 {
 	struct mux_stream *ms = ms_of(s);
+	struct mux *m = ms->m;
 
 	s->user = NULL;
 	if (mux_stream_unsent(ms) == 0) {
-		mux_text(ms->m, FRAME_RESET, ms->id, code, text);
+		mux_text(m, FRAME_RESET, ms->id, code, text);
 		mux_stream_drop(ms);
 		return;
 	}
@@ -317,9 +334,22 @@ ms_reset(struct stream *s, uint32_t code, const char *text)
 	ms->out_half = OUT_RESETTING;
 	ms->reset_code = code;
 	ms->reset_text = mem_strdup(text); /* without memory the code alone must do */
+	m->lingering += mux_stream_unsent(ms);
 	linger(ms);
 	mux_out_schedule(ms);
-	mux_want_output(ms->m); /* even if there is nothing: a deadline is new */
+	/* Whoever resets one stream after another must not make us keep what each of them had queued. */
+	while (m->lingering > MUX_LINGER_SUM_MAX)
+		linger_no_more(TAILQ_FIRST(&m->resetting));
+	mux_want_output(m); /* even if there is nothing: a deadline is new */
+}
+
+static void
+ms_abort(struct stream *s, uint32_t code, const char *text)
+{
+	struct mux_stream *ms = ms_of(s);
+
+	mux_text(ms->m, FRAME_RESET, ms->id, code, text);
+	mux_stream_drop(ms);
 }
 
 static void
@@ -351,6 +381,7 @@ const struct stream_ops mux_stream_ops = {
 	.send = ms_send,
 	.eof = ms_eof,
 	.reset = ms_reset,
+	.abort = ms_abort,
 	.consumed = ms_consumed,
 	.ack = ms_ack,
 };

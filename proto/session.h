@@ -56,6 +56,7 @@ struct stream_ops {
 	int (*send)(struct stream *s, struct bufq *src, size_t n);
 	void (*eof)(struct stream *s);
 	void (*reset)(struct stream *s, uint32_t code, const char *text);
+	void (*abort)(struct stream *s, uint32_t code, const char *text);
 	void (*consumed)(struct stream *s, size_t n);
 	void (*ack)(struct stream *s, uint64_t off, bool eof);
 };
@@ -111,6 +112,13 @@ static inline void
 stream_reset(struct stream *s, uint32_t code, const char *text)
 {
 	s->ops->reset(s, code, text);
+}
+
+/* stream_abort - as stream_reset, and at once: what was queued is dropped.  For streams whose queue is the fault. */
+static inline void
+stream_abort(struct stream *s, uint32_t code, const char *text)
+{
+	s->ops->abort(s, code, text);
 }
 
 static inline void

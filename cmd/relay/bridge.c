@@ -2,7 +2,8 @@
 /*
  * bridge - a client's stream joined to an agent's: bytes, ends and acknowledgements pass through, windows are hop by hop.
  *
- * Copies of payload: 0.  Memory: what one hop has sent within the window that the other has not yet taken.
+ * Copies of payload: 0.  Memory: what one hop has sent within the window that the other has not yet taken, for all streams of a
+ * client RELAY_HELD_MAX.
  */
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +18,9 @@
 
 struct bridge {
 	struct stream *client, *agent; /* NULL once gone */
+	struct peer *owner;            /* the client, while its stream is there */
+	uint64_t held;                 /* bytes of both ways that wait for the next hop */
+	TAILQ_ENTRY(bridge) held_turn; /* while there are any */
 	struct loop *loop;
 	uint64_t since_ms;
 	uint64_t up, up_sent;     /* bytes from the client, and of them to the agent */
@@ -31,6 +35,39 @@ static void
 bridge_dispose(void *arg)
 {
 	mem_free(arg);
+}
+
+/* ---- what a client's streams make us hold ---- */
+
+static void
+held_more(struct bridge *b, uint64_t n)
+{
+	if (b->owner == NULL || n == 0)
+		return;
+	if (b->held == 0)
+		TAILQ_INSERT_TAIL(&b->owner->held_by, b, held_turn);
+	b->held += n;
+	b->owner->held += n;
+}
+
+/* It moves: it goes behind those that do not. */
+static void
+held_less(struct bridge *b, uint64_t n)
+{
+	if (b->owner == NULL || n == 0)
+		return;
+	TAILQ_REMOVE(&b->owner->held_by, b, held_turn);
+	b->held -= n;
+	b->owner->held -= n;
+	if (b->held > 0)
+		TAILQ_INSERT_TAIL(&b->owner->held_by, b, held_turn);
+}
+
+static void
+held_none(struct bridge *b)
+{
+	held_less(b, b->held);
+	b->owner = NULL;
 }
 
 static void
@@ -55,6 +92,7 @@ bridge_break(struct bridge *b, const char *side, uint32_t code, const char *text
 	struct stream *client = b->client, *agent = b->agent;
 
 	b->client = b->agent = NULL;
+	held_none(b);
 	if (client != NULL)
 		stream_reset(client, code, text);
 	if (agent != NULL)
@@ -62,11 +100,46 @@ bridge_break(struct bridge *b, const char *side, uint32_t code, const char *text
 	bridge_end(b, side, code, text);
 }
 
+/* As bridge_break, but what is queued is not waited for: it is what we want to be rid of. */
+static void
+bridge_abort(struct bridge *b, uint32_t code, const char *text)
+{
+	struct stream *client = b->client, *agent = b->agent;
+
+	b->client = b->agent = NULL;
+	held_none(b);
+	if (client != NULL)
+		stream_abort(client, code, text);
+	if (agent != NULL)
+		stream_abort(agent, code, text);
+	bridge_end(b, "relay", code, text);
+}
+
+static void
+keep_to_limit(struct peer *client)
+{
+	char why[80];
+
+	snprintf(why, sizeof why, "the streams of this client hold more than %d MiB in the relay",
+	    RELAY_HELD_MAX / (1024 * 1024));
+	while (client->held > RELAY_HELD_MAX)
+		bridge_abort(TAILQ_FIRST(&client->held_by), CODE_LIMIT, why);
+}
+
 static void
 pass_data(struct bridge *b, struct stream *to, struct bufq *in)
 {
-	if (to != NULL && stream_send(to, in, in->len) != 0)
+	size_t n = in->len;
+
+	if (to == NULL)
+		return;
+	held_more(b, n);
+	if (stream_send(to, in, n) != 0) {
 		bridge_break(b, "relay", CODE_INTERNAL, "out of memory");
+		return;
+	}
+	if (b->owner != NULL && b->owner->held > RELAY_HELD_MAX)
+		keep_to_limit(b->owner);
 }
 
 static void
@@ -119,6 +192,7 @@ client_sent(void *arg, size_t n)
 {
 	struct bridge *b = arg;
 
+	held_less(b, n);
 	b->down += n;
 	b->down_ms = loop_now_ms(b->loop);
 	if (b->agent != NULL)
@@ -148,6 +222,7 @@ client_closed(void *arg, uint32_t code, const char *text)
 	struct bridge *b = arg;
 
 	b->client = NULL;
+	held_none(b);
 	pass_closed(b, "client", b->agent, code, text);
 }
 
@@ -195,6 +270,7 @@ agent_sent(void *arg, size_t n)
 {
 	struct bridge *b = arg;
 
+	held_less(b, n);
 	b->up_sent += n;
 	b->up_ms = loop_now_ms(b->loop);
 	if (b->client != NULL)
@@ -275,6 +351,7 @@ bridge_open(struct peer *client, struct peer *agent, struct stream *s, const str
 		return;
 	}
 	b->client = s;
+	b->owner = client;
 	stream_set_user(s, &client_user, b);
 	log_info("stream %s: opened", b->label);
 }

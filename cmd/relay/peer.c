@@ -554,6 +554,7 @@ peer_new(struct worker *w, struct filter *f, const struct dialect *d, const char
 	snprintf(lg->p.from, sizeof lg->p.from, "%s", from);
 	lg->settled = settled;
 	lg->settled_arg = arg;
+	TAILQ_INIT(&lg->p.held_by);
 	task_init(&lg->hand_over, on_hand_over, lg);
 	TAILQ_INSERT_TAIL(&w->peers, &lg->p, link);
 	lg->p.listed = true;

@@ -33,6 +33,12 @@
 #define RELAY_ACCEPT_PAUSE_MS 100
 /* How often the credentials and certificate files are looked at. */
 #define RELAY_WATCH_MS 1000
+/*
+ * Bytes that the streams of one client may make us hold, both ways together: first windows are given to each of its streams and never
+ * taken back, so the sum must be.  Beyond it those streams are reset that have stood still the longest.  Not less than all the windows
+ * that grow (proto/mux.h), so that it takes more than MUX_WINDOW_SUM_MAX / MUX_WINDOW_FIRST streams to get there.
+ */
+#define RELAY_HELD_MAX MUX_WINDOW_SUM_MAX
 /* Every so many looks the peers' credentials are checked for having expired. */
 #define RELAY_EXPIRY_WATCHES 10
 
@@ -76,6 +82,7 @@ struct relay {
 };
 
 TAILQ_HEAD(peer_list, peer);
+TAILQ_HEAD(bridge_list, bridge);
 TAILQ_HEAD(guest_list, guest);
 
 /* The sessions that belong to one agent's name, all on one worker. */
@@ -111,6 +118,8 @@ struct peer {
 	bool counted;        /* in relay_counts */
 	bool listed, closing;
 	uint64_t since_ms;
+	uint64_t held;                /* client: bytes of its bridges that wait for the next hop */
+	struct bridge_list held_by;   /* client: those bridges, by when they moved last */
 	TAILQ_ENTRY(peer) link;       /* in the worker's list */
 	TAILQ_ENTRY(peer) group_link; /* in the group's list of its role */
 	struct grave grave;

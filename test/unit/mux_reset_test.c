@@ -141,6 +141,50 @@ a_reset_does_not_wait_for_ever_for_the_peers_limit(void **state)
 	raw_fini(&r);
 }
 
+/* Each keeps what was queued, and the next one is opened at once: together they do not keep more than one limit. */
+static void
+resets_that_wait_for_room_have_one_limit_together(void **state)
+{
+	enum { STREAMS = 20, EACH = 1024 * 1024, WAITING = EACH - MUX_WINDOW_FIRST };
+	struct frame f;
+	struct raw r;
+	uint32_t gone = 0;
+
+	(void)state;
+	raw_init(&r, &acceptor, true);
+	for (uint32_t i = 0; i < STREAMS; i++) {
+		assert_int_equal(raw_open(&r, 2 * i + 1), 0);
+		assert_int_equal(side_send(&r.net.end[0].side[i], EACH), 0);
+	}
+	while (raw_get(&r, &f, NULL))
+		;
+	for (int i = 0; i < STREAMS; i++)
+		stream_reset(r.net.end[0].side[i].s, CODE_RESET, "broken");
+	/* The oldest first, and no more of them than it takes. */
+	for (; raw_skip(&r, FRAME_RESET, &f, NULL); gone++)
+		assert_int_equal(f.id, 2 * gone + 1);
+	assert_int_equal(gone, STREAMS - MUX_LINGER_SUM_MAX / WAITING);
+	assert_int_equal(r.net.end[0].s->n_streams, STREAMS - gone);
+	raw_fini(&r);
+}
+
+static void
+an_aborted_stream_keeps_nothing(void **state)
+{
+	struct frame f;
+	struct raw r;
+
+	(void)state;
+	raw_init(&r, &acceptor, true);
+	assert_int_equal(raw_open(&r, 1), 0);
+	assert_int_equal(side_send(first(&r), 200000), 0);
+	stream_abort(first(&r)->s, CODE_LIMIT, "too much");
+	assert_int_equal(r.net.end[0].s->n_streams, 0);
+	assert_true(raw_skip(&r, FRAME_RESET, &f, NULL));
+	assert_false(raw_skip(&r, FRAME_DATA, &f, NULL));
+	raw_fini(&r);
+}
+
 /* Neither gives the other room, since what comes for a reset stream is dropped. */
 static void
 resets_with_full_windows_may_cross(void **state)
@@ -307,6 +351,8 @@ main(void)
 		cmocka_unit_test(a_reset_is_never_an_end_in_good_order),
 		cmocka_unit_test(resets_may_cross),
 		cmocka_unit_test(a_reset_does_not_wait_for_ever_for_the_peers_limit),
+		cmocka_unit_test(resets_that_wait_for_room_have_one_limit_together),
+		cmocka_unit_test(an_aborted_stream_keeps_nothing),
 		cmocka_unit_test(resets_with_full_windows_may_cross),
 		cmocka_unit_test(a_lost_session_resets_the_streams_behind_the_relay),
 		cmocka_unit_test(a_client_that_opens_and_resets_does_not_end_the_agents_session),

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "lib/mem.h"
 #include "proto/mux_int.h"
 #include "test/unit/muxpair.h"
 
@@ -435,6 +436,32 @@ queued_bytes_pin_little_more_than_themselves(void **state)
 }
 
 static void
+many_streams_pin_their_share_only(void **state)
+{
+	enum { STREAMS = 2048 };
+	struct side *x = mem_must_zalloc(STREAMS * sizeof *x);
+	uint64_t sum = 0;
+	struct frame f;
+	struct raw r;
+
+	(void)state;
+	raw_init(&r, &acceptor, true);
+	for (int i = 0; i < STREAMS; i++) {
+		assert_true(side_open(&x[i], &r.net.end[0]));
+		if (i % 500 == 0)
+			while (raw_get(&r, &f, NULL))
+				;
+	}
+	for (int i = 0; i < STREAMS; i++) {
+		send_scattered(x[i].s, 20);
+		sum += bufq_weight(&inner(x[i].s)->out);
+	}
+	assert_true(sum <= MUX_WEIGHT_SUM_MAX);
+	raw_fini(&r);
+	mem_free(x);
+}
+
+static void
 a_window_grows_with_the_rate_and_is_bounded(void **state)
 {
 	struct net *n = net_new(NULL, NULL);
@@ -648,6 +675,7 @@ main(void)
 		cmocka_unit_test(a_slow_stream_does_not_stop_others),
 		cmocka_unit_test(windows_reopen_for_a_reader_of_any_step),
 		cmocka_unit_test(queued_bytes_pin_little_more_than_themselves),
+		cmocka_unit_test(many_streams_pin_their_share_only),
 		cmocka_unit_test(a_window_grows_with_the_rate_and_is_bounded),
 		cmocka_unit_test(a_window_stays_small_for_a_slow_sender),
 		cmocka_unit_test(all_windows_together_are_bounded),

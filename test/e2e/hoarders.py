@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: ISC
+"""A client and an agent in league against the relay's memory: hoarders.py PORT STREAMS AGENT_SECRET CLIENT_SECRET
+
+The client opens STREAMS streams, and fills every window that it gets; the agent reads all that comes and gives room for none of it.  One more
+stream, the first, goes on as it should.  Prints how many streams were reset with LIMIT, and the text; says so if one met another end, if
+the first stream was harmed, or if bytes of it are missing.
+"""
+import json
+import socket
+import struct
+import sys
+import threading
+
+HELLO, OPEN, OPEN_OK, DATA, WINDOW, RESET, PING, PONG = 1, 2, 3, 4, 5, 7, 11, 12
+LIMIT = 7
+WINDOW_FIRST = 128 * 1024
+EACH = 2 * WINDOW_FIRST  # for one stream: what fills the agent's window, and the relay's
+FAST = 16 * 1024         # for the first stream, each time another is opened
+port, n_streams, secrets = int(sys.argv[1]), int(sys.argv[2]), {"agent": sys.argv[3], "connect": sys.argv[4]}
+
+
+class Session:
+    def __init__(self, role):
+        self.s = socket.create_connection(("127.0.0.1", port))
+        self.lock = threading.Lock()
+        self.s.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                       b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+        self.f = self.s.makefile("rb")
+        while self.f.readline() != b"\r\n":
+            pass
+        self.plain = b""
+        self.put(HELLO, 0, json.dumps({"version": 1, "role": role, "name": "pi", "secret": secrets[role], "instance": "0" * 32}).encode())
+        while self.get()[0] != HELLO:
+            pass
+
+    def put(self, kind, stream, body):
+        frame = struct.pack(">BBHI", kind, 0, len(body), stream) + body
+        head = bytes([0x82, 0x80 | len(frame)]) if len(frame) < 126 else struct.pack(">BBH", 0x82, 0x80 | 126, len(frame))
+        with self.lock:
+            self.s.sendall(head + bytes(4) + frame)  # a mask of zeros is one, too
+
+    def need(self, n):
+        while len(self.plain) < n:
+            head = self.f.read(2)
+            size = head[1]
+            if size == 126:
+                size = struct.unpack(">H", self.f.read(2))[0]
+            elif size == 127:
+                size = struct.unpack(">Q", self.f.read(8))[0]
+            self.plain += self.f.read(size)
+
+    def get(self):
+        self.need(8)
+        kind, _, size, stream = struct.unpack(">BBHI", self.plain[:8])
+        self.need(8 + size)
+        body, self.plain = self.plain[8:8 + size], self.plain[8 + size:]
+        if kind == PING:
+            self.put(PONG, 0, body)
+        return kind, stream, body
+
+
+agent, client = Session("agent"), Session("connect")
+sent, limits, resets, texts = {}, {}, {}, set()
+fast_got, fast_all, filled = 0, 0, threading.Event()
+state = threading.Condition()
+
+
+def serve_agent():
+    global fast_got
+    while True:
+        kind, stream, body = agent.get()
+        if kind == OPEN:
+            agent.put(OPEN_OK, stream, b'{"received":0}')
+        elif kind == DATA and stream == 2:
+            fast_got += len(body)
+            agent.put(WINDOW, stream, struct.pack(">QQ", fast_got, fast_got + WINDOW_FIRST))
+            with state:
+                state.notify_all()
+
+
+def serve_client():
+    while True:
+        kind, stream, body = client.get()
+        with state:
+            if kind == WINDOW:
+                limits[stream] = max(limits[stream], struct.unpack(">QQ", body)[1])
+            elif kind == RESET:
+                resets[stream] = struct.unpack(">I", body[:4])[0]
+                texts.add(body[4:].decode())
+            state.notify_all()
+
+
+def fill(stream, most):
+    """As much as the stream takes now, up to most in all."""
+    while stream not in resets and sent[stream] < min(most, limits[stream]):
+        n = min(FAST, min(most, limits[stream]) - sent[stream])
+        client.put(DATA, stream, bytes(n))
+        sent[stream] += n
+
+
+def open_stream(stream):
+    sent[stream], limits[stream] = 0, WINDOW_FIRST
+    client.put(OPEN, stream, json.dumps({"token": "%032x" % stream, "protocol": "tcp", "service": "x"}).encode())
+
+
+def wait(what, condition):
+    with state:
+        if not state.wait_for(condition, 60):
+            sys.exit("waited 60 s for " + what)
+
+
+threading.Thread(target=serve_agent, daemon=True).start()
+threading.Thread(target=serve_client, daemon=True).start()
+open_stream(1)
+for i in range(1, n_streams + 1):
+    stream = 2 * i + 1
+    open_stream(stream)
+    fill(stream, EACH)
+    if 1 in resets:
+        break
+    wait("room in the first stream", lambda: limits[1] >= fast_all + FAST or 1 in resets)
+    fast_all += FAST
+    fill(1, fast_all)
+    # The relay gives the second window as the first one leaves it, but does not say so for less than a quarter.
+    wait("room", lambda: limits[stream] > EACH - WINDOW_FIRST // 4 or stream in resets)
+    fill(stream, EACH)
+if 1 not in resets:
+    wait("the bytes of the first stream", lambda: fast_got == fast_all)
+strange = sorted(code for code in resets.values() if code != LIMIT)
+print(len(resets), "first=%s" % resets.get(1, "whole"), "strange=%s" % strange, *texts, sep="; ", flush=True)
+sys.stdin.read()
