@@ -157,8 +157,11 @@ reload_watch(struct reload *rl)
 void
 reload_fini(struct reload *rl)
 {
-	if (rl->running)
+	if (rl->running) {
+		/* It may wait for ever, for whoever was to write into a FIFO; it holds no lock while it waits. */
+		pthread_cancel(rl->thread);
 		join(rl);
+	}
 	creds_unref(rl->fresh);
 	rl->fresh = NULL;
 }

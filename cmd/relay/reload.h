@@ -42,7 +42,7 @@ void reload_watch(struct reload *rl);
 /* reload_start - read credentials, certificates or both, those that are configured; while it is under way, once more afterwards. */
 void reload_start(struct reload *rl, bool creds, bool tls);
 
-/* reload_fini - wait for a thread that still reads.  After the loop has ended, before it is freed. */
+/* reload_fini - end a thread that still reads.  After the loop has ended, before it is freed. */
 void reload_fini(struct reload *rl);
 
 #endif
