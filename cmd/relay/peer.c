@@ -56,6 +56,10 @@ group_get(struct worker *w, const char *name)
 	TAILQ_INIT(&g->agents);
 	TAILQ_INIT(&g->clients);
 	HASH_ADD_STR(w->groups, name, g);
+	if (!hashtab_has(g)) {
+		mem_free(g);
+		return NULL;
+	}
 	return g;
 }
 

@@ -4,8 +4,8 @@
 
 #include <pthread.h>
 #include <stdio.h>
-#include <uthash.h>
 
+#include "lib/hashtab.h"
 #include "lib/mem.h"
 #include "proto/ctl.h"
 
@@ -68,8 +68,12 @@ entry_new(struct registry *r, const char *name)
 	for (int i = 1; i < r->n_workers; i++)
 		if (r->load[i] < r->load[e->worker])
 			e->worker = i;
-	r->load[e->worker]++;
 	HASH_ADD_STR(r->names, name, e);
+	if (!hashtab_has(e)) {
+		mem_free(e);
+		return NULL;
+	}
+	r->load[e->worker]++;
 	return e;
 }
 

@@ -14,11 +14,11 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/queue.h>
-#include <uthash.h>
 
 #include "cmd/carrier.h"
 #include "cmd/cmd.h"
 #include "cmd/relay/registry.h"
+#include "lib/hashtab.h"
 #include "lib/log.h"
 #include "lib/net.h"
 #include "lib/opt.h"
