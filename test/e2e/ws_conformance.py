@@ -4,16 +4,18 @@
 usage: ws_conformance.py WS_ECHO
 
 Three parts: raw frames (good and bad, whole and byte by byte) against the server; raw frames against the client; and
-python3-websockets, an implementation by others, against both.  Prints a line for each failure; the last line counts.
+python3-websockets, an implementation by others, against both, over TLS too.  Prints a line for each failure; the last line counts.
 """
 import asyncio
 import base64
 import hashlib
 import os
 import socket
+import ssl
 import struct
 import subprocess
 import sys
+import tempfile
 
 TIMEOUT = 20
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -313,22 +315,37 @@ async def others_part(ws_echo, port):
         await ws.send("x")
         check("their client: an extension offered is not used", await ws.recv() == "x" and not ws.extensions)
 
-    done = asyncio.get_running_loop().create_future()
+    async def our_client(name, scheme, args, **more):
+        done = asyncio.get_running_loop().create_future()
 
-    async def serve(ws, path="/"):
-        try:
-            await exchange("their server", ws)
-            await ws.close(1001, "away")
-            done.set_result(ws.close_code)
-        except Exception as e:  # told below, where it counts
-            done.set_result(e)
+        async def serve(ws, path="/"):
+            try:
+                await exchange(name, ws)
+                await ws.close(1001, "away")
+                done.set_result(ws.close_code)
+            except Exception as e:  # told below, where it counts
+                done.set_result(e)
 
-    async with websockets.serve(serve, "127.0.0.1", 0, **options) as server:
-        p = await asyncio.create_subprocess_exec(
-            ws_echo, "--connect", f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
-        code = await asyncio.wait_for(done, 60)
-        check("their server: close", code == 1001, code)
-        check("their server: our exit", await asyncio.wait_for(p.wait(), TIMEOUT) == 0, p.returncode)
+        async with websockets.serve(serve, "127.0.0.1", 0, **options, **more) as server:
+            p = await asyncio.create_subprocess_exec(
+                ws_echo, "--connect", f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}/", *args, stderr=subprocess.PIPE)
+            said = asyncio.ensure_future(p.stderr.read())
+            await asyncio.wait_for(asyncio.wait([done, said], return_when=asyncio.FIRST_COMPLETED), 60)
+            code = await asyncio.wait_for(p.wait(), TIMEOUT)
+            return done.result() if done.done() else None, code, (await said).decode()
+
+    got = await our_client("their server", "ws", [])
+    check("their server: close and our exit", got[:2] == (1001, 0), got)
+    with tempfile.TemporaryDirectory() as tmp:
+        pem, key = tmp + "/cert.pem", tmp + "/cert.key"
+        subprocess.run([os.environ["TUNNEL_BIN"], "keygen", "--self-signed", "--cert", pem, "--key", key, "127.0.0.1"],
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(pem, key)
+        got = await our_client("their server, TLS", "wss", ["--ca", pem], ssl=tls)
+        check("their server, TLS: close and our exit", got[:2] == (1001, 0), got)
+        got = await our_client("their server, unknown", "wss", [], ssl=tls)
+        check("their server, unknown: not spoken to, and why", got[:2] == (None, 1) and "certificate" in got[2], got)
 
 
 def main():

@@ -2,9 +2,10 @@
 /*
  * ws_echo - a WebSocket echo server and client on the WebSocket filter alone, for conformance suites.
  *
- *     ws_echo --listen ADDR:PORT     prints "listening ADDR:PORT" with the port that was chosen, then serves until SIGTERM
- *     ws_echo --connect URL          opens one WebSocket and echoes until the other side closes
+ *     ws_echo --listen ADDR:PORT          prints "listening ADDR:PORT" with the port that was chosen, then serves until SIGTERM
+ *     ws_echo --connect URL [--ca FILE]   opens one WebSocket and echoes until the other side closes
  *
+ * URL is ws:// or wss://; the server's certificate is checked as lib/tls.h says, against the authorities in FILE if it is given.
  * Every message goes back as it came: kind and boundaries kept.  Exit codes: 0 done, 1 failed at run time, 2 wrong usage.
  */
 #include <signal.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "lib/f_sock.h"
+#include "lib/f_tls.h"
 #include "lib/f_ws.h"
 #include "lib/http.h"
 #include "lib/mem.h"
@@ -50,6 +52,7 @@ struct echo {
 	TAILQ_HEAD(, conn) conns;
 	bool client;
 	struct url url;
+	struct tls_client_ctx *tls; /* wss only */
 	int exit_code;
 };
 
@@ -230,10 +233,10 @@ on_head_closed(void *arg, int err, const char *text)
 {
 	struct conn *c = arg;
 
-	(void)err;
-	(void)text;
 	if (!c->over && c->echo->client)
-		conn_fail(c, "the server closed the connection during the handshake");
+		conn_fail(c, err == ERR_TLS
+				 ? text
+				 : "the server closed the connection during the handshake");
 	conn_free(c);
 }
 
@@ -302,6 +305,21 @@ listen_on(struct echo *x, const char *spec)
 
 /* ---- client ---- */
 
+/* What is written waits in it until the handshake is done. */
+static bool
+start_tls(struct conn *c)
+{
+	struct filter *tls;
+
+	filter_set_user(c->f, NULL, NULL);
+	tls = f_tls_client(c->f, c->echo->l, c->echo->tls, c->echo->url.at.host);
+	if (tls == NULL)
+		return false;
+	c->f = tls;
+	filter_set_user(tls, &head_user, c);
+	return true;
+}
+
 static void
 on_dialed(void *arg, int fd, int err, const char *text)
 {
@@ -317,7 +335,7 @@ on_dialed(void *arg, int fd, int err, const char *text)
 		return;
 	}
 	c = conn_new(x, fd);
-	if (c == NULL || ws_key_new(c->key) != 0) {
+	if (c == NULL || ws_key_new(c->key) != 0 || (x->tls != NULL && !start_tls(c))) {
 		fprintf(stderr, "ws_echo: out of memory\n");
 		x->exit_code = 1;
 		loop_stop(x->l);
@@ -331,14 +349,19 @@ on_dialed(void *arg, int fd, int err, const char *text)
 }
 
 static int
-connect_to(struct echo *x, const char *s)
+connect_to(struct echo *x, const char *s, const char *ca)
 {
+	const struct tls_client_opts trust = { .ca_file = ca };
 	struct errtext e;
 
 	x->client = true;
-	if (url_parse(s, URL_WS, "URL", &x->url, &e) != 0) {
+	if (url_parse(s, URL_WS | URL_WSS, "URL", &x->url, &e) != 0) {
 		fprintf(stderr, "ws_echo: %s\n", e.s);
 		return 2;
+	}
+	if (x->url.tls && tls_client_new(&trust, &x->tls, &e) != 0) {
+		fprintf(stderr, "ws_echo: %s\n", e.s);
+		return 1;
 	}
 	if (net_dial_start(x->l, x->url.at.host, x->url.at.port, DIAL_MS, on_dialed, x) == NULL) {
 		fprintf(stderr, "ws_echo: out of memory\n");
@@ -362,9 +385,11 @@ main(int argc, char **argv)
 	struct conn *c;
 	int r;
 
-	if (argc != 3 || (strcmp(argv[1], "--listen") != 0 && strcmp(argv[1], "--connect") != 0)) {
-		fprintf(stderr,
-		    "usage: ws_echo --listen ADDR:PORT | --connect ws://HOST[:PORT]/PATH\n");
+	bool listen = argc == 3 && strcmp(argv[1], "--listen") == 0;
+	bool ca = argc == 5 && strcmp(argv[3], "--ca") == 0;
+
+	if (!listen && ((argc != 3 && !ca) || strcmp(argv[1], "--connect") != 0)) {
+		fprintf(stderr, "usage: ws_echo --listen ADDR:PORT | --connect URL [--ca FILE]\n");
 		return 2;
 	}
 	rand_init();
@@ -375,7 +400,7 @@ main(int argc, char **argv)
 		perror("ws_echo");
 		return 1;
 	}
-	r = strcmp(argv[1], "--listen") == 0 ? listen_on(&x, argv[2]) : connect_to(&x, argv[2]);
+	r = listen ? listen_on(&x, argv[2]) : connect_to(&x, argv[2], ca ? argv[4] : NULL);
 	if (r == 0 && loop_run(x.l) != 0)
 		x.exit_code = 1;
 	while ((c = TAILQ_FIRST(&x.conns)) != NULL)
@@ -383,6 +408,7 @@ main(int argc, char **argv)
 	io_fini(&x.io);
 	net_listen_close(x.listener);
 	sig_fini(&x.term);
+	tls_client_free(x.tls);
 	loop_free(x.l);
 	buf_pool_free();
 	return r != 0 ? r : x.exit_code;
