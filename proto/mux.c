@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "lib/mem.h"
+#include "lib/rand.h"
 #include "proto/mux_int.h"
 
 enum { BODY_COPY_MAX = 8192 }; /* the longest control body (frame.c's table) */
@@ -220,9 +221,8 @@ got_reset(struct mux_stream *ms, const uint8_t *body, size_t n)
 static int
 stream_frame(struct mux *m, const struct frame *f, const uint8_t *body, struct errtext *why)
 {
-	struct mux_stream *ms;
+	struct mux_stream *ms = mux_stream_find(m, f->id);
 
-	HASH_FIND_INT(m->streams, &f->id, ms);
 	if (ms == NULL)
 		return 0;
 	switch (f->type) {
@@ -327,7 +327,7 @@ next_frame(struct mux *m, struct bufq *in, struct errtext *why)
 		if (m->state != MUX_OPEN)
 			return err_set(why, ERR_PROTO, "the first frame is no HELLO");
 		bufq_drain(in, FRAME_HDR_LEN);
-		HASH_FIND_INT(m->streams, &f.id, m->filling);
+		m->filling = mux_stream_find(m, f.id);
 		m->fill_left = f.len;
 		/* Datagrams need a stream of a protocol that has them; none is opened yet. */
 		if (f.type == FRAME_DATAGRAM && m->filling != NULL)
@@ -613,6 +613,10 @@ mux_new(const struct mux_config *cfg, uint64_t now_ms)
 
 	if (m == NULL)
 		return NULL;
+	if (rand_u64(&m->id_mul) != 0 || rand_u64(&m->id_add) != 0) {
+		mem_free(m);
+		return NULL;
+	}
 	m->s.ops = &mux_ops;
 	m->cfg = *cfg;
 	if (m->cfg.streams_max == 0)

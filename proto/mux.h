@@ -70,7 +70,7 @@ struct mux_config {
 	uint64_t window_max;   /* bytes; 0: MUX_WINDOW_MAX */
 };
 
-/* mux_new - a session in its first state: nothing said, nothing heard.  NULL when out of memory. */
+/* mux_new - a session in its first state: nothing said, nothing heard.  NULL when out of memory, or of random numbers. */
 struct session *mux_new(const struct mux_config *cfg, uint64_t now_ms);
 
 #endif

@@ -87,7 +87,9 @@ struct mux {
 	struct session s;
 	struct mux_config cfg;
 	enum mux_state state;
-	struct mux_stream *streams; /* by id */
+	struct mux_stream *streams; /* by id: mux_stream_find() */
+	uint64_t id_mul,
+	    id_add; /* of the ids' hash: a peer chooses its ids, so it must not know where they go */
 	uint32_t next_id;
 	uint32_t peer_last_id; /* ids of the peer's streams only go up */
 	bool greeted, goaway_sent, goaway_got;
@@ -127,6 +129,8 @@ extern const struct stream_ops mux_stream_ops;
 
 /* mux_stream_new - in the session's table; NULL when out of memory. */
 struct mux_stream *mux_stream_new(struct mux *m, uint32_t id, bool local);
+/* mux_stream_find - NULL: there is none. */
+struct mux_stream *mux_stream_find(const struct mux *m, uint32_t id);
 /* mux_stream_drop - out of every list and freed; the user is not told. */
 void mux_stream_drop(struct mux_stream *ms);
 /* mux_stream_close - tell the user, then drop. */

@@ -21,6 +21,22 @@ ms_of(struct stream *s)
 	return (struct mux_stream *)s;
 }
 
+/* Multiply, add, shift (Dietzfelbinger 1996): any two ids collide as seldom as chance has it, whoever chose them. */
+static unsigned
+id_hash(const struct mux *m, uint32_t id)
+{
+	return (unsigned)((m->id_mul * id + m->id_add) >> 32);
+}
+
+struct mux_stream *
+mux_stream_find(const struct mux *m, uint32_t id)
+{
+	struct mux_stream *ms;
+
+	HASH_FIND_BYHASHVALUE(hh, m->streams, &id, sizeof id, id_hash(m, id), ms);
+	return ms;
+}
+
 struct mux_stream *
 mux_stream_new(struct mux *m, uint32_t id, bool local)
 {
@@ -36,7 +52,7 @@ mux_stream_new(struct mux *m, uint32_t id, bool local)
 	ms->out_limit = MUX_WINDOW_FIRST;
 	ms->in_limit = ms->in_window = MUX_WINDOW_FIRST;
 	ms->grow_ms = m->now_ms;
-	HASH_ADD_INT(m->streams, id, ms);
+	HASH_ADD_BYHASHVALUE(hh, m->streams, id, sizeof id, id_hash(m, id), ms);
 	if (!hashtab_has(ms)) {
 		mem_free(ms);
 		return NULL;
@@ -439,7 +455,7 @@ mux_stream_window(struct mux_stream *ms, uint64_t acked, uint64_t limit, bool eo
 		uint32_t id = ms->id;
 
 		ms->s.user->acked(ms->s.arg, ms->out_acked, eof_acked);
-		HASH_FIND_INT(m->streams, &id, ms);
+		ms = mux_stream_find(m, id);
 	}
 	if (ms != NULL)
 		mux_stream_finish(ms);

@@ -461,6 +461,31 @@ many_streams_pin_their_share_only(void **state)
 	mem_free(x);
 }
 
+/* A peer chooses its ids: here those that uthash's own function puts in one bucket. */
+static void
+ids_chosen_to_collide_do_not(void **state)
+{
+	struct raw r;
+	UT_hash_table *t;
+
+	(void)state;
+	raw_init(&r, &acceptor, true);
+	for (uint32_t id = 1, n = 0; n < NET_STREAMS; id += 2) {
+		unsigned h;
+
+		HASH_FUNCTION(&id, sizeof id, h);
+		if ((h & 0xfff) != 0)
+			continue;
+		assert_int_equal(raw_open(&r, id), 0);
+		n++;
+	}
+	assert_int_equal(r.net.end[0].s->n_streams, NET_STREAMS);
+	t = inner(first(&r)->s)->hh.tbl;
+	for (unsigned i = 0; i < t->num_buckets; i++)
+		assert_true(t->buckets[i].count < NET_STREAMS / 3);
+	raw_fini(&r);
+}
+
 static void
 a_window_grows_with_the_rate_and_is_bounded(void **state)
 {
@@ -676,6 +701,7 @@ main(void)
 		cmocka_unit_test(windows_reopen_for_a_reader_of_any_step),
 		cmocka_unit_test(queued_bytes_pin_little_more_than_themselves),
 		cmocka_unit_test(many_streams_pin_their_share_only),
+		cmocka_unit_test(ids_chosen_to_collide_do_not),
 		cmocka_unit_test(a_window_grows_with_the_rate_and_is_bounded),
 		cmocka_unit_test(a_window_stays_small_for_a_slow_sender),
 		cmocka_unit_test(all_windows_together_are_bounded),
