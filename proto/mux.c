@@ -517,7 +517,9 @@ keep_alive(struct mux *m)
 {
 	uint64_t interval = m->cfg.keepalive_ms, quiet_ms = m->s.heard_ms + interval;
 
-	if (m->now_ms < quiet_ms && m->now_ms < m->pinged_ms + MUX_RTT_INTERVALS * interval) {
+	/* The last thing heard is mostly the answer to our last ping: to wait for the rest of its interval would be one more turn. */
+	if (m->now_ms + interval / MUX_QUIET_SLACK < quiet_ms &&
+	    m->now_ms < m->pinged_ms + MUX_RTT_INTERVALS * interval) {
 		m->ping_ms = quiet_ms;
 		return;
 	}

@@ -59,6 +59,8 @@
 #define MUX_LINGER_SUM_MAX (16 * 1024 * 1024)
 /* A peer that was not heard of for this many of our keepalive intervals, each with a ping to answer, is dead. */
 #define MUX_KEEPALIVE_MISSES 3
+/* A ping goes when this part of the interval is all that is missing of it. */
+#define MUX_QUIET_SLACK 8
 /* A peer that is heard all the time is asked for its round trip every so many intervals. */
 #define MUX_RTT_INTERVALS 4
 

@@ -262,6 +262,35 @@ streams_that_wait_for_the_peer_take_no_share(void **state)
 	raw_fini(&r);
 }
 
+/* Its answers come a moment after our pings: that must not cost a second look in each interval. */
+static void
+an_idle_session_is_looked_at_once_in_an_interval(void **state)
+{
+	uint8_t body[FRAME_BODY_MAX];
+	struct frame f;
+	struct raw r;
+	const struct mux_config cfg = { .keepalive_ms = 1000 };
+	int pings = 0;
+
+	(void)state;
+	raw_init(&r, &cfg, true);
+	while (raw_get(&r, &f, NULL))
+		;
+	for (int looks = 0; looks < 40; looks++) {
+		uint64_t due = session_deadline_ms(r.net.end[0].s);
+
+		assert_int_equal(raw_tick(&r, due - r.net.now_ms), 0);
+		while (raw_get(&r, &f, body)) {
+			assert_int_equal(f.type, FRAME_PING);
+			pings++;
+			assert_int_equal(raw_tick(&r, 20), 0);
+			assert_int_equal(raw_put(&r, FRAME_PONG, 0, 0, body, 8), 0);
+		}
+	}
+	assert_true(pings >= 39);
+	raw_fini(&r);
+}
+
 int
 main(void)
 {
@@ -277,6 +306,7 @@ main(void)
 		cmocka_unit_test(a_portion_is_kept_to),
 		cmocka_unit_test(a_stream_opened_while_sending_says_open_first),
 		cmocka_unit_test(a_reset_while_sending_comes_after_what_was_queued),
+		cmocka_unit_test(an_idle_session_is_looked_at_once_in_an_interval),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
