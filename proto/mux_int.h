@@ -65,6 +65,7 @@ struct mux_stream {
 	enum mux_queue queue;
 	TAILQ_ENTRY(mux_stream) turn;
 	uint64_t deficit; /* bytes it may still send in this round */
+	uint64_t debt;    /* bytes it has sent beyond its turns, to be paid with the next ones */
 	uint64_t epoch_ms, epoch_bytes;
 	bool window_due; /* in the session's list of WINDOW frames to send */
 	bool ack_due;    /* something to acknowledge, not urgent */

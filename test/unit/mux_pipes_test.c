@@ -242,6 +242,50 @@ streams_go_on_beside_a_stalled_one(void **state)
 	buf_pool_free();
 }
 
+/* Of two streams in bulk one comes as pipes, whose pieces are longer than a turn: its turns come less often then. */
+static void
+pieces_longer_than_a_turn_are_paid_for(void **state)
+{
+	enum { ROUND = 4 * MUX_QUANTUM, EACH = 512 * 1024, LOOKED_AT = 512 * 1024 };
+	struct raw r;
+	struct bufq src[2] = { { 0 } }, piped_bytes = { 0 }, out = { 0 };
+	struct side a[2] = { { 0 } };
+	uint64_t sent[2] = { 0 };
+
+	(void)state;
+	raw_init(&r, &acceptor, true);
+	r.net.pipes = true;
+	for (int i = 0; i < 2; i++) {
+		assert_true(side_open(&a[i], &r.net.end[0]));
+		assert_int_equal(raw_window(&r, (uint32_t)(2 * i + 2), 0, EACH, 0), 0);
+		for (size_t n = 0; n < EACH; n += BUF_LARGE) {
+			struct block *b = block_new(BUF_LARGE);
+
+			assert_non_null(b);
+			memset(b->data, 0, BUF_LARGE);
+			assert_int_equal(bufq_append(&src[i], b, b->data, BUF_LARGE), 0);
+			block_unref(b);
+		}
+	}
+	assert_int_equal(net_pipe(&r.net, &piped_bytes, &src[0], EACH), 0);
+	assert_int_equal(stream_send(a[0].s, &piped_bytes, piped_bytes.len), 0);
+	assert_int_equal(stream_send(a[1].s, &src[1], EACH), 0);
+	while (sent[0] + sent[1] < LOOKED_AT) {
+		assert_int_equal(session_output(r.net.end[0].s, &out, ROUND, r.net.now_ms), 0);
+		assert_true(out.len > 0);
+		bufq_fini(&out);
+		sent[0] = a[0].s->tx;
+		sent[1] = a[1].s->tx;
+	}
+	assert_in_range(sent[1], LOOKED_AT / 2 - BUF_HUGE, LOOKED_AT / 2 + BUF_HUGE);
+	raw_fini(&r);
+	for (int i = 0; i < 2; i++) {
+		bufq_fini(&src[i]);
+		side_fini(&a[i]);
+	}
+	buf_pool_free();
+}
+
 int
 main(void)
 {
@@ -252,6 +296,7 @@ main(void)
 		cmocka_unit_test(the_rest_of_a_frame_is_skipped_when_its_stream_is_gone),
 		cmocka_unit_test(only_payload_of_a_willing_user_is_expressed),
 		cmocka_unit_test(streams_go_on_beside_a_stalled_one),
+		cmocka_unit_test(pieces_longer_than_a_turn_are_paid_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
