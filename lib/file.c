@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,73 +17,122 @@
 
 #define FIRST_READ 4096 /* bytes; doubled until the file fits */
 
-/* Read to the end into *buf of *cap bytes, growing it; one byte stays free for the NUL. */
+/* A file on its way into memory. */
+struct reading {
+	int fd; /* -1: somebody else's */
+	char *buf;
+	size_t cap, len;
+};
+
+static void
+reading_drop(void *arg)
+{
+	struct reading *rd = arg;
+
+	if (rd->fd >= 0)
+		close(rd->fd);
+	if (rd->buf != NULL)
+		mem_wipe(rd->buf, rd->len);
+	mem_free(rd->buf);
+}
+
+/* Read to the end, growing the buffer; one byte stays free for the NUL. */
 static int
-slurp(int fd, size_t max, char **buf, size_t *cap, size_t *len)
+slurp(struct reading *rd, int fd, size_t max)
 {
 	ssize_t got;
 	char *bigger;
 
 	for (;;) {
-		if (*len + 1 >= *cap) {
-			size_t want = *cap * 2 > max + 2 ? max + 2 : *cap * 2;
+		if (rd->len + 1 >= rd->cap) {
+			size_t want = rd->cap * 2 > max + 2 ? max + 2 : rd->cap * 2;
 
 			/* A private key may pass here: no realloc, which leaves copies behind. */
 			if ((bigger = mem_alloc(want)) == NULL)
 				return ERR_NOMEM;
-			memcpy(bigger, *buf, *len);
-			mem_wipe(*buf, *len);
-			mem_free(*buf);
-			*buf = bigger;
-			*cap = want;
+			memcpy(bigger, rd->buf, rd->len);
+			mem_wipe(rd->buf, rd->len);
+			mem_free(rd->buf);
+			rd->buf = bigger;
+			rd->cap = want;
 		}
-		got = read(fd, *buf + *len, *cap - 1 - *len);
+		got = read(fd, rd->buf + rd->len, rd->cap - 1 - rd->len);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got <= 0)
 			return got == 0 ? 0 : ERR_SYS;
-		*len += (size_t)got;
-		if (*len > max)
+		rd->len += (size_t)got;
+		if (rd->len > max)
 			return ERR_LIMIT;
 	}
+}
+
+static int
+read_whole(struct reading *rd, int fd, const char *name, size_t max, struct errtext *e)
+{
+	int r;
+
+	rd->cap = max + 2 < FIRST_READ ? max + 2 : FIRST_READ;
+	rd->buf = mem_alloc(rd->cap);
+	r = rd->buf != NULL ? slurp(rd, fd, max) : ERR_NOMEM;
+	if (r == 0)
+		rd->buf[rd->len] = '\0';
+	else if (r == ERR_SYS)
+		err_sys(e, "cannot read %s", name);
+	else if (r == ERR_LIMIT)
+		err_set(e, r, "%s is longer than %zu bytes", name, max);
+	else
+		err_set(e, r, "cannot read %s: %s", name, err_str(r));
+	return r;
+}
+
+/* What was read is the caller's; the rest, or after a failure everything, is dropped. */
+static int
+reading_end(struct reading *rd, int r, char **buf, size_t *len)
+{
+	if (r == 0) {
+		*buf = rd->buf;
+		*len = rd->len;
+		rd->buf = NULL;
+	}
+	reading_drop(rd);
+	return r;
 }
 
 int
 file_read_fd(int fd, const char *name, size_t max, char **buf, size_t *len, struct errtext *e)
 {
-	size_t cap = max + 2 < FIRST_READ ? max + 2 : FIRST_READ, n = 0;
-	char *b = mem_alloc(cap);
-	int r = b != NULL ? slurp(fd, max, &b, &cap, &n) : ERR_NOMEM;
+	struct reading rd = { .fd = -1 };
 
-	if (r == 0) {
-		b[n] = '\0';
-		*buf = b;
-		*len = n;
-		return 0;
-	}
-	if (b != NULL)
-		mem_wipe(b, n);
-	mem_free(b);
-	if (r == ERR_SYS)
-		return err_sys(e, "cannot read %s", name);
-	if (r == ERR_LIMIT)
-		return err_set(e, r, "%s is longer than %zu bytes", name, max);
-	return err_set(e, r, "cannot read %s: %s", name, err_str(r));
+	return reading_end(&rd, read_whole(&rd, fd, name, max, e), buf, len);
+}
+
+static int
+open_and_read(struct reading *rd, const char *path, size_t max, struct errtext *e)
+{
+	int r;
+
+	rd->fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (rd->fd >= 0)
+		return read_whole(rd, rd->fd, path, max, e);
+	r = errno == ENOENT ? ERR_NOTFOUND : ERR_SYS;
+	err_sys(e, "cannot open %s", path);
+	return r;
 }
 
 int
 file_read_all(const char *path, size_t max, char **buf, size_t *len, struct errtext *e)
 {
-	int fd, r;
+	struct reading rd = { .fd = -1 };
+	int r, before;
 
-	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) < 0) {
-		r = errno == ENOENT ? ERR_NOTFOUND : ERR_SYS;
-		err_sys(e, "cannot open %s", path);
-		return r;
-	}
-	r = file_read_fd(fd, path, max, buf, len, e);
-	close(fd);
-	return r;
+	/* A FIFO may keep us waiting for ever: here, and nowhere else, a thread that is to end does. */
+	pthread_cleanup_push(reading_drop, &rd);
+	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &before);
+	r = open_and_read(&rd, path, max, e);
+	pthread_setcancelstate(before, NULL);
+	pthread_cleanup_pop(0);
+	return reading_end(&rd, r, buf, len);
 }
 
 static int

@@ -17,6 +17,7 @@
  *   *buf, *len   on success a block of the caller's (mem_free) with a NUL after its len bytes
  * Returns 0; ERR_NOTFOUND; ERR_LIMIT for a longer file; ERR_SYS; ERR_NOMEM.  e (may be NULL) names
  * the file.
+ * A thread may be cancelled while it waits for the file, and only then; nothing is left behind.
  */
 int file_read_all(
     const char *path, size_t max, char **buf, size_t *len, struct errtext *e) WARN_UNUSED;

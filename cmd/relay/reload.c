@@ -22,6 +22,8 @@ reload_run(void *arg)
 {
 	struct reload *rl = arg;
 
+	/* But while it waits for a file (lib/file.h). */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 	if (rl->only_changed) {
 		rl->with_creds = rl->with_creds && creds_changed(rl);
 		rl->with_tls = rl->with_tls && tls_server_changed(rl->relay->tls);
@@ -158,7 +160,7 @@ void
 reload_fini(struct reload *rl)
 {
 	if (rl->running) {
-		/* It may wait for ever, for whoever was to write into a FIFO; it holds no lock while it waits. */
+		/* It may wait for ever, for whoever was to write into a FIFO; only there it can be ended, and it holds no lock then. */
 		pthread_cancel(rl->thread);
 		join(rl);
 	}
