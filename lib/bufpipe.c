@@ -100,6 +100,13 @@ pipe_get(void)
 	return pipe_new();
 }
 
+/* Not by splice, but by read and write: a descriptor of an odd kind, or a sandbox that does not know or admit the call. */
+static bool
+not_spliced(int error)
+{
+	return error == EINVAL || error == ENOSYS || error == EPERM || error == EOPNOTSUPP;
+}
+
 ssize_t
 bufpipe_fill(int fd, size_t max, struct block **out)
 {
@@ -122,7 +129,7 @@ bufpipe_fill(int fd, size_t max, struct block **out)
 		return n;
 	}
 	if (n < 0)
-		n = errno == EAGAIN ? ERR_AGAIN : errno == EINVAL ? ERR_LIMIT : ERR_SYS;
+		n = errno == EAGAIN ? ERR_AGAIN : not_spliced(errno) ? ERR_LIMIT : ERR_SYS;
 	int error = errno;
 
 	block_unref(b);
@@ -146,7 +153,7 @@ bufpipe_send(struct block *b, uint32_t off, uint32_t n, int fd)
 		p->taken += (uint32_t)k;
 	if (k >= 0)
 		return k;
-	return errno == EAGAIN ? ERR_AGAIN : errno == EINVAL ? ERR_INVALID : ERR_SYS;
+	return errno == EAGAIN ? ERR_AGAIN : not_spliced(errno) ? ERR_INVALID : ERR_SYS;
 }
 
 struct block *
