@@ -67,6 +67,8 @@ struct f_sock {
 	size_t flight;   /* bytes under way that the kernel is limited to; 0: it decides itself */
 	bool can_unlock; /* the kernel can be given the decision back */
 	uint64_t written, sampled;
+	uint64_t rates[3],
+	    rate; /* the last three measured, the newest last, and what is made of them */
 	void (*drained)(void *arg);
 	void *drained_arg;
 	bool tcp, shape, readable, writable, hup, shut_wanted, shut_done;
@@ -325,6 +327,36 @@ set_flight(struct f_sock *s, uint64_t path, uint64_t queue)
 		s->flight = (size_t)flight;
 }
 
+static uint64_t
+median(const uint64_t v[3])
+{
+	uint64_t low = v[0] < v[1] ? v[0] : v[1], high = v[0] < v[1] ? v[1] : v[0];
+
+	return v[2] < low ? low : v[2] > high ? high : v[2];
+}
+
+/*
+ * One measured rate in ten is half or twice the path's, and a bound that followed it would fill the queue or starve the link.  The
+ * median forgets single ones, the average the rest; a path that has really changed is followed at once.
+ */
+static uint64_t
+smooth_rate(struct f_sock *s, uint64_t measured)
+{
+	uint64_t rate;
+
+	if (s->rates[2] == 0)
+		s->rates[1] = s->rates[2] = measured;
+	s->rates[0] = s->rates[1];
+	s->rates[1] = s->rates[2];
+	s->rates[2] = measured;
+	rate = median(s->rates);
+	if (rate > s->rate * 2 || rate < s->rate / 2)
+		s->rate = rate;
+	else
+		s->rate = (s->rate * 7 + rate) / 8;
+	return s->rate;
+}
+
 /* Look at the rate at which bytes really leave, and give the kernel no more than it can use. */
 static void
 sample_rate(struct f_sock *s)
@@ -338,11 +370,12 @@ sample_rate(struct f_sock *s)
 	if (getsockopt(s->wfd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0 ||
 	    info.tcpi_delivery_rate == 0)
 		return;
-	rate = info.tcpi_delivery_rate;
-	lowat = rate * F_SOCK_AHEAD_US / 1000000;
 	/* An idle sender's rate says only how little it had to send. */
-	if (info.tcpi_delivery_rate_app_limited && lowat < s->lowat)
+	if (info.tcpi_delivery_rate_app_limited &&
+	    info.tcpi_delivery_rate * F_SOCK_AHEAD_US / 1000000 < s->lowat)
 		return;
+	rate = smooth_rate(s, info.tcpi_delivery_rate);
+	lowat = rate * F_SOCK_AHEAD_US / 1000000;
 	if (s->shape)
 		set_lowat(s, between(lowat, F_SOCK_LOWAT_MIN, F_SOCK_LOWAT_MAX));
 	set_flight(s, rate * 2 * info.tcpi_min_rtt / 1000000, rate * F_SOCK_QUEUE_US / 1000000);

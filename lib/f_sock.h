@@ -28,7 +28,7 @@
 #define F_SOCK_WEIGHT_MAX \
 	(1024 *           \
 	    1024) /* memory behind bytes that wait for the kernel before it is looked at whether it is worth that */
-#define F_SOCK_QUEUE_US 1300 /* bytes under way beyond what the path itself holds, as time */
+#define F_SOCK_QUEUE_US 1100 /* bytes under way beyond what the path itself holds, as time */
 #define F_SOCK_FLIGHT_MIN (32 * 1024)
 #define F_SOCK_FLIGHT_MAX \
 	(340 * 1024) /* what the usual net.core.wmem_max admits; and it stays in a CPU's cache */
