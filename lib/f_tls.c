@@ -38,6 +38,7 @@ enum {
 	SMALL =
 	    2048, /* a turn that moves no more has touched the head of the record buffers only */
 	BUFFER_HEAD = 64, /* of a record buffer: holds the record's counter between two records */
+	ANSWERS_MAX = 32, /* that reading makes mbedTLS send; none is due in good order */
 };
 
 /* mbedTLS's part of a connection. */
@@ -59,6 +60,8 @@ struct f_tls {
 	struct task step;
 	void (*ready_fn)(void *arg);
 	void *ready_arg;
+	bool reading;     /* mbedTLS is */
+	unsigned answers; /* records it has sent meanwhile */
 	uint64_t busy_ms; /* when more than SMALL was moved last */
 	int end;          /* what is to be told when the user has seen all input; 0 */
 	const char *lost; /* the sentence for it */
@@ -93,6 +96,9 @@ on_send(void *arg, const unsigned char *p, size_t n)
 {
 	struct f_tls *t = arg;
 
+	/* TLS 1.2: each ask for a new handshake is answered by a warning, and the peer may read none of them. */
+	if (t->reading && ++t->answers > ANSWERS_MAX)
+		return MBEDTLS_ERR_SSL_UNEXPECTED_MESSAGE;
 	return tls_out_put(&t->out, p, n) == 0 ? (int)n : MBEDTLS_ERR_SSL_ALLOC_FAILED;
 }
 
@@ -131,6 +137,9 @@ explain(const struct f_tls *t, int ret, struct errtext *e)
 		return ERR_NOMEM;
 	if (t->verify != NULL && tls_verify_explain(t->verify, e))
 		return ERR_TLS;
+	if (t->answers > ANSWERS_MAX)
+		return err_set(
+		    e, ERR_TLS, "TLS: the peer asks for a new handshake again and again");
 	switch (ret) {
 	case MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE:
 		return tls_words_alert(e, doing, t->session->ssl.MBEDTLS_PRIVATE(in_msg)[1]);
@@ -486,8 +495,11 @@ fill_block(struct f_tls *t, struct block *b, size_t max)
 {
 	while (block_room(b) > 0 && b->fill < max) {
 		size_t want = block_room(b) < max - b->fill ? block_room(b) : max - b->fill;
-		int ret = mbedtls_ssl_read(&t->session->ssl, b->data + b->fill, want);
+		int ret;
 
+		t->reading = true;
+		ret = mbedtls_ssl_read(&t->session->ssl, b->data + b->fill, want);
+		t->reading = false;
 		if (ret > 0)
 			b->fill += (uint32_t)ret;
 		else if (ret == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET)

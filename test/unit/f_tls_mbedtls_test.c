@@ -199,6 +199,52 @@ empty_records_of_tls12_are_nothing(void **state)
 	tlstest_tls12_only = false;
 }
 
+/* mbedTLS has no call for it where renegotiation is not built in. */
+int mbedtls_ssl_write_record(mbedtls_ssl_context *ssl, int force_flush);
+
+/* RFC 5246 7.4.1.2: a client that wants a new handshake. */
+static void
+plain_ask_anew(struct plain *x)
+{
+	static const unsigned char hello[4] = { MBEDTLS_SSL_HS_CLIENT_HELLO };
+
+	x->ssl.MBEDTLS_PRIVATE(out_msgtype) = MBEDTLS_SSL_MSG_HANDSHAKE;
+	x->ssl.MBEDTLS_PRIVATE(out_msglen) = sizeof hello;
+	memcpy(x->ssl.MBEDTLS_PRIVATE(out_msg), hello, sizeof hello);
+	assert_int_equal(mbedtls_ssl_write_record(&x->ssl, 1), 0);
+}
+
+/* Each time the answer is a warning, which a peer that reads nothing makes us keep. */
+static void
+asks_for_a_new_handshake_are_counted(void **state)
+{
+	struct pair p;
+
+	(void)state;
+	tlstest_tls12_only = true;
+	pair_open(&p, false);
+	p.m.to_send = p.x.want = 100;
+	tlstest_write(&p.x, 100, 100);
+	assert_true(wire_run(p.l, 10000, has_all, &p));
+	assert_string_equal(mbedtls_ssl_get_version(&p.m.ssl), "TLSv1.2");
+	/* Some harm nobody. */
+	for (int i = 0; i < 5; i++)
+		plain_ask_anew(&p.m);
+	p.m.to_send = 200;
+	plain_step(&p.m);
+	assert_true(wire_run(p.l, 10000, has_all, &p));
+	assert_int_equal(p.x.n_closed, 0);
+	filter_pause(&p.m.w->f, true);
+	for (int i = 0; i < 1000; i++)
+		plain_ask_anew(&p.m);
+	assert_true(wire_run(p.l, 1000, has_ended, &p));
+	assert_int_equal(p.x.err, ERR_TLS);
+	assert_string_equal(p.x.text, "TLS: the peer asks for a new handshake again and again");
+	assert_true(p.m.w->coming.len < 2000);
+	pair_close(&p);
+	tlstest_tls12_only = false;
+}
+
 static void
 tells_it_of_a_changed_record(void **state)
 {
@@ -229,6 +275,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(carries_bytes_both_ways),
 		cmocka_unit_test(empty_records_of_tls12_are_nothing),
+		cmocka_unit_test(asks_for_a_new_handshake_are_counted),
 		cmocka_unit_test(tells_it_of_a_changed_record),
 	};
 
