@@ -37,13 +37,16 @@ static _Thread_local const char *worker;
 static atomic_uint_fast64_t dropped; /* lines lost, ever */
 static atomic_uint_fast64_t untold;  /* of them, those that no line has told of yet */
 
-/* Longest escape of one byte: \xNN, and in JSON its backslash doubled. */
-#define ESCAPED_MAX 5
-#define ENVELOPE_MAX 256 /* time, level, worker and punctuation */
+enum {
+	ESCAPED_MAX =
+	    5,       /* the longest escape of one byte: \xNN, and in JSON its backslash doubled */
+	END_MAX = 3, /* what stands behind a message */
+};
 
+/* A pipe takes so much whole or not at all. */
 struct line {
 	size_t len;
-	char s[ENVELOPE_MAX + LOG_LINE_MAX * ESCAPED_MAX];
+	char s[PIPE_BUF];
 };
 
 /*
@@ -112,7 +115,7 @@ put_escaped(struct line *l, const char *s)
 	static const char hex[] = "0123456789abcdef";
 	char few[ESCAPED_MAX + 1];
 
-	for (; *s != '\0'; s++) {
+	for (; l->len + ESCAPED_MAX + END_MAX <= sizeof(l->s) && *s != '\0'; s++) {
 		unsigned char c = (unsigned char)*s;
 		char *o = few;
 
@@ -171,24 +174,19 @@ compose(struct line *l, enum log_level level, const char *msg)
 }
 
 /*
- * A pipe that reports room takes PIPE_BUF bytes without waiting, so a longer line is cut.  Our own
- * threads must not use the same room twice.
+ * A pipe that reports room takes PIPE_BUF bytes without waiting.  Our own threads must not use the same room twice.
  */
 static ssize_t
 write_polled(const struct line *l)
 {
 	struct pollfd p = { .fd = log_fd, .events = POLLOUT };
-	size_t n = l->len < PIPE_BUF ? l->len : PIPE_BUF;
-	char cut[PIPE_BUF];
 	ssize_t w = -1;
 
-	memcpy(cut, l->s, n);
-	cut[n - 1] = '\n';
 	pthread_mutex_lock(&polling);
 	if (poll(&p, 1, 0) == 1 && p.revents & POLLOUT)
-		w = write(log_fd, cut, n);
+		w = write(log_fd, l->s, l->len);
 	pthread_mutex_unlock(&polling);
-	return w < 0 ? w : (ssize_t)l->len;
+	return w;
 }
 
 static bool

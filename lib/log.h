@@ -9,8 +9,8 @@
  * missing.  The descriptor itself is left as it is, since others may share it.
  *
  * Whatever is formatted may hold bytes from the network.  All bytes outside printable ASCII leave
- * as \xNN (tab as a space), so no peer can forge a line or speak to a terminal.  A line is cut at
- * LOG_LINE_MAX.  Never format a secret: struct secret has no printable form on purpose.
+ * as \xNN (tab as a space), so no peer can forge a line or speak to a terminal.  A message is cut at
+ * LOG_LINE_MAX, and a line at PIPE_BUF: a pipe takes it whole or not at all.  Never format a secret: struct secret has no printable form on purpose.
  *
  *     text    2026-01-02T03:04:05.678Z info w1: agent pi: session opened from 192.0.2.7:5022
  *     json    {"time":"2026-01-02T03:04:05.678Z","level":"info","worker":"w1","msg":"..."}
