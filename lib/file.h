@@ -29,9 +29,9 @@ int file_read_fd(
 /*
  * file_write_atomic - replace or create path with n bytes: a temporary file in the same directory,
  * fsync, rename. A reader sees the old file or the new one, whole.  On failure (full disk, ...) the
- * temporary file is gone and path is as it was.  Of a symbolic link the file it leads to is replaced;
- * a pipe or a device (/dev/stdout) is written to, without waiting for a reader.  Returns 0, ERR_SYS or
- * ERR_NOMEM; e names the path and the step.
+ * temporary file is gone and path is as it was.  Of a symbolic link the file it leads to is replaced
+ * (or the link, if it leads nowhere); a pipe or a device (/dev/stdout) is written to, without waiting
+ * for a reader.  Returns 0, ERR_SYS or ERR_NOMEM; e names the path and the step.
  */
 int file_write_atomic(
     const char *path, const void *p, size_t n, mode_t mode, struct errtext *e) WARN_UNUSED;

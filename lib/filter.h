@@ -7,9 +7,11 @@
  *
  *   input    what arrived stands in f->in.  The user takes as much as it likes (bufq_move, bufq_drain).  user->readable is
  *            called after bytes were added, and after filter_pause(f, false) while bytes are left.  A user that does not
- *            keep up calls filter_pause(f, true): the socket stops reading, and at most FILTER_IN_MAX more bytes arrive.
+ *            keep up calls filter_pause(f, true): the socket stops reading, and at most FILTER_IN_MAX more bytes arrive (of a
+ *            connection that broke all that the kernel had in store, since nothing comes after it).
  *   output   filter_room() says how many bytes should be written now: 0 while the socket has not taken what it has.  The
- *            user that found no room, and has something to send, is told by user->writable when there is some again.
+ *            user that found no room, and has something to send, is told by user->writable when there is some again; if it has
+ *            written since its last flush, it flushes first and looks once more, since that alone may make room.
  *            filter_write() takes bytes (never partially, whatever the room: room is advice, so that a reply can always
  *            be queued).  filter_flush() lets them go: a filter may hold written bytes until then to make one message or
  *            record of many small writes.
