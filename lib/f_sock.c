@@ -35,7 +35,7 @@
 
 enum {
 	IOV_MAX_TURN = 128, /* slices in one writev */
-	CHECK_MS = 100,     /* a connection that broke right behind its last bytes is noticed */
+	CHECK_MS = 100,     /* what stands behind the last bytes without an event is noticed */
 	SHRINK_AFTER = 32,  /* small reads in a row before the block size goes down */
 	HEAD_READ =
 	    64, /* bytes: the headers of a WebSocket message and a DATA frame, and a few more */
@@ -54,8 +54,9 @@ struct f_sock {
 	int rflags,
 	    wflags; /* of descriptors that others may share, as they were; -1: nothing to restore */
 	struct bufq out;
-	struct timer check; /* has the connection broken while nothing was asked of it? */
+	struct timer check; /* is there something that no event has told of? */
 	bool checking;      /* it is set */
+	bool arrived;       /* bytes have, since then */
 	struct task again;  /* reading goes on after the budget was used up, or after a pause */
 	size_t read_size;   /* the size of block to read into */
 	unsigned n_small;
@@ -190,6 +191,7 @@ read_some(struct f_sock *s)
 	}
 	if (n > 0)
 		s->express -= s->express < (size_t)n ? s->express : (size_t)n;
+	s->arrived = s->arrived || n > 0;
 	return n;
 }
 
@@ -521,13 +523,35 @@ check_error(struct f_sock *s)
 }
 
 static void
+arm_check(struct f_sock *s)
+{
+	s->checking = true;
+	s->arrived = false;
+	timer_set(&s->check, CHECK_MS);
+}
+
+/*
+ * A read tells of a connection that broke right behind what the last one found, and of bytes behind an urgent one: both kinds of read end
+ * in front of it, as if there were no more, and splice(2) never gets any further (RFC 9293 3.8.5).
+ */
+static void
 on_check(void *arg)
 {
 	struct f_sock *s = arg;
 
 	s->checking = false;
-	if (!s->f.closed)
+	if (s->f.closed)
+		return;
+	if (s->arrived) {
+		arm_check(s);
+		return;
+	}
+	s->bulk = false;
+	s->readable = true;
+	if (s->f.paused || s->f.eof)
 		check_error(s);
+	else
+		sock_read(s);
 }
 
 static void
@@ -550,10 +574,8 @@ on_event(void *arg, int what)
 	if (what & IO_READ && what & IO_WRITE && !(what & IO_HUP) && !s->f.closed) {
 		if (s->f.paused || s->f.eof)
 			check_error(s);
-		else if (!s->readable && !s->checking) {
-			s->checking = true;
-			timer_set(&s->check, CHECK_MS);
-		}
+		else if (!s->readable && !s->checking)
+			arm_check(s);
 	}
 	if (what & IO_WRITE && !s->f.closed && sock_write(s) == 0 && s->writable)
 		filter_writable(&s->f);
@@ -695,11 +717,14 @@ struct filter *
 f_sock_new(struct loop *l, int fd, bool shape)
 {
 	struct f_sock *s = sock_make(l, fd, fd);
-	int value = 0;
+	int value = 0, one = 1;
 	socklen_t len = sizeof value;
 
 	if (s == NULL)
 		return NULL;
+	/* RFC 6093 5: an urgent byte stays where it stands.  Otherwise it would be missing. */
+	IGNORE_RESULT(
+	    setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &one, sizeof one)); /* a Unix socket */
 	/* A Unix socket has no rate to adapt to. */
 	s->tcp = getsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, &len) == 0;
 	s->can_unlock = getsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &value, &len) == 0;

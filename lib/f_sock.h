@@ -10,6 +10,8 @@
  * between F_SOCK_LOWAT_MIN and F_SOCK_LOWAT_MAX.  filter_room() is at most that.  On a slow or short path the bytes under way are
  * bounded too (F_SOCK_QUEUE_US).
  *
+ * Urgent bytes (RFC 9293 3.8.5) are bytes like the others, at their place; what stands behind one may come 0.2 s late.
+ *
  * Half-close: the peer's end of file is closed(ERR_EOF), our own direction goes on until filter_shutdown().
  *
  * Freed before the peer has ended: what was written still goes out, and the descriptor lingers (lib/linger.h) so that it arrives.
