@@ -324,7 +324,7 @@ refuse_malformed(struct tls_rec *r, enum tls_alert alert, struct errtext *e)
 	return refuse(r, alert, e, TLS_WORDS_MALFORMED);
 }
 
-/* A record has brought nothing that the user sees. */
+/* A record, or a ticket, has brought nothing that the user sees. */
 static int
 count_idle(struct tls_rec *r, struct errtext *e)
 {
@@ -365,7 +365,7 @@ begin_message(struct tls_rec *r, struct errtext *e)
 		if (r->server)
 			return refuse_unexpected(r, e);
 		return r->hs_left > 0 && r->hs_left <= TLS_REC_TICKET_MAX
-			   ? 0
+			   ? count_idle(r, e)
 			   : refuse_malformed(r, TLS_ALERT_DECODE_ERROR, e);
 	default:
 		return refuse_unexpected(r, e);

@@ -10,8 +10,8 @@
  * TLS_REC_GCM_RECORDS records (5.5); when a peer changes its own is its business.  Session tickets are passed over: we never resume.
  *
  * A peer cannot make us work for nothing for ever: after TLS_REC_IDLE_MAX records in a row that bring no data and change nothing
- * but keys it is refused, and one call opens no more than its budget, in which each record counts TLS_REC_COST bytes beside
- * its own, and a new key TLS_REC_KEY_COST.
+ * but keys, or as many tickets, it is refused, and one call opens no more than its budget, in which each record counts TLS_REC_COST
+ * bytes beside its own, and a new key TLS_REC_KEY_COST.
  *
  * Errors: ERR_NOMEM and ERR_TLS end the connection; nothing more can be sealed or opened after them but one alert.
  */

@@ -170,6 +170,24 @@ a_client_passes_over_tickets(void **state)
 	    &x, rectest_hear(&x, RECTEST_HANDSHAKE, "", 0, 0), TLS_ALERT_UNEXPECTED_MESSAGE);
 }
 
+/* However many there are in a record. */
+static void
+tickets_without_end_are_refused(void **state)
+{
+	struct rectest x;
+
+	(void)state;
+	rectest_start(&x, false);
+	for (int i = 0; i < TLS_REC_IDLE_MAX / 2; i++)
+		assert_int_equal(
+		    rectest_hear(&x, RECTEST_HANDSHAKE, "\4\0\0\1a\4\0\0\2ab", 11, 0), 0);
+	assert_int_equal(rectest_hear(&x, RECTEST_DATA, "a", 1, 0), 0);
+	for (int i = 0; i < TLS_REC_IDLE_MAX; i++)
+		assert_int_equal(rectest_hear(&x, RECTEST_HANDSHAKE, "\4\0\0\1a", 5, 0), 0);
+	rectest_refused(&x, rectest_hear(&x, RECTEST_HANDSHAKE, "\4\0\0\1a", 5, 0),
+	    TLS_ALERT_UNEXPECTED_MESSAGE);
+}
+
 /* What a has sent is heard by b, and how. */
 static int
 pass(struct tls_out *out, struct tls_rec *b, struct bufq *got)
@@ -305,6 +323,7 @@ main(void)
 		cmocka_unit_test(empty_records_are_counted),
 		cmocka_unit_test(alerts_end_the_connection),
 		cmocka_unit_test(a_client_passes_over_tickets),
+		cmocka_unit_test(tickets_without_end_are_refused),
 		cmocka_unit_test(keys_change_in_both_directions),
 		cmocka_unit_test(a_key_protects_no_more_than_its_limit),
 		cmocka_unit_test(a_malformed_update_is_refused),
