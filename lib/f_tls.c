@@ -544,6 +544,16 @@ consider_trim(struct f_tls *t, size_t moved)
 		trim(t);
 }
 
+/* While the peer takes nothing its answer waits for room, or for the next data, which it goes before.  Returns 0 or ERR_NOMEM. */
+static int
+answer_update(struct f_tls *t)
+{
+	if (!tls_rec_owes_update(t->rec) || t->f.closed || t->shut_sent ||
+	    filter_room(t->f.below) == 0)
+		return 0;
+	return tls_rec_send_update(t->rec, false, &t->out);
+}
+
 /*
  * Decrypt a turn's worth; whatever has to be said about it goes to out.
  * Returns 0 when all that is there was taken, ERR_AGAIN when the turn is over, ERR_EOF after close_notify, ERR_NOMEM, ERR_TLS and e.
@@ -568,10 +578,7 @@ decrypt(struct f_tls *t, struct errtext *e)
 	if (r == ERR_TLS && tls_rec_refusal(t->rec) != TLS_ALERT_CLOSE_NOTIFY)
 		IGNORE_RESULT(tls_rec_send_alert(
 		    t->rec, tls_rec_refusal(t->rec), &t->out)); /* it is over all the same */
-	/* While the peer takes nothing its answer waits, and goes before the next data. */
-	if (r == 0 && tls_rec_owes_update(t->rec) && filter_room(t->f.below) > 0)
-		r = tls_rec_send_update(t->rec, false, &t->out);
-	return r;
+	return r == 0 ? answer_update(t) : r;
 }
 
 static void
@@ -631,7 +638,9 @@ on_below_writable(void *arg)
 {
 	struct f_tls *t = arg;
 
-	if (t->ready)
+	if (t->rec != NULL && answer_update(t) != 0)
+		fail(t, ERR_NOMEM, NULL);
+	else if (t->ready && push(t))
 		filter_writable(&t->f);
 }
 

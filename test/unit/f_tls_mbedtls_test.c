@@ -199,19 +199,53 @@ empty_records_of_tls12_are_nothing(void **state)
 	tlstest_tls12_only = false;
 }
 
-/* mbedTLS has no call for it where renegotiation is not built in. */
+/* mbedTLS has no other call for what it would not send. */
 int mbedtls_ssl_write_record(mbedtls_ssl_context *ssl, int force_flush);
+
+static void
+plain_handshake(struct plain *x, const void *message, size_t n)
+{
+	x->ssl.MBEDTLS_PRIVATE(out_msgtype) = MBEDTLS_SSL_MSG_HANDSHAKE;
+	x->ssl.MBEDTLS_PRIVATE(out_msglen) = n;
+	memcpy(x->ssl.MBEDTLS_PRIVATE(out_msg), message, n);
+	assert_int_equal(mbedtls_ssl_write_record(&x->ssl, 1), 0);
+}
+
+static bool
+has_refused(void *arg)
+{
+	struct pair *p = arg;
+
+	return p->m.ret == MBEDTLS_ERR_SSL_UNEXPECTED_MESSAGE;
+}
+
+/* RFC 8446 4.6.3; mbedTLS knows no KeyUpdate, so that its refusal tells of ours. */
+static void
+an_answer_that_finds_no_room_goes_when_there_is_some(void **state)
+{
+	struct pair p;
+
+	(void)state;
+	pair_open(&p, false);
+	p.m.to_send = p.x.want = 100;
+	tlstest_write(&p.x, 100, 100);
+	assert_true(wire_run(p.l, 10000, has_all, &p));
+	filter_pause(&p.m.w->f, true);
+	tlstest_write(&p.x, 2 * WIRE_ROOM, 7001);
+	plain_handshake(&p.m, "\30\0\0\1\1", 5);
+	wire_turns(p.l, 4);
+	assert_int_equal(p.m.ret, MBEDTLS_ERR_SSL_WANT_READ);
+	filter_pause(&p.m.w->f, false);
+	assert_true(wire_run(p.l, 2000, has_refused, &p));
+	assert_int_equal(p.m.got, 100 + 2 * WIRE_ROOM);
+	pair_close(&p);
+}
 
 /* RFC 5246 7.4.1.2: a client that wants a new handshake. */
 static void
 plain_ask_anew(struct plain *x)
 {
-	static const unsigned char hello[4] = { MBEDTLS_SSL_HS_CLIENT_HELLO };
-
-	x->ssl.MBEDTLS_PRIVATE(out_msgtype) = MBEDTLS_SSL_MSG_HANDSHAKE;
-	x->ssl.MBEDTLS_PRIVATE(out_msglen) = sizeof hello;
-	memcpy(x->ssl.MBEDTLS_PRIVATE(out_msg), hello, sizeof hello);
-	assert_int_equal(mbedtls_ssl_write_record(&x->ssl, 1), 0);
+	plain_handshake(x, "\1\0\0\0", 4);
 }
 
 /* Each time the answer is a warning, which a peer that reads nothing makes us keep. */
@@ -275,6 +309,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(carries_bytes_both_ways),
 		cmocka_unit_test(empty_records_of_tls12_are_nothing),
+		cmocka_unit_test(an_answer_that_finds_no_room_goes_when_there_is_some),
 		cmocka_unit_test(asks_for_a_new_handshake_are_counted),
 		cmocka_unit_test(tells_it_of_a_changed_record),
 	};
