@@ -54,11 +54,10 @@ struct f_sock {
 	int rflags,
 	    wflags; /* of descriptors that others may share, as they were; -1: nothing to restore */
 	struct bufq out;
-	struct timer check; /* is there something that no event has told of? */
-	bool checking;      /* it is set */
-	bool arrived;       /* bytes have, since then */
-	struct task again;  /* reading goes on after the budget was used up, or after a pause */
-	size_t read_size;   /* the size of block to read into */
+	struct timer check;     /* is there something that no event has told of? */
+	bool checking, arrived; /* it is set; bytes have come since then */
+	struct task again;      /* reading goes on after the budget was used up, or after a pause */
+	size_t read_size;       /* the size of block to read into */
 	unsigned n_small;
 	unsigned n_heads; /* headers in a row that no such bytes followed */
 	size_t express;   /* bytes to come that the user need not see */
@@ -467,7 +466,6 @@ static int
 sock_op_write(struct filter *f, struct bufq *src)
 {
 	struct f_sock *s = sock_of(f);
-
 	int r;
 
 	if (s->shut_wanted || s->wfd < 0)
@@ -540,12 +538,10 @@ on_check(void *arg)
 	struct f_sock *s = arg;
 
 	s->checking = false;
-	if (s->f.closed)
-		return;
-	if (s->arrived) {
+	if (s->arrived && !s->f.closed)
 		arm_check(s);
+	if (s->checking || s->f.closed)
 		return;
-	}
 	s->bulk = false;
 	s->readable = true;
 	if (s->f.paused || s->f.eof)
@@ -722,9 +718,8 @@ f_sock_new(struct loop *l, int fd, bool shape)
 
 	if (s == NULL)
 		return NULL;
-	/* RFC 6093 5: an urgent byte stays where it stands.  Otherwise it would be missing. */
-	IGNORE_RESULT(
-	    setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &one, sizeof one)); /* a Unix socket */
+	/* RFC 6093 5: an urgent byte stays where it stands, and is not missing.  Other sockets have none. */
+	IGNORE_RESULT(setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &one, sizeof one));
 	/* A Unix socket has no rate to adapt to. */
 	s->tcp = getsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, &len) == 0;
 	s->can_unlock = getsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &value, &len) == 0;
