@@ -16,7 +16,6 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <linux/sockios.h>
-#include <linux/tcp.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -27,11 +26,7 @@
 #include "lib/linger.h"
 #include "lib/mem.h"
 #include "lib/net.h"
-
-/* Linux 5.14; older headers do not have it, and older kernels refuse it. */
-#ifndef SO_BUF_LOCK
-#define SO_BUF_LOCK 72
-#endif
+#include "lib/pace.h"
 
 enum {
 	IOV_MAX_TURN = 128, /* slices in one writev */
@@ -43,8 +38,6 @@ enum {
 	PIPE_MIN = 16 * 1024,  /* bytes to come that are worth a pipe */
 	HEADS_MAX = 4,         /* headers without such payload after which it has ended */
 	TRICKLE = 4 * 1024,    /* bytes that came, and were not */
-	SAMPLE_LOWATS =
-	    8 /* between two looks at the connection's rate, in units of lowat: some milliseconds */
 };
 
 struct f_sock {
@@ -62,16 +55,12 @@ struct f_sock {
 	unsigned n_heads; /* headers in a row that no such bytes followed */
 	size_t express;   /* bytes to come that the user need not see */
 	bool fast, bulk;  /* large reads come; such bytes go through pipes */
-	size_t lowat;
-	bool corked;     /* what was written last waits in the kernel for what follows */
-	size_t flight;   /* bytes under way that the kernel is limited to; 0: it decides itself */
-	bool can_unlock; /* the kernel can be given the decision back */
-	uint64_t written, sampled;
-	uint64_t rates[3],
-	    rate; /* the last three measured, the newest last, and what is made of them */
+	bool corked;      /* what was written last waits in the kernel for what follows */
+	struct pace pace; /* of the writing side */
+	uint64_t written;
 	void (*drained)(void *arg);
 	void *drained_arg;
-	bool tcp, shape, readable, writable, hup, shut_wanted, shut_done;
+	bool readable, writable, hup, shut_wanted, shut_done;
 	bool hard; /* to be reset */
 };
 
@@ -271,117 +260,6 @@ finish_shutdown(struct f_sock *s)
 	}
 }
 
-static size_t
-between(uint64_t v, size_t min, size_t max)
-{
-	return v < min ? min : v > max ? max : (size_t)v;
-}
-
-static void
-set_lowat(struct f_sock *s, size_t lowat)
-{
-	int value = (int)lowat;
-
-	if (lowat <= s->lowat * 5 / 4 && lowat >= s->lowat * 4 / 5)
-		return;
-	if (setsockopt(s->wfd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, sizeof value) == 0)
-		s->lowat = lowat;
-}
-
-/* Give the decision about the buffer back to the kernel. */
-static void
-free_flight(struct f_sock *s)
-{
-	int value = F_SOCK_FLIGHT_MAX, unlock = 0;
-
-	if (s->flight == 0)
-		return;
-	/* What fails leaves the buffer as it was: slower on a long path, and correct. */
-	IGNORE_RESULT(setsockopt(s->wfd, SOL_SOCKET, SO_SNDBUF, &value, sizeof value));
-	IGNORE_RESULT(setsockopt(s->wfd, SOL_SOCKET, SO_BUF_LOCK, &unlock, sizeof unlock));
-	s->flight = 0;
-}
-
-/*
- * Bound what is under way to what the path holds and F_SOCK_QUEUE_US more: the kernel's congestion control fills the queues of a
- * path with a millisecond or two of bytes in each direction, and every keystroke waits behind them.  Where that is much the
- * kernel's own tuning of the buffer goes on.
- */
-static void
-set_flight(struct f_sock *s, uint64_t path, uint64_t queue)
-{
-	uint64_t flight = path + queue;
-	int value;
-
-	/* A fast or a long path: a queue there is short in time, and only the kernel can make the buffer large enough. */
-	if (flight >= F_SOCK_FLIGHT_MAX) {
-		free_flight(s);
-		return;
-	}
-	if (flight < F_SOCK_FLIGHT_MIN)
-		flight = F_SOCK_FLIGHT_MIN;
-	if (!s->can_unlock || (flight <= s->flight * 9 / 8 && flight >= s->flight * 7 / 8))
-		return;
-	/* The kernel doubles the value, for its own overhead, which is small for the large segments of bulk. */
-	value = (int)(flight * 5 / 8);
-	if (setsockopt(s->wfd, SOL_SOCKET, SO_SNDBUF, &value, sizeof value) == 0)
-		s->flight = (size_t)flight;
-}
-
-static uint64_t
-median(const uint64_t v[3])
-{
-	uint64_t low = v[0] < v[1] ? v[0] : v[1], high = v[0] < v[1] ? v[1] : v[0];
-
-	return v[2] < low ? low : v[2] > high ? high : v[2];
-}
-
-/*
- * One measured rate in ten is half or twice the path's, and a bound that followed it would fill the queue or starve the link.  The
- * median forgets single ones, the average the rest; a path that has really changed is followed at once.
- */
-static uint64_t
-smooth_rate(struct f_sock *s, uint64_t measured)
-{
-	uint64_t rate;
-
-	if (s->rates[2] == 0)
-		s->rates[1] = s->rates[2] = measured;
-	s->rates[0] = s->rates[1];
-	s->rates[1] = s->rates[2];
-	s->rates[2] = measured;
-	rate = median(s->rates);
-	if (rate > s->rate * 2 || rate < s->rate / 2)
-		s->rate = rate;
-	else
-		s->rate = (s->rate * 7 + rate) / 8;
-	return s->rate;
-}
-
-/* Look at the rate at which bytes really leave, and give the kernel no more than it can use. */
-static void
-sample_rate(struct f_sock *s)
-{
-	struct tcp_info info;
-	socklen_t len = sizeof info;
-	uint64_t rate, lowat;
-
-	s->sampled = s->written;
-	memset(&info, 0, sizeof info);
-	if (getsockopt(s->wfd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0 ||
-	    info.tcpi_delivery_rate == 0)
-		return;
-	/* An idle sender's rate says only how little it had to send. */
-	if (info.tcpi_delivery_rate_app_limited &&
-	    info.tcpi_delivery_rate * F_SOCK_AHEAD_US / 1000000 < s->lowat)
-		return;
-	rate = smooth_rate(s, info.tcpi_delivery_rate);
-	lowat = rate * F_SOCK_AHEAD_US / 1000000;
-	if (s->shape)
-		set_lowat(s, between(lowat, F_SOCK_LOWAT_MIN, F_SOCK_LOWAT_MAX));
-	set_flight(s, rate * 2 * info.tcpi_min_rtt / 1000000, rate * F_SOCK_QUEUE_US / 1000000);
-}
-
 /* One gathered write of k pieces.  Returns bytes, ERR_AGAIN, or ERR_SYS. */
 static ssize_t
 write_memory(struct f_sock *s, struct iovec *iov, int k)
@@ -394,7 +272,7 @@ write_memory(struct f_sock *s, struct iovec *iov, int k)
 	for (int i = 0; i < k; i++)
 		offered += iov[i].iov_len;
 	/* A header in front of a pipe's bytes leaves together with them. */
-	more = s->tcp && offered < s->out.len;
+	more = s->pace.tcp && offered < s->out.len;
 	do
 		n = more ? sendmsg(s->wfd, &msg, MSG_MORE | MSG_NOSIGNAL) : writev(s->wfd, iov, k);
 	while (n < 0 && errno == EINTR);
@@ -419,7 +297,7 @@ write_pipe(struct f_sock *s)
 	if (n == ERR_AGAIN)
 		s->writable = false;
 	else /* the kernel expects the rest of a pipe at once */
-		s->corked = s->tcp && n >= 0 && n < (ssize_t)p->n;
+		s->corked = s->pace.tcp && n >= 0 && n < (ssize_t)p->n;
 	return n;
 }
 
@@ -454,8 +332,7 @@ sock_write(struct f_sock *s)
 			s->written += (uint64_t)n;
 		}
 	}
-	if (s->tcp && s->written - s->sampled >= SAMPLE_LOWATS * s->lowat)
-		sample_rate(s);
+	pace_wrote(&s->pace, s->wfd, s->written);
 	finish_shutdown(s);
 	if (s->written != before && s->drained != NULL)
 		s->drained(s->drained_arg);
@@ -488,7 +365,7 @@ sock_op_room(struct filter *f)
 {
 	struct f_sock *s = sock_of(f);
 
-	return s->writable && s->out.len == 0 && !s->shut_wanted ? s->lowat : 0;
+	return s->writable && s->out.len == 0 && !s->shut_wanted ? s->pace.lowat : 0;
 }
 
 static void
@@ -700,7 +577,7 @@ sock_make(struct loop *l, int rfd, int wfd)
 	s->wfd = wfd;
 	s->rflags = s->wflags = -1;
 	s->read_size = BUF_MEDIUM;
-	s->lowat = BUF_LARGE;
+	s->pace.lowat = PACE_LOWAT_START;
 	if (sock_op_attach(&s->f, l) != 0) {
 		sock_op_detach(&s->f);
 		mem_free(s);
@@ -713,19 +590,13 @@ struct filter *
 f_sock_new(struct loop *l, int fd, bool shape)
 {
 	struct f_sock *s = sock_make(l, fd, fd);
-	int value = 0, one = 1;
-	socklen_t len = sizeof value;
+	int one = 1;
 
 	if (s == NULL)
 		return NULL;
 	/* RFC 6093 5: an urgent byte stays where it stands, and is not missing.  Other sockets have none. */
 	IGNORE_RESULT(setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &one, sizeof one));
-	/* A Unix socket has no rate to adapt to. */
-	s->tcp = getsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, &len) == 0;
-	s->can_unlock = getsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &value, &len) == 0;
-	value = (int)s->lowat;
-	s->shape = s->tcp && shape &&
-		   setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, sizeof value) == 0;
+	pace_init(&s->pace, fd, shape);
 	return &s->f;
 }
 

@@ -6,9 +6,7 @@
  * an idle socket holds none.  Output: gathered into one writev(2); written at once as far as the kernel takes it.
  *
  * The kernel is given little more than it can send at once (TCP_NOTSENT_LOWAT), so that what is decided later (which
- * stream goes next) still matters: the limit is F_SOCK_AHEAD_US of the rate at which the peer really receives,
- * between F_SOCK_LOWAT_MIN and F_SOCK_LOWAT_MAX.  filter_room() is at most that.  On a slow or short path the bytes under way are
- * bounded too (F_SOCK_QUEUE_US).
+ * stream goes next) still matters (lib/pace.h).  filter_room() is at most that.
  *
  * Urgent bytes (RFC 9293 3.8.5) are bytes like the others, at their place; what stands behind one may come 0.2 s late.
  *
@@ -24,16 +22,9 @@
 #define F_SOCK_TURN \
 	(2 *        \
 	    BUF_HUGE) /* bytes read from one socket in a turn: what keeps one peer from holding the loop */
-#define F_SOCK_LOWAT_MIN (8 * 1024)   /* less would wake us for every few segments */
-#define F_SOCK_LOWAT_MAX (256 * 1024) /* one turn of bulk */
-#define F_SOCK_AHEAD_US 250           /* unsent bytes in the kernel, as time at the measured rate */
 #define F_SOCK_WEIGHT_MAX \
 	(1024 *           \
 	    1024) /* memory behind bytes that wait for the kernel before it is looked at whether it is worth that */
-#define F_SOCK_QUEUE_US 1100 /* bytes under way beyond what the path itself holds, as time */
-#define F_SOCK_FLIGHT_MIN (32 * 1024)
-#define F_SOCK_FLIGHT_MAX \
-	(340 * 1024) /* what the usual net.core.wmem_max admits; and it stays in a CPU's cache */
 
 /*
  * f_sock_new - take over a connected, non-blocking stream socket.  Returns NULL when out of memory or when the

@@ -23,6 +23,7 @@
 
 #include "lib/bufpipe.h"
 #include "lib/f_sock.h"
+#include "lib/pace.h"
 #include "test/wire.h"
 
 enum { WAIT_MS = 20000, HEAD = 4, FRAMES_MAX = 2000, STALLS = 30, STALL_MS = 100 };
@@ -613,7 +614,7 @@ nothing_waits_in_the_kernel_for_what_does_not_come(void **state)
 		for (int i = 0; i < STALLS; i++) {
 			struct fixture *t = start_tcp();
 			uint64_t began;
-			int lowat = F_SOCK_LOWAT_MIN;
+			int lowat = PACE_LOWAT_MIN;
 
 			forward_tcp(t);
 			assert_int_equal(setsockopt(f_sock_fd(t->out), IPPROTO_TCP,

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "lib/f_sock.h"
+#include "lib/pace.h"
 #include "test/wire.h"
 
 enum { WAIT_MS = 10000, BULK = 64 * BUF_HUGE };
@@ -261,7 +262,7 @@ a_slow_reader_is_not_written_beyond_the_room(void **state)
 	while (sent < BULK) {
 		size_t room = filter_room(t.x.f);
 
-		assert_true(room <= F_SOCK_LOWAT_MAX);
+		assert_true(room <= PACE_LOWAT_MAX);
 		if (room > BULK - sent)
 			room = BULK - sent;
 		if (room > BUF_HUGE)
@@ -275,7 +276,7 @@ a_slow_reader_is_not_written_beyond_the_room(void **state)
 		peer_read(&t, 20000);
 		wire_turns(t.l, 1);
 	}
-	assert_true(most <= F_SOCK_LOWAT_MAX);
+	assert_true(most <= PACE_LOWAT_MAX);
 	assert_true(t.x.n_writable > 0);
 	assert_true(wire_run(t.l, WAIT_MS, peer_has_all, &t));
 	assert_int_equal(t.peer_got, BULK);
