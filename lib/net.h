@@ -62,12 +62,13 @@ int net_peer(int fd, struct net_addr *a) WARN_UNUSED;
 /*
  * net_listen - bind and listen.
  *   *fd   set on success only; net_local() tells the port that the system chose for port 0
- * SO_REUSEADDR is set.  A Unix socket is made with mode 0600; a stale one (nobody accepts on it) is replaced, one in use is
- * ERR_EXISTS, and a path that is no socket is never touched.  Otherwise ERR_INVALID or ERR_SYS; e names the address and what to do.
+ * SO_REUSEADDR is set.  A Unix socket is made with mode 0600; a stale one (nobody accepts on it) is replaced, by one program if
+ * several try at once; one in use is ERR_EXISTS, and a path that is no socket is never touched.  PATH.lock is there meanwhile.
+ * Otherwise ERR_INVALID or ERR_SYS; e names the address and what to do.
  */
 int net_listen(const char *spec, int *fd, struct errtext *e) WARN_UNUSED;
 
-/* net_listen_close - close a listener, and remove its Unix socket's path. */
+/* net_listen_close - close a listener, and remove its Unix socket's path unless another listener has it by now. */
 void net_listen_close(int fd);
 
 /*

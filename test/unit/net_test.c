@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -181,6 +182,103 @@ unix_sockets_are_private_and_stale_ones_replaced(void **state)
 	assert_int_equal(stat(path, &st), 0);
 	unlink(path);
 	rmdir(dir);
+}
+
+enum { RACERS = 6, RACES = 60 };
+
+/* A racer: listen on spec as soon as begin ends; exit status 0 if that works, after end has ended, 3 if another program listens. */
+static pid_t
+start_racer(const char *spec, const int begin[2], const int end[2], int told)
+{
+	struct errtext e;
+	char c;
+	int fd, r;
+	pid_t pid = fork();
+
+	if (pid != 0)
+		return pid;
+	close(begin[1]);
+	close(end[1]);
+	while (read(begin[0], &c, 1) > 0)
+		;
+	r = net_listen(spec, &fd, &e);
+	if (write(told, r == 0 ? "y" : "n", 1) != 1)
+		_exit(4);
+	while (read(end[0], &c, 1) > 0)
+		;
+	_exit(r == 0 ? 0 : r == ERR_EXISTS ? 3 : 5);
+}
+
+/* Start RACERS at once, look at the path when all have had their answer, let them go; returns how many listened. */
+static int
+race(const char *spec, const struct net_addr *a)
+{
+	int begin[2], end[2], told[2], n = 0, status, s;
+	pid_t pids[RACERS];
+	char c;
+
+	assert_int_equal(pipe(begin) | pipe(end) | pipe(told), 0);
+	for (int i = 0; i < RACERS; i++)
+		assert_true((pids[i] = start_racer(spec, begin, end, told[1])) > 0);
+	close(begin[1]);
+	for (int i = 0; i < RACERS; i++)
+		assert_int_equal(read(told[0], &c, 1), 1);
+	s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(s, &a->u.sa, a->len), 0);
+	close(s);
+	close(end[1]);
+	for (int i = 0; i < RACERS; i++) {
+		assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+		assert_true(WIFEXITED(status));
+		assert_true(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 3);
+		n += WEXITSTATUS(status) == 0;
+	}
+	close(begin[0]);
+	close(end[0]);
+	close(told[0]);
+	close(told[1]);
+	return n;
+}
+
+static void
+one_of_many_gets_a_stale_path(void **state)
+{
+	char dir[] = "/tmp/net_test.XXXXXX", spec[80];
+	struct net_addr a;
+	struct errtext e;
+	int fd;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(spec, sizeof spec, "unix:%s/s", dir);
+	assert_int_equal(net_addr_parse(spec, &a, &e), 0);
+	close(listen_on(spec, &a)); /* stale from here on: each round leaves it so */
+	for (int i = 0; i < RACES; i++)
+		assert_int_equal(race(spec, &a), 1);
+	fd = listen_on(spec, &a);
+	net_listen_close(fd);
+	assert_int_equal(rmdir(dir), 0); /* nothing is left in it */
+}
+
+static void
+the_path_of_another_listener_is_not_removed(void **state)
+{
+	char dir[] = "/tmp/net_test.XXXXXX", spec[80], path[64];
+	struct net_addr a;
+	struct stat st;
+	int first, second;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof path, "%s/s", dir);
+	snprintf(spec, sizeof spec, "unix:%s", path);
+	first = listen_on(spec, &a);
+	assert_int_equal(unlink(path), 0); /* an operator does that */
+	second = listen_on(spec, &a);
+	net_listen_close(first);
+	assert_int_equal(stat(path, &st), 0);
+	net_listen_close(second);
+	assert_int_equal(rmdir(dir), 0);
 }
 
 /* ---- dialling ---- */
@@ -411,6 +509,8 @@ main(void)
 		cmocka_unit_test(every_address_takes_ipv4_too),
 		cmocka_unit_test(out_of_descriptors_is_told_from_nothing_to_accept),
 		cmocka_unit_test(unix_sockets_are_private_and_stale_ones_replaced),
+		cmocka_unit_test(one_of_many_gets_a_stale_path),
+		cmocka_unit_test(the_path_of_another_listener_is_not_removed),
 		cmocka_unit_test(literal_addresses_and_localhost_are_dialled),
 		cmocka_unit_test(ipv6_and_unix_are_dialled),
 		cmocka_unit_test(a_refusal_names_each_address),
