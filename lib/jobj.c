@@ -88,6 +88,7 @@ jobj_parse(const void *p, size_t n, size_t max, struct jobj **out, struct errtex
 {
 	json_error_t je;
 	json_t *v;
+	char *quoted;
 
 	if (n > max)
 		return err_set(
@@ -100,10 +101,12 @@ jobj_parse(const void *p, size_t n, size_t max, struct jobj **out, struct errtex
 	}
 	if (json_error_code(&je) == json_error_out_of_memory)
 		return err_set(e, ERR_NOMEM, "no memory for a JSON text");
-	/* jansson's text ends with "near '...'", which would quote the input: a secret, maybe. */
-	je.text[strcspn(je.text, "'")] = '\0';
-	if (strlen(je.text) > 6 && strcmp(je.text + strlen(je.text) - 6, " near ") == 0)
-		je.text[strlen(je.text) - 6] = '\0';
+	/* Where jansson quotes the input, it may be a secret: behind "near", and the escapes that it does not know. */
+	if ((quoted = strstr(je.text, " near '")) == NULL &&
+	    strncmp(je.text, "invalid Unicode", 15) == 0)
+		quoted = strstr(je.text, " '");
+	if (quoted != NULL)
+		*quoted = '\0';
 	return err_set(e, ERR_INVALID, "not valid JSON at line %d, column %d: %s", je.line,
 	    je.column, je.text);
 }
