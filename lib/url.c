@@ -119,6 +119,16 @@ parse_user(
 	return 0;
 }
 
+/* RFC 6874 2: in a URL the % before a zone is written as %25; as in curl and browsers a bare one is taken too. */
+static void
+decode_zone(struct hostport *at)
+{
+	char *zone = at->is_v6 ? strchr(at->host, '%') : NULL;
+
+	if (zone != NULL && strncmp(zone, "%25", 3) == 0 && zone[3] != '\0')
+		memmove(zone + 1, zone + 3, strlen(zone + 3) + 1);
+}
+
 static int
 parse_authority(const char *s, size_t n, const char *what, struct url *u, struct errtext *e)
 {
@@ -142,8 +152,10 @@ parse_authority(const char *s, size_t n, const char *what, struct url *u, struct
 		r = hostport_host(text, &u->at, &why);
 		u->at.port = port;
 	}
-	if (r == 0)
+	if (r == 0) {
+		decode_zone(&u->at);
 		return 0;
+	}
 	/* What was taken for the host may be the beginning of a user and password that hold a slash. */
 	if (strchr(s + n, '@') != NULL)
 		return err_set(
@@ -213,13 +225,24 @@ is_own_port(const struct url *u)
 	return u->at.port == (u->tls ? 443 : 80);
 }
 
+static const char *
+authority_text(const struct url *u, const struct hostport *at, char out[HOSTPORT_TEXT_MAX + 1])
+{
+	if (!is_own_port(u))
+		return hostport_text(at, out);
+	snprintf(out, HOSTPORT_TEXT_MAX + 1, at->is_v6 ? "[%s]" : "%s", at->host);
+	return out;
+}
+
 const char *
 url_host_header(const struct url *u, char out[HOSTPORT_TEXT_MAX + 1])
 {
-	if (!is_own_port(u))
-		return hostport_text(&u->at, out);
-	snprintf(out, HOSTPORT_TEXT_MAX + 1, u->at.is_v6 ? "[%s]" : "%s", u->at.host);
-	return out;
+	struct hostport at = u->at;
+
+	/* RFC 6874 4: a zone means something on this machine only. */
+	if (at.is_v6)
+		at.host[strcspn(at.host, "%")] = '\0';
+	return authority_text(u, &at, out);
 }
 
 const char *
@@ -231,7 +254,7 @@ url_text(const struct url *u, char *out, size_t outsz)
 	for (int i = 0; i < N_SCHEMES; i++)
 		if (schemes[i].scheme == u->scheme)
 			name = schemes[i].name;
-	snprintf(out, outsz, "%s://%s%s", name, url_host_header(u, host),
+	snprintf(out, outsz, "%s://%s%s", name, authority_text(u, &u->at, host),
 	    strcmp(u->target, "/") == 0 ? "" : u->target);
 	return out;
 }

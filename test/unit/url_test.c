@@ -33,6 +33,11 @@ urls_are_taken_apart(void **state)
 		{ "ws://a?x", RELAY, URL_WS, "a", 80, "/?x", "a" },
 		{ "ws://[::1]:8080/x", RELAY, URL_WS, "::1", 8080, "/x", "[::1]:8080" },
 		{ "wss://[2001:db8::1]", RELAY, URL_WSS, "2001:db8::1", 443, "/", "[2001:db8::1]" },
+		/* RFC 6874 4: a zone is this machine's business and is not sent. */
+		{ "ws://[fe80::1%eth0]:81/", RELAY, URL_WS, "fe80::1%eth0", 81, "/",
+		    "[fe80::1]:81" },
+		{ "ws://[fe80::1%25eth0]/x", RELAY, URL_WS, "fe80::1%eth0", 80, "/x", "[fe80::1]" },
+		{ "ws://[fe80::1%25]/x", RELAY, URL_WS, "fe80::1%25", 80, "/x", "[fe80::1]" },
 		{ "https://a:8443", PROXY, URL_HTTPS, "a", 8443, "/", "a:8443" },
 		{ "proxy:3128", PROXY, URL_HTTP, "proxy", 3128, "/", "proxy:3128" },
 		{ "ws://a/@b", RELAY, URL_WS, "a", 80, "/@b", "a" },
