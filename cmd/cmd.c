@@ -51,6 +51,14 @@ cmd_begin(const struct cmd_common *common)
 	log_debug("%llu descriptors", (unsigned long long)rlimit_raise_files());
 }
 
+bool
+cmd_hangup_ends(void)
+{
+	struct sigaction now;
+
+	return sigaction(SIGHUP, NULL, &now) != 0 || now.sa_handler != SIG_IGN;
+}
+
 /* ---- --ready-file ---- */
 
 /* /dev/stdout, a pipe: somebody reads there, nothing is left behind. */

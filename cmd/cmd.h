@@ -79,6 +79,9 @@ struct cmd_common {
 /* cmd_begin - the first steps of a long-running command: its log, no death by SIGPIPE, random numbers, descriptors. */
 void cmd_begin(const struct cmd_common *common);
 
+/* cmd_hangup_ends - does SIGHUP mean the end?  Not when it was ignored from the start, as nohup(1) has it. */
+bool cmd_hangup_ends(void);
+
 /*
  * The file of --ready-file: there while the program is ready, and at no other time, so that who waits for it never sees that of an
  * earlier run.  Only a plain file is ever removed, and at the end only our own: a successor may have written its own meanwhile.

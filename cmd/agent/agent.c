@@ -90,7 +90,7 @@ struct agent {
 	struct services *services;
 	struct agent_link links[LINK_CARRIERS_MAX];
 	unsigned n_links, n_ended;
-	struct sig term, intr;
+	struct sig term, intr, hup;
 	struct timer drain;
 	struct cmd_ready ready_file;
 	bool draining, ready;
@@ -250,6 +250,7 @@ agent_init(struct agent *a, struct errtext *e)
 		return r;
 	if (sig_init(&a->term, a->loop, SIGTERM, on_term, a) != 0 ||
 	    sig_init(&a->intr, a->loop, SIGINT, on_term, a) != 0 ||
+	    (cmd_hangup_ends() && sig_init(&a->hup, a->loop, SIGHUP, on_term, a) != 0) ||
 	    timer_init(&a->drain, a->loop, on_drained, a) != 0)
 		return err_sys(e, "cannot set up the event loop");
 	for (; a->n_links < a->opts.carriers; a->n_links++) {
@@ -271,6 +272,7 @@ agent_fini(struct agent *a)
 	services_free(a->services);
 	sig_fini(&a->term);
 	sig_fini(&a->intr);
+	sig_fini(&a->hup);
 	timer_fini(&a->drain);
 	loop_free(a->loop);
 	link_config_fini(&a->config);

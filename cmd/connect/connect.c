@@ -146,7 +146,7 @@ connect_init(struct client *c, struct control *ct, const struct opt_list *args, 
 		return err_sys(e, "cannot make the event loop");
 	if (sig_init(&ct->term, c->loop, SIGTERM, on_signal, ct) != 0 ||
 	    sig_init(&ct->intr, c->loop, SIGINT, on_signal, ct) != 0 ||
-	    sig_init(&ct->hup, c->loop, SIGHUP, on_signal, ct) != 0 ||
+	    (cmd_hangup_ends() && sig_init(&ct->hup, c->loop, SIGHUP, on_signal, ct) != 0) ||
 	    timer_init(&c->goodbye, c->loop, on_goodbye_over, c) != 0)
 		return err_sys(e, "cannot set up the event loop");
 	return forwards ? start_forwards(c, ct, e) : start_stdio(c, args, e);

@@ -370,6 +370,17 @@ write_ready_file(struct control *c, struct errtext *e)
 	return rc;
 }
 
+/* While the files are being read for the first time a SIGHUP waits: it asks for no more than to read them again. */
+static void
+hold_hup(bool on)
+{
+	sigset_t hup;
+
+	sigemptyset(&hup);
+	sigaddset(&hup, SIGHUP);
+	pthread_sigmask(on ? SIG_BLOCK : SIG_UNBLOCK, &hup, NULL);
+}
+
 static int
 control_start(struct control *c, struct errtext *e)
 {
@@ -384,6 +395,7 @@ control_start(struct control *c, struct errtext *e)
 	    (rc = timer_init(&c->drain, l, on_drain, c)) != 0 ||
 	    (rc = listeners_start(c->listeners, l)) != 0)
 		return err_sys(e, "cannot set up the event loop");
+	hold_hup(false);
 	timer_set(&c->watch, RELAY_WATCH_MS);
 	if ((rc = workers_start(r, e)) != 0)
 		return rc;
@@ -428,6 +440,7 @@ relay_run(struct relay *r)
 
 	cmd_ready_begin(&c.ready, r->opts.ready_file);
 	reload_init(&c.reload, r, on_new_creds, &c);
+	hold_hup(true);
 	rc = relay_load(r, &c, &why);
 	if (rc == 0)
 		rc = control_start(&c, &why);
