@@ -115,6 +115,7 @@ static int
 forward_listen(struct forward *fw, const char *at, struct errtext *e)
 {
 	char spec[NET_ADDR_TEXT + 16];
+	struct errtext why = { "" };
 	struct net_addr a;
 	int r;
 
@@ -122,12 +123,14 @@ forward_listen(struct forward *fw, const char *at, struct errtext *e)
 		snprintf(spec, sizeof spec, "127.0.0.1:%s", at);
 	else
 		snprintf(spec, sizeof spec, "%s", at[0] == '*' ? at + 1 : at); /* "*:80" is ":80" */
-	r = net_listen(spec, &fw->fd, e);
-	if (r == 0 && net_local(fw->fd, &a) == 0 && !net_addr_is_loopback(&a))
+	r = net_listen(spec, &fw->fd, &why);
+	if (r != 0)
+		return err_set(e, r, "%s: %s", fw->spec, why.s);
+	if (net_local(fw->fd, &a) == 0 && !net_addr_is_loopback(&a))
 		log_warnx("%s: whoever reaches this port from another machine uses the tunnel too, "
 			  "without a secret",
 		    fw->spec);
-	return r;
+	return 0;
 }
 
 static int

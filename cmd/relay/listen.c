@@ -74,13 +74,14 @@ static int
 listener_open(struct relay *r, struct listener *l, const char *spec, struct errtext *e)
 {
 	bool plain = strncmp(spec, PLAIN_PREFIX, strlen(PLAIN_PREFIX)) == 0;
+	struct errtext why = { "" };
 	int rc;
 
 	l->fd = -1;
 	l->tls = r->tls != NULL && !plain;
 	snprintf(l->spec, sizeof l->spec, "%s", spec);
-	rc = net_listen(spec + (plain ? strlen(PLAIN_PREFIX) : 0), &l->fd, e);
-	return rc != 0 ? rc : check_exposure(r, l, e);
+	rc = net_listen(spec + (plain ? strlen(PLAIN_PREFIX) : 0), &l->fd, &why);
+	return rc != 0 ? err_set(e, rc, "--listen: %s", why.s) : check_exposure(r, l, e);
 }
 
 int
