@@ -389,6 +389,7 @@ greet(struct peer *p)
 		.keepalive_ms = (uint32_t)p->w->relay->opts.keepalive_ms };
 
 	snprintf(h.software, sizeof h.software, "tunnel/%s", VERSION);
+	memcpy(h.instance, p->w->relay->instance, sizeof h.instance);
 	return session_greet(carrier_session(p->carrier), &h);
 }
 

@@ -12,6 +12,7 @@
 #include "cmd/relay/worker.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "lib/rand.h"
 #include "proto/mux.h"
 
 #define DRAIN_STEP_MS 20
@@ -338,6 +339,8 @@ relay_load(struct relay *r, struct control *c, struct errtext *e)
 		n = RELAY_WORKERS_MAX;
 	if ((rc = check_paths(&r->opts, e)) != 0)
 		return rc;
+	if (rand_bytes(r->instance, sizeof r->instance) != 0)
+		return err_set(e, ERR_SYS, "the system gives no random bytes");
 	if (r->opts.credentials != NULL) {
 		reload_seen(&c->reload);
 		if ((rc = creds_load(r->opts.credentials, &r->creds, e)) != 0)

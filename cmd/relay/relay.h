@@ -79,6 +79,7 @@ struct relay {
 	    creds_lock;      /* guards the pointer creds; nothing else is taken while it is held */
 	struct creds *creds; /* NULL: none were given, everybody is let in */
 	atomic_bool draining;
+	uint8_t instance[CTL_TOKEN_LEN]; /* names this process in its HELLOs (PROTOCOL.md 4.1) */
 };
 
 TAILQ_HEAD(peer_list, peer);
