@@ -26,6 +26,7 @@ struct addr {
 struct rule {
 	bool any;                         /* host is "*": by name and by address */
 	bool by_addr;                     /* net and bits are set, else name */
+	bool stray;                       /* refused: it has bits beyond its prefix */
 	struct addr net;                  /* address rule */
 	unsigned bits;                    /* of net that count, 0 to 128 */
 	uint16_t lo, hi;                  /* ports, inclusive */
@@ -212,7 +213,8 @@ parse_net(char *host, struct rule *r)
 	probe = r->net;
 	for (i = r->bits; i < 128; i++)
 		probe.b[i / 8] &= (uint8_t) ~(0x80 >> i % 8);
-	return memcmp(&probe, &r->net, sizeof(probe)) == 0;
+	r->stray = memcmp(&probe, &r->net, sizeof(probe)) != 0;
+	return !r->stray;
 }
 
 static bool
@@ -273,8 +275,15 @@ match_add(struct match *m, const char *pattern, struct errtext *e)
 	char shown[PATTERN_SHOWN];
 	struct rule r, *bigger;
 	size_t cap;
+	bool good = parse_rule(pattern, &r) == 0;
 
-	if (parse_rule(pattern, &r) != 0)
+	if (!good && r.stray)
+		return err_set(e, ERR_INVALID,
+		    "\"%s\" has bits beyond its prefix: a network is meant (10.0.0.0/8), or one "
+		    "address "
+		    "(10.1.2.3)",
+		    str_escape(shown, sizeof(shown), pattern, strlen(pattern)));
+	if (!good)
 		return err_set(e, ERR_INVALID,
 		    "\"%s\" is no pattern of the form HOST:PORT, such as localhost:22, "
 		    "10.0.0.0/8:443, *.example.com:80-90 or [::1]:*",

@@ -89,6 +89,7 @@ services_new(struct loop *l, const struct opt_list *tcp, const struct opt_list *
     struct services **out, struct errtext *e)
 {
 	struct services *sv = mem_must_zalloc(sizeof *sv);
+	struct errtext why = { "" };
 	int r = 0;
 
 	sv->loop = l;
@@ -99,7 +100,8 @@ services_new(struct loop *l, const struct opt_list *tcp, const struct opt_list *
 	for (size_t i = 0; r == 0 && i < tcp->n; i++)
 		r = add_service(sv, tcp->v[i], e);
 	for (size_t i = 0; r == 0 && i < allow->n; i++)
-		r = match_add(sv->allow, allow->v[i], e);
+		if ((r = match_add(sv->allow, allow->v[i], &why)) != 0)
+			err_set(e, r, "--allow: %s", why.s);
 	if (r == 0 && allow->n == 0 && match_add_loopback(sv->allow) != 0)
 		r = err_set(e, ERR_NOMEM, "out of memory");
 	if (r == 0)

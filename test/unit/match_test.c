@@ -217,6 +217,9 @@ bad_patterns_are_refused(void **state)
 		assert_null(strchr(e.s, '\x1b'));
 	}
 	assert_false(allows(m, "host", "192.0.2.1", 80));
+	/* A slip of the pen is told as such. */
+	assert_int_equal(match_add(m, "10.0.0.1/8:80", &e), ERR_INVALID);
+	assert_non_null(strstr(e.s, "beyond its prefix"));
 	match_free(m);
 }
 
