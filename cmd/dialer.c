@@ -188,7 +188,7 @@ send_upgrade(struct dialer *d)
 		char name[256];
 		const char *line = d->t->headers->v[i], *colon = strchr(line, ':');
 
-		/* dialer_check_header has seen it. */
+		/* dialer_check_headers has seen it. */
 		snprintf(name, sizeof name, "%.*s", (int)(colon - line), line);
 		http_build_header(&b, name, colon + 1 + strspn(colon + 1, " \t"));
 	}

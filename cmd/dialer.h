@@ -30,8 +30,11 @@ struct dialer_target {
  */
 int dialer_proxy(struct dialer_target *t, const char *explicit, struct errtext *e) WARN_UNUSED;
 
-/* dialer_check_header - is it "Name: value", and none that the handshake itself needs?  ERR_INVALID with e. */
-int dialer_check_header(const char *line, struct errtext *e) WARN_UNUSED;
+/* Bytes of all extra headers: no server takes much more than 16 KiB of a request's head, and the handshake's own are in it. */
+#define DIALER_HEADERS_MAX (12 * 1024)
+
+/* dialer_check_headers - is each "Name: value", and none that the handshake itself needs?  ERR_INVALID with e. */
+int dialer_check_headers(const struct opt_list *headers, struct errtext *e) WARN_UNUSED;
 
 struct dialer;
 

@@ -96,8 +96,8 @@ dialer_proxy(struct dialer_target *t, const char *explicit, struct errtext *e)
 	return r == 0 ? 0 : err_set(e, r, "%s", why.s);
 }
 
-int
-dialer_check_header(const char *line, struct errtext *e)
+static int
+check_header(const char *line, struct errtext *e)
 {
 	static const char *const own[] = { "Host", "Upgrade", "Connection", "Sec-WebSocket-Key",
 		"Sec-WebSocket-Version", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions",
@@ -117,4 +117,20 @@ dialer_check_header(const char *line, struct errtext *e)
 			return err_set(
 			    e, ERR_INVALID, "--header: %s belongs to the handshake itself", own[i]);
 	return 0;
+}
+
+int
+dialer_check_headers(const struct opt_list *headers, struct errtext *e)
+{
+	size_t bytes = 0;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < headers->n; i++) {
+		r = check_header(headers->v[i], e);
+		bytes += strlen(headers->v[i]);
+	}
+	if (r == 0 && bytes > DIALER_HEADERS_MAX)
+		r = err_set(e, ERR_INVALID, "--header: all together have more than %d bytes",
+		    DIALER_HEADERS_MAX);
+	return r;
 }

@@ -95,10 +95,8 @@ link_config_init(struct link_config *c, struct link_opts *o, struct errtext *e)
 	url_text(&c->target.url, c->relay, sizeof c->relay);
 	c->keepalive_ms = (uint32_t)o->keepalive_ms;
 	c->target.headers = &o->headers;
-	for (size_t i = 0; i < o->headers.n; i++)
-		if ((r = dialer_check_header(o->headers.v[i], e)) != 0)
-			return r;
-	if ((r = dialer_proxy(&c->target, o->proxy, e)) != 0 || (r = take_secret(c, o, e)) != 0 ||
+	if ((r = dialer_check_headers(&o->headers, e)) != 0 ||
+	    (r = dialer_proxy(&c->target, o->proxy, e)) != 0 || (r = take_secret(c, o, e)) != 0 ||
 	    (r = make_trust(c, o, e)) != 0)
 		return r;
 	if (rand_bytes(c->instance, sizeof c->instance) != 0)

@@ -57,18 +57,35 @@ no_proxy_exempts_names_addresses_and_ports(void **state)
 	}
 }
 
+static int
+check_one(char *line, struct errtext *why)
+{
+	struct opt_list l = { .v = &line, .n = 1 };
+
+	return dialer_check_headers(&l, why);
+}
+
 static void
 headers_cannot_smuggle(void **state)
 {
-	static const char *const bad[] = { "", "X", ": v", "A B: c", "X: a\r\nY: b", "X: a\nb",
-		"X\r: a", "Host: x", "upgrade: x", "Sec-WebSocket-Key: x", "X: \x01" };
+	static char *const bad[] = { "", "X", ": v", "A B: c", "X: a\r\nY: b", "X: a\nb", "X\r: a",
+		"Host: x", "upgrade: x", "Sec-WebSocket-Key: x", "X: \x01" };
+	static char lengthy[DIALER_HEADERS_MAX + 2];
 	struct errtext why = { "" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-		assert_int_equal(dialer_check_header(bad[i], &why), ERR_INVALID);
-	assert_int_equal(dialer_check_header("Authorization: Basic eDp5", &why), 0);
-	assert_int_equal(dialer_check_header("X-Empty:", &why), 0);
+		assert_int_equal(check_one(bad[i], &why), ERR_INVALID);
+	assert_int_equal(check_one("Authorization: Basic eDp5", &why), 0);
+	assert_int_equal(check_one("X-Empty:", &why), 0);
+	/* What no server would take is refused before the first dial. */
+	memset(lengthy, 'a', sizeof lengthy);
+	memcpy(lengthy, "X: ", 3);
+	lengthy[sizeof lengthy - 1] = 0;
+	assert_int_equal(check_one(lengthy, &why), ERR_INVALID);
+	assert_non_null(strstr(why.s, "--header"));
+	lengthy[DIALER_HEADERS_MAX] = 0;
+	assert_int_equal(check_one(lengthy, &why), 0);
 }
 
 static void
