@@ -30,12 +30,15 @@ struct connect_opts {
 struct route;
 struct conn;
 TAILQ_HEAD(route_list, route);
+struct socks;
+TAILQ_HEAD(socks_list, socks);
 
 struct client {
 	struct connect_opts opts;
 	struct loop *loop;
 	struct link_config config;
 	struct route_list routes;
+	struct socks_list socks; /* connections to -D, until they have ended */
 	struct timer goodbye;
 	bool once; /* standard input and output: the first failure to reach the relay is the end */
 	bool draining;

@@ -168,6 +168,7 @@ connect_run(struct client *c, const struct opt_list *args)
 	cmd_ready_end(&ct.ready);
 	forwards_free(&ct.forwards);
 	routes_free(c);
+	socks_free_all(c);
 	sig_fini(&ct.term);
 	sig_fini(&ct.intr);
 	sig_fini(&ct.hup);
@@ -191,6 +192,7 @@ connect_main(int argc, char **argv)
 
 	if (code == CMD_GO) {
 		TAILQ_INIT(&c.routes);
+		TAILQ_INIT(&c.socks);
 		cmd_begin(&c.opts.common);
 		code = connect_run(&c, &res.args);
 	}

@@ -36,5 +36,7 @@ char *forwards_json(const struct forward_list *list);
 
 /* socks_start - speak SOCKS5 (RFC 1928) with f, then carry it through r. */
 void socks_start(struct client *c, struct route *r, struct filter *f);
+/* socks_free_all - after routes_free: what has not come to a target yet is closed, too. */
+void socks_free_all(struct client *c);
 
 #endif

@@ -38,6 +38,7 @@ struct socks {
 	struct filter *f;
 	enum socks_state state;
 	struct timer deadline;
+	TAILQ_ENTRY(socks) entry;
 	struct grave grave;
 };
 
@@ -45,6 +46,7 @@ static void
 socks_release(struct socks *s)
 {
 	s->state = SOCKS_OVER;
+	TAILQ_REMOVE(&s->client->socks, s, entry);
 	timer_fini(&s->deadline);
 	loop_bury(s->client->loop, &s->grave, mem_free, s);
 }
@@ -249,6 +251,20 @@ socks_start(struct client *c, struct route *r, struct filter *f)
 	s->client = c;
 	s->route = r;
 	s->f = f;
+	TAILQ_INSERT_TAIL(&c->socks, s, entry);
 	timer_set(&s->deadline, SOCKS_HANDSHAKE_MS);
 	filter_set_user(f, &user, s);
+}
+
+void
+socks_free_all(struct client *c)
+{
+	struct socks *s;
+
+	while ((s = TAILQ_FIRST(&c->socks)) != NULL) {
+		if (s->state == SOCKS_ANSWER)
+			socks_release(s); /* its filter was the conn's */
+		else
+			socks_drop(s);
+	}
 }
