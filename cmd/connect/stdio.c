@@ -7,7 +7,6 @@
  * pair, and may block.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -148,21 +147,6 @@ same_socket(void)
 	       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
-/* A closed descriptor 0, 1 or 2 is opened on /dev/null, so that no socket of ours takes its number. */
-static int
-fill_standard(struct errtext *e)
-{
-	int fd;
-
-	do
-		fd = open("/dev/null", O_RDWR);
-	while (fd >= 0 && fd <= 2);
-	if (fd < 0)
-		return err_sys(e, "/dev/null");
-	close(fd);
-	return 0;
-}
-
 static int
 end_for(int fd, struct copier *c, bool input)
 {
@@ -217,10 +201,7 @@ stdio_start(struct client *c, const char *agent, const struct ctl_open *o, struc
 {
 	struct route *r;
 	struct filter *f;
-	int rc = fill_standard(e);
 
-	if (rc != 0)
-		return rc;
 	c->once = true;
 	f = make_filter(c->loop);
 	if (f == NULL)
