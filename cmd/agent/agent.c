@@ -124,10 +124,11 @@ write_ready_file(struct agent *a)
 	    jobj_set_int(o, "carriers", a->n_links) == 0)
 		json = jobj_dump(o, NULL);
 	jobj_free(o);
-	if (json == NULL)
-		log_errorx("--ready-file %s: out of memory", a->opts.ready_file);
-	else if (cmd_ready_write(&a->ready_file, json, &why) != 0)
-		log_errorx("%s", why.s);
+	/* Without it we end: whoever waits for the file would wait for ever. */
+	if (json == NULL || cmd_ready_write(&a->ready_file, json, &why) != 0) {
+		log_errorx("--ready-file: %s", json == NULL ? "out of memory" : why.s);
+		agent_stop(a, CMD_FAILED);
+	}
 	mem_free(json);
 }
 

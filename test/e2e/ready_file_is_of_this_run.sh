@@ -30,3 +30,14 @@ ln -s "$tmp/elsewhere" "$tmp/link.ready"
 echo text >"$tmp/elsewhere"
 exit_code "$TUNNEL_BIN" relay --listen "127.0.0.1:$tcp_port" --insecure --ready-file "$tmp/link.ready"
 expect "what a link leads to" text "$(cat "$tmp/elsewhere")"
+
+# One that cannot be written ends the program: whoever waits for it would wait for ever.
+start_relay relay
+no=$tmp/no/such/dir/ready
+for command in "relay --listen 127.0.0.1:0" "agent --relay $relay_url --name pi --secret-file $tmp/agent.secret" \
+	"connect --relay $relay_url --secret-file $tmp/client.secret -D 0=pi"; do
+	# shellcheck disable=SC2086
+	exit_code timeout 20 "$TUNNEL_BIN" $command --ready-file "$no"
+	expect "exit status of $command" 1 "$code"
+	has_line "$tmp/err.log" "$no" || fail "$command does not name the file"
+done
