@@ -37,5 +37,7 @@ for s in begun:
     except ConnectionResetError:
         pass
 PY
-stop forward
+# It has been told to end; a second signal would cut that short.
+code=0
+wait "$(pid_of forward)" || code=$?
 expect "exit status of forwards" 0 "$code"
