@@ -14,7 +14,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <linux/sockios.h>
 #include <string.h>
 #include <sys/ioctl.h>
