@@ -14,6 +14,7 @@
 
 #include "lib/bufpipe.h"
 #include "lib/mem.h"
+#include "test/unit/sockpair.h"
 
 enum { QUEUES = 3, MODEL_MAX = 1 << 20, ROUNDS = 20000, PIECE_MAX = 20000 };
 
@@ -26,13 +27,6 @@ struct model {
 
 static unsigned seed = 42;
 static int from[2], to[2];
-
-static size_t
-random_below(size_t n)
-{
-	seed = seed * 1103515245u + 12345u;
-	return n > 0 ? (seed >> 8) % n : 0;
-}
 
 static void
 take_front(struct model *m, size_t n)
@@ -79,16 +73,16 @@ check_bytes(struct model *m)
 static void
 append(struct model *m)
 {
-	size_t n = 1 + random_below(random_below(3) == 0 ? 50 : PIECE_MAX);
+	size_t n = 1 + random_below(&seed, random_below(&seed, 3) == 0 ? 50 : PIECE_MAX);
 	uint8_t *p = m->bytes + m->n;
 	struct block *b;
 
 	if (m->n + n > MODEL_MAX)
 		return;
 	for (size_t i = 0; i < n; i++)
-		p[i] = (uint8_t)random_below(256);
+		p[i] = (uint8_t)random_below(&seed, 256);
 	m->n += n;
-	if (random_below(2) == 0) {
+	if (random_below(&seed, 2) == 0) {
 		assert_int_equal(bufq_copy(&m->q, p, n), 0);
 		return;
 	}
@@ -107,7 +101,7 @@ append(struct model *m)
 static void
 move(struct model *dst, struct model *src)
 {
-	size_t n = random_below(4) == 0 ? src->n : random_below(src->n + 1);
+	size_t n = random_below(&seed, 4) == 0 ? src->n : random_below(&seed, src->n + 1);
 
 	if (dst == src || dst->n + n > MODEL_MAX)
 		return;
@@ -120,8 +114,9 @@ move(struct model *dst, struct model *src)
 static void
 share(struct model *dst, struct model *src)
 {
-	size_t off = random_below(2) == 0 ? 0 : random_below(src->n + 1);
-	size_t n = random_below(2) == 0 ? src->n - off : random_below(src->n - off + 1);
+	size_t off = random_below(&seed, 2) == 0 ? 0 : random_below(&seed, src->n + 1);
+	size_t n =
+	    random_below(&seed, 2) == 0 ? src->n - off : random_below(&seed, src->n - off + 1);
 
 	if (dst == src || dst->n + n > MODEL_MAX)
 		return;
@@ -140,7 +135,7 @@ send_front(struct model *m)
 
 	if (s == NULL || s->b->class != BUF_PIPE)
 		return;
-	n = bufpipe_send(s->b, s->off, 1 + (uint32_t)random_below(s->n), to[0]);
+	n = bufpipe_send(s->b, s->off, 1 + (uint32_t)random_below(&seed, s->n), to[0]);
 	if (n == ERR_INVALID)
 		return;
 	assert_true(n > 0);
@@ -155,7 +150,7 @@ static void
 check_to_pipe(struct model *m)
 {
 	const struct bufq *q = &m->q;
-	size_t off = random_below(m->n + 1), end = 0, want = 0;
+	size_t off = random_below(&seed, m->n + 1), end = 0, want = 0;
 
 	for (uint32_t i = 0; i < q->n && want == 0; i++) {
 		const struct slice *s = &q->v[(q->head + i) & (q->cap - 1)];
@@ -185,10 +180,10 @@ check_peek(struct model *m)
 static void
 one_step(struct model *all)
 {
-	struct model *m = &all[random_below(QUEUES)], *o = &all[random_below(QUEUES)];
+	struct model *m = &all[random_below(&seed, QUEUES)], *o = &all[random_below(&seed, QUEUES)];
 	size_t n;
 
-	switch (random_below(12)) {
+	switch (random_below(&seed, 12)) {
 	case 0:
 	case 1:
 	case 2:
@@ -202,7 +197,7 @@ one_step(struct model *all)
 		share(m, o);
 		break;
 	case 6:
-		n = random_below(random_below(2) == 0 ? m->n + 1 : m->n / 8 + 1);
+		n = random_below(&seed, random_below(&seed, 2) == 0 ? m->n + 1 : m->n / 8 + 1);
 		bufq_drain(&m->q, n);
 		take_front(m, n);
 		break;
@@ -215,11 +210,11 @@ one_step(struct model *all)
 		check_peek(m);
 		break;
 	case 10:
-		if (random_below(10) == 0)
+		if (random_below(&seed, 10) == 0)
 			check_bytes(m);
 		break;
 	default:
-		if (random_below(10) == 0)
+		if (random_below(&seed, 10) == 0)
 			bufq_compact(&m->q);
 	}
 	check_numbers(m);
@@ -259,19 +254,19 @@ any_allocation_may_fail(void **state)
 
 		append(m);
 		append(m);
-		off = random_below(m->n);
-		n = random_below(m->n - off + 1);
-		mem_fail_after((long)random_below(4));
+		off = random_below(&seed, m->n);
+		n = random_below(&seed, m->n - off + 1);
+		mem_fail_after((long)random_below(&seed, 4));
 		r = bufq_share(&o->q, &m->q, off, n);
 		mem_fail_after(MEM_NO_FAIL);
 		if (r == 0) {
 			memcpy(o->bytes + o->n, m->bytes + off, n);
 			o->n += n;
 		}
-		n = random_below(o->n + 1);
-		mem_fail_after((long)random_below(2));
+		n = random_below(&seed, o->n + 1);
+		mem_fail_after((long)random_below(&seed, 2));
 		r = bufq_move(&m->q, &o->q, n);
-		mem_fail_after((long)random_below(3));
+		mem_fail_after((long)random_below(&seed, 3));
 		bufq_compact(&m->q);
 		mem_fail_after(MEM_NO_FAIL);
 		if (r == 0) {

@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -27,6 +26,7 @@
 
 #include "lib/bufpipe.h"
 #include "lib/f_sock.h"
+#include "test/unit/sockpair.h"
 #include "test/wire.h"
 
 enum { N_READY = 6, LEN = 40000, PIECES = 50, WAIT_MS = 20000 };
@@ -51,12 +51,6 @@ refuse_splice(int error)
 
 	assert_int_equal(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
 	assert_int_equal(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog), 0);
-}
-
-static uint8_t
-pattern(size_t i)
-{
-	return (uint8_t)(i * 31 + (i >> 8) * 7);
 }
 
 static void
@@ -257,20 +251,7 @@ start(struct fixture *t, bool tcp)
 	int fd[2];
 
 	if (tcp) {
-		struct sockaddr_in a = { .sin_family = AF_INET,
-			.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-		socklen_t len = sizeof a;
-		int l = socket(AF_INET, SOCK_STREAM, 0);
-
-		assert_int_equal(bind(l, (struct sockaddr *)&a, sizeof a), 0);
-		assert_int_equal(listen(l, 1), 0);
-		assert_int_equal(getsockname(l, (struct sockaddr *)&a, &len), 0);
-		fd[0] = socket(AF_INET, SOCK_STREAM, 0);
-		assert_int_equal(connect(fd[0], (struct sockaddr *)&a, sizeof a), 0);
-		fd[1] = accept(l, NULL, NULL);
-		close(l);
-		for (int i = 0; i < 2; i++)
-			assert_int_equal(fcntl(fd[i], F_SETFL, O_NONBLOCK), 0);
+		sockpair_tcp(fd, false);
 	} else {
 		unix_pair(fd);
 	}

@@ -17,17 +17,12 @@
 
 #include "lib/bufpipe.h"
 #include "lib/mem.h"
+#include "test/unit/sockpair.h"
 
 enum { NOBODY = 65534 };
 
 /* Where bytes come from, and where they go. */
 static int from[2], to[2];
-
-static uint8_t
-pattern(size_t i)
-{
-	return (uint8_t)(i * 31 + (i >> 8) * 7 + (i >> 16));
-}
 
 static int
 open_both(void **state)

@@ -22,6 +22,7 @@
 
 #include "lib/bufpipe.h"
 #include "lib/f_sock.h"
+#include "test/unit/sockpair.h"
 #include "test/wire.h"
 
 enum { ROUNDS = 20, SLOTS = 32, SLOT = 128, HEAD = 10, WAIT_MS = 10000 };
@@ -48,27 +49,6 @@ on_closed(void *arg, int err, const char *text)
 
 static const struct filter_user user = { on_nothing, on_nothing, on_closed };
 
-static void
-tcp_pair(int fd[2])
-{
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof a;
-	int l = socket(AF_INET, SOCK_STREAM, 0), one = 1;
-
-	assert_int_equal(bind(l, (struct sockaddr *)&a, sizeof a), 0);
-	assert_int_equal(listen(l, 1), 0);
-	assert_int_equal(getsockname(l, (struct sockaddr *)&a, &len), 0);
-	fd[0] = socket(AF_INET, SOCK_STREAM, 0);
-	assert_int_equal(connect(fd[0], (struct sockaddr *)&a, sizeof a), 0);
-	fd[1] = accept(l, NULL, NULL);
-	assert_true(fd[1] >= 0);
-	close(l);
-	for (int i = 0; i < 2; i++) {
-		assert_int_equal(fcntl(fd[i], F_SETFL, O_NONBLOCK), 0);
-		assert_int_equal(setsockopt(fd[i], IPPROTO_TCP, TCP_NODELAY, &one, sizeof one), 0);
-	}
-}
-
 /* A pipe of which each slot is a fragment of its own: what the kernel puts into memory side by side it may join. */
 static struct block *
 fragments(void)
@@ -77,8 +57,8 @@ fragments(void)
 	struct block *b = NULL;
 	uint8_t p[SLOT] = { 0 };
 
-	tcp_pair(from);
-	tcp_pair(aside);
+	sockpair_tcp(from, true);
+	sockpair_tcp(aside, true);
 	for (int i = 0; i < SLOTS; i++) {
 		assert_int_equal(write(from[1], p, sizeof p), sizeof p);
 		assert_int_equal(write(aside[1], p, sizeof p), sizeof p);
@@ -114,7 +94,7 @@ pass_a_header_and_a_pipe(void)
 	int fd[2], one = 1, unsent;
 	size_t n;
 
-	tcp_pair(fd);
+	sockpair_tcp(fd, true);
 	t.f = f_sock_new(t.l, fd[0], true);
 	assert_non_null(t.f);
 	t.far = fd[1];

@@ -24,6 +24,7 @@
 #include "lib/bufpipe.h"
 #include "lib/f_sock.h"
 #include "lib/pace.h"
+#include "test/unit/sockpair.h"
 #include "test/wire.h"
 
 enum { WAIT_MS = 20000, HEAD = 4, FRAMES_MAX = 2000, STALLS = 30, STALL_MS = 100 };
@@ -57,19 +58,6 @@ struct fixture {
 	bool far_eof;
 	unsigned seed;
 };
-
-static uint8_t
-pattern(size_t i)
-{
-	return (uint8_t)(i * 31 + (i >> 8) * 7 + (i >> 16));
-}
-
-static size_t
-random_below(struct fixture *t, size_t n)
-{
-	t->seed = t->seed * 1103515245u + 12345u;
-	return (t->seed >> 8) % n;
-}
 
 /* ---- the user ---- */
 
@@ -147,27 +135,6 @@ static const struct filter_user far_user = { on_writable, on_writable, on_closed
 
 /* ---- the fixture ---- */
 
-static void
-tcp_pair(int fd[2])
-{
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof a;
-	int l = socket(AF_INET, SOCK_STREAM, 0), one = 1;
-
-	assert_int_equal(bind(l, (struct sockaddr *)&a, sizeof a), 0);
-	assert_int_equal(listen(l, 1), 0);
-	assert_int_equal(getsockname(l, (struct sockaddr *)&a, &len), 0);
-	fd[0] = socket(AF_INET, SOCK_STREAM, 0);
-	assert_int_equal(connect(fd[0], (struct sockaddr *)&a, sizeof a), 0);
-	fd[1] = accept(l, NULL, NULL);
-	assert_true(fd[1] >= 0);
-	close(l);
-	for (int i = 0; i < 2; i++) {
-		assert_int_equal(fcntl(fd[i], F_SETFL, O_NONBLOCK), 0);
-		assert_int_equal(setsockopt(fd[i], IPPROTO_TCP, TCP_NODELAY, &one, sizeof one), 0);
-	}
-}
-
 static struct fixture *
 start(const int fd[2])
 {
@@ -188,7 +155,7 @@ start_tcp(void)
 {
 	int fd[2];
 
-	tcp_pair(fd);
+	sockpair_tcp(fd, true);
 	return start(fd);
 }
 
@@ -207,7 +174,7 @@ forward_tcp(struct fixture *t)
 {
 	int fd[2];
 
-	tcp_pair(fd);
+	sockpair_tcp(fd, true);
 	forward(t, f_sock_new(t->l, fd[0], true), fd[1]);
 }
 
@@ -268,7 +235,7 @@ peer_write(struct fixture *t)
 			i++;
 		n = t->edge[i] - t->sent;
 	} else if (t->how == RANDOM) {
-		n = 1 + random_below(t, n < 30000 ? n : 30000);
+		n = 1 + random_below(&t->seed, n < 30000 ? n : 30000);
 	} else if (t->how == DRIBBLE) {
 		n = 1;
 	} else if (t->how == SMALL) {
@@ -302,7 +269,7 @@ has_all(void *arg)
 
 	peer_write(t);
 	if (t->far >= 0)
-		far_read(t, 1 + random_below(t, 200000));
+		far_read(t, 1 + random_below(&t->seed, 200000));
 	return t->far >= 0 ? t->far_got >= t->payload : t->n_got >= t->payload;
 }
 
@@ -409,8 +376,9 @@ pieces_of_all_sizes_mixed(void **state)
 
 		t->how = (enum segments)how;
 		for (int k = 0; k < 150; k++)
-			add_frame(t, random_below(t, 3) == 0 ? random_below(t, 2000)
-							     : 14000 + random_below(t, 100000));
+			add_frame(t, random_below(&t->seed, 3) == 0
+					 ? random_below(&t->seed, 2000)
+					 : 14000 + random_below(&t->seed, 100000));
 		assert_true(wire_run(t->l, WAIT_MS, has_all, t));
 		assert_true(t->pipes > 0);
 		check_got(t, t->payload);
@@ -561,7 +529,8 @@ pieces_pass_from_socket_to_socket(void **state)
 		t->how = (enum segments)how;
 		forward_tcp(t);
 		for (int k = 0; k < 200; k++)
-			add_frame(t, random_below(t, 4) == 0 ? random_below(t, 1000) : 65528);
+			add_frame(t,
+			    random_below(&t->seed, 4) == 0 ? random_below(&t->seed, 1000) : 65528);
 		assert_true(wire_run(t->l, WAIT_MS, has_all, t));
 		assert_true(t->pipes > 0);
 		assert_int_equal(t->far_got, t->payload);

@@ -2,7 +2,6 @@
 /* f_sock - the socket filter on real sockets and pipes: bounds, both half-closes, resets, moving to another loop. */
 #include <fcntl.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -13,6 +12,7 @@
 
 #include "lib/f_sock.h"
 #include "lib/pace.h"
+#include "test/unit/sockpair.h"
 #include "test/wire.h"
 
 enum { WAIT_MS = 10000, BULK = 64 * BUF_HUGE };
@@ -34,12 +34,6 @@ struct fixture {
 	size_t peer_got, peer_sent, want;
 	bool peer_eof;
 };
-
-static uint8_t
-pattern(size_t i)
-{
-	return (uint8_t)(i * 31 + (i >> 8) * 7 + (i >> 16));
-}
 
 static void
 on_readable(void *arg)
@@ -79,25 +73,6 @@ on_closed(void *arg, int err, const char *text)
 static const struct filter_user user = { on_readable, on_writable, on_closed };
 
 static void
-tcp_pair(int fd[2])
-{
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof a;
-	int l = socket(AF_INET, SOCK_STREAM, 0);
-
-	assert_int_equal(bind(l, (struct sockaddr *)&a, sizeof a), 0);
-	assert_int_equal(listen(l, 1), 0);
-	assert_int_equal(getsockname(l, (struct sockaddr *)&a, &len), 0);
-	fd[0] = socket(AF_INET, SOCK_STREAM, 0);
-	assert_int_equal(connect(fd[0], (struct sockaddr *)&a, sizeof a), 0);
-	fd[1] = accept(l, NULL, NULL);
-	assert_true(fd[1] >= 0);
-	close(l);
-	for (int i = 0; i < 2; i++)
-		assert_int_equal(fcntl(fd[i], F_SETFL, O_NONBLOCK), 0);
-}
-
-static void
 open_on(struct fixture *t, const int fd[2])
 {
 	*t = (struct fixture){ .l = loop_new(), .peer = fd[1] };
@@ -111,7 +86,7 @@ open_tcp(struct fixture *t)
 {
 	int fd[2];
 
-	tcp_pair(fd);
+	sockpair_tcp(fd, false);
 	open_on(t, fd);
 }
 

@@ -15,6 +15,7 @@
 #include "lib/bufpipe.h"
 #include "lib/f_sock.h"
 #include "lib/f_ws.h"
+#include "test/unit/sockpair.h"
 #include "test/wire.h"
 
 enum { WAIT_MS = 20000, OP_BINARY = 2, OP_CLOSE = 8, OP_PING = 9, OP_PONG = 10, FIN = 0x80 };
@@ -38,19 +39,6 @@ struct fixture {
 	size_t n_back;
 	unsigned seed;
 };
-
-static uint8_t
-pattern(size_t i)
-{
-	return (uint8_t)(i * 31 + (i >> 8) * 7 + (i >> 16));
-}
-
-static unsigned
-random_below(struct fixture *t, unsigned n)
-{
-	t->seed = t->seed * 1103515245u + 12345u;
-	return (t->seed >> 8) % n;
-}
 
 static void
 on_readable(void *arg)
@@ -159,7 +147,7 @@ add_frame(struct fixture *t, uint8_t first, enum mask mask, const uint8_t *p, si
 		len = 10;
 	}
 	for (int i = 0; mask == RANDOM_KEY && i < 4; i++)
-		key[i] = (uint8_t)(1 + random_below(t, 255));
+		key[i] = (uint8_t)(1 + random_below(&t->seed, 255));
 	if (mask != NO_KEY) {
 		head[1] |= 0x80;
 		memcpy(head + len, key, 4);
@@ -201,7 +189,7 @@ has_all(void *arg)
 	struct fixture *t = arg;
 	uint8_t pongs[4096];
 
-	peer_write(t, 1 + random_below(t, 150000));
+	peer_write(t, 1 + random_below(&t->seed, 150000));
 	while (read(t->peer, pongs, sizeof pongs) > 0)
 		;
 	return t->got.len >= t->payload || t->n_closed > 0;
@@ -244,17 +232,17 @@ frames_of_all_kinds_mixed(void **state)
 		unsigned pongs = 0;
 
 		for (int i = 0; i < 200; i++) {
-			enum mask m = client                   ? NO_KEY
-				      : random_below(t, 3) > 0 ? ZERO_KEY
-							       : RANDOM_KEY;
+			enum mask m = client                          ? NO_KEY
+				      : random_below(&t->seed, 3) > 0 ? ZERO_KEY
+								      : RANDOM_KEY;
 
 			add_payload(t, m,
-			    random_below(t, 4) == 0 ? random_below(t, 300)
-						    : random_below(t, 200000));
-			m = client ? NO_KEY : random_below(t, 2) ? ZERO_KEY : RANDOM_KEY;
-			if (random_below(t, 3) == 0)
+			    random_below(&t->seed, 4) == 0 ? random_below(&t->seed, 300)
+							   : random_below(&t->seed, 200000));
+			m = client ? NO_KEY : random_below(&t->seed, 2) ? ZERO_KEY : RANDOM_KEY;
+			if (random_below(&t->seed, 3) == 0)
 				add_frame(t, FIN | OP_PING, m, (const uint8_t *)"are you?", 8);
-			if (random_below(t, 3) == 0) {
+			if (random_below(&t->seed, 3) == 0) {
 				add_frame(t, FIN | OP_PONG, m, (const uint8_t *)"hello", 5);
 				pongs++;
 			}

@@ -2,7 +2,6 @@
 /* linger_test - the last words arrive whatever was not read; nobody lingers for ever, nor too many. */
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,6 +15,7 @@
 #include "lib/clock.h"
 #include "lib/f_sock.h"
 #include "lib/linger.h"
+#include "test/unit/sockpair.h"
 #include "test/wire.h"
 
 enum { WAIT_MS = 10000 };
@@ -26,30 +26,11 @@ struct pair {
 };
 
 static void
-pair_tcp(int fd[2])
-{
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof a;
-	int l = socket(AF_INET, SOCK_STREAM, 0);
-
-	assert_int_equal(bind(l, (struct sockaddr *)&a, sizeof a), 0);
-	assert_int_equal(listen(l, 1), 0);
-	assert_int_equal(getsockname(l, (struct sockaddr *)&a, &len), 0);
-	fd[0] = socket(AF_INET, SOCK_STREAM, 0);
-	assert_int_equal(connect(fd[0], (struct sockaddr *)&a, sizeof a), 0);
-	fd[1] = accept(l, NULL, NULL);
-	assert_true(fd[1] >= 0);
-	close(l);
-	for (int i = 0; i < 2; i++)
-		assert_int_equal(fcntl(fd[i], F_SETFL, O_NONBLOCK), 0);
-}
-
-static void
 pair_open(struct pair *p)
 {
 	int fd[2];
 
-	pair_tcp(fd);
+	sockpair_tcp(fd, false);
 	*p = (struct pair){ loop_new(), fd[0], fd[1] };
 }
 
@@ -178,7 +159,7 @@ one_too_many_closes_the_oldest(void **state)
 	for (int i = 0; i <= LOOP_ORPHANS_MAX; i++) {
 		struct bufq out = { 0 };
 
-		pair_tcp(fd[i]);
+		sockpair_tcp(fd[i], false);
 		linger_close(l, fd[i][0], &out);
 		assert_true(is_open(fd[i][0]));
 		assert_true(i < LOOP_ORPHANS_MAX || !is_open(fd[0][0]));

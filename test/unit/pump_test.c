@@ -2,7 +2,6 @@
 /* pump_test - a socket and a stream: bytes, ends, breaks, with a session in memory and a real pair of sockets. */
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -21,6 +20,7 @@
 #include "lib/f_sock.h"
 #include "lib/mem.h"
 #include "test/unit/muxpair.h"
+#include "test/unit/sockpair.h"
 
 /* The far endpoint is a.side; the near one a pump, whose socket's other end (app) the test holds. */
 struct fix {
@@ -79,26 +79,6 @@ turn(struct fix *x)
 	} while (0)
 
 static void
-tcp_pair(int fd[2])
-{
-	struct sockaddr_in a = { .sin_family = AF_INET };
-	socklen_t len = sizeof a;
-	int s = socket(AF_INET, SOCK_STREAM, 0);
-
-	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	assert_int_equal(bind(s, (struct sockaddr *)&a, len), 0);
-	assert_int_equal(listen(s, 1), 0);
-	assert_int_equal(getsockname(s, (struct sockaddr *)&a, &len), 0);
-	fd[0] = socket(AF_INET, SOCK_STREAM, 0);
-	assert_int_equal(connect(fd[0], (struct sockaddr *)&a, len), 0);
-	fd[1] = accept(s, NULL, NULL);
-	assert_true(fd[1] >= 0);
-	close(s);
-	for (int i = 0; i < 2; i++)
-		assert_int_equal(fcntl(fd[i], F_SETFL, O_NONBLOCK), 0);
-}
-
-static void
 fix_pump(struct fix *x, struct filter *f)
 {
 	x->pump = pump_new(x->l, f, net_agent(x->net)->side[0].s, on_done, x);
@@ -114,7 +94,7 @@ fix_begin(bool tcp, struct filter **f)
 	int fd[2], small = 65536;
 
 	if (tcp)
-		tcp_pair(fd);
+		sockpair_tcp(fd, false);
 	else
 		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
 	assert_int_equal(setsockopt(fd[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);

@@ -9,6 +9,7 @@
 #include "lib/hash.h"
 #include "lib/tls_aead.h"
 #include "test/unit/rectest.h"
+#include "test/unit/sockpair.h"
 
 static const char c_secret[] = "9e40646ce79a7f9dc05af8889bce6552875afa0b06df0087f792ebb7c17504a5";
 static const char s_secret[] = "a11af9f05531f856ad47116b45a950328204b4f44bfb6b3a4b4f1f3fcb631643";
@@ -34,12 +35,6 @@ rectest_new(int suite, bool server, uint64_t read_seq, uint64_t write_seq)
 	    .fragment = TLS_REC_PLAIN });
 	assert_non_null(r);
 	return r;
-}
-
-static uint8_t
-pattern(size_t i)
-{
-	return (uint8_t)(i * 31 + (i >> 8) * 7 + (i >> 16));
 }
 
 /* n bytes of the pattern in blocks of piece bytes. */

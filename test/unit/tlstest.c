@@ -10,6 +10,7 @@
 #include "lib/rand.h"
 #include "lib/tls_gen.h"
 #include "test/unit/tlstest.h"
+#include "test/unit/sockpair.h"
 
 /* ---- certificates for all tests ---- */
 
@@ -195,12 +196,6 @@ tlstest_ready(struct tlstest *p)
 }
 
 /* Byte i of every stream of the tests. */
-static uint8_t
-pattern(size_t i)
-{
-	return (uint8_t)(i * 31 + (i >> 8) * 7 + (i >> 16));
-}
-
 /* Write n bytes as slices of piece bytes, one flush. */
 void
 tlstest_write(struct tlstest_side *x, size_t n, size_t piece)
