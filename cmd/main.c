@@ -199,14 +199,15 @@ unknown(const char *word)
 static int
 occupy_standard_fds(void)
 {
-	int fd;
-
-	do
-		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd < 0)
-		return CMD_FAILED; /* there may be no stderr to say so */
-	close(fd);
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) >= 0 || open("/dev/null", O_RDWR | O_CLOEXEC) == fd)
+			continue;
+		/* Perhaps there is a stderr to say so. */
+		fprintf(stderr,
+		    "tunnel: descriptor %d is closed, and /dev/null cannot be opened: %s\n", fd,
+		    strerror(errno));
+		return CMD_FAILED;
+	}
 	return CMD_OK;
 }
 

@@ -5,7 +5,7 @@
 #include "lib/rlimit.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -34,7 +34,7 @@ rlimit_raise_files(void)
 int
 rlimit_reserve_init(struct rlimit_reserve *r)
 {
-	r->fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	r->fd = eventfd(0, EFD_CLOEXEC);
 	return r->fd >= 0 ? 0 : ERR_SYS;
 }
 

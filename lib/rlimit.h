@@ -19,7 +19,7 @@
  */
 uint64_t rlimit_raise_files(void);
 
-/* A descriptor held open on /dev/null.  Embedded; one for each thread that accepts. */
+/* A descriptor that nobody uses, held open.  Embedded; one for each thread that accepts. */
 struct rlimit_reserve {
 	int fd; /* -1: none */
 };
