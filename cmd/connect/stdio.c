@@ -192,8 +192,8 @@ on_done(void *arg, const struct pump_result *res)
 	}
 	log_errorx(
 	    "%s%s%s", frame_code_str(res->code), res->text[0] != '\0' ? ": " : "", res->text);
-	client_stop(
-	    c, res->code == CODE_DENIED || res->code == CODE_REVOKED ? CMD_REFUSED : CMD_FAILED);
+	client_cancel(c,
+	    res->code == CODE_DENIED || res->code == CODE_REVOKED ? CMD_REFUSED : CMD_FAILED, "");
 }
 
 int

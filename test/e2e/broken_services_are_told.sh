@@ -10,6 +10,7 @@ start_tcp reset reset
 exit_code sh -c "echo x | '$TUNNEL_BIN' connect --relay $relay_url --secret-file '$tmp/client.secret' pi 127.0.0.1 $tcp_port"
 expect "exit status after a reset" 1 "$code"
 has_line "$tmp/err.log" "reset" || fail "no reason: $(cat "$tmp/err.log")"
+wait_for "the client's goodbye" has_line "$tmp/relay.log" "connect pi: says goodbye: ok"
 start_connect forward -L "0=pi:127.0.0.1:$tcp_port"
 python3 - "$(json "$tmp/forward.ready" 'd["local"][0]["port"]')" <<'PYTHON'
 import socket, sys
