@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /* dialer_env - what the environment and the operator say about a dial: proxies and extra headers. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "cmd/dialer.h"
 #include "lib/http.h"
+#include "lib/match.h"
 #include "lib/net.h"
 
 static const char *
@@ -46,6 +48,22 @@ entry_admits(const char *entry, size_t n, const struct hostport *at)
 	return n == host_len || at->host[host_len - n - 1] == '.';
 }
 
+/* "10.0.0.0/8" or "2001:db8::/32", as curl and Go have it. */
+static bool
+network_admits(const char *entry, size_t n, const struct hostport *at)
+{
+	char pattern[HOSTPORT_HOST_MAX + sizeof "[]:*"];
+	bool v6 = memchr(entry, ':', n) != NULL, admits;
+	struct match *m;
+
+	if (memchr(entry, '/', n) == NULL || n > HOSTPORT_HOST_MAX || (m = match_new()) == NULL)
+		return false;
+	snprintf(pattern, sizeof pattern, v6 ? "[%.*s]:*" : "%.*s:*", (int)n, entry);
+	admits = match_add(m, pattern, NULL) == 0 && match_name(m, at->host, at->port);
+	match_free(m);
+	return admits;
+}
+
 static bool
 no_proxy(const char *list, const struct hostport *at)
 {
@@ -59,7 +77,7 @@ no_proxy(const char *list, const struct hostport *at)
 	while (list != NULL && *list != '\0') {
 		size_t skip = strspn(list, " ,"), n = strcspn(list + skip, " ,");
 
-		if (entry_admits(list + skip, n, at))
+		if (entry_admits(list + skip, n, at) || network_admits(list + skip, n, at))
 			return true;
 		list += skip + n;
 	}

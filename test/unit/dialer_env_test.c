@@ -36,6 +36,12 @@ no_proxy_exempts_names_addresses_and_ports(void **state)
 		{ "[2001:db8::1]:80", "2001:db8::1", 80, false },
 		{ "[2001:db8::1]:81", "2001:db8::1", 80, true },
 		{ ":80,[],::,:", "a.example", 80, true },
+		{ "x,10.0.0.0/8,y", "10.1.2.3", 80, false },
+		{ "10.0.0.0/8", "11.1.2.3", 80, true },
+		{ "10.0.0.0/8", "10.example", 80, true },
+		{ "2001:db8::/32", "2001:db8:1::1", 80, false },
+		{ "2001:db8::/32", "2001:db9::1", 80, true },
+		{ "10.0.0.0/33,10.0.0.0/,/8,::/x", "10.1.2.3", 80, true },
 		/* This machine is never reached through a proxy. */
 		{ "", "localhost", 80, false },
 		{ "", "127.0.0.1", 80, false },
