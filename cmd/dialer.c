@@ -320,13 +320,22 @@ got_connect(struct dialer *d)
 	}
 }
 
+/* RFC 9110 15.2: what goes before the answer; 101 is the answer to our kind of request. */
+static bool
+is_interim(const struct http_head *h)
+{
+	return http_head_is_done(h) && http_status(h) < 200 && http_status(h) != 101;
+}
+
 static void
 read_head(struct dialer *d)
 {
 	struct errtext why = { "" };
 	char url[256];
-	int r = http_head_take(d->head, &d->f->in, &why);
+	int r;
 
+	while ((r = http_head_take(d->head, &d->f->in, &why)) == 0 && is_interim(d->head))
+		http_head_reset(d->head);
 	if (r != 0) {
 		dialer_fail(
 		    d, r, "%s: not an HTTP answer: %s", peer_text(d, url, sizeof url), why.s);

@@ -33,6 +33,7 @@ def serve(s):
         s.close()
         return
     t = socket.create_connection(("127.0.0.1", int(line[1].rsplit(":", 1)[1])))  # it alone knows where relay.test is
+    s.sendall(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")  # RFC 9110 15.2
     s.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
     threading.Thread(target=pipe, args=(s, t), daemon=True).start()
     pipe(t, s)
