@@ -3,7 +3,7 @@
 FROM debian:bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends make git ca-certificates
 COPY . /src
-RUN make -C /src STATIC=1 deps all
+RUN make -C /src STATIC=1 deps all && strip /src/tunnel
 
 FROM scratch
 COPY --from=build /src/tunnel /tunnel
