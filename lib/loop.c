@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/log.h"
 #include "lib/mem.h"
 
 /* Indices of the lists of tasks; a task's state is 0 when idle, else 1 + the index of its list. */
@@ -90,12 +91,30 @@ on_wake(evutil_socket_t fd, short what, void *arg)
 		wake_up(l);
 }
 
+/* What libevent has to say is a line of the log like any other: that a name server does not answer, for one. */
+static void
+on_library_log(int severity, const char *msg)
+{
+	if (severity >= EVENT_LOG_WARN)
+		log_warnx("libevent: %s", msg);
+	else
+		log_debug("libevent: %s", msg);
+}
+
+static void
+take_library_log(void)
+{
+	event_set_log_callback(on_library_log);
+}
+
 struct loop *
 loop_new(void)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct loop *l = mem_zalloc(sizeof *l);
 	struct event_config *cfg = event_config_new();
 
+	pthread_once(&once, take_library_log);
 	if (l == NULL || cfg == NULL)
 		goto fail;
 	l->wake_fd = -1;

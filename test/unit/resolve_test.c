@@ -18,6 +18,7 @@
 
 #include <cmocka.h>
 
+#include "lib/log.h"
 #include "lib/net_dial.h"
 #include "lib/resolve.h"
 
@@ -368,6 +369,38 @@ a_silent_name_server_is_named(void **state)
 	loop_free(l);
 }
 
+/* libevent would write lines of its own to standard error, in the middle of a log that is JSON. */
+static void
+what_the_library_says_is_a_line_of_the_log(void **state)
+{
+	struct loop *l = loop_new();
+	struct server s = { .v4 = { "192.0.2.1" } };
+	char out[1024];
+	int p[2];
+	ssize_t n;
+	FILE *f;
+
+	(void)state;
+	server_start(&s, l);
+	f = fopen(conf_path, "a");
+	assert_non_null(f);
+	fputs("nameserver no-address\n", f);
+	fclose(f);
+	assert_int_equal(pipe(p), 0);
+	log_init(LOG_LEVEL_DEBUG, LOG_FORMAT_JSON, p[1]);
+	assert_string_equal(look_up(l, "a.test").list, "192.0.2.1:7");
+	log_init(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, 2);
+	close(p[1]);
+	n = read(p[0], out, sizeof out - 1);
+	assert_true(n > 0);
+	out[n] = '\0';
+	assert_non_null(strstr(out, "\"msg\":\"libevent: "));
+	assert_non_null(strstr(out, "no-address"));
+	close(p[0]);
+	server_stop(&s);
+	loop_free(l);
+}
+
 int
 main(void)
 {
@@ -379,6 +412,7 @@ main(void)
 		cmocka_unit_test(a_look_up_under_way_may_be_cancelled),
 		cmocka_unit_test(the_next_address_need_not_wait_for_the_first),
 		cmocka_unit_test(a_silent_name_server_is_named),
+		cmocka_unit_test(what_the_library_says_is_a_line_of_the_log),
 	};
 	int fd = mkstemp(conf_path), r;
 
