@@ -100,8 +100,8 @@ peer_text(const struct dialer *d, char *out, size_t n)
 static void
 on_deadline(void *arg)
 {
-	static const char *const what[] = { "no connection", "no answer to CONNECT",
-		"no TLS handshake", "no answer to the WebSocket handshake" };
+	static const char *const what[] = { "", "no answer to CONNECT", "no TLS handshake",
+		"no answer to the WebSocket handshake" };
 	struct dialer *d = arg;
 	char url[256];
 
@@ -276,41 +276,51 @@ send_connect(struct dialer *d)
 	IGNORE_RESULT(send_built(d, &b)); /* a failure has ended the dial */
 }
 
-/* The schemes a proxy offers, from all its Proxy-Authenticate headers: the first word of each. */
-static void
-offered_schemes(const struct http_head *h, char *out, size_t n)
+/* The schemes a proxy offers, from all its Proxy-Authenticate headers.  Returns whether Basic is among them. */
+static bool
+offered_schemes(const struct http_head *h, char *out, size_t room)
 {
-	const char *name, *value;
-	size_t len = 0;
+	const char *name, *value, *s;
+	size_t n, len = 0;
+	bool basic = false;
 
 	out[0] = '\0';
 	for (size_t i = 0; http_header_at(h, i, &name, &value); i++) {
-		int k;
-
 		if (strcasecmp(name, "Proxy-Authenticate") != 0)
 			continue;
-		k = snprintf(out + len, n - len, "%s%.*s", len > 0 ? ", " : "",
-		    (int)strcspn(value, " ,"), value);
-		if (k < 0 || (size_t)k >= n - len)
-			return;
-		len += (size_t)k;
+		while ((s = http_next_scheme(&value, &n)) != NULL) {
+			basic = basic || (n == 5 && strncasecmp(s, "Basic", n) == 0);
+			if (n + 3 > room - len)
+				continue;
+			len += (size_t)snprintf(
+			    out + len, room - len, "%s%.*s", len > 0 ? ", " : "", (int)n, s);
+		}
 	}
+	return basic;
+}
+
+static void
+want_authentication(struct dialer *d, const char *url)
+{
+	char schemes[128];
+	bool basic = offered_schemes(d->head, schemes, sizeof schemes);
+
+	dialer_fail(d, ERR_DENIED, "proxy %s: wants authentication (offers: %s); %s", url,
+	    schemes[0] != '\0' ? schemes : "nothing",
+	    !basic                 ? "Basic is the only kind that tunnel knows"
+	    : d->t->proxy.has_user ? "the user name or password is wrong"
+				   : "put user:password@ before the proxy's host (Basic)");
 }
 
 static void
 got_connect(struct dialer *d)
 {
 	int status = http_status(d->head);
-	char url[256], schemes[128];
+	char url[256];
 
 	peer_text(d, url, sizeof url);
 	if (status == 407) {
-		offered_schemes(d->head, schemes, sizeof schemes);
-		dialer_fail(d, ERR_DENIED, "proxy %s: wants authentication (offers: %s); %s", url,
-		    schemes[0] != '\0' ? schemes : "nothing",
-		    d->t->proxy.has_user
-			? "the user name or password is wrong, or Basic is not accepted"
-			: "put user:password@ before the proxy's host (Basic)");
+		want_authentication(d, url);
 	} else if (status < 200 || status > 299) {
 		dialer_fail(d, ERR_CLOSED, "proxy %s: answers %d %s to CONNECT", url, status,
 		    http_reason(d->head));
@@ -391,7 +401,8 @@ dialer_start(struct loop *l, const struct dialer_target *t, dialer_fn *fn, void 
 	d->head = http_head_new(HTTP_HEAD_RESPONSE);
 	if (d->head == NULL || timer_init(&d->deadline, l, on_deadline, d) != 0)
 		goto fail;
-	set_phase(d, PHASE_CONNECT);
+	/* No deadline of ours: net_dial has one, and knows better what it waited for. */
+	d->phase = PHASE_CONNECT;
 	d->net = net_dial_start(l, at->host, at->port, DIALER_PHASE_MS, on_connected, d);
 	if (d->net == NULL)
 		goto fail;

@@ -542,6 +542,46 @@ http_list_has(const char *list, const char *token)
 	return false;
 }
 
+/* The comma behind a member, or the end of the list; a comma within quotes is part of the member. */
+static const char *
+member_end(const char *s)
+{
+	bool quoted = false;
+
+	for (; *s != '\0' && (quoted || *s != ','); s++) {
+		if (quoted && *s == '\\' && s[1] != '\0')
+			s++;
+		else if (*s == '"')
+			quoted = !quoted;
+	}
+	return s;
+}
+
+const char *
+http_next_scheme(const char **list, size_t *n)
+{
+	const char *s = *list;
+
+	for (;;) {
+		size_t len = 0;
+
+		s += strspn(s, " \t,");
+		if (*s == '\0')
+			break;
+		while (is_tchar((unsigned char)s[len]))
+			len++;
+		*list = member_end(s);
+		/* With "=" behind it it is a parameter of the scheme before. */
+		if (len > 0 && s[len + strspn(s + len, " \t")] != '=') {
+			*n = len;
+			return s;
+		}
+		s = *list;
+	}
+	*list = s;
+	return NULL;
+}
+
 bool
 http_has_token(const struct http_head *h, const char *name, const char *token)
 {

@@ -84,6 +84,12 @@ bool http_header_at(const struct http_head *h, size_t i, const char **name, cons
 bool http_has_token(const struct http_head *h, const char *name, const char *token);
 /* http_list_has - the same for one list given as text. */
 bool http_list_has(const char *list, const char *token);
+/*
+ * http_next_scheme - the next authentication scheme in the value of a WWW- or Proxy-Authenticate header, where challenges and their
+ * parameters stand in one list (RFC 9110 11.6.1).  Returns its n bytes and moves *list behind the challenge's first member; NULL
+ * at the end.
+ */
+const char *http_next_scheme(const char **list, size_t *n);
 
 /* How the end of the body behind a head is found (RFC 9112 6.3), not regarding HEAD and CONNECT, which the caller knows of. */
 enum http_body {

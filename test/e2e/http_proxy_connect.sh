@@ -29,7 +29,7 @@ def serve(s):
     print(" ".join(line), flush=True)
     if heads.get("proxy-authorization") != want:
         s.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Negotiate\r\n"
-                  b"Proxy-Authenticate: Basic realm=\"corp\"\r\nContent-Length: 0\r\n\r\n")
+                  b"Proxy-Authenticate: NTLM, Basic realm=\"corp, inc\"\r\nContent-Length: 0\r\n\r\n")
         s.close()
         return
     t = socket.create_connection(("127.0.0.1", int(line[1].rsplit(":", 1)[1])))  # it alone knows where relay.test is
@@ -67,7 +67,7 @@ expect "NO_PROXY" hello "$(relay_url=wss://localhost:$relay_port NO_PROXY=exampl
 HTTPS_PROXY=http://$proxy
 exit_code greeting
 expect "exit status without a password" 3 "$code"
-has_line "$tmp/err.log" "authentication.*Negotiate, Basic" || fail "the schemes are not named: $(cat "$tmp/err.log")"
+has_line "$tmp/err.log" "authentication.*Negotiate, NTLM, Basic)" || fail "the schemes are not named: $(cat "$tmp/err.log")"
 HTTPS_PROXY=http://user:wr0ng@$proxy
 exit_code greeting
 expect "exit status with a wrong password" 3 "$code"

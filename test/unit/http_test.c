@@ -356,6 +356,36 @@ basic_credentials_are_encoded(void **state)
 	assert_int_equal(http_basic("a", lengthy, out), ERR_LIMIT);
 }
 
+/* The schemes of a value, each followed by a space. */
+static const char *
+schemes(const char *value)
+{
+	static char out[128];
+	const char *s;
+	size_t n = 0, len = 0;
+
+	while ((s = http_next_scheme(&value, &n)) != NULL)
+		len += (size_t)snprintf(out + len, sizeof out - len, "%.*s ", (int)n, s);
+	out[len] = '\0';
+	return out;
+}
+
+static void
+challenges_are_told_from_their_parameters(void **state)
+{
+	(void)state;
+	assert_string_equal(schemes("Negotiate"), "Negotiate ");
+	assert_string_equal(schemes("NTLM, Basic realm=\"a, b\""), "NTLM Basic ");
+	assert_string_equal(
+	    schemes("Digest realm=\"x\\\", Fake y\", nonce = \"Fake z\" , qop=auth,Basic realm=x"),
+	    "Digest Basic ");
+	assert_string_equal(schemes("Negotiate YWJj==,\tBearer"), "Negotiate Bearer ");
+	assert_string_equal(schemes(" ,, Basic"), "Basic ");
+	assert_string_equal(schemes(""), "");
+	assert_string_equal(schemes("=\", Basic"), "");
+	assert_string_equal(schemes("\"\\"), "");
+}
+
 static void
 every_failed_allocation_is_told(void **state)
 {
@@ -392,6 +422,7 @@ main(void)
 		cmocka_unit_test(heads_are_built),
 		cmocka_unit_test(nothing_built_can_begin_another_line),
 		cmocka_unit_test(basic_credentials_are_encoded),
+		cmocka_unit_test(challenges_are_told_from_their_parameters),
 		cmocka_unit_test(every_failed_allocation_is_told),
 	};
 
