@@ -12,6 +12,7 @@
 
 #include "lib/rand.h"
 #include "lib/rlimit.h"
+#include "lib/str.h"
 
 #define HELP_MAX (64 * 1024) /* bytes of one --help */
 
@@ -82,8 +83,14 @@ cmd_ready_begin(struct cmd_ready *r, const char *path)
 int
 cmd_ready_write(struct cmd_ready *r, const char *json, struct errtext *e)
 {
-	int rc = file_write_atomic(r->path, json, strlen(json), 0644, e);
+	struct strbuf line;
+	int rc;
 
+	strbuf_init(&line, strlen(json) + 1);
+	strbuf_addf(&line, "%s\n", json);
+	rc = strbuf_status(&line) != 0 ? err_set(e, ERR_NOMEM, "out of memory")
+				       : file_write_atomic(r->path, line.s, line.len, 0644, e);
+	strbuf_fini(&line);
 	if (rc == 0)
 		file_stamp_take(&r->written, r->path);
 	return rc;

@@ -93,7 +93,7 @@ struct cmd_ready {
 
 /* cmd_ready_begin - remove what an earlier run has left. */
 void cmd_ready_begin(struct cmd_ready *r, const char *path);
-/* cmd_ready_write - json is there, whole.  ERR_SYS, ERR_NOMEM with e. */
+/* cmd_ready_write - json is there as one line, whole.  ERR_SYS, ERR_NOMEM with e. */
 int cmd_ready_write(struct cmd_ready *r, const char *json, struct errtext *e) WARN_UNUSED;
 void cmd_ready_end(const struct cmd_ready *r);
 

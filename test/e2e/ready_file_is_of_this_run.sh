@@ -16,6 +16,7 @@ start_agent pi
 start_connect forward -L "0=pi:127.0.0.1:$tcp_port"
 for name in forward pi relay; do
 	exists "$tmp/$name.ready" || fail "no file of $name"
+	expect "lines in the file of $name" 1 "$(wc -l <"$tmp/$name.ready")"
 	stop $name
 	! exists "$tmp/$name.ready" || fail "the file of $name was left"
 done
