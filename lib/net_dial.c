@@ -106,6 +106,33 @@ dial_fail(struct net_dial *d, int err)
 	strbuf_fini(&b);
 }
 
+/* What the failures of all attempts come to. */
+static int
+dial_error(const struct net_dial *d)
+{
+	int err = d->n > d->vetoed ? ERR_NOTFOUND : d->n > 0 ? ERR_DENIED : ERR_CLOSED;
+
+	for (size_t i = 0; i < d->n; i++) {
+		switch (d->attempts[i].vetoed ? ENETUNREACH : d->attempts[i].error) {
+		case EMFILE:
+		case ENFILE:
+		case ENOBUFS:
+		case ENOMEM:
+			return ERR_LIMIT;
+		case ENETUNREACH:
+		case EHOSTUNREACH:
+		case ENETDOWN:
+		case EHOSTDOWN:
+		case EADDRNOTAVAIL:
+		case EAFNOSUPPORT:
+			break;
+		default:
+			err = ERR_CLOSED;
+		}
+	}
+	return err;
+}
+
 static void
 dial_win(struct net_dial *d, struct attempt *t)
 {
@@ -194,7 +221,7 @@ try_next(struct net_dial *d)
 		}
 	}
 	if (d->running == 0)
-		dial_fail(d, d->n > 0 && d->vetoed == d->n ? ERR_DENIED : ERR_CLOSED);
+		dial_fail(d, dial_error(d));
 }
 
 static void

@@ -24,7 +24,8 @@ struct net_dial;
 /*
  * How a dial ends, called once from the loop, never from inside net_dial_start; the dial is gone afterwards.
  *   fd     connected, non-blocking, TCP_NODELAY; now the callee's; -1 on failure
- *   err    0; ERR_NOTFOUND: no such name; ERR_TIMEOUT; ERR_CLOSED: no address took the connection; ERR_NOMEM; ERR_SYS
+ *   err    0; ERR_NOTFOUND: no such name, or no way to any of its addresses; ERR_TIMEOUT; ERR_CLOSED: no address took the
+ *          connection; ERR_LIMIT: no descriptors or memory here; ERR_NOMEM; ERR_SYS
  *   text   "" or one sentence naming the target and each address tried with its error; borrowed for the call
  */
 typedef void net_dial_fn(void *arg, int fd, int err, const char *text);

@@ -211,10 +211,11 @@ on_dialled(void *arg, int fd, int err, const char *text)
 	sg->dial = NULL;
 	if (fd < 0) {
 		refuse(sg,
-		    err == ERR_TIMEOUT  ? CODE_TIMEOUT
-		    : err == ERR_DENIED ? CODE_DENIED
-		    : err == ERR_CLOSED ? CODE_REFUSED
-					: CODE_UNREACHABLE,
+		    err == ERR_TIMEOUT                     ? CODE_TIMEOUT
+		    : err == ERR_DENIED                    ? CODE_DENIED
+		    : err == ERR_CLOSED                    ? CODE_REFUSED
+		    : err == ERR_LIMIT || err == ERR_NOMEM ? CODE_INTERNAL
+							   : CODE_UNREACHABLE,
 		    text);
 		return;
 	}

@@ -2,8 +2,9 @@
 /*
  * resolve_test - look-ups against a name server of the test's own, and dials that must choose among what it answers.
  *
- * link: -Wl,--wrap=evdns_base_resolv_conf_parse,--wrap=hosts_each
+ * link: -Wl,--wrap=evdns_base_resolv_conf_parse,--wrap=hosts_each,--wrap=connect
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -49,6 +50,24 @@ __wrap_hosts_each(const char *path, const char *name, uint64_t now_ms,
 	assert_string_equal(path, "/etc/hosts");
 	for (size_t i = 0; strcmp(name, "hosts.test") == 0 && i < 4; i++)
 		fn(arg, list[i]);
+}
+
+/* The errors of the next calls of connect(2); 0 is the kernel's own answer. */
+static int connect_errors[4];
+
+int __real_connect(int fd, const struct sockaddr *sa, socklen_t len);
+int __wrap_connect(int fd, const struct sockaddr *sa, socklen_t len);
+
+int
+__wrap_connect(int fd, const struct sockaddr *sa, socklen_t len)
+{
+	int error = connect_errors[0];
+
+	memmove(connect_errors, connect_errors + 1, sizeof connect_errors - sizeof *connect_errors);
+	if (error == 0)
+		return __real_connect(fd, sa, len);
+	errno = error;
+	return -1;
 }
 
 /* ---- a name server ---- */
@@ -369,6 +388,33 @@ a_silent_name_server_is_named(void **state)
 	loop_free(l);
 }
 
+static int
+dial_with(struct loop *l, int first, int second)
+{
+	struct dialed d;
+
+	/* Both addresses are looked up before the first is tried. */
+	connect_errors[0] = first;
+	connect_errors[1] = second;
+	d = dial(l, "localhost", 7, DIAL_MS);
+	assert_non_null(strstr(d.text, strerror(first)));
+	assert_non_null(strstr(d.text, strerror(second)));
+	return d.err;
+}
+
+static void
+no_way_and_no_descriptors_are_no_refusal(void **state)
+{
+	struct loop *l = loop_new();
+
+	(void)state;
+	assert_int_equal(dial_with(l, ECONNREFUSED, ECONNREFUSED), ERR_CLOSED);
+	assert_int_equal(dial_with(l, ENETUNREACH, EHOSTUNREACH), ERR_NOTFOUND);
+	assert_int_equal(dial_with(l, EADDRNOTAVAIL, ECONNREFUSED), ERR_CLOSED);
+	assert_int_equal(dial_with(l, ENETUNREACH, EMFILE), ERR_LIMIT);
+	loop_free(l);
+}
+
 /* libevent would write lines of its own to standard error, in the middle of a log that is JSON. */
 static void
 what_the_library_says_is_a_line_of_the_log(void **state)
@@ -412,6 +458,7 @@ main(void)
 		cmocka_unit_test(a_look_up_under_way_may_be_cancelled),
 		cmocka_unit_test(the_next_address_need_not_wait_for_the_first),
 		cmocka_unit_test(a_silent_name_server_is_named),
+		cmocka_unit_test(no_way_and_no_descriptors_are_no_refusal),
 		cmocka_unit_test(what_the_library_says_is_a_line_of_the_log),
 	};
 	int fd = mkstemp(conf_path), r;
