@@ -184,7 +184,7 @@ on_done(void *arg, const struct pump_result *res)
 		return;
 	}
 	if (res->local) {
-		if (self.in.error == 0) /* else stdio_end tells */
+		if (self.in.error == 0 && self.out.error == 0) /* else stdio_end tells */
 			log_errorx("standard %s: %s", is_socket(0) ? "input or output" : "output",
 			    res->text);
 		client_cancel(c, CMD_FAILED, res->text);
