@@ -23,8 +23,9 @@ struct tls_verify {
 	const struct tls_gen *gen;
 	char host[TLS_HOST_MAX + 1];
 	uint8_t ip[16];
-	size_t ip_len;  /* 0: host is a name */
-	uint32_t flags; /* MBEDTLS_X509_BADCERT_* of the decision */
+	size_t ip_len;                  /* 0: host is a name */
+	uint32_t flags;                 /* MBEDTLS_X509_BADCERT_* of the decision */
+	const mbedtls_ssl_context *ssl; /* whose decision it is */
 	bool pin_mismatch;
 	bool self_signed;
 	char issuer[NAME_TEXT * 2]; /* who signed the last certificate of the chain */
@@ -206,6 +207,7 @@ tls_verify_new(mbedtls_ssl_context *ssl, const struct tls_gen *g, const char *ho
 	/* RFC 6066 3: the dot that ends an absolute name is not sent, and no certificate has it. */
 	if (len > 1 && host[len - 1] == '.')
 		len--;
+	v->ssl = ssl;
 	memcpy(v->host, host, len);
 	v->ip_len = parse_address(v->host, v->ip);
 	if (mbedtls_ssl_set_hostname(ssl, v->ip_len > 0 ? NULL : v->host) != 0)
@@ -241,10 +243,23 @@ explain_trust(const struct tls_verify *v, struct errtext *e)
 		    v->host, v->issuer, v->pin);
 }
 
+/* What a certificate may be used for is looked at by mbedTLS when on_certificate has been heard. */
+static bool
+is_for_servers(const struct tls_verify *v)
+{
+	uint32_t late = mbedtls_ssl_get_verify_result(v->ssl);
+
+	/* All bits: there is no result. */
+	return late == UINT32_MAX ||
+	       (late & (MBEDTLS_X509_BADCERT_KEY_USAGE | MBEDTLS_X509_BADCERT_EXT_KEY_USAGE)) == 0;
+}
+
 bool
 tls_verify_explain(const struct tls_verify *v, struct errtext *e)
 {
-	if (v->flags == 0)
+	bool for_servers = is_for_servers(v);
+
+	if (v->flags == 0 && for_servers)
 		return false;
 	/* The most telling reason first: with a wrong key or name the rest says little. */
 	if (v->pin_mismatch)
@@ -261,6 +276,10 @@ tls_verify_explain(const struct tls_verify *v, struct errtext *e)
 		    v->host, v->date);
 	else if (v->flags & MBEDTLS_X509_BADCERT_NOT_TRUSTED)
 		explain_trust(v, e);
+	else if (!for_servers)
+		err_set(e, ERR_TLS,
+		    "certificate of %s issued by \"%s\" is not meant for a server (its key usage)",
+		    v->host, v->issuer);
 	else
 		err_set(e, ERR_TLS,
 		    "certificate of %s issued by \"%s\" has a weak key or signature or is for "

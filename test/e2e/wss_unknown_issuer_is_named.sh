@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: ISC
-# A certificate that a corporate proxy made is refused with its issuer's name, and accepted with that authority.
+# A certificate that a corporate proxy made is refused with its issuer's name, and accepted with that authority, if it is for servers.
 . "$(dirname "$0")/lib.sh"
 
 cd "$tmp"
@@ -25,3 +25,13 @@ for chain in leaf chain; do
 	stop pi
 	stop "relay-$chain"
 done
+
+# One that the authority has made for clients is none for a relay, whoever trusts the authority.
+printf 'subjectAltName=DNS:localhost\nextendedKeyUsage=clientAuth\n' >ext
+openssl x509 -req -in leaf.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile ext -out other.pem >>openssl.log 2>&1
+start other openssl s_server -www -accept 127.0.0.1:0 -cert "$tmp/other.pem" -key "$tmp/leaf.key"
+wait_for "the port of s_server" has_line "$tmp/other.log" '^ACCEPT'
+relay_url=wss://localhost:$(sed -n 's/^ACCEPT .*://p' "$tmp/other.log" | head -n 1)
+exit_code connect --ca "$tmp/ca.pem" pi 127.0.0.1 "$tcp_port"
+expect "exit status for another use" 1 "$code"
+has_line "$tmp/err.log" 'localhost issued by "Corp Proxy CA" is not meant for a server' || fail "$(cat "$tmp/err.log")"
