@@ -98,7 +98,7 @@ start_stdio(struct client *c, const struct opt_list *args, struct errtext *e)
 		return err_set(e, ERR_INVALID,
 		    "usage: tunnel connect AGENT SERVICE, AGENT HOST PORT, -L or -D (see --help)");
 	if (!ctl_is_name(args->v[0]))
-		return err_set(e, ERR_INVALID, "%s: not an agent's name", args->v[0]);
+		return err_set(e, ERR_INVALID, "\"%s\": not an agent's name", args->v[0]);
 	if (args->n == 4 && strcmp(args->v[3], "tcp") != 0)
 		return err_set(e, ERR_INVALID, "%s: the only protocol is tcp", args->v[3]);
 	if (args->n == 2)
