@@ -110,10 +110,11 @@ exit_code() {
 
 # ---- programs ----
 
-# start NAME COMMAND... - in the background, output to $tmp/NAME.log, to be ended with the test.
+# start NAME COMMAND... - in the background, output to $tmp/NAME.log, to be ended with the test.  A name is free again after stop.
 start() {
 	start_name=$1
 	shift
+	! [ -e "$tmp/$start_name.pid" ] || is_dead "$start_name" || fail "$start_name is running already"
 	"$@" >>"$tmp/$start_name.log" 2>&1 </dev/null &
 	echo $! >"$tmp/$start_name.pid"
 	grep -qx "$start_name" "$tmp/started" || echo "$start_name" >>"$tmp/started"

@@ -65,7 +65,7 @@ wait_for "the stream to break" has_line "$tmp/pi.log" ': connection reset Connec
 expect "what a service answers to half an upload" "" "$(cat "$tmp/out")"
 
 # A terminal: its flags are as before, because the shell goes on using it.
-start_tcp echo echo
+start_tcp another echo
 python3 - "$TUNNEL_BIN" "$relay_url" "$tmp" "$tcp_port" <<'PYTHON'
 import fcntl, os, pty, sys, termios
 binary, url, tmp, port = sys.argv[1:]
