@@ -48,6 +48,7 @@ struct f_sock {
 	struct bufq out;
 	struct timer check;     /* is there something that no event has told of? */
 	bool checking, arrived; /* it is set; bytes have come since then */
+	uint64_t looked_ms;     /* when that was looked for last */
 	struct task again;      /* reading goes on after the budget was used up, or after a pause */
 	size_t read_size;       /* the size of block to read into */
 	unsigned n_small;
@@ -409,6 +410,18 @@ arm_check(struct f_sock *s)
  * in front of it, as if there were no more, and splice(2) never gets any further (RFC 9293 3.8.5).
  */
 static void
+look_again(struct f_sock *s)
+{
+	s->looked_ms = loop_now_ms(s->f.loop);
+	s->bulk = false;
+	s->readable = true;
+	if (s->f.paused || s->f.eof)
+		check_error(s);
+	else
+		sock_read(s);
+}
+
+static void
 on_check(void *arg)
 {
 	struct f_sock *s = arg;
@@ -416,14 +429,28 @@ on_check(void *arg)
 	s->checking = false;
 	if (s->arrived && !s->f.closed)
 		arm_check(s);
-	if (s->checking || s->f.closed)
+	if (!s->checking && !s->f.closed)
+		look_again(s);
+}
+
+/*
+ * Readable and writable at once may mean an error.  If there is more to read, a read will tell of it; otherwise it is looked for: at
+ * once when nothing is being read, or when news are rare, else soon, since a ping-pong brings such news with every message.
+ */
+static void
+suspect(struct f_sock *s)
+{
+	bool rare;
+
+	if (s->f.loop == NULL) /* it is on its way to another thread, which will be told anew */
 		return;
-	s->bulk = false;
-	s->readable = true;
+	rare = !s->bulk && loop_now_ms(s->f.loop) - s->looked_ms >= CHECK_MS;
 	if (s->f.paused || s->f.eof)
 		check_error(s);
-	else
-		sock_read(s);
+	else if (!s->readable && !s->checking && rare)
+		look_again(s);
+	else if (!s->readable && !s->checking)
+		arm_check(s);
 }
 
 static void
@@ -439,16 +466,8 @@ on_event(void *arg, int what)
 		s->writable = true;
 	if (s->readable && !s->f.paused && !s->f.closed && !s->f.eof)
 		sock_read(s);
-	/*
-	 * Both at once may mean an error.  If there is more to read, a read will tell of it; otherwise it is asked for: at once when
-	 * nothing is being read, else soon, since a ping-pong brings such news with every message.
-	 */
-	if (what & IO_READ && what & IO_WRITE && !(what & IO_HUP) && !s->f.closed) {
-		if (s->f.paused || s->f.eof)
-			check_error(s);
-		else if (!s->readable && !s->checking)
-			arm_check(s);
-	}
+	if (what & IO_READ && what & IO_WRITE && !(what & IO_HUP) && !s->f.closed)
+		suspect(s);
 	if (what & IO_WRITE && !s->f.closed && sock_write(s) == 0 && s->writable)
 		filter_writable(&s->f);
 }
