@@ -102,7 +102,7 @@ ifeq ($(MBEDTLS),system)
 mbedtls_cflags := $(shell $(PKG_CONFIG) --cflags mbedtls 2>/dev/null)
 mbedtls_libs := -lmbedtls -lmbedx509 -lmbedcrypto
 else
-mbedtls_cflags := -isystem $(D)/mbedtls/include -DMBEDTLS_CONFIG_FILE='"lib/mbedtls_config.h"'
+mbedtls_cflags := -isystem $(D)/mbedtls/include -DMBEDTLS_CONFIG_FILE='"lib/tls/mbedtls_config.h"'
 mbedtls_libs := $(D)/lib/libmbedtls.a $(D)/lib/libmbedx509.a $(D)/lib/libmbedcrypto.a
 ipsec_libs := $(if $(wildcard /usr/include/intel-ipsec-mb.h),$(if $(filter x86_64,$(shell uname -m)),-lIPSec_MB))
 endif
@@ -118,14 +118,14 @@ link = $(CC) $(ours_ldflags) $(CFLAGS) $(LDFLAGS)
 
 # ---- sources ----
 
-lib_src := $(wildcard lib/*.c proto/*.c proto/dialect/*.c)
-cmd_src := $(wildcard cmd/*.c cmd/*/*.c)
+lib_src := $(wildcard lib/*/*.c proto/*.c proto/*/*.c)
+cmd_src := $(wildcard cmd/*.c cmd/*/*.c cmd/*/*/*.c)
 main_src := $(wildcard cmd/main.c)
-unit_src := $(wildcard test/unit/*_test.c)
+unit_src := $(wildcard test/unit/*/*_test.c)
 fuzz_src := $(wildcard test/fuzz/*_fuzz.c)
 tool_src := $(wildcard test/tools/*.c)
 bench_src := $(wildcard test/bench/*.c)
-test_help_src := $(filter-out %_test.c,$(wildcard test/unit/*.c))
+test_help_src := $(wildcard test/unit/*.c)
 
 lib_obj := $(lib_src:%.c=$(O)/%.o)
 cmd_obj := $(cmd_src:%.c=$(O)/%.o)
@@ -157,7 +157,7 @@ $(O)/%.o: %.c $(O)/flags $(deps_stamp)
 	$(call say,CC,$<)mkdir -p $(@D) && $(compile) -MMD -MP -c $< -o $@
 
 # mbedTLS's own GCM under other names: it comes from the unpacked source package, and includes headers beside it.
-$(O)/lib/gcm_soft.o: ours_cppflags += -isystem $(D)/src/mbedtls/library
+$(O)/lib/tls/gcm_soft.o: ours_cppflags += -isystem $(D)/src/mbedtls/library
 
 $(O)/libtunnel.a: $(lib_obj)
 	$(call say,AR,$@)rm -f $@ && $(or $(AR),ar) rcs $@ $^

@@ -10,9 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/rand.h"
-#include "lib/rlimit.h"
-#include "lib/str.h"
+#include "lib/base/rand.h"
+#include "lib/base/rlimit.h"
+#include "lib/base/str.h"
 
 #define HELP_MAX (64 * 1024) /* bytes of one --help */
 

@@ -10,9 +10,9 @@
 
 #include <stddef.h>
 
-#include "lib/file.h"
-#include "lib/log.h"
-#include "lib/opt.h"
+#include "lib/base/file.h"
+#include "lib/base/log.h"
+#include "lib/conf/opt.h"
 
 /* Exit codes of every subcommand; they are part of the manual. */
 enum cmd_exit {

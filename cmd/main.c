@@ -10,11 +10,11 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
-#include "lib/gcm_provider.h"
-#include "lib/hash.h"
-#include "lib/jobj.h"
-#include "lib/str.h"
-#include "lib/version.h"
+#include "lib/tls/gcm_provider.h"
+#include "lib/base/hash.h"
+#include "lib/conf/jobj.h"
+#include "lib/base/str.h"
+#include "lib/base/version.h"
 
 #define LINK_PREFIX "tunnel-"
 

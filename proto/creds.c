@@ -12,10 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/file.h"
-#include "lib/jobj.h"
-#include "lib/match.h"
-#include "lib/mem.h"
+#include "lib/base/file.h"
+#include "lib/conf/jobj.h"
+#include "lib/conf/match.h"
+#include "lib/base/mem.h"
 #include "proto/rfc3339.h"
 
 #define DIGEST_PREFIX "sha256:"

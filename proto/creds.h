@@ -16,7 +16,7 @@
  * reaches every agent and every target.  A client's entry reaches what its lists name; a list that is absent or empty
  * admits nothing.  An agent's "services" limits which service names are offered through it; absent: any.  "expires"
  * (RFC 3339) is allowed in both kinds of entry, and several secrets at once, so that one can be replaced without a
- * gap.  An item of "targets" with a colon is a HOST:PORT pattern of lib/match.h; without, a service's name, in which
+ * gap.  An item of "targets" with a colon is a HOST:PORT pattern of lib/conf/match.h; without, a service's name, in which
  * '*' stands for any run of characters, as it does in "agents".  So "*" is every service, "*:*" every host and port.
  *
  * Of each secret only its SHA-256 is kept.  Comparison always goes through every entry and takes constant time for
@@ -33,8 +33,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lib/err.h"
-#include "lib/hash.h"
+#include "lib/base/err.h"
+#include "lib/base/hash.h"
 #include "proto/ctl.h"
 
 #define CREDS_FILE_MAX (4 * 1024 * 1024) /* bytes of the file */

@@ -4,11 +4,11 @@
 
 #include <string.h>
 
-#include "lib/hash.h"
-#include "lib/jobj.h"
-#include "lib/mem.h"
-#include "lib/str.h"
-#include "lib/utf8.h"
+#include "lib/base/hash.h"
+#include "lib/conf/jobj.h"
+#include "lib/base/mem.h"
+#include "lib/base/str.h"
+#include "lib/base/utf8.h"
 
 static const char *const role_names[] = {
 	[CTL_AGENT] = "agent",

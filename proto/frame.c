@@ -2,7 +2,7 @@
 /* frame - packing and checking of frame headers (PROTOCOL.md 3). */
 #include "proto/frame.h"
 
-#include "lib/err.h"
+#include "lib/base/err.h"
 
 enum { ID_NONE, ID_STREAM };
 

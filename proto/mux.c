@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/mem.h"
-#include "lib/rand.h"
+#include "lib/base/mem.h"
+#include "lib/base/rand.h"
 #include "proto/mux_int.h"
 
 enum { BODY_COPY_MAX = 8192 }; /* the longest control body (frame.c's table) */

@@ -8,7 +8,7 @@
 
 #include <sys/queue.h>
 
-#include "lib/hashtab.h"
+#include "lib/base/hashtab.h"
 #include "proto/mux.h"
 
 /* The half towards the peer: bytes are queued, sent, and acknowledged by the far endpoint. */

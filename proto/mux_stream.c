@@ -12,7 +12,7 @@
  */
 #include <string.h>
 
-#include "lib/mem.h"
+#include "lib/base/mem.h"
 #include "proto/mux_int.h"
 
 static struct mux_stream *

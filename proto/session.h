@@ -24,8 +24,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "lib/buf.h"
-#include "lib/err.h"
+#include "lib/net/buf.h"
+#include "lib/base/err.h"
 #include "proto/ctl.h"
 #include "proto/frame.h"
 
@@ -46,7 +46,7 @@ struct stream_user {
 	void (*acked)(void *arg, uint64_t off, bool eof);
 	/* The stream is gone: code CODE_OK when both halves ended in good order, else why.  The last call; s is no longer valid. */
 	void (*closed)(void *arg, uint32_t code, const char *text);
-	/* May data come as a pipe (lib/bufpipe.h), since it goes on to a socket as it is, and soon?  NULL: no. */
+	/* May data come as a pipe (lib/net/bufpipe.h), since it goes on to a socket as it is, and soon?  NULL: no. */
 	bool (*express)(void *arg);
 };
 

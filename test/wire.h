@@ -13,9 +13,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "lib/filter.h"
-#include "lib/loop.h"
-#include "lib/mem.h"
+#include "lib/net/filter.h"
+#include "lib/net/loop.h"
+#include "lib/base/mem.h"
 
 #define WIRE_ROOM (256 * 1024)
 #define WIRE_NOWHERE UINT64_MAX

@@ -7,10 +7,10 @@
 
 #include "cmd/agent/service.h"
 #include "cmd/cmd.h"
-#include "cmd/link.h"
-#include "lib/jobj.h"
-#include "lib/log.h"
-#include "lib/mem.h"
+#include "cmd/common/link.h"
+#include "lib/conf/jobj.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
 
 struct agent_opts {
 	struct link_opts link;

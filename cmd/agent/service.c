@@ -7,14 +7,14 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
-#include "cmd/pump.h"
-#include "lib/f_sock.h"
-#include "lib/hostport.h"
-#include "lib/log.h"
-#include "lib/match.h"
-#include "lib/mem.h"
-#include "lib/net.h"
-#include "lib/net_dial.h"
+#include "cmd/common/pump.h"
+#include "lib/net/f_sock.h"
+#include "lib/net/hostport.h"
+#include "lib/base/log.h"
+#include "lib/conf/match.h"
+#include "lib/base/mem.h"
+#include "lib/net/net.h"
+#include "lib/net/net_dial.h"
 
 struct service {
 	char name[CTL_NAME_MAX + 1];

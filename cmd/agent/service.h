@@ -8,8 +8,8 @@
 #ifndef CMD_AGENT_SERVICE_H
 #define CMD_AGENT_SERVICE_H
 
-#include "lib/loop.h"
-#include "lib/opt.h"
+#include "lib/net/loop.h"
+#include "lib/conf/opt.h"
 #include "proto/session.h"
 
 #define SERVICE_DIAL_MS 10000 /* to connect to a target */

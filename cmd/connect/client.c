@@ -6,10 +6,10 @@
 #include <string.h>
 
 #include "cmd/cmd.h"
-#include "lib/f_sock.h"
-#include "lib/log.h"
-#include "lib/mem.h"
-#include "lib/rand.h"
+#include "lib/net/f_sock.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/rand.h"
 
 struct conn {
 	struct route *route;

@@ -11,8 +11,8 @@
 #include <sys/queue.h>
 
 #include "cmd/cmd.h"
-#include "cmd/link.h"
-#include "cmd/pump.h"
+#include "cmd/common/link.h"
+#include "cmd/common/pump.h"
 
 /* How long a local connection waits for a link that is being dialled. */
 #define CLIENT_WAIT_MS 15000

@@ -4,7 +4,7 @@
 #define CMD_CONNECT_CONNECT_H
 
 #include "cmd/connect/client.h"
-#include "lib/net.h"
+#include "lib/net/net.h"
 
 /* ---- stdio.c ---- */
 

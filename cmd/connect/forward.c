@@ -5,11 +5,11 @@
 #include <unistd.h>
 
 #include "cmd/connect/connect.h"
-#include "lib/f_sock.h"
-#include "lib/jobj.h"
-#include "lib/log.h"
-#include "lib/mem.h"
-#include "lib/rlimit.h"
+#include "lib/net/f_sock.h"
+#include "lib/conf/jobj.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/rlimit.h"
 
 #define ACCEPT_PAUSE_MS 100
 #define ACCEPT_TURN 64

@@ -9,9 +9,9 @@
 #include <string.h>
 
 #include "cmd/connect/connect.h"
-#include "lib/f_sock.h"
-#include "lib/log.h"
-#include "lib/mem.h"
+#include "lib/net/f_sock.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
 
 #define SOCKS_HANDSHAKE_MS 30000
 

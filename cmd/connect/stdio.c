@@ -18,8 +18,8 @@
 
 #include "cmd/cmd.h"
 #include "cmd/connect/connect.h"
-#include "lib/f_sock.h"
-#include "lib/log.h"
+#include "lib/net/f_sock.h"
+#include "lib/base/log.h"
 
 #define COPY_BYTES (64 * 1024)
 

@@ -10,13 +10,13 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
-#include "lib/cert.h"
-#include "lib/file.h"
-#include "lib/hash.h"
-#include "lib/keys.h"
-#include "lib/mem.h"
-#include "lib/rand.h"
-#include "lib/secret.h"
+#include "lib/tls/cert.h"
+#include "lib/base/file.h"
+#include "lib/base/hash.h"
+#include "lib/tls/keys.h"
+#include "lib/base/mem.h"
+#include "lib/base/rand.h"
+#include "lib/base/secret.h"
 
 #define PROG "tunnel keygen"
 #define SECRET_BYTES 32   /* 256 bits: beyond guessing, so a plain hash of it may be stored */

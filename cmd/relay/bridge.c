@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "cmd/relay/relay.h"
-#include "lib/log.h"
-#include "lib/mem.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
 
 /* Bytes that may wait for a hop that has taken nothing for BRIDGE_STILL_MS, and still come as pipes: what a turn brings. */
 #define BRIDGE_PIPED_MAX (512 * 1024)

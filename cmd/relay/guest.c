@@ -9,13 +9,13 @@
 #include <unistd.h>
 
 #include "cmd/relay/relay.h"
-#include "lib/f_sock.h"
-#include "lib/f_tls.h"
-#include "lib/f_ws.h"
-#include "lib/http.h"
-#include "lib/log.h"
-#include "lib/mem.h"
-#include "lib/ws.h"
+#include "lib/net/f_sock.h"
+#include "lib/tls/f_tls.h"
+#include "lib/ws/f_ws.h"
+#include "lib/http/http.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/ws/ws.h"
 
 struct guest {
 	struct worker *w;

@@ -10,11 +10,11 @@
 #include <unistd.h>
 
 #include "cmd/relay/relay.h"
-#include "lib/jobj.h"
-#include "lib/linger.h"
-#include "lib/log.h"
-#include "lib/mem.h"
-#include "lib/ratelimit.h"
+#include "lib/conf/jobj.h"
+#include "lib/net/linger.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/ratelimit.h"
 
 #define PLAIN_PREFIX "plain:"
 /* Connections taken from one listener in a turn. */

@@ -8,10 +8,10 @@
 #include <string.h>
 
 #include "cmd/relay/relay.h"
-#include "lib/clock.h"
-#include "lib/log.h"
-#include "lib/mem.h"
-#include "lib/version.h"
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/version.h"
 
 /* A peer with what only its login needs. */
 struct login {

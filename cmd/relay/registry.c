@@ -5,8 +5,8 @@
 #include <pthread.h>
 #include <stdio.h>
 
-#include "lib/hashtab.h"
-#include "lib/mem.h"
+#include "lib/base/hashtab.h"
+#include "lib/base/mem.h"
 #include "proto/ctl.h"
 
 struct entry {

@@ -8,7 +8,7 @@
 #ifndef CMD_RELAY_REGISTRY_H
 #define CMD_RELAY_REGISTRY_H
 
-#include "lib/err.h"
+#include "lib/base/err.h"
 
 struct registry;
 

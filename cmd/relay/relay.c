@@ -10,9 +10,9 @@
 #include "cmd/cmd.h"
 #include "cmd/relay/reload.h"
 #include "cmd/relay/worker.h"
-#include "lib/log.h"
-#include "lib/mem.h"
-#include "lib/rand.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/rand.h"
 #include "proto/mux.h"
 
 #define DRAIN_STEP_MS 20

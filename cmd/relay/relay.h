@@ -15,15 +15,15 @@
 #include <stdatomic.h>
 #include <sys/queue.h>
 
-#include "cmd/carrier.h"
+#include "cmd/common/carrier.h"
 #include "cmd/cmd.h"
 #include "cmd/relay/registry.h"
-#include "lib/hashtab.h"
-#include "lib/log.h"
-#include "lib/net.h"
-#include "lib/opt.h"
-#include "lib/rlimit.h"
-#include "lib/tls.h"
+#include "lib/base/hashtab.h"
+#include "lib/base/log.h"
+#include "lib/net/net.h"
+#include "lib/conf/opt.h"
+#include "lib/base/rlimit.h"
+#include "lib/tls/tls.h"
 #include "proto/creds.h"
 #include "proto/dialect/dialect.h"
 

@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-#include "lib/log.h"
+#include "lib/base/log.h"
 
 static void on_read(void *arg);
 
@@ -22,7 +22,7 @@ reload_run(void *arg)
 {
 	struct reload *rl = arg;
 
-	/* But while it waits for a file (lib/file.h). */
+	/* But while it waits for a file (lib/base/file.h). */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 	if (rl->only_changed) {
 		rl->with_creds = rl->with_creds && creds_changed(rl);

@@ -9,7 +9,7 @@
 #define CMD_RELAY_RELOAD_H
 
 #include "cmd/relay/relay.h"
-#include "lib/file.h"
+#include "lib/base/file.h"
 
 /* Belongs to worker 0's thread; embedded.  Members are private. */
 struct reload {

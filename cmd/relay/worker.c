@@ -6,8 +6,8 @@
 #include <signal.h>
 #include <stdio.h>
 
-#include "lib/log.h"
-#include "lib/mem.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
 
 int
 workers_init(struct relay *r, int n, struct errtext *e)

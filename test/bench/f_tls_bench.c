@@ -11,11 +11,11 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "lib/cert.h"
-#include "lib/f_tls.h"
-#include "lib/file.h"
-#include "lib/rand.h"
-#include "lib/tls_gen.h"
+#include "lib/tls/cert.h"
+#include "lib/tls/f_tls.h"
+#include "lib/base/file.h"
+#include "lib/base/rand.h"
+#include "lib/tls/tls_gen.h"
 #include "test/wire.h"
 
 enum { SECONDS = 2, MIB = 1024 * 1024 };

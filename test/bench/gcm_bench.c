@@ -22,7 +22,7 @@
 #include <mbedtls/x509_crt.h>
 #include <psa/crypto.h>
 
-#include "lib/gcm_provider.h"
+#include "lib/tls/gcm_provider.h"
 
 enum {
 	RECORD = 16384,

@@ -8,10 +8,10 @@
 # A tree of the smallest sources, with a deps that makes libraries of nothing: only the Makefile is under test.
 tree() {
 	rm -rf "$tmp/tree"
-	mkdir -p "$tmp/tree/cmd" "$tmp/tree/lib" "$tmp/tree/.ci"
+	mkdir -p "$tmp/tree/cmd" "$tmp/tree/lib/base" "$tmp/tree/.ci"
 	cp "$here/../../Makefile" "$tmp/tree/"
 	printf 'int nothing(void);\nint main(void) { return nothing(); }\n' >"$tmp/tree/cmd/main.c"
-	printf 'int nothing(void);\nint nothing(void) { return 0; }\n' >"$tmp/tree/lib/nothing.c"
+	printf 'int nothing(void);\nint nothing(void) { return 0; }\n' >"$tmp/tree/lib/base/nothing.c"
 	cat >"$tmp/tree/.ci/deps" <<-'DEPS'
 		set -eu
 		mkdir -p build/deps/lib

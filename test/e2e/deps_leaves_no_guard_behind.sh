@@ -5,9 +5,9 @@
 # interrupted, and one that was left behind goes away with the next run; somebody else's stays.
 . "$(dirname "$0")/lib.sh"
 
-mkdir -p "$tmp/bin" "$tmp/tree/lib" "$tmp/tree/.ci"
+mkdir -p "$tmp/bin" "$tmp/tree/lib/tls" "$tmp/tree/.ci"
 cp "$here/../../.ci/deps" "$tmp/tree/.ci/"
-: >"$tmp/tree/lib/mbedtls_config.h"
+: >"$tmp/tree/lib/tls/mbedtls_config.h"
 printf '#!/bin/sh\necho 0\n' >"$tmp/bin/id"
 printf '#!/bin/sh\nexit 1\n' >"$tmp/bin/dpkg-query"
 printf '#!/bin/sh\necho "  Candidate: 1"\n' >"$tmp/bin/apt-cache"

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "lib/mem.h"
+#include "lib/base/mem.h"
 #include "proto/ctl.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

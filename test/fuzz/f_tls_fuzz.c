@@ -13,11 +13,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/cert.h"
-#include "lib/f_tls.h"
-#include "lib/file.h"
-#include "lib/rand.h"
-#include "lib/tls_gen.h"
+#include "lib/tls/cert.h"
+#include "lib/tls/f_tls.h"
+#include "lib/base/file.h"
+#include "lib/base/rand.h"
+#include "lib/tls/tls_gen.h"
 #include "test/wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -8,9 +8,9 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "lib/f_ws.h"
-#include "lib/mem.h"
-#include "lib/utf8.h"
+#include "lib/ws/f_ws.h"
+#include "lib/base/mem.h"
+#include "lib/base/utf8.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

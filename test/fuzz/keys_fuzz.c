@@ -4,8 +4,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "lib/b64.h"
-#include "lib/keys.h"
+#include "lib/base/b64.h"
+#include "lib/tls/keys.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

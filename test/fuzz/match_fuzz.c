@@ -10,8 +10,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "lib/hostport.h"
-#include "lib/match.h"
+#include "lib/net/hostport.h"
+#include "lib/conf/match.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

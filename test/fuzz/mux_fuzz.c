@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/mem.h"
+#include "lib/base/mem.h"
 #include "proto/mux.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

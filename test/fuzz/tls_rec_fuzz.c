@@ -14,8 +14,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "lib/tls_aead.h"
-#include "lib/tls_rec.h"
+#include "lib/tls/tls_aead.h"
+#include "lib/tls/tls_rec.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -7,7 +7,7 @@
 #include <assert.h>
 #include <stdint.h>
 
-#include "lib/ws.h"
+#include "lib/ws/ws.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -14,12 +14,12 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
-#include "cmd/link.h"
-#include "lib/buf.h"
-#include "lib/log.h"
-#include "lib/mem.h"
-#include "lib/rand.h"
-#include "lib/rlimit.h"
+#include "cmd/common/link.h"
+#include "lib/net/buf.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/rand.h"
+#include "lib/base/rlimit.h"
 
 enum { AT_ONCE = 64, N_MAX = 1000000 };
 

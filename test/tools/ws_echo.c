@@ -5,7 +5,7 @@
  *     ws_echo --listen ADDR:PORT          prints "listening ADDR:PORT" with the port that was chosen, then serves until SIGTERM
  *     ws_echo --connect URL [--ca FILE]   opens one WebSocket and echoes until the other side closes
  *
- * URL is ws:// or wss://; the server's certificate is checked as lib/tls.h says, against the authorities in FILE if it is given.
+ * URL is ws:// or wss://; the server's certificate is checked as lib/tls/tls.h says, against the authorities in FILE if it is given.
  * Every message goes back as it came: kind and boundaries kept.  Exit codes: 0 done, 1 failed at run time, 2 wrong usage.
  */
 #include <signal.h>
@@ -14,16 +14,16 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
-#include "lib/f_sock.h"
-#include "lib/f_tls.h"
-#include "lib/f_ws.h"
-#include "lib/http.h"
-#include "lib/mem.h"
-#include "lib/net.h"
-#include "lib/net_dial.h"
-#include "lib/rand.h"
-#include "lib/url.h"
-#include "lib/ws.h"
+#include "lib/net/f_sock.h"
+#include "lib/tls/f_tls.h"
+#include "lib/ws/f_ws.h"
+#include "lib/http/http.h"
+#include "lib/base/mem.h"
+#include "lib/net/net.h"
+#include "lib/net/net_dial.h"
+#include "lib/base/rand.h"
+#include "lib/net/url.h"
+#include "lib/ws/ws.h"
 
 enum {
 	MESSAGE_MAX = 32 * 1024 * 1024, /* suites go up to 16 MiB */

@@ -17,7 +17,7 @@
 #include <mbedtls/gcm.h>
 
 #if defined(MBEDTLS_GCM_ALT)
-#include "lib/gcm_soft.h"
+#include "lib/tls/gcm_soft.h"
 
 static inline struct gcm_soft *
 ref_new(const uint8_t *key, unsigned int bits)

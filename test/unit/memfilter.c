@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/mem.h"
+#include "lib/base/mem.h"
 
 enum {
 	ROOM = 256 * 1024, /* what an end that is not stalled offers */

@@ -8,7 +8,7 @@
 #ifndef TEST_UNIT_MEMFILTER_H
 #define TEST_UNIT_MEMFILTER_H
 
-#include "lib/filter.h"
+#include "lib/net/filter.h"
 
 /* memfilter_pair - a new pair; false: out of memory.  Each end is freed by itself, which is an end of file for the other. */
 bool memfilter_pair(struct loop *l, struct filter *ends[2]);

@@ -9,8 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "lib/bufpipe.h"
-#include "lib/mem.h"
+#include "lib/net/bufpipe.h"
+#include "lib/base/mem.h"
 
 /* ---- a stream at an endpoint ---- */
 

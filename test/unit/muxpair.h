@@ -61,7 +61,7 @@ struct net {
 	unsigned mangle; /* of what the client says one byte in so many is another one; 0: none */
 	size_t portion;  /* bytes that a carrier takes at once */
 	bool
-	    pipes; /* payload that need not be seen comes as pipes (lib/bufpipe.h), as from a socket */
+	    pipes; /* payload that need not be seen comes as pipes (lib/net/bufpipe.h), as from a socket */
 	unsigned n_pipes; /* that came so, or were sent by an endpoint */
 };
 

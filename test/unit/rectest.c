@@ -6,8 +6,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "lib/hash.h"
-#include "lib/tls_aead.h"
+#include "lib/base/hash.h"
+#include "lib/tls/tls_aead.h"
 #include "test/unit/rectest.h"
 #include "test/unit/sockpair.h"
 

@@ -6,7 +6,7 @@
 #ifndef TEST_UNIT_RECTEST_H
 #define TEST_UNIT_RECTEST_H
 
-#include "lib/tls_rec.h"
+#include "lib/tls/tls_rec.h"
 
 enum {
 	RECTEST_AES128 = 0x1301,

@@ -6,9 +6,9 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "lib/file.h"
-#include "lib/rand.h"
-#include "lib/tls_gen.h"
+#include "lib/base/file.h"
+#include "lib/base/rand.h"
+#include "lib/tls/tls_gen.h"
 #include "test/unit/tlstest.h"
 #include "test/unit/sockpair.h"
 

@@ -6,8 +6,8 @@
 #ifndef TEST_UNIT_TLSTEST_H
 #define TEST_UNIT_TLSTEST_H
 
-#include "lib/cert.h"
-#include "lib/f_tls.h"
+#include "lib/tls/cert.h"
+#include "lib/tls/f_tls.h"
 #include "test/wire.h"
 
 struct tlstest_side {

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "lib/mem.h"
+#include "lib/base/mem.h"
 #include "test/unit/ws_fix.h"
 
 static void

@@ -7,7 +7,7 @@
 #ifndef TEST_UNIT_WS_FIX_H
 #define TEST_UNIT_WS_FIX_H
 
-#include "lib/f_ws.h"
+#include "lib/ws/f_ws.h"
 #include "test/unit/memfilter.h"
 
 enum {

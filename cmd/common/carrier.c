@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: ISC */
+/* carrier - a session on its filter stack.  Copies of payload: 0. */
+#include "cmd/common/carrier.h"
+
+#include <string.h>
+
+#include "lib/net/bufpipe.h"
+#include "lib/base/mem.h"
+
+struct carrier {
+	struct loop *loop;
+	struct filter *f;
+	struct session *s;
+	const struct carrier_user *user;
+	void *arg;
+	struct task
+	    flush; /* at the end of the turn: what all of its events have queued leaves together */
+	struct timer timer;
+	uint64_t armed_ms; /* when the timer fires; UINT64_MAX: not set */
+	bool pipes;        /* the filters pass on bytes without looking at them */
+	bool finishing, shut, dead, busy;
+	bool piped; /* pipes were used, and some may be left to close */
+	struct grave grave;
+};
+
+static void
+arm_timer(struct carrier *c)
+{
+	uint64_t due = session_deadline_ms(c->s), now = loop_now_ms(c->loop);
+
+	if (c->piped && due > now + BUFPIPE_IDLE_MS)
+		due = now + BUFPIPE_IDLE_MS;
+	if (c->dead || c->shut || due >= c->armed_ms)
+		return;
+	c->armed_ms = due;
+	timer_set(&c->timer, due > now ? due - now : 0);
+}
+
+/* Tell the owner once. */
+static void
+carrier_end(struct carrier *c, int err, const char *text)
+{
+	if (c->dead)
+		return;
+	c->dead = true;
+	timer_cancel(&c->timer);
+	task_cancel(c->loop, &c->flush);
+	c->user->closed(c->arg, err, text);
+}
+
+/* ---- bytes out ---- */
+
+/* One portion, as large as the socket would like.  Returns bytes written, 0 when blocked, negative after a failure. */
+static ssize_t
+write_some(struct carrier *c)
+{
+	struct bufq out = { 0 };
+	size_t room = filter_room(c->f), n;
+	int r;
+
+	if (room == 0)
+		return 0;
+	c->s->takes_pipes = c->pipes && room >= CARRIER_PIPE_ROOM;
+	/* A little more, so that the headers of a round of full frames do not make a second write of its last bytes. */
+	r = session_output(c->s, &out, room + room / 128, loop_now_ms(c->loop));
+	n = out.len;
+	c->piped |= out.pipes > 0;
+	if (r == 0)
+		r = filter_write(c->f, &out);
+	bufq_fini(&out);
+	if (r != 0) {
+		carrier_end(c, r, err_str(r));
+		return r;
+	}
+	filter_flush(c->f);
+	return (ssize_t)n;
+}
+
+static void
+carrier_flush(struct carrier *c)
+{
+	size_t budget = CARRIER_TURN;
+	ssize_t n = 1;
+
+	while (!c->dead && n > 0 && budget > 0 && session_has_output(c->s)) {
+		n = write_some(c);
+		budget = n > 0 && (size_t)n < budget ? budget - (size_t)n : 0;
+	}
+	if (c->dead)
+		return;
+	if (session_has_output(c->s)) {
+		/* Blocked: the socket will tell.  Only out of budget: in the next turn. */
+		if (n > 0)
+			task_later(c->loop, &c->flush);
+	} else if (c->finishing && !c->shut) {
+		c->shut = true;
+		filter_shutdown(c->f);
+	}
+	arm_timer(c);
+}
+
+static void
+on_flush(void *arg)
+{
+	carrier_flush(arg);
+}
+
+/* ---- bytes in ---- */
+
+static void
+carrier_fail(struct carrier *c, int err, const char *text)
+{
+	struct bufq out = { 0 };
+
+	/* The peer learns why: only what is about the session, and whatever the socket says of room; it is sent after we are gone. */
+	session_goaway(c->s, err == ERR_PROTO ? CODE_PROTOCOL : CODE_INTERNAL, text);
+	if (session_output(c->s, &out, 0, loop_now_ms(c->loop)) == 0 && !c->dead &&
+	    filter_write(c->f, &out) == 0)
+		filter_shutdown(c->f);
+	bufq_fini(&out);
+	carrier_end(c, err, text);
+}
+
+static void
+on_readable(void *arg)
+{
+	struct carrier *c = arg;
+	struct errtext why = { "" };
+	bool pieces;
+	size_t n;
+	int r;
+
+	if (c->dead)
+		return;
+	r = session_input(c->s, &c->f->in, loop_now_ms(c->loop), &why);
+	if (c->dead) /* by a callback */
+		return;
+	if (r != 0) {
+		carrier_fail(c, r, why.s);
+		return;
+	}
+	pieces = session_express(c->s, &n);
+	c->piped |= pieces;
+	filter_express(c->f, pieces && c->f->in.len == 0, n);
+	arm_timer(c);
+}
+
+static void
+on_writable(void *arg)
+{
+	struct carrier *c = arg;
+
+	if (!c->dead && session_has_output(c->s))
+		task_soon(c->loop, &c->flush);
+}
+
+static void
+on_closed(void *arg, int err, const char *text)
+{
+	carrier_end(arg, err, text);
+}
+
+static const struct filter_user filter_user = { on_readable, on_writable, on_closed };
+
+/* ---- the session's calls, passed on to the owner ---- */
+
+static enum session_verdict
+on_hello(void *arg, const struct ctl_hello *h)
+{
+	struct carrier *c = arg;
+	enum session_verdict v = c->user->hello(c->arg, h);
+
+	if (v == SESSION_HOLD)
+		filter_pause(c->f, true);
+	if (v == SESSION_REFUSED)
+		carrier_finish(c);
+	return v;
+}
+
+static void
+on_open(void *arg, struct stream *s, const struct ctl_open *o)
+{
+	struct carrier *c = arg;
+
+	c->user->open(c->arg, s, o);
+}
+
+static void
+on_goaway(void *arg, uint32_t code, const char *text)
+{
+	struct carrier *c = arg;
+
+	c->user->goaway(c->arg, code, text);
+}
+
+static void
+on_want_output(void *arg)
+{
+	struct carrier *c = arg;
+
+	if (!c->dead)
+		task_soon(c->loop, &c->flush);
+}
+
+static void
+on_idle(void *arg)
+{
+	struct carrier *c = arg;
+
+	if (!c->dead)
+		c->user->idle(c->arg);
+}
+
+static const struct session_user session_user = { on_hello, on_open, on_goaway, on_want_output,
+	on_idle };
+
+/* ---- time ---- */
+
+static void
+on_timer(void *arg)
+{
+	struct carrier *c = arg;
+	struct errtext why = { "" };
+	int r;
+
+	c->armed_ms = UINT64_MAX;
+	if (c->finishing) {
+		carrier_end(c, ERR_TIMEOUT,
+		    c->shut ? "the peer did not say goodbye" : "the peer does not read");
+		return;
+	}
+	c->piped = bufpipe_idle(loop_now_ms(c->loop)) && c->piped;
+	r = session_tick(c->s, loop_now_ms(c->loop), &why);
+	if (r != 0)
+		carrier_end(c, r, why.s);
+	else
+		arm_timer(c);
+}
+
+/* ---- life ---- */
+
+struct carrier *
+carrier_new(
+    struct loop *l, struct filter *f, struct session *s, const struct carrier_user *user, void *arg)
+{
+	struct carrier *c = mem_zalloc(sizeof *c);
+
+	if (c == NULL)
+		return NULL;
+	if (timer_init(&c->timer, l, on_timer, c) != 0) {
+		mem_free(c);
+		return NULL;
+	}
+	c->loop = l;
+	c->f = f;
+	c->s = s;
+	c->user = user;
+	c->arg = arg;
+	c->armed_ms = UINT64_MAX;
+	task_init(&c->flush, on_flush, c);
+	c->pipes = filter_takes_pipes(f);
+	session_set_user(s, &session_user, c);
+	filter_set_user(f, &filter_user, c);
+	arm_timer(c);
+	return c;
+}
+
+static void
+carrier_dispose(void *arg)
+{
+	struct carrier *c = arg;
+
+	/* Here, at the end of the turn: the session may have been the caller of whoever freed the carrier. */
+	session_free(c->s);
+	/* Nobody else may be left in this thread whose timer would see to them. */
+	if (c->piped)
+		bufpipe_trim();
+	mem_free(c);
+}
+
+void
+carrier_free(struct carrier *c, uint32_t code, const char *text)
+{
+	struct session *s;
+
+	if (c == NULL)
+		return;
+	s = c->s;
+	c->dead = true;
+	timer_fini(&c->timer);
+	task_cancel(c->loop, &c->flush);
+	session_abandon(s, code, text);
+	filter_free(c->f);
+	loop_bury(c->loop, &c->grave, carrier_dispose, c);
+}
+
+static void
+arm_finish(struct carrier *c)
+{
+	c->armed_ms = 0; /* no deadline of the session's moves it */
+	timer_set(&c->timer, CARRIER_FINISH_MS);
+}
+
+void
+carrier_finish(struct carrier *c)
+{
+	if (c->dead || c->finishing)
+		return;
+	c->finishing = true;
+	arm_finish(c);
+	task_soon(c->loop, &c->flush);
+}
+
+void
+carrier_resume(struct carrier *c)
+{
+	filter_pause(c->f, false);
+	on_readable(c);
+}
+
+void
+carrier_detach(struct carrier *c)
+{
+	task_cancel(c->loop, &c->flush);
+	timer_fini(&c->timer);
+	c->armed_ms = UINT64_MAX;
+	filter_detach(c->f);
+	c->loop = NULL;
+}
+
+int
+carrier_attach(struct carrier *c, struct loop *l)
+{
+	int r;
+
+	c->loop = l;
+	r = timer_init(&c->timer, l, on_timer, c);
+	if (r == 0)
+		r = filter_attach(c->f, l);
+	if (r == 0) {
+		task_soon(l, &c->flush);
+		if (c->finishing)
+			arm_finish(c);
+		else
+			arm_timer(c);
+	}
+	return r;
+}
+
+struct session *
+carrier_session(struct carrier *c)
+{
+	return c->s;
+}
+
+struct loop *
+carrier_loop(struct carrier *c)
+{
+	return c->loop;
+}
+
+void
+carrier_set_user(struct carrier *c, const struct carrier_user *user, void *arg)
+{
+	c->user = user;
+	c->arg = arg;
+}

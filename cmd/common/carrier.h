@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * carrier - a session on its filter stack: moves bytes between the two and keeps the session's time.
+ *
+ * The carrier owns the filter stack and the session.  All calls into the session's user come through struct carrier_user,
+ * whose arg is the owner.  Belongs to one loop; carrier_detach and carrier_attach move it to another worker.
+ */
+#ifndef CMD_CARRIER_H
+#define CMD_CARRIER_H
+
+#include "lib/net/filter.h"
+#include "proto/session.h"
+
+/* How long a carrier that was told to finish waits for the peer's goodbye. */
+#define CARRIER_FINISH_MS 3000
+/*
+ * A socket that would take less than this at once is a slow one: bytes for it come in memory, where they can be cut into frames of its
+ * measure.  Pipes are for those where a copy is what costs.
+ */
+#define CARRIER_PIPE_ROOM (64 * 1024)
+/* Bytes written in one turn before others get theirs. */
+#define CARRIER_TURN (1024 * 1024)
+
+struct carrier;
+
+struct carrier_user {
+	enum session_verdict (*hello)(void *arg, const struct ctl_hello *h);
+	void (*open)(void *arg, struct stream *s, const struct ctl_open *o);
+	void (*goaway)(void *arg, uint32_t code, const char *text);
+	/* The last stream has gone; carrier_free is not allowed here, carrier_finish is. */
+	void (*idle)(void *arg);
+	/* The carrier is lost or has ended (ERR_EOF); the owner calls carrier_free, at once or later. */
+	void (*closed)(void *arg, int err, const char *text);
+};
+
+/* carrier_new - takes over f and s; on failure (NULL, out of memory) both still belong to the caller. */
+struct carrier *carrier_new(struct loop *l, struct filter *f, struct session *s,
+    const struct carrier_user *user, void *arg);
+
+/* carrier_free - streams end with code and text; accepts NULL; safe in callbacks. */
+void carrier_free(struct carrier *c, uint32_t code, const char *text);
+
+/* carrier_finish - send what is queued, say goodbye, wait CARRIER_FINISH_MS at most; then user->closed. */
+void carrier_finish(struct carrier *c);
+
+/* carrier_resume - after a hello that answered SESSION_HOLD: look at the input that waited. */
+void carrier_resume(struct carrier *c);
+
+/* carrier_detach, carrier_attach - move to another loop, with every byte.  attach: ERR_NOMEM; free it then. */
+void carrier_detach(struct carrier *c);
+int carrier_attach(struct carrier *c, struct loop *l) WARN_UNUSED;
+
+struct session *carrier_session(struct carrier *c);
+struct loop *carrier_loop(struct carrier *c);
+void carrier_set_user(struct carrier *c, const struct carrier_user *user, void *arg);
+
+#endif

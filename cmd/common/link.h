@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * link - an agent's or a connect client's session with its relay: dialled, greeted, watched, dialled again.
+ *
+ *     DIALLING ── WebSocket open ──> GREETING ── relay's HELLO ──> UP ── lost ──> WAITING ── back-off ──> DIALLING
+ *
+ * A relay that is shutting down says goodbye while streams are open.  Such a session leaves: it is kept beside the link until its
+ * streams have ended, and the link dials again at once, since a new relay may be there already.
+ *
+ * The back-off is exponential with full jitter, LINK_BACKOFF_MIN_MS to LINK_BACKOFF_MAX_MS, and starts anew after a session that
+ * lasted LINK_LASTED_MS.  Every dial looks the relay's name up anew.
+ */
+#ifndef CMD_LINK_H
+#define CMD_LINK_H
+
+#include "cmd/common/carrier.h"
+#include "cmd/common/dialer.h"
+#include "lib/conf/opt.h"
+#include "lib/base/secret.h"
+
+#define LINK_BACKOFF_MIN_MS 500
+#define LINK_BACKOFF_MAX_MS 30000
+#define LINK_LASTED_MS 10000 /* a session that stood this long was a success */
+#define LINK_CARRIERS_MAX 8
+/*
+ * After the relay's goodbye its agents dial within this time, its clients in the same time after that: spread, so that they do not all
+ * knock at once, and in this order, so that a client finds its agent.
+ */
+#define LINK_LEAVE_SPREAD_MS 200
+/* Sessions that leave, beside the one that counts; one more cuts off the oldest. */
+#define LINK_LEAVING_MAX 4
+
+/* ---- what the command line says of links; the rows stand in the tables of agent and connect ---- */
+
+struct link_opts {
+	char *relay;
+	struct secret *secret;
+	char *secret_file;
+	char *ca;
+	struct opt_list pins;
+	struct opt_list headers;
+	char *proxy;
+	uint64_t keepalive_ms;
+};
+
+#define LINK_OPT_ROWS(S, m)                                                                    \
+	{ .name = "relay",                                                                     \
+		.letter = 'r',                                                                 \
+		.kind = OPT_STRING,                                                            \
+		.off = offsetof(S, m.relay),                                                   \
+		.arg = "URL",                                                                  \
+		.env = "TUNNEL_RELAY",                                                         \
+		.help = "the relay: ws://HOST[:PORT] or wss://HOST[:PORT]" },                  \
+	    { .name = "secret-file",                                                           \
+		    .kind = OPT_STRING,                                                        \
+		    .off = offsetof(S, m.secret_file),                                         \
+		    .arg = "FILE",                                                             \
+		    .env = "TUNNEL_SECRET_FILE",                                               \
+		    .rival = "secret",                                                         \
+		    .help = "read the secret from FILE" },                                     \
+	    { .name = "secret",                                                                \
+		    .kind = OPT_SECRET,                                                        \
+		    .off = offsetof(S, m.secret),                                              \
+		    .arg = "SECRET",                                                           \
+		    .env = "TUNNEL_SECRET",                                                    \
+		    .key = OPT_NO_KEY,                                                         \
+		    .rival = "secret-file",                                                    \
+		    .help = "the secret itself; others may see it while the program starts: "  \
+			    "prefer --secret-file" },                                          \
+	    { .name = "ca",                                                                    \
+		    .kind = OPT_STRING,                                                        \
+		    .off = offsetof(S, m.ca),                                                  \
+		    .arg = "FILE",                                                             \
+		    .env = "TUNNEL_CA",                                                        \
+		    .help = "trust the certificate authorities in FILE (PEM) instead of the "  \
+			    "system's" },                                                      \
+	    { .name = "pin",                                                                   \
+		    .kind = OPT_LIST,                                                          \
+		    .off = offsetof(S, m.pins),                                                \
+		    .arg = "sha256//BASE64",                                                   \
+		    .env = "TUNNEL_PIN",                                                       \
+		    .help = "accept this public key of the relay only" },                      \
+	    { .name = "header",                                                                \
+		    .letter = 'H',                                                             \
+		    .kind = OPT_LIST,                                                          \
+		    .off = offsetof(S, m.headers),                                             \
+		    .wipe = true,                                                              \
+		    .arg = "'NAME: VALUE'",                                                    \
+		    .help = "send this header with the handshake" },                           \
+	    { .name = "proxy",                                                                 \
+		    .kind = OPT_STRING,                                                        \
+		    .off = offsetof(S, m.proxy),                                               \
+		    .wipe = true,                                                              \
+		    .arg = "URL",                                                              \
+		    .env = "TUNNEL_PROXY",                                                     \
+		    .help = "go through this HTTP proxy, or none, instead of the one in "      \
+			    "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY" },                            \
+	{                                                                                      \
+		.name = "keepalive", .kind = OPT_DURATION, .off = offsetof(S, m.keepalive_ms), \
+		.arg = "TIME", .env = "TUNNEL_KEEPALIVE", .def = "15s", .min = 100,            \
+		.max = 3600000, .help = "silence before a ping; a peer is dead after three"    \
+	}
+
+/* What all links of a process share; made once, borrowed by them. */
+struct link_config {
+	struct dialer_target target;
+	struct secret *secret; /* owned */
+	uint8_t instance[CTL_TOKEN_LEN];
+	uint32_t keepalive_ms;
+	char relay[256]; /* the URL for messages */
+};
+
+/*
+ * link_config_init - check the options, read the secret and the trusted certificates.  ERR_INVALID and others with e.  opts
+ * must outlive the configuration; its secret moves.  link_config_fini in every case.
+ */
+int link_config_init(struct link_config *c, struct link_opts *opts, struct errtext *e) WARN_UNUSED;
+void link_config_fini(struct link_config *c);
+
+/* ---- links ---- */
+
+struct link;
+
+struct link_user {
+	/* A WebSocket stands and we have said HELLO: streams may be opened, though the relay has not answered yet. */
+	void (*ready)(void *arg);
+	/* The relay has let us in. */
+	void (*up)(void *arg);
+	/* The session is lost, or a dial failed; next_ms: when the next attempt comes. */
+	void (*down)(void *arg, int err, const char *text, uint64_t next_ms);
+	/*
+	 * The relay takes no new streams and waits for those that are open to end.  Return true to have a new session dialled beside
+	 * the old one, false to stay with the old one until it ends.
+	 */
+	bool (*away)(void *arg, const char *text);
+	/*
+	 * The relay will not have us (code: CODE_DENIED, CODE_REPLACED, ...).  Return true to try again with the longest back-off,
+	 * false to stay away; the link is then idle until it is freed.
+	 */
+	bool (*refused)(void *arg, uint32_t code, const char *text);
+	/* The relay opens a stream; see carrier_user. */
+	void (*open)(void *arg, struct stream *s, const struct ctl_open *o);
+	/* The last stream has gone. */
+	void (*idle)(void *arg);
+};
+
+/* link_new - begins to dial from the loop.  name: see struct ctl_hello.  NULL: out of memory. */
+struct link *link_new(struct loop *l, const struct link_config *cfg, enum ctl_role role,
+    const char *name, const struct link_user *user, void *arg);
+
+/* link_free - streams end with code and text; accepts NULL; safe in callbacks. */
+void link_free(struct link *k, uint32_t code, const char *text);
+
+/* link_finish - say GOAWAY and go when the streams have ended, old sessions' too; user->down with ERR_EOF then, and no new dial. */
+void link_finish(struct link *k, const char *text);
+
+/*
+ * link_open - open a stream: on the session that is up, or on one whose greeting is under way (nothing waits for a round trip).
+ * NULL and why when there is none.
+ */
+struct stream *link_open(struct link *k, const struct ctl_open *o, const struct stream_user *user,
+    void *arg, struct errtext *why);
+
+bool link_is_up(const struct link *k);
+/*
+ * link_has_session - may link_open be called: a WebSocket stands, even if the relay has not answered
+ * yet, and neither side has said goodbye.
+ */
+bool link_has_session(const struct link *k);
+/* link_streams - of the session that takes new ones. */
+uint32_t link_streams(const struct link *k);
+
+#endif

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: ISC */
+/* link_config - from options to what a dial needs: the URL, the proxy, trust, the secret. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/common/link.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/net/net.h"
+#include "lib/base/rand.h"
+#include "lib/base/str.h"
+
+static int
+take_secret(struct link_config *c, struct link_opts *o, struct errtext *e)
+{
+	struct errtext warning = { "" };
+	int r;
+
+	c->secret = o->secret;
+	o->secret = NULL;
+	if (c->secret == NULL && o->secret_file != NULL) {
+		r = secret_from_file(o->secret_file, &c->secret, &warning, e);
+		if (r != 0)
+			return r;
+		if (warning.s[0] != '\0')
+			log_warnx("%s", warning.s);
+	}
+	if (c->secret == NULL)
+		return err_set(e, ERR_INVALID,
+		    "no secret: give --secret-file FILE, or TUNNEL_SECRET in the environment "
+		    "(tunnel keygen --secret makes one)");
+	if (secret_len(c->secret) > CTL_SECRET_MAX)
+		return err_set(
+		    e, ERR_INVALID, "the secret is longer than %d bytes", CTL_SECRET_MAX);
+	if (strlen(secret_bytes(c->secret)) != secret_len(c->secret))
+		return err_set(e, ERR_INVALID, "the secret has a NUL byte");
+	if (!ctl_is_text(secret_bytes(c->secret)))
+		return err_set(e, ERR_INVALID,
+		    "the secret%s%s has a control character (a second newline at its end?) or is "
+		    "not "
+		    "UTF-8",
+		    o->secret_file != NULL ? " in " : "",
+		    o->secret_file != NULL ? o->secret_file : "");
+	return 0;
+}
+
+static int
+make_trust(struct link_config *c, const struct link_opts *o, struct errtext *e)
+{
+	struct tls_client_opts opts = { .ca_file = o->ca };
+	struct strbuf pins;
+	int r;
+
+	if (!c->target.url.tls) {
+		if (o->ca != NULL || o->pins.n > 0)
+			return err_set(e, ERR_INVALID,
+			    "--ca and --pin need a wss:// relay; %s has no TLS", c->relay);
+		return 0;
+	}
+	strbuf_init(&pins, 64 * 1024);
+	for (size_t i = 0; i < o->pins.n; i++)
+		strbuf_addf(&pins, "%s%s", i > 0 ? ";" : "", o->pins.v[i]);
+	r = strbuf_status(&pins);
+	opts.pins = o->pins.n > 0 ? pins.s : NULL;
+	if (r == 0)
+		r = tls_client_new(&opts, &c->target.tls, e);
+	strbuf_fini(&pins);
+	return r;
+}
+
+static void
+warn_of_plain(const struct link_config *c)
+{
+	struct net_addr a;
+	const struct hostport *at = &c->target.url.at;
+
+	if (c->target.url.tls || strcmp(at->host, "localhost") == 0 ||
+	    (net_addr_literal(at->host, at->port, &a) && net_addr_is_loopback(&a)))
+		return;
+	log_warnx("%s is not encrypted: the secret and all data can be read on the way; use wss://",
+	    c->relay);
+}
+
+int
+link_config_init(struct link_config *c, struct link_opts *o, struct errtext *e)
+{
+	int r;
+
+	memset(c, 0, sizeof *c);
+	if (o->relay == NULL)
+		return err_set(e, ERR_INVALID, "no relay: give --relay URL or set TUNNEL_RELAY");
+	r = url_parse(o->relay, URL_WS | URL_WSS, "relay URL", &c->target.url, e);
+	if (r != 0)
+		return r;
+	url_text(&c->target.url, c->relay, sizeof c->relay);
+	c->keepalive_ms = (uint32_t)o->keepalive_ms;
+	c->target.headers = &o->headers;
+	if ((r = dialer_check_headers(&o->headers, e)) != 0 ||
+	    (r = dialer_proxy(&c->target, o->proxy, e)) != 0 || (r = take_secret(c, o, e)) != 0 ||
+	    (r = make_trust(c, o, e)) != 0)
+		return r;
+	if (rand_bytes(c->instance, sizeof c->instance) != 0)
+		return err_set(e, ERR_SYS, "the system gives no random bytes");
+	warn_of_plain(c);
+	return 0;
+}
+
+void
+link_config_fini(struct link_config *c)
+{
+	secret_free(c->secret);
+	tls_client_free(c->target.tls);
+	url_wipe(&c->target.proxy);
+	memset(c, 0, sizeof *c);
+}

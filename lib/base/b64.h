@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * b64 - base64 and base64url (RFC 4648), decoded strictly.
+ *
+ * Strict: no line breaks or other foreign characters, padding exactly where the form has it, and
+ * unused bits zero, so that each byte string has one text only.
+ */
+#ifndef LIB_B64_H
+#define LIB_B64_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "lib/base/err.h"
+
+/* The form: alphabet and padding. */
+enum b64_form {
+	B64_STD, /* RFC 4648 4: +/ and padding */
+	B64_URL, /* RFC 4648 5: -_ without padding, as in JWT */
+};
+
+#define B64_ENC_LEN(n) (((n) + 2) / 3 * 4) /* characters for n bytes at most, without the NUL */
+#define B64_DEC_LEN(n) ((n) / 4 * 3 + 2)   /* bytes from n characters at most */
+
+/*
+ * b64_encode - n bytes as text, terminated.
+ * Returns the characters written, without the NUL; ERR_LIMIT if outsz is too small (out untouched).
+ */
+ssize_t b64_encode(
+    char *out, size_t outsz, const void *p, size_t n, enum b64_form form) WARN_UNUSED;
+
+/*
+ * b64_decode - n characters as bytes.
+ * Returns the bytes written; ERR_INVALID for text that is not of this form; ERR_LIMIT if outsz is
+ * too small.  On error the content of out is undefined.
+ */
+ssize_t b64_decode(
+    void *out, size_t outsz, const char *s, size_t n, enum b64_form form) WARN_UNUSED;
+
+#endif

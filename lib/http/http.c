@@ -1,0 +1,619 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * http - parsing HTTP/1.1 heads with llhttp.
+ *
+ * A head is collected first, each byte looked at once, and then parsed by one call of llhttp: so the end of the head is found by
+ * one rule that is a few lines long, and names and values are pieces of one buffer.  What llhttp's versions differ in, or let pass
+ * (bare LF, space in names, two Content-Length of the same value), is refused here.
+ */
+#include "lib/http/http.h"
+
+#include <llhttp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "lib/base/mem.h"
+
+enum {
+	TEXT_MIN = 1024, /* first room for a head; most fit */
+	NONE = -1
+};
+
+struct line {
+	char *name, *value;
+	size_t name_len, value_len;
+};
+
+struct http_head {
+	enum http_kind kind;
+	bool done;
+	int refusal;
+
+	/* Collecting. */
+	char *text; /* the head so far; later cut into strings */
+	size_t len, cap;
+	size_t line_len; /* bytes of the current line */
+	bool started;    /* a line that is not empty has been seen */
+	bool cr;         /* the last byte was CR */
+
+	/* The result: pieces of text. */
+	const char *method;
+	char *target, *reason;
+	size_t target_len, reason_len;
+	int status, minor;
+	bool length_given, chunked;
+	uint64_t content_length;
+	struct line lines[HTTP_HEADERS_MAX];
+	size_t n_lines;
+	bool in_name; /* the name of the last line is being told */
+	bool too_many;
+};
+
+struct http_head *
+http_head_new(enum http_kind kind)
+{
+	struct http_head *h = mem_zalloc(sizeof *h);
+
+	if (h != NULL)
+		h->kind = kind;
+	return h;
+}
+
+void
+http_head_free(struct http_head *h)
+{
+	if (h == NULL)
+		return;
+	/* A head may hold an Authorization. */
+	if (h->text != NULL)
+		mem_wipe(h->text, h->cap);
+	mem_free(h->text);
+	mem_free(h);
+}
+
+void
+http_head_reset(struct http_head *h)
+{
+	char *text = h->text;
+	size_t cap = h->cap;
+	enum http_kind kind = h->kind;
+
+	if (text != NULL)
+		mem_wipe(text, cap);
+	memset(h, 0, sizeof *h);
+	h->kind = kind;
+	h->text = text;
+	h->cap = cap;
+}
+
+static int
+refuse(struct http_head *h, struct errtext *e, int status, int code, const char *why)
+{
+	h->refusal = status;
+	return err_set(e, code, "malformed HTTP %s: %s",
+	    h->kind == HTTP_HEAD_REQUEST ? "request" : "response", why);
+}
+
+int
+http_refusal(const struct http_head *h)
+{
+	return h->refusal != 0 ? h->refusal : 400;
+}
+
+/* ---- characters ---- */
+
+/* RFC 9110 5.6.2: tchar. */
+static bool
+is_tchar(unsigned char c)
+{
+	if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))
+		return true;
+	return c != 0 && strchr("!#$%&'*+-.^_`|~", c) != NULL;
+}
+
+static bool
+is_token(const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!is_tchar((unsigned char)s[i]))
+			return false;
+	return n > 0;
+}
+
+bool
+http_is_token(const char *s)
+{
+	return is_token(s, strlen(s));
+}
+
+bool
+http_is_value(const char *s)
+{
+	for (; *s != 0; s++)
+		if (((unsigned char)*s < 0x20 && *s != '\t') || *s == 0x7f)
+			return false;
+	return true;
+}
+
+/* Printable ASCII without space: all that a request target may consist of (RFC 9112 3.2). */
+static bool
+is_target(const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (s[i] <= 0x20 || s[i] >= 0x7f)
+			return false;
+	return n > 0;
+}
+
+/* ---- collecting ---- */
+
+static int
+grow(struct http_head *h, struct errtext *e)
+{
+	size_t cap = h->cap == 0 ? TEXT_MIN : h->cap * 2;
+	char *text;
+
+	if (h->len < h->cap)
+		return 0;
+	if (h->len >= HTTP_HEAD_MAX)
+		return refuse(h, e, 431, ERR_LIMIT, "the head is too large");
+	/* No realloc, which would leave copies of an Authorization behind. */
+	text = mem_alloc(cap);
+	if (text == NULL)
+		return refuse(h, e, 500, ERR_NOMEM, "out of memory");
+	if (h->text != NULL) {
+		memcpy(text, h->text, h->len);
+		mem_wipe(h->text, h->cap);
+		mem_free(h->text);
+	}
+	h->text = text;
+	h->cap = cap;
+	return 0;
+}
+
+/* Take one byte; *end is set with the LF of the empty line.  Returns 0 or what is wrong with it. */
+static const char *
+collect(struct http_head *h, unsigned char c, bool *end)
+{
+	/* RFC 9112 2.2: a bare CR is invalid; a bare LF need not be taken for a line's end, and is not. */
+	if (h->cr != (c == '\n'))
+		return h->cr ? "a carriage return without line feed"
+			     : "a line feed without carriage return";
+	if ((c < 0x20 && c != '\r' && c != '\n' && c != '\t') || c == 0x7f)
+		return "a control character";
+	/* RFC 9112 5.2: folded lines. */
+	if (h->line_len == 0 && (c == ' ' || c == '\t'))
+		return "a line that begins with space";
+	h->text[h->len++] = (char)c;
+	h->cr = c == '\r';
+	if (c == '\n') {
+		/* RFC 9112 2.2: empty lines before a request are passed over. */
+		*end = h->started && h->line_len == 1;
+		h->line_len = 0;
+	} else {
+		h->line_len++;
+		h->started = h->started || c != '\r';
+	}
+	return NULL;
+}
+
+/* ---- llhttp's callbacks: note where the pieces are ---- */
+
+static void
+note(char **piece, size_t *len, const char *at, size_t n)
+{
+	/* A piece told in parts: the parts are neighbours, as all of the head is in one buffer. */
+	if (*piece == NULL)
+		*piece = (char *)(uintptr_t)at;
+	*len = (size_t)(at + n - *piece);
+}
+
+static int
+on_url(llhttp_t *p, const char *at, size_t n)
+{
+	struct http_head *h = p->data;
+
+	note(&h->target, &h->target_len, at, n);
+	return 0;
+}
+
+static int
+on_status(llhttp_t *p, const char *at, size_t n)
+{
+	struct http_head *h = p->data;
+
+	note(&h->reason, &h->reason_len, at, n);
+	return 0;
+}
+
+static int
+on_field(llhttp_t *p, const char *at, size_t n)
+{
+	struct http_head *h = p->data;
+
+	if (!h->in_name) {
+		if (h->n_lines == HTTP_HEADERS_MAX) {
+			h->too_many = true;
+			return -1;
+		}
+		h->n_lines++;
+		h->in_name = true;
+	}
+	note(&h->lines[h->n_lines - 1].name, &h->lines[h->n_lines - 1].name_len, at, n);
+	return 0;
+}
+
+static int
+on_field_complete(llhttp_t *p)
+{
+	struct http_head *h = p->data;
+
+	h->in_name = false;
+	return 0;
+}
+
+static int
+on_value(llhttp_t *p, const char *at, size_t n)
+{
+	struct http_head *h = p->data;
+	struct line *l;
+
+	if (h->n_lines == 0)
+		return -1;
+	l = &h->lines[h->n_lines - 1];
+	note(&l->value, &l->value_len, at, n);
+	return 0;
+}
+
+static int
+on_headers_complete(llhttp_t *p)
+{
+	(void)p;
+	return HPE_PAUSED;
+}
+
+/* ---- the finished head ---- */
+
+/* Cut the noted pieces into strings.  Behind each stands a byte that is no part of another. */
+static const char *
+cut(struct http_head *h)
+{
+	static char empty[1];
+
+	if (h->kind == HTTP_HEAD_REQUEST) {
+		if (h->target == NULL || !is_target(h->target, h->target_len))
+			return "a request target with forbidden characters";
+		/* RFC 9112 3: one space on either side, which llhttp does not insist on. */
+		if (h->target - h->text < 2 || h->target[-1] != ' ' || h->target[-2] == ' ' ||
+		    memcmp(h->target + h->target_len, " HTTP/", 6) != 0)
+			return "a request line with space in excess";
+		h->target[h->target_len] = 0;
+	}
+	if (h->reason_len > 0)
+		h->reason[h->reason_len] = 0;
+	else
+		h->reason = empty;
+	for (size_t i = 0; i < h->n_lines; i++) {
+		struct line *l = &h->lines[i];
+
+		/* RFC 9112 5.1: no space before the colon, and so no other byte that is no tchar. */
+		if (l->name == NULL || !is_token(l->name, l->name_len))
+			return "a header name that is no token";
+		l->name[l->name_len] = 0;
+		while (l->value_len > 0 &&
+		       (l->value[l->value_len - 1] == ' ' || l->value[l->value_len - 1] == '\t'))
+			l->value_len--;
+		/* Where llhttp places an empty value there may be another piece. */
+		if (l->value_len == 0)
+			l->value = empty;
+		else
+			l->value[l->value_len] = 0;
+	}
+	return NULL;
+}
+
+/* A non-negative decimal number of digits alone (RFC 9110 8.6), and not a list of them. */
+static bool
+parse_length(const char *s, uint64_t *out)
+{
+	uint64_t v = 0;
+
+	if (*s == 0)
+		return false;
+	for (; *s != 0; s++) {
+		if (*s < '0' || *s > '9' || v > (UINT64_MAX - 9) / 10)
+			return false;
+		v = v * 10 + (uint64_t)(*s - '0');
+	}
+	*out = v;
+	return true;
+}
+
+/* The rules that concern several lines at once.  Returns NULL or what is wrong. */
+static const char *
+check_framing(struct http_head *h)
+{
+	size_t n_host = http_header_count(h, "host");
+	size_t n_length = http_header_count(h, "content-length");
+	const char *coding = http_header(h, "transfer-encoding");
+
+	if (n_host > 1)
+		return "more than one Host";
+	/* RFC 9112 3.2 */
+	if (h->kind == HTTP_HEAD_REQUEST && n_host == 0 && h->minor == 1)
+		return "no Host";
+	if (n_length > 1)
+		return "more than one Content-Length";
+	if (n_length == 1 && coding != NULL)
+		return "Content-Length beside Transfer-Encoding";
+	if (n_length == 1 && !parse_length(http_header(h, "content-length"), &h->content_length))
+		return "a Content-Length that is no number";
+	h->length_given = n_length == 1;
+	if (coding != NULL) {
+		/* RFC 9112 6.1: HTTP/1.0 knows none, and chunked is the only one spoken here. */
+		if (h->minor == 0 || http_header_count(h, "transfer-encoding") > 1 ||
+		    strcasecmp(coding, "chunked") != 0)
+			return "an unknown Transfer-Encoding";
+		h->chunked = true;
+	}
+	return NULL;
+}
+
+/* Why llhttp stopped before the end of the headers. */
+static int
+refuse_parsed(struct http_head *h, const llhttp_t *p, llhttp_errno_t r, struct errtext *e)
+{
+	if (h->too_many)
+		return refuse(h, e, 431, ERR_LIMIT, "too many headers");
+	if (r == HPE_INVALID_METHOD)
+		return refuse(h, e, 501, ERR_PROTO, "an unknown method");
+	if (r == HPE_INVALID_VERSION)
+		return refuse(h, e, 505, ERR_PROTO, "an unknown HTTP version");
+	return refuse(h, e, 400, ERR_PROTO,
+	    r == HPE_OK || p->reason == NULL || p->reason[0] == 0 ? "no proper end" : p->reason);
+}
+
+static int
+parse(struct http_head *h, struct errtext *e)
+{
+	llhttp_settings_t settings;
+	llhttp_t p;
+	llhttp_errno_t r;
+	const char *why;
+
+	llhttp_settings_init(&settings);
+	settings.on_url = on_url;
+	settings.on_status = on_status;
+	settings.on_header_field = on_field;
+	settings.on_header_field_complete = on_field_complete;
+	settings.on_header_value = on_value;
+	settings.on_headers_complete = on_headers_complete;
+	llhttp_init(&p, h->kind == HTTP_HEAD_REQUEST ? HTTP_REQUEST : HTTP_RESPONSE, &settings);
+	p.data = h;
+	r = llhttp_execute(&p, h->text, h->len);
+	if (r != HPE_PAUSED)
+		return refuse_parsed(h, &p, r, e);
+	h->minor = p.http_minor;
+	if (p.http_major != 1 || h->minor > 1)
+		return refuse(h, e, 505, ERR_PROTO, "an unknown HTTP version");
+	if (h->kind == HTTP_HEAD_REQUEST)
+		h->method = llhttp_method_name((llhttp_method_t)p.method);
+	else if ((h->status = p.status_code) < 100 || h->status > 999)
+		return refuse(h, e, 400, ERR_PROTO, "a status that is not of three digits");
+	if ((why = cut(h)) != NULL || (why = check_framing(h)) != NULL)
+		return refuse(h, e, 400, ERR_PROTO, why);
+	h->done = true;
+	return 0;
+}
+
+ssize_t
+http_head_feed(struct http_head *h, const void *bytes, size_t n, struct errtext *e)
+{
+	const uint8_t *p = bytes;
+	bool end = false;
+	size_t i = 0;
+	int r;
+
+	if (h->refusal != 0)
+		return err_set(e, ERR_PROTO, "the HTTP head was refused before");
+	if (h->done)
+		return 0;
+	while (i < n && !end) {
+		const char *why;
+
+		if ((r = grow(h, e)) != 0)
+			return r;
+		if ((why = collect(h, p[i++], &end)) != NULL)
+			return refuse(h, e, 400, ERR_PROTO, why);
+	}
+	if (end && (r = parse(h, e)) != 0)
+		return r;
+	return (ssize_t)i;
+}
+
+int
+http_head_take(struct http_head *h, struct bufq *q, struct errtext *e)
+{
+	while (q->len > 0 && !h->done) {
+		size_t n;
+		const uint8_t *p = bufq_front(q, &n);
+		ssize_t r = http_head_feed(h, p, n, e);
+
+		if (r < 0)
+			return (int)r;
+		bufq_drain(q, (size_t)r);
+	}
+	return 0;
+}
+
+/* ---- questions ---- */
+
+bool
+http_head_is_done(const struct http_head *h)
+{
+	return h->done;
+}
+
+const char *
+http_method(const struct http_head *h)
+{
+	return h->method;
+}
+
+const char *
+http_target(const struct http_head *h)
+{
+	return h->target;
+}
+
+int
+http_status(const struct http_head *h)
+{
+	return h->status;
+}
+
+const char *
+http_reason(const struct http_head *h)
+{
+	return h->reason;
+}
+
+int
+http_minor(const struct http_head *h)
+{
+	return h->minor;
+}
+
+/* The index of the first line of that name at or behind i, or NONE. */
+static ssize_t
+find(const struct http_head *h, const char *name, size_t i)
+{
+	for (; i < h->n_lines; i++)
+		if (strcasecmp(h->lines[i].name, name) == 0)
+			return (ssize_t)i;
+	return NONE;
+}
+
+const char *
+http_header(const struct http_head *h, const char *name)
+{
+	ssize_t i = find(h, name, 0);
+
+	return i == NONE ? NULL : h->lines[i].value;
+}
+
+size_t
+http_header_count(const struct http_head *h, const char *name)
+{
+	size_t n = 0;
+
+	for (ssize_t i = find(h, name, 0); i != NONE; i = find(h, name, (size_t)i + 1))
+		n++;
+	return n;
+}
+
+bool
+http_header_at(const struct http_head *h, size_t i, const char **name, const char **value)
+{
+	if (i >= h->n_lines)
+		return false;
+	*name = h->lines[i].name;
+	*value = h->lines[i].value;
+	return true;
+}
+
+bool
+http_list_has(const char *list, const char *token)
+{
+	size_t len = strlen(token);
+
+	while (*list != 0) {
+		size_t n;
+
+		list += strspn(list, " \t,");
+		n = strcspn(list, ",");
+		while (n > 0 && (list[n - 1] == ' ' || list[n - 1] == '\t'))
+			n--;
+		if (n == len && n > 0 && strncasecmp(list, token, n) == 0)
+			return true;
+		list += strcspn(list, ",");
+	}
+	return false;
+}
+
+/* The comma behind a member, or the end of the list; a comma within quotes is part of the member. */
+static const char *
+member_end(const char *s)
+{
+	bool quoted = false;
+
+	for (; *s != '\0' && (quoted || *s != ','); s++) {
+		if (quoted && *s == '\\' && s[1] != '\0')
+			s++;
+		else if (*s == '"')
+			quoted = !quoted;
+	}
+	return s;
+}
+
+const char *
+http_next_scheme(const char **list, size_t *n)
+{
+	const char *s = *list;
+
+	for (;;) {
+		size_t len = 0;
+
+		s += strspn(s, " \t,");
+		if (*s == '\0')
+			break;
+		while (is_tchar((unsigned char)s[len]))
+			len++;
+		*list = member_end(s);
+		/* With "=" behind it it is a parameter of the scheme before. */
+		if (len > 0 && s[len + strspn(s + len, " \t")] != '=') {
+			*n = len;
+			return s;
+		}
+		s = *list;
+	}
+	*list = s;
+	return NULL;
+}
+
+bool
+http_has_token(const struct http_head *h, const char *name, const char *token)
+{
+	for (ssize_t i = find(h, name, 0); i != NONE; i = find(h, name, (size_t)i + 1))
+		if (http_list_has(h->lines[i].value, token))
+			return true;
+	return false;
+}
+
+enum http_body
+http_body(const struct http_head *h)
+{
+	if (h->kind == HTTP_HEAD_RESPONSE &&
+	    (h->status < 200 || h->status == 204 || h->status == 304))
+		return HTTP_BODY_NONE;
+	if (h->chunked)
+		return HTTP_BODY_CHUNKED;
+	if (h->length_given)
+		return HTTP_BODY_LENGTH;
+	return h->kind == HTTP_HEAD_REQUEST ? HTTP_BODY_NONE : HTTP_BODY_CLOSE;
+}
+
+uint64_t
+http_content_length(const struct http_head *h)
+{
+	return h->content_length;
+}
+
+bool
+http_keeps_alive(const struct http_head *h)
+{
+	if (http_has_token(h, "connection", "close") || http_body(h) == HTTP_BODY_CLOSE)
+		return false;
+	return h->minor == 1 || http_has_token(h, "connection", "keep-alive");
+}

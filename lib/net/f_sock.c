@@ -1,0 +1,689 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * f_sock - the socket at the bottom of a filter stack.
+ *
+ * Copies of payload: kernel → block (read), block → kernel (writev); none in user space, but reads of at most BUF_SMALL
+ * bytes, which are copied so that a keystroke does not pin a large block.  Bytes that nobody has to see (filter_express) are not
+ * copied at all: socket → pipe → socket (splice).  While such bulk goes on, what stands between two pieces of it, the frames'
+ * headers, is read in small portions, so that the next piece is still in the kernel when it is known how long it is.
+ *
+ * The descriptor is watched edge-triggered, for everything, once: `readable` and `writable` remember what the kernel said
+ * last, and no epoll_ctl is needed when a reader pauses or a writer fills up.
+ */
+#include "lib/net/f_sock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "lib/net/bufpipe.h"
+#include "lib/net/linger.h"
+#include "lib/base/mem.h"
+#include "lib/net/net.h"
+#include "lib/net/pace.h"
+
+enum {
+	IOV_MAX_TURN = 128, /* slices in one writev */
+	CHECK_MS = 100,     /* what stands behind the last bytes without an event is noticed */
+	SHRINK_AFTER = 32,  /* small reads in a row before the block size goes down */
+	HEAD_READ =
+	    64, /* bytes: the headers of a WebSocket message and a DATA frame, and a few more */
+	BULK_READ = 16 * 1024, /* a read of this much says that bulk is coming */
+	PIPE_MIN = 16 * 1024,  /* bytes to come that are worth a pipe */
+	HEADS_MAX = 4,         /* headers without such payload after which it has ended */
+	TRICKLE = 4 * 1024,    /* bytes that came, and were not */
+};
+
+struct f_sock {
+	struct filter f;
+	struct io rio, wio; /* the same descriptor: only rio is used */
+	int rfd, wfd;
+	int rflags,
+	    wflags; /* of descriptors that others may share, as they were; -1: nothing to restore */
+	struct bufq out;
+	struct timer check;     /* is there something that no event has told of? */
+	bool checking, arrived; /* it is set; bytes have come since then */
+	uint64_t looked_ms;     /* when that was looked for last */
+	struct task again;      /* reading goes on after the budget was used up, or after a pause */
+	size_t read_size;       /* the size of block to read into */
+	unsigned n_small;
+	unsigned n_heads; /* headers in a row that no such bytes followed */
+	size_t express;   /* bytes to come that the user need not see */
+	bool fast, bulk;  /* large reads come; such bytes go through pipes */
+	bool corked;      /* what was written last waits in the kernel for what follows */
+	struct pace pace; /* of the writing side */
+	uint64_t written;
+	void (*drained)(void *arg);
+	void *drained_arg;
+	bool readable, writable, hup, shut_wanted, shut_done;
+	bool hard; /* to be reset */
+};
+
+static struct f_sock *
+sock_of(const struct filter *f)
+{
+	return (struct f_sock *)(uintptr_t)f;
+}
+
+static void
+sock_fail(struct f_sock *s, int error)
+{
+	s->readable = s->writable = false;
+	filter_close(&s->f, ERR_CLOSED, strerror(error));
+}
+
+/* O_NONBLOCK belongs to the open file, which a shell or another program may share: leave it as it was found. */
+static void
+close_restored(int fd, int flags)
+{
+	if (flags >= 0)
+		IGNORE_RESULT(fcntl(
+		    fd, F_SETFL, flags)); /* then it stays non-blocking; there is nobody to tell */
+	close(fd);
+}
+
+/* ---- reading ---- */
+
+static void
+read_adapt(struct f_sock *s, size_t got, size_t cap)
+{
+	if (got == cap) {
+		s->n_small = 0;
+		s->read_size = s->read_size < BUF_HUGE / 4 ? s->read_size * 4 : BUF_HUGE;
+	} else if (got >= cap / 8) {
+		s->n_small = 0;
+	} else if (++s->n_small >= SHRINK_AFTER) {
+		s->n_small = 0;
+		if (s->read_size > BUF_MEDIUM)
+			s->read_size /= 4;
+	}
+}
+
+/* One read of at most max bytes into f.in.  Returns bytes; 0 at the end of file; ERR_AGAIN, ERR_NOMEM, or ERR_SYS. */
+static ssize_t
+read_once(struct f_sock *s, size_t max)
+{
+	struct block *b = block_new(max);
+	ssize_t n;
+	int r = 0;
+
+	if (b == NULL)
+		return ERR_NOMEM;
+	do
+		n = read(s->rfd, b->data, max);
+	while (n < 0 && errno == EINTR);
+	if (n < 0) {
+		block_unref(b);
+		return errno == EAGAIN || errno == EWOULDBLOCK ? ERR_AGAIN : ERR_SYS;
+	}
+	b->fill = (uint32_t)n;
+	if (n > BUF_SMALL)
+		r = bufq_append(&s->f.in, b, b->data, (size_t)n);
+	else if (n > 0)
+		r = bufq_copy(&s->f.in, b->data, (size_t)n);
+	/* Less than asked for means empty, unless the end of file stands behind it. */
+	if ((size_t)n < max && !s->hup)
+		s->readable = false;
+	block_unref(b);
+	return r != 0 ? r : n;
+}
+
+/* What nobody has to see stays in the kernel.  Returns as read_once, or ERR_LIMIT when it must be read after all. */
+static ssize_t
+read_pipe(struct f_sock *s)
+{
+	struct block *b;
+	struct bufq q = { 0 };
+	ssize_t n = bufpipe_fill(s->rfd, s->express, &b);
+	int r;
+
+	if (n <= 0) {
+		s->bulk = s->bulk && n != ERR_LIMIT;
+		return n;
+	}
+	r = bufq_append_pipe(&q, b);
+	block_unref(b);
+	/* A trickle would take a pipe for every few bytes. */
+	if (r == 0 && n < TRICKLE && (size_t)n < s->express) {
+		s->bulk = false;
+		r = bufq_load(&q);
+	}
+	if (r == 0)
+		r = bufq_move(&s->f.in, &q, q.len);
+	bufq_fini(&q);
+	return r != 0 ? r : n;
+}
+
+/* One portion of input, by whatever way fits. */
+static ssize_t
+read_some(struct f_sock *s)
+{
+	ssize_t n = ERR_LIMIT;
+
+	if (s->bulk && s->express >= PIPE_MIN)
+		n = read_pipe(s);
+	if (n == ERR_LIMIT) {
+		/* The rest of a piece that is too short for a pipe, and the header behind it. */
+		size_t max = s->bulk ? s->express + HEAD_READ : s->read_size;
+
+		n = read_once(s, max);
+		if (n > 0 && !s->bulk)
+			read_adapt(s, (size_t)n, max);
+		if (n >= BULK_READ)
+			s->fast = true;
+	}
+	if (n > 0)
+		s->express -= s->express < (size_t)n ? s->express : (size_t)n;
+	s->arrived = s->arrived || n > 0;
+	return n;
+}
+
+/* Read until there is no more, or the turn is over, or the user has to say what comes next.  Returns as read_some. */
+static ssize_t
+read_portion(struct f_sock *s, size_t *budget)
+{
+	ssize_t n = 1;
+
+	while (n > 0 && s->readable && *budget > 0) {
+		bool head = s->bulk && s->express < PIPE_MIN;
+
+		n = read_some(s);
+		if (n > 0)
+			*budget -= (size_t)n < *budget ? (size_t)n : *budget;
+		if (head)
+			break;
+	}
+	return n;
+}
+
+static void
+sock_read(struct f_sock *s)
+{
+	size_t budget = F_SOCK_TURN;
+	ssize_t n = 1;
+
+	while (n > 0 && s->readable && !s->f.paused && !s->f.closed && budget > 0) {
+		size_t before = s->f.in.len;
+		int error;
+
+		n = read_portion(s, &budget);
+		error = n == ERR_NOMEM ? ENOMEM : errno;
+		if (n == ERR_AGAIN || n == 0)
+			s->readable = false;
+		/* What came before an end, or before the connection broke, is the user's all the same. */
+		if (s->f.in.len > before)
+			filter_readable(&s->f);
+		if (s->f.closed)
+			return;
+		if (n < 0 && n != ERR_AGAIN) {
+			sock_fail(s, error);
+			return;
+		}
+	}
+	if (s->f.closed)
+		return;
+	if (s->readable && !s->f.paused)
+		task_later(s->f.loop, &s->again);
+	if (n == 0)
+		filter_close(&s->f, ERR_EOF, "");
+}
+
+static void
+on_again(void *arg)
+{
+	struct f_sock *s = arg;
+
+	if (!s->f.closed && !s->f.eof)
+		sock_read(s);
+}
+
+/* ---- writing ---- */
+
+static void
+finish_shutdown(struct f_sock *s)
+{
+	if (!s->shut_wanted || s->shut_done || s->out.len > 0)
+		return;
+	s->shut_done = true;
+	if (s->wfd == s->rfd) {
+		/* ENOTCONN: the peer has reset the connection, and the reader will learn it. */
+		IGNORE_RESULT(shutdown(s->wfd, SHUT_WR));
+	} else if (s->wfd >= 0) {
+		io_fini(&s->wio);
+		close_restored(s->wfd, s->wflags);
+		s->wfd = -1;
+	}
+}
+
+/* One gathered write of k pieces.  Returns bytes, ERR_AGAIN, or ERR_SYS. */
+static ssize_t
+write_memory(struct f_sock *s, struct iovec *iov, int k)
+{
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = (size_t)k };
+	size_t offered = 0;
+	bool more;
+	ssize_t n;
+
+	for (int i = 0; i < k; i++)
+		offered += iov[i].iov_len;
+	/* A header in front of a pipe's bytes leaves together with them. */
+	more = s->pace.tcp && offered < s->out.len;
+	do
+		n = more ? sendmsg(s->wfd, &msg, MSG_MORE | MSG_NOSIGNAL) : writev(s->wfd, iov, k);
+	while (n < 0 && errno == EINTR);
+	/* After a partial write the kernel tells of room by a new edge. */
+	if (n < (ssize_t)offered)
+		s->writable = false;
+	if (n < 0)
+		return errno == EAGAIN || errno == EWOULDBLOCK ? ERR_AGAIN : ERR_SYS;
+	s->corked = more;
+	return n;
+}
+
+/* As write_memory for the pipe in front. */
+static ssize_t
+write_pipe(struct f_sock *s)
+{
+	const struct slice *p = bufq_first(&s->out);
+	ssize_t n = bufpipe_send(p->b, p->off, p->n, s->wfd);
+
+	if (n == ERR_INVALID)
+		return bufq_load(&s->out); /* and then in memory, in the next round */
+	if (n == ERR_AGAIN)
+		s->writable = false;
+	else /* the kernel expects the rest of a pipe at once */
+		s->corked = s->pace.tcp && n >= 0 && n < (ssize_t)p->n;
+	return n;
+}
+
+/* The kernel took nothing more.  Of what it has nothing may be under way whose acknowledgement would send a header that waits. */
+static void
+uncork(struct f_sock *s)
+{
+	if (s->corked)
+		net_nodelay(s->wfd);
+	s->corked = false;
+}
+
+/* Returns 0, or -1 after the filter was closed. */
+static int
+sock_write(struct f_sock *s)
+{
+	uint64_t before = s->written;
+
+	while (s->out.len > 0 && s->writable) {
+		struct iovec iov[IOV_MAX_TURN];
+		int k = bufq_peek(&s->out, 0, s->out.len, iov, IOV_MAX_TURN);
+		ssize_t n = k > 0 ? write_memory(s, iov, k) : write_pipe(s);
+
+		if (n == ERR_AGAIN) {
+			uncork(s);
+		} else if (n < 0) {
+			sock_fail(s, n == ERR_NOMEM ? ENOMEM : errno);
+			return -1;
+		}
+		if (n > 0) {
+			bufq_drain(&s->out, (size_t)n);
+			s->written += (uint64_t)n;
+		}
+	}
+	pace_wrote(&s->pace, s->wfd, s->written);
+	finish_shutdown(s);
+	if (s->written != before && s->drained != NULL)
+		s->drained(s->drained_arg);
+	return 0;
+}
+
+static int
+sock_op_write(struct filter *f, struct bufq *src)
+{
+	struct f_sock *s = sock_of(f);
+	int r;
+
+	if (s->shut_wanted || s->wfd < 0)
+		return ERR_CLOSED;
+	r = bufq_move(&s->out, src, src->len);
+	/* While the kernel takes nothing, a peer that sends shreds must not make us hold their blocks. */
+	if (r == 0 && !s->writable && bufq_weight(&s->out) > F_SOCK_WEIGHT_MAX)
+		bufq_compact(&s->out);
+	return r;
+}
+
+static void
+sock_op_flush(struct filter *f)
+{
+	IGNORE_RESULT(sock_write(sock_of(f))); /* a failure has told the user */
+}
+
+static size_t
+sock_op_room(struct filter *f)
+{
+	struct f_sock *s = sock_of(f);
+
+	return s->writable && s->out.len == 0 && !s->shut_wanted ? s->pace.lowat : 0;
+}
+
+static void
+sock_op_shutdown(struct filter *f)
+{
+	struct f_sock *s = sock_of(f);
+
+	s->shut_wanted = true;
+	IGNORE_RESULT(sock_write(s)); /* a failure has told the user */
+}
+
+/* ---- events ---- */
+
+/*
+ * A broken connection comes as readable and writable, like any other news, and nothing comes after it: a read that finds bytes, or
+ * a pause, would never learn of it.  What the kernel has in store was sent before and is read first, paused or not.
+ */
+static void
+check_error(struct f_sock *s)
+{
+	int error = 0;
+	socklen_t len = sizeof error;
+
+	if (getsockopt(s->rfd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error == 0)
+		return;
+	while (read_once(s, s->read_size) > 0)
+		;
+	filter_readable(&s->f);
+	sock_fail(s, error);
+}
+
+static void
+arm_check(struct f_sock *s)
+{
+	s->checking = true;
+	s->arrived = false;
+	timer_set(&s->check, CHECK_MS);
+}
+
+/*
+ * A read tells of a connection that broke right behind what the last one found, and of bytes behind an urgent one: both kinds of read end
+ * in front of it, as if there were no more, and splice(2) never gets any further (RFC 9293 3.8.5).
+ */
+static void
+look_again(struct f_sock *s)
+{
+	s->looked_ms = loop_now_ms(s->f.loop);
+	s->bulk = false;
+	s->readable = true;
+	if (s->f.paused || s->f.eof)
+		check_error(s);
+	else
+		sock_read(s);
+}
+
+static void
+on_check(void *arg)
+{
+	struct f_sock *s = arg;
+
+	s->checking = false;
+	if (s->arrived && !s->f.closed)
+		arm_check(s);
+	if (!s->checking && !s->f.closed)
+		look_again(s);
+}
+
+/*
+ * Readable and writable at once may mean an error.  If there is more to read, a read will tell of it; otherwise it is looked for: at
+ * once when nothing is being read, or when news are rare, else soon, since a ping-pong brings such news with every message.
+ */
+static void
+suspect(struct f_sock *s)
+{
+	bool rare;
+
+	if (s->f.loop == NULL) /* it is on its way to another thread, which will be told anew */
+		return;
+	rare = !s->bulk && loop_now_ms(s->f.loop) - s->looked_ms >= CHECK_MS;
+	if (s->f.paused || s->f.eof)
+		check_error(s);
+	else if (!s->readable && !s->checking && rare)
+		look_again(s);
+	else if (!s->readable && !s->checking)
+		arm_check(s);
+}
+
+static void
+on_event(void *arg, int what)
+{
+	struct f_sock *s = arg;
+
+	if (what & IO_HUP)
+		s->hup = true;
+	if (what & (IO_READ | IO_HUP))
+		s->readable = true;
+	if (what & IO_WRITE)
+		s->writable = true;
+	if (s->readable && !s->f.paused && !s->f.closed && !s->f.eof)
+		sock_read(s);
+	if (what & IO_READ && what & IO_WRITE && !(what & IO_HUP) && !s->f.closed)
+		suspect(s);
+	if (what & IO_WRITE && !s->f.closed && sock_write(s) == 0 && s->writable)
+		filter_writable(&s->f);
+}
+
+static void
+on_write_event(void *arg, int what)
+{
+	struct f_sock *s = arg;
+
+	(void)what;
+	s->writable = true;
+	if (!s->f.closed && sock_write(s) == 0 && s->writable)
+		filter_writable(&s->f);
+}
+
+/*
+ * Only a socket whose last reads were large goes over to pipes.  When several headers were not followed by payload, the bulk is over.
+ */
+static void
+sock_op_express(struct filter *f, bool pieces, size_t n)
+{
+	struct f_sock *s = sock_of(f);
+
+	s->express = f->in.len == 0 ? n : 0;
+	s->n_heads = s->express > 0 || s->fast ? 0 : s->n_heads + 1;
+	s->bulk = pieces && (s->fast || (s->bulk && s->n_heads < HEADS_MAX));
+	s->fast = false;
+}
+
+static bool
+sock_op_takes_pipes(const struct filter *f)
+{
+	(void)f;
+	return true;
+}
+
+static void
+sock_op_pause(struct filter *f, bool paused)
+{
+	struct f_sock *s = sock_of(f);
+
+	if (!paused && s->readable)
+		task_later(f->loop, &s->again);
+}
+
+static void
+sock_op_detach(struct filter *f)
+{
+	struct f_sock *s = sock_of(f);
+
+	task_cancel(f->loop, &s->again);
+	timer_fini(&s->check);
+	s->checking = false;
+	io_fini(&s->rio);
+	io_fini(&s->wio);
+}
+
+static int
+sock_op_attach(struct filter *f, struct loop *l)
+{
+	struct f_sock *s = sock_of(f);
+	bool pair = s->rfd != s->wfd;
+	int r = timer_init(&s->check, l, on_check, s);
+
+	if (r != 0)
+		return r;
+	if (s->rfd >= 0 &&
+	    ((r = io_init(&s->rio, l, s->rfd, true, on_event, s)) != 0 ||
+		(r = io_want(&s->rio, IO_READ | (pair ? 0 : IO_WRITE | IO_HUP))) != 0))
+		return r;
+	if (pair && s->wfd >= 0 &&
+	    ((r = io_init(&s->wio, l, s->wfd, true, on_write_event, s)) != 0 ||
+		(r = io_want(&s->wio, IO_WRITE)) != 0))
+		return r;
+	/* What was ready before is announced again by the new watch; a pipe's end of file counts as data. */
+	s->hup = s->hup || pair;
+	return 0;
+}
+
+static void
+sock_op_fini(struct filter *f)
+{
+	struct f_sock *s = sock_of(f);
+
+	if (f->loop != NULL)
+		sock_op_detach(f);
+	/* The peer has not ended: input that we do not read must not turn our last words into a reset. */
+	if (f->loop != NULL && s->rfd == s->wfd && s->rfd >= 0 && s->rflags < 0 && !f->eof &&
+	    !s->hard && s->written > 0) {
+		linger_close(f->loop, s->rfd, &s->out);
+		s->rfd = s->wfd = -1;
+	}
+	bufq_fini(&s->out);
+	if (s->wfd >= 0 && s->wfd != s->rfd)
+		close_restored(s->wfd, s->wflags);
+	if (s->rfd >= 0)
+		close_restored(s->rfd, s->rflags);
+	s->rfd = s->wfd = -1;
+}
+
+static const struct filter_ops sock_ops = {
+	.name = "socket",
+	.write = sock_op_write,
+	.flush = sock_op_flush,
+	.room = sock_op_room,
+	.shutdown = sock_op_shutdown,
+	.fini = sock_op_fini,
+	.pause = sock_op_pause,
+	.express = sock_op_express,
+	.takes_pipes = sock_op_takes_pipes,
+	.detach = sock_op_detach,
+	.attach = sock_op_attach,
+};
+
+static struct f_sock *
+sock_make(struct loop *l, int rfd, int wfd)
+{
+	struct f_sock *s = mem_zalloc(sizeof *s);
+
+	if (s == NULL)
+		return NULL;
+	filter_init(&s->f, &sock_ops, NULL, l);
+	task_init(&s->again, on_again, s);
+	s->rfd = rfd;
+	s->wfd = wfd;
+	s->rflags = s->wflags = -1;
+	s->read_size = BUF_MEDIUM;
+	s->pace.lowat = PACE_LOWAT_START;
+	if (sock_op_attach(&s->f, l) != 0) {
+		sock_op_detach(&s->f);
+		mem_free(s);
+		return NULL;
+	}
+	return s;
+}
+
+struct filter *
+f_sock_new(struct loop *l, int fd, bool shape)
+{
+	struct f_sock *s = sock_make(l, fd, fd);
+	int one = 1;
+
+	if (s == NULL)
+		return NULL;
+	/* RFC 6093 5: an urgent byte stays where it stands, and is not missing.  Other sockets have none. */
+	IGNORE_RESULT(setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &one, sizeof one));
+	pace_init(&s->pace, fd, shape);
+	return &s->f;
+}
+
+struct filter *
+f_sock_new_pair(struct loop *l, int rfd, int wfd)
+{
+	int rflags = fcntl(rfd, F_GETFL), wflags = fcntl(wfd, F_GETFL);
+	struct f_sock *s = NULL;
+
+	if (rflags < 0 || wflags < 0)
+		return NULL;
+	if (fcntl(rfd, F_SETFL, rflags | O_NONBLOCK) == 0 &&
+	    fcntl(wfd, F_SETFL, wflags | O_NONBLOCK) == 0)
+		s = sock_make(l, rfd, wfd);
+	if (s == NULL) {
+		/* They stay the caller's, as they were. */
+		IGNORE_RESULT(fcntl(rfd, F_SETFL, rflags));
+		IGNORE_RESULT(fcntl(wfd, F_SETFL, wflags));
+		return NULL;
+	}
+	s->rflags = rflags;
+	s->wflags = wflags;
+	return &s->f;
+}
+
+size_t
+f_sock_pending(const struct filter *f)
+{
+	return sock_of(f)->out.len;
+}
+
+size_t
+f_sock_unacked(const struct filter *f)
+{
+	int n = 0;
+
+	/* A pipe has no such question, and keeps its bytes when it is closed. */
+	if (sock_of(f)->wfd < 0 || ioctl(sock_of(f)->wfd, SIOCOUTQ, &n) != 0)
+		n = 0;
+	return sock_of(f)->out.len + (size_t)n;
+}
+
+uint64_t
+f_sock_written(const struct filter *f)
+{
+	return sock_of(f)->written;
+}
+
+void
+f_sock_set_drained(struct filter *f, void (*fn)(void *arg), void *arg)
+{
+	struct f_sock *s = sock_of(f);
+
+	s->drained = fn;
+	s->drained_arg = arg;
+}
+
+int
+f_sock_fd(const struct filter *f)
+{
+	return sock_of(f)->rfd;
+}
+
+void
+f_sock_reset(struct filter *f)
+{
+	struct linger hard = { .l_onoff = 1, .l_linger = 0 };
+
+	sock_of(f)->hard = true;
+	/* Without it the close is an orderly one, which says less but harms nobody. */
+	IGNORE_RESULT(setsockopt(sock_of(f)->rfd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard));
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * filter - byte streams that compose: socket → [TLS] → WebSocket → [inner TLS] → mux.
+ *
+ * A filter is a reliable, ordered, two-way byte stream.  It stands on the filter below it and serves one user: the
+ * filter above, or whoever owns the stack.  All of them look the same from above:
+ *
+ *   input    what arrived stands in f->in.  The user takes as much as it likes (bufq_move, bufq_drain).  user->readable is
+ *            called after bytes were added, and after filter_pause(f, false) while bytes are left.  A user that does not
+ *            keep up calls filter_pause(f, true): the socket stops reading, and at most FILTER_IN_MAX more bytes arrive (of a
+ *            connection that broke all that the kernel had in store, since nothing comes after it).
+ *   output   filter_room() says how many bytes should be written now: 0 while the socket has not taken what it has.  The
+ *            user that found no room, and has something to send, is told by user->writable when there is some again; if it has
+ *            written since its last flush, it flushes first and looks once more, since that alone may make room.
+ *            filter_write() takes bytes (never partially, whatever the room: room is advice, so that a reply can always
+ *            be queued).  filter_flush() lets them go: a filter may hold written bytes until then to make one message or
+ *            record of many small writes.
+ *   pipes    A user that knows the next n bytes to be payload, and need not see them, says so by filter_express(): they may come as
+ *            blocks that are pipes (lib/net/bufpipe.h), which costs no copy.  A filter that has to look at what it writes gets
+ *            it in memory all the same.
+ *   end      filter_shutdown() ends our direction after all that was written (FIN; TLS close_notify; WebSocket Close).
+ *            user->closed is called once, when the stream is over: ERR_EOF after the peer's orderly end when all input
+ *            has been delivered, another ERR_* with a text otherwise.  On a socket filter a half-close is told by
+ *            user->closed(ERR_EOF) while output still works; WebSocket and TLS end both directions.
+ *            After closed with an error nothing more is called.  An end that nobody can be told of yet (no user, or a
+ *            paused one that has input left) is kept for the user.
+ *   free     filter_free() closes and frees the filter and all below it; safe inside its own callbacks (the memory is
+ *            buried at the end of the turn); no callback after it returns.
+ *
+ * Ownership: the top filter owns the one below, and so on down to the descriptor.
+ * Threads: a stack belongs to one loop; filter_detach() and filter_attach() move an idle moment's stack to another.
+ */
+#ifndef LIB_FILTER_H
+#define LIB_FILTER_H
+
+#include "lib/net/buf.h"
+#include "lib/base/err.h"
+#include "lib/net/loop.h"
+
+/* The most decoded input that may stand unread in one filter while paused (what one turn can add). */
+#define FILTER_IN_MAX (1024 * 1024)
+
+struct filter;
+
+/* What a user of a filter is told.  All members are set. */
+struct filter_user {
+	void (*readable)(void *arg);
+	void (*writable)(void *arg);
+	/* err: ERR_EOF or another ERR_*; text: one sentence without secrets, or "" ; borrowed for the call. */
+	void (*closed)(void *arg, int err, const char *text);
+};
+
+/*
+ * What an implementation provides.  The wrappers below check the common state, so that an operation is never called
+ * on a filter that is closed or freed.
+ */
+struct filter_ops {
+	const char *name; /* "socket", "tls", "websocket" */
+	/* Take all of src (moved), encode, write to below.  ERR_NOMEM, or the error that closes the stack. */
+	int (*write)(struct filter *f, struct bufq *src);
+	/* Let go what was held back, then flush below. */
+	void (*flush)(struct filter *f);
+	size_t (*room)(struct filter *f);
+	void (*shutdown)(struct filter *f);
+	/* Free what the implementation owns, not below and not f itself: filter_free does that. */
+	void (*fini)(struct filter *f);
+	/* Stop (true) or go on (false) reading; implementations without a buffer of their own pass it down. */
+	void (*pause)(struct filter *f, bool paused);
+	/* Leave / enter a loop.  attach may fail with ERR_NOMEM, the stack is then closed by its owner. */
+	void (*detach)(struct filter *f);
+	int (*attach)(struct filter *f, struct loop *l);
+	/* NULL: bytes always come in memory. */
+	void (*express)(struct filter *f, bool pieces, size_t n);
+	/* Does write pass on bytes without looking at them?  NULL: no. */
+	bool (*takes_pipes)(const struct filter *f);
+};
+
+/* Embedded as the first member of each implementation.  in may be used by the user; the rest through the functions. */
+struct filter {
+	const struct filter_ops *ops;
+	struct filter *below; /* owned; NULL at the bottom */
+	struct loop *loop;
+	const struct filter_user *user;
+	void *arg;
+	struct bufq in;
+	bool closed; /* over with an error, or filter_free was called */
+	bool eof;    /* the peer's orderly end has come */
+	bool paused;
+	int due; /* 0, or the end that the user has yet to be told */
+	char due_text[64];
+	struct task resume;
+	struct grave grave;
+};
+
+/* ---- for users ---- */
+
+void filter_set_user(struct filter *f, const struct filter_user *user, void *arg);
+int filter_write(struct filter *f, struct bufq *src) WARN_UNUSED;
+/* filter_send - copy n bytes and write them. */
+int filter_send(struct filter *f, const void *p, size_t n) WARN_UNUSED;
+void filter_flush(struct filter *f);
+size_t filter_room(struct filter *f);
+void filter_shutdown(struct filter *f);
+void filter_pause(struct filter *f, bool paused);
+/*
+ * filter_express - say anew whenever f->in was taken: payload that need not be seen comes in pieces, with headers between them, and of
+ * what has not arrived yet the next n bytes are one (0: a header comes next).  pieces false takes it back.  Advice: bytes may
+ * come in memory nevertheless.
+ */
+void filter_express(struct filter *f, bool pieces, size_t n);
+bool filter_takes_pipes(const struct filter *f);
+void filter_free(struct filter *f);
+void filter_detach(struct filter *f);
+int filter_attach(struct filter *f, struct loop *l) WARN_UNUSED;
+
+/* ---- for implementations ---- */
+
+/* filter_init - common members; below may be NULL.  The implementation becomes below's user itself. */
+void filter_init(
+    struct filter *f, const struct filter_ops *ops, struct filter *below, struct loop *l);
+/* filter_readable - after bytes were added to f->in: tell the user, unless it paused or there are none. */
+void filter_readable(struct filter *f);
+void filter_writable(struct filter *f);
+/* filter_close - tell the user once that the stream is over, as soon as it can be told; f stays until filter_free. */
+void filter_close(struct filter *f, int err, const char *text);
+
+#endif

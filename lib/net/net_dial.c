@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * net_dial - connecting to a name (RFC 8305).
+ *
+ * States: looking up → trying (one attempt for each address, several at once) → over.  What happens next is decided in one place,
+ * try_next(), after each event.
+ */
+#include "lib/net/net_dial.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/net/hostport.h"
+#include "lib/base/mem.h"
+#include "lib/net/net.h"
+#include "lib/net/resolve.h"
+#include "lib/base/str.h"
+
+struct attempt {
+	struct net_dial *d;
+	struct net_addr a;
+	int fd; /* -1: not begun, or over */
+	struct io io;
+	int error;   /* why it failed */
+	bool vetoed; /* not tried: net_dial_set_vet */
+};
+
+struct net_dial {
+	struct loop *loop;
+	char target[NET_ADDR_TEXT + HOSTPORT_TEXT_MAX]; /* for messages */
+	net_dial_fn *fn;
+	void *arg;
+	bool (*may)(void *arg, const struct sockaddr *sa); /* NULL: every address */
+	void *may_arg;
+	size_t vetoed; /* addresses it refused */
+	uint64_t timeout_ms;
+	struct resolve *resolve; /* while looking up */
+	struct timer stagger, deadline;
+	struct task begin; /* for targets that need no look-up */
+	struct attempt attempts[RESOLVE_ADDRS_MAX];
+	size_t n, next; /* attempts there are; the first not begun */
+	size_t running;
+	struct grave grave;
+};
+
+static void
+attempt_close(struct attempt *t)
+{
+	io_fini(&t->io);
+	if (t->fd >= 0)
+		close(t->fd);
+	t->fd = -1;
+}
+
+static void
+dispose(void *arg)
+{
+	mem_free(arg);
+}
+
+/* Let go of everything; the memory goes at the end of the turn. */
+static void
+dial_bury(struct net_dial *d)
+{
+	resolve_cancel(d->resolve);
+	d->resolve = NULL;
+	task_cancel(d->loop, &d->begin);
+	timer_fini(&d->stagger);
+	timer_fini(&d->deadline);
+	for (size_t i = 0; i < d->n; i++)
+		attempt_close(&d->attempts[i]);
+	loop_bury(d->loop, &d->grave, dispose, d);
+}
+
+static void
+dial_end(struct net_dial *d, int fd, int err, const char *text)
+{
+	net_dial_fn *fn = d->fn;
+	void *arg = d->arg;
+
+	dial_bury(d);
+	fn(arg, fd, err, text);
+}
+
+/* Every address that was tried, with its error. */
+static void
+dial_fail(struct net_dial *d, int err)
+{
+	char at[NET_ADDR_TEXT];
+	struct strbuf b;
+
+	strbuf_init(&b, ERR_TEXT_MAX - 1);
+	strbuf_addf(&b, "cannot connect to %s", d->target);
+	for (size_t i = 0; i < d->next; i++) {
+		const struct attempt *t = &d->attempts[i];
+
+		strbuf_adds(&b, i == 0 ? ": " : "; ");
+		if (strcmp(net_addr_text(&t->a, at), d->target) != 0)
+			strbuf_addf(&b, "%s: ", at);
+		strbuf_adds(
+		    &b, t->vetoed ? "not allowed" : strerror(t->error != 0 ? t->error : ETIMEDOUT));
+	}
+	dial_end(d, -1, err, b.s);
+	strbuf_fini(&b);
+}
+
+/* What the failures of all attempts come to. */
+static int
+dial_error(const struct net_dial *d)
+{
+	int err = d->n > d->vetoed ? ERR_NOTFOUND : d->n > 0 ? ERR_DENIED : ERR_CLOSED;
+
+	for (size_t i = 0; i < d->n; i++) {
+		switch (d->attempts[i].vetoed ? ENETUNREACH : d->attempts[i].error) {
+		case EMFILE:
+		case ENFILE:
+		case ENOBUFS:
+		case ENOMEM:
+			return ERR_LIMIT;
+		case ENETUNREACH:
+		case EHOSTUNREACH:
+		case ENETDOWN:
+		case EHOSTDOWN:
+		case EADDRNOTAVAIL:
+		case EAFNOSUPPORT:
+			break;
+		default:
+			err = ERR_CLOSED;
+		}
+	}
+	return err;
+}
+
+static void
+dial_win(struct net_dial *d, struct attempt *t)
+{
+	int fd = t->fd;
+
+	io_fini(&t->io);
+	t->fd = -1;
+	net_nodelay(fd);
+	dial_end(d, fd, 0, "");
+}
+
+static void try_next(struct net_dial *d);
+
+static void
+on_connect(void *arg, int what)
+{
+	struct attempt *t = arg;
+	struct net_dial *d = t->d;
+	socklen_t len = sizeof t->error;
+
+	(void)what;
+	if (getsockopt(t->fd, SOL_SOCKET, SO_ERROR, &t->error, &len) != 0)
+		t->error = errno;
+	if (t->error == 0) {
+		dial_win(d, t);
+		return;
+	}
+	attempt_close(t);
+	d->running--;
+	/* RFC 8305 5: after a failure the next address need not wait. */
+	try_next(d);
+}
+
+/* Returns 0 if connected at once, ERR_AGAIN while it takes time, ERR_SYS with t->error. */
+static int
+attempt_start(struct attempt *t)
+{
+	int r;
+
+	t->fd = socket(t->a.u.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (t->fd < 0) {
+		t->error = errno;
+		return ERR_SYS;
+	}
+	do
+		r = connect(t->fd, &t->a.u.sa, t->a.len);
+	while (r != 0 && errno == EINTR);
+	if (r == 0)
+		return 0;
+	t->error = errno;
+	if (errno == EINPROGRESS) {
+		t->error = ENOMEM;
+		if (io_init(&t->io, t->d->loop, t->fd, false, on_connect, t) == 0 &&
+		    io_want(&t->io, IO_WRITE) == 0) {
+			t->error = 0;
+			return ERR_AGAIN;
+		}
+	}
+	attempt_close(t);
+	return ERR_SYS;
+}
+
+static void
+try_next(struct net_dial *d)
+{
+	timer_cancel(&d->stagger);
+	while (d->next < d->n) {
+		struct attempt *t = &d->attempts[d->next++];
+		int r;
+
+		t->vetoed = d->may != NULL && !d->may(d->may_arg, &t->a.u.sa);
+		if (t->vetoed) {
+			d->vetoed++;
+			continue;
+		}
+		r = attempt_start(t);
+		if (r == 0) {
+			dial_win(d, t);
+			return;
+		}
+		if (r == ERR_AGAIN) {
+			d->running++;
+			if (d->next < d->n)
+				timer_set(&d->stagger, NET_DIAL_STAGGER_MS);
+			return;
+		}
+	}
+	if (d->running == 0)
+		dial_fail(d, dial_error(d));
+}
+
+static void
+on_stagger(void *arg)
+{
+	try_next(arg);
+}
+
+static void
+on_begin(void *arg)
+{
+	try_next(arg);
+}
+
+static void
+on_deadline(void *arg)
+{
+	struct net_dial *d = arg;
+
+	if (d->resolve != NULL) {
+		char text[ERR_TEXT_MAX];
+
+		snprintf(text, sizeof text,
+		    "cannot connect to %s: the name servers of /etc/resolv.conf did not answer "
+		    "within %llu ms",
+		    d->target, (unsigned long long)d->timeout_ms);
+		dial_end(d, -1, ERR_TIMEOUT, text);
+		return;
+	}
+	dial_fail(d, ERR_TIMEOUT);
+}
+
+static void
+add_addr(struct net_dial *d, const struct net_addr *a)
+{
+	d->attempts[d->n++].a = *a;
+}
+
+static void
+on_resolved(void *arg, const struct net_addr *a, size_t n, int err, const char *text)
+{
+	struct net_dial *d = arg;
+
+	d->resolve = NULL;
+	if (err != 0) {
+		dial_end(d, -1, err, text);
+		return;
+	}
+	for (size_t i = 0; i < n; i++)
+		add_addr(d, &a[i]);
+	try_next(d);
+}
+
+/* Set up what the target needs.  Returns 0 or ERR_NOMEM. */
+static int
+dial_prepare(struct net_dial *d, const char *host, uint16_t port)
+{
+	bool is_unix = strncmp(host, NET_UNIX_PREFIX, strlen(NET_UNIX_PREFIX)) == 0;
+	struct hostport hp;
+	struct net_addr a;
+
+	if (is_unix) {
+		snprintf(d->target, sizeof d->target, "%s", host);
+		if (net_addr_parse(host, &a, NULL) == 0)
+			add_addr(d, &a);
+	} else if (hostport_host(host, &hp, NULL) == 0) {
+		hp.port = port;
+		hostport_text(&hp, d->target);
+		d->resolve = resolve_start(d->loop, hp.host, port, on_resolved, d);
+		return d->resolve == NULL ? ERR_NOMEM : 0;
+	} else {
+		str_escape(d->target, sizeof d->target, host, strlen(host));
+	}
+	/* Without an address this ends as a failure that names the target. */
+	task_soon(d->loop, &d->begin);
+	return 0;
+}
+
+struct net_dial *
+net_dial_start(struct loop *l, const char *host, uint16_t port, uint64_t timeout_ms,
+    net_dial_fn *fn, void *arg)
+{
+	struct net_dial *d = mem_zalloc(sizeof *d);
+
+	if (d == NULL)
+		return NULL;
+	d->loop = l;
+	d->fn = fn;
+	d->arg = arg;
+	d->timeout_ms = timeout_ms;
+	task_init(&d->begin, on_begin, d);
+	for (int i = 0; i < RESOLVE_ADDRS_MAX; i++)
+		d->attempts[i] = (struct attempt){ .d = d, .fd = -1 };
+	if (timer_init(&d->stagger, l, on_stagger, d) != 0 ||
+	    timer_init(&d->deadline, l, on_deadline, d) != 0 || dial_prepare(d, host, port) != 0) {
+		dial_bury(d);
+		return NULL;
+	}
+	timer_set(&d->deadline, timeout_ms);
+	return d;
+}
+
+void
+net_dial_set_vet(struct net_dial *d, bool (*may)(void *arg, const struct sockaddr *sa), void *arg)
+{
+	d->may = may;
+	d->may_arg = arg;
+}
+
+void
+net_dial_cancel(struct net_dial *d)
+{
+	if (d != NULL)
+		dial_bury(d);
+}

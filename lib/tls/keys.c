@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * keys - P-256 key pairs as one-line strings.
+ */
+#include "lib/tls/keys.h"
+
+#include <string.h>
+
+#include <mbedtls/bignum.h>
+#include <mbedtls/ecp.h>
+
+#include "lib/base/b64.h"
+#include "lib/base/mem.h"
+#include "lib/base/rand.h"
+
+/* What every function here needs of the curve's arithmetic. */
+struct work {
+	mbedtls_ecp_group group;
+	mbedtls_mpi d;       /* private: wiped by work_fini() */
+	mbedtls_ecp_point q; /* public */
+};
+
+static int
+work_init(struct work *w)
+{
+	mbedtls_ecp_group_init(&w->group);
+	mbedtls_mpi_init(&w->d);
+	mbedtls_ecp_point_init(&w->q);
+	return mbedtls_ecp_group_load(&w->group, MBEDTLS_ECP_DP_SECP256R1) == 0 ? 0 : ERR_NOMEM;
+}
+
+static void
+work_fini(struct work *w)
+{
+	mbedtls_ecp_point_free(&w->q);
+	mbedtls_mpi_free(&w->d);
+	mbedtls_ecp_group_free(&w->group);
+}
+
+/* The library's memory failures, as against its verdict on what it was given. */
+static bool
+is_nomem(int mbed)
+{
+	return mbed == MBEDTLS_ERR_MPI_ALLOC_FAILED || mbed == MBEDTLS_ERR_ECP_ALLOC_FAILED;
+}
+
+struct secret *
+keys_generate(void)
+{
+	char text[KEYS_PRIV_TEXT_LEN + 1] = KEYS_PRIV_PREFIX;
+	size_t prefix = strlen(KEYS_PRIV_PREFIX);
+	uint8_t scalar[KEYS_SCALAR_LEN];
+	struct secret *s = NULL;
+	struct work w;
+
+	if (work_init(&w) == 0 &&
+	    mbedtls_ecp_gen_privkey(&w.group, &w.d, rand_callback, NULL) == 0 &&
+	    mbedtls_mpi_write_binary(&w.d, scalar, sizeof(scalar)) == 0 &&
+	    b64_encode(text + prefix, sizeof(text) - prefix, scalar, sizeof(scalar), B64_URL) > 0)
+		s = secret_new(text, sizeof(text) - 1);
+	mem_wipe(scalar, sizeof(scalar));
+	mem_wipe(text, sizeof(text));
+	work_fini(&w);
+	return s;
+}
+
+/* Text after its prefix into exactly len bytes. */
+static int
+unwrap(const char *text, size_t n, const char *prefix, const char *what, uint8_t *out, size_t len,
+    struct errtext *e)
+{
+	size_t np = strlen(prefix);
+	uint8_t raw[64];
+	int r = 0;
+
+	if (n < np || memcmp(text, prefix, np) != 0)
+		return err_set(
+		    e, ERR_INVALID, "this is no %s key: one begins with %s", what, prefix);
+	if (b64_decode(raw, sizeof(raw), text + np, n - np, B64_URL) != (ssize_t)len)
+		r = err_set(e, ERR_INVALID,
+		    "this %s key is damaged: cut off, or with an extra character", what);
+	else
+		memcpy(out, raw, len);
+	mem_wipe(raw, sizeof(raw));
+	return r;
+}
+
+/* The scalar of a private text into w->d, checked. */
+static int
+load_priv(struct work *w, const char *text, size_t n, struct errtext *e)
+{
+	uint8_t scalar[KEYS_SCALAR_LEN];
+	int r, mbed;
+
+	if ((r = unwrap(text, n, KEYS_PRIV_PREFIX, "private", scalar, sizeof(scalar), e)) != 0)
+		return r;
+	if ((mbed = mbedtls_mpi_read_binary(&w->d, scalar, sizeof(scalar))) == 0)
+		mbed = mbedtls_ecp_check_privkey(&w->group, &w->d);
+	mem_wipe(scalar, sizeof(scalar));
+	if (mbed == 0)
+		return 0;
+	if (is_nomem(mbed))
+		return err_set(e, ERR_NOMEM, "out of memory");
+	return err_set(e, ERR_INVALID, "this private key is damaged: its number is out of range");
+}
+
+int
+keys_public(const struct secret *priv, char pub[KEYS_PUB_TEXT_LEN + 1], struct errtext *e)
+{
+	size_t prefix = strlen(KEYS_PUB_PREFIX), len = 0;
+	uint8_t point[KEYS_POINT_LEN];
+	struct work w;
+	int r;
+
+	if ((r = work_init(&w)) != 0)
+		err_set(e, r, "out of memory");
+	else
+		r = load_priv(&w, secret_bytes(priv), secret_len(priv), e);
+	/* Random bytes blind the multiplication against timing; mbedTLS asks for them. */
+	if (r == 0 &&
+	    (mbedtls_ecp_mul(&w.group, &w.q, &w.d, &w.group.G, rand_callback, NULL) != 0 ||
+		mbedtls_ecp_point_write_binary(
+		    &w.group, &w.q, MBEDTLS_ECP_PF_COMPRESSED, &len, point, sizeof(point)) != 0))
+		r = err_set(e, ERR_NOMEM, "cannot compute the public key: out of memory");
+	if (r == 0) {
+		memcpy(pub, KEYS_PUB_PREFIX, prefix);
+		if (b64_encode(pub + prefix, KEYS_PUB_TEXT_LEN + 1 - prefix, point, len, B64_URL) <
+		    0)
+			r = err_set(e, ERR_NOMEM, "cannot write the public key");
+	}
+	work_fini(&w);
+	return r;
+}
+
+int
+keys_parse_priv(const char *text, size_t n, uint8_t scalar[KEYS_SCALAR_LEN], struct errtext *e)
+{
+	struct work w;
+	int r = work_init(&w);
+
+	if (r != 0)
+		err_set(e, r, "out of memory");
+	else if ((r = load_priv(&w, text, n, e)) == 0 &&
+		 mbedtls_mpi_write_binary(&w.d, scalar, KEYS_SCALAR_LEN) != 0)
+		r = err_set(e, ERR_NOMEM, "out of memory");
+	work_fini(&w);
+	return r;
+}
+
+int
+keys_parse_pub(const char *text, size_t n, uint8_t point[KEYS_POINT_LEN], struct errtext *e)
+{
+	uint8_t raw[KEYS_POINT_LEN];
+	struct work w;
+	int r, mbed;
+
+	if ((r = unwrap(text, n, KEYS_PUB_PREFIX, "public", raw, sizeof(raw), e)) != 0)
+		return r;
+	if ((r = work_init(&w)) != 0) {
+		err_set(e, r, "out of memory");
+	} else {
+		/* One that is not on the curve would leak bits of our key (SEC 1 3.2.2.1). */
+		mbed = mbedtls_ecp_point_read_binary(&w.group, &w.q, raw, sizeof(raw));
+		if (mbed == 0)
+			mbed = mbedtls_ecp_check_pubkey(&w.group, &w.q);
+		if (is_nomem(mbed))
+			r = err_set(e, ERR_NOMEM, "out of memory");
+		else if (mbed != 0)
+			r = err_set(
+			    e, ERR_INVALID, "this public key is damaged: no point of the curve");
+		else
+			memcpy(point, raw, sizeof(raw));
+	}
+	work_fini(&w);
+	return r;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * keys - the key pairs that agents and clients are known by, as one-line strings.
+ *
+ *     tunnel-priv-<base64url of the 32-byte scalar>            43 characters after the prefix
+ *     tunnel-pub-<base64url of the 33-byte compressed point>   44 characters after the prefix
+ *
+ * The point is as in SEC 1 2.3.3; the curve is NIST P-256 (secp256r1), which TLS 1.3 and every
+ * library knows.  A string is fit for an environment variable, a JSON value and a command line
+ * (though a private one belongs on none).
+ */
+#ifndef LIB_KEYS_H
+#define LIB_KEYS_H
+
+#include <stdint.h>
+
+#include "lib/base/err.h"
+#include "lib/base/secret.h"
+
+#define KEYS_PRIV_PREFIX "tunnel-priv-"
+#define KEYS_PUB_PREFIX "tunnel-pub-"
+#define KEYS_SCALAR_LEN 32 /* bytes */
+#define KEYS_POINT_LEN 33  /* bytes */
+#define KEYS_PRIV_TEXT_LEN (sizeof(KEYS_PRIV_PREFIX) - 1 + 43)
+#define KEYS_PUB_TEXT_LEN (sizeof(KEYS_PUB_PREFIX) - 1 + 44)
+
+/* keys_generate - a new private key as text, the caller's; NULL if random bytes or memory fail. */
+struct secret *keys_generate(void) WARN_UNUSED;
+
+/*
+ * keys_public - the public text that belongs to a private one.
+ * Returns 0; ERR_INVALID if priv is no private key of the form above; ERR_NOMEM or ERR_SYS.
+ */
+int keys_public(
+    const struct secret *priv, char pub[KEYS_PUB_TEXT_LEN + 1], struct errtext *e) WARN_UNUSED;
+
+/*
+ * keys_parse_priv - the scalar of a private text of n bytes, in 1..order-1; the caller wipes it.
+ * keys_parse_pub - the compressed point of a public text of n bytes, proved to be on the curve.
+ * Return 0; ERR_INVALID with e saying what is wrong (never quoting it); ERR_NOMEM.
+ */
+int keys_parse_priv(
+    const char *text, size_t n, uint8_t scalar[KEYS_SCALAR_LEN], struct errtext *e) WARN_UNUSED;
+int keys_parse_pub(
+    const char *text, size_t n, uint8_t point[KEYS_POINT_LEN], struct errtext *e) WARN_UNUSED;
+
+#endif

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: ISC */
+/* b64_test - the vectors of RFC 4648, and texts that are almost base64. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/base/b64.h"
+
+static const struct {
+	const char *bytes, *std, *url;
+} vectors[] = {
+	/* RFC 4648 10 */
+	{ "", "", "" },
+	{ "f", "Zg==", "Zg" },
+	{ "fo", "Zm8=", "Zm8" },
+	{ "foo", "Zm9v", "Zm9v" },
+	{ "foob", "Zm9vYg==", "Zm9vYg" },
+	{ "fooba", "Zm9vYmE=", "Zm9vYmE" },
+	{ "foobar", "Zm9vYmFy", "Zm9vYmFy" },
+	{ "\xfb\xff\xfe", "+//+", "-__-" },
+};
+
+static void
+vectors_are_encoded(void **state)
+{
+	char out[32];
+	size_t i, n;
+
+	(void)state;
+	for (i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
+		n = strlen(vectors[i].bytes);
+		assert_int_equal(b64_encode(out, sizeof(out), vectors[i].bytes, n, B64_STD),
+		    strlen(vectors[i].std));
+		assert_string_equal(out, vectors[i].std);
+		assert_int_equal(b64_encode(out, sizeof(out), vectors[i].bytes, n, B64_URL),
+		    strlen(vectors[i].url));
+		assert_string_equal(out, vectors[i].url);
+		assert_true(strlen(vectors[i].std) <= B64_ENC_LEN(n));
+	}
+}
+
+static void
+vectors_are_decoded(void **state)
+{
+	char out[32];
+	size_t i, n;
+
+	(void)state;
+	for (i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
+		n = strlen(vectors[i].bytes);
+		assert_int_equal(
+		    b64_decode(out, n, vectors[i].std, strlen(vectors[i].std), B64_STD), n);
+		assert_memory_equal(out, vectors[i].bytes, n);
+		assert_int_equal(
+		    b64_decode(out, n, vectors[i].url, strlen(vectors[i].url), B64_URL), n);
+		assert_memory_equal(out, vectors[i].bytes, n);
+	}
+}
+
+static void
+every_length_comes_back(void **state)
+{
+	uint8_t in[100], back[100];
+	char text[B64_ENC_LEN(100) + 1];
+	size_t n;
+	ssize_t len;
+	int form;
+
+	(void)state;
+	for (n = 0; n < sizeof(in); n++)
+		in[n] = (uint8_t)(n * 37);
+	for (form = B64_STD; form <= B64_URL; form++)
+		for (n = 0; n <= sizeof(in); n++) {
+			len = b64_encode(text, sizeof(text), in, n, (enum b64_form)form);
+			assert_true(len >= 0);
+			assert_true(n <= B64_DEC_LEN((size_t)len));
+			assert_int_equal(
+			    b64_decode(back, sizeof(back), text, (size_t)len, (enum b64_form)form),
+			    n);
+			assert_memory_equal(in, back, n);
+		}
+}
+
+static void
+what_is_not_canonical_is_refused(void **state)
+{
+	static const char *const std[] = { "Zg",
+		"Zg=", "Z===", "====", "Zh==", "Zm9=", "Zm9v=", "Zg==Zg==", "Zm-v", "Zm9v\n",
+		" Zm9", "Zm=v", "=", "==" };
+	static const char *const url[] = { "Z", "Zg==", "Zh", "Zm9vZ", "Zm+v", "Zm/v", "Zm9v ",
+		"Zm9" };
+	char out[32];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(std) / sizeof(std[0]); i++)
+		assert_int_equal(
+		    b64_decode(out, sizeof(out), std[i], strlen(std[i]), B64_STD), ERR_INVALID);
+	for (i = 0; i < sizeof(url) / sizeof(url[0]); i++)
+		assert_int_equal(
+		    b64_decode(out, sizeof(out), url[i], strlen(url[i]), B64_URL), ERR_INVALID);
+	assert_int_equal(b64_decode(out, sizeof(out), "Zm\0v", 4, B64_STD), ERR_INVALID);
+}
+
+static void
+too_little_room_is_an_error(void **state)
+{
+	char out[8] = "unused";
+
+	(void)state;
+	assert_int_equal(b64_encode(out, 4, "foo", 3, B64_STD), ERR_LIMIT);
+	assert_int_equal(b64_encode(out, 0, "", 0, B64_STD), ERR_LIMIT);
+	assert_string_equal(out, "unused");
+	assert_int_equal(b64_encode(out, 5, "foo", 3, B64_STD), 4);
+	assert_int_equal(b64_decode(out, 2, "Zm9v", 4, B64_STD), ERR_LIMIT);
+	assert_int_equal(b64_decode(out, 3, "Zm9v", 4, B64_STD), 3);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(vectors_are_encoded),
+		cmocka_unit_test(vectors_are_decoded),
+		cmocka_unit_test(every_length_comes_back),
+		cmocka_unit_test(what_is_not_canonical_is_refused),
+		cmocka_unit_test(too_little_room_is_an_error),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

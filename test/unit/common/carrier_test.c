@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: ISC */
+/* carrier_test - two sessions on filters joined in memory: greeting, streams, the ways to end, another loop. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "cmd/common/carrier.h"
+#include "lib/base/clock.h"
+#include "lib/base/mem.h"
+#include "test/unit/memfilter.h"
+#include "test/unit/muxpair.h"
+
+struct host {
+	struct carrier *c;
+	enum session_verdict verdict;
+	bool free_in_hello, free_in_open;
+	struct stream *opened;
+	size_t got;
+	int n_hello, n_goaway, n_idle, n_closed;
+	uint32_t away_code;
+	int err;
+};
+
+struct fix {
+	struct loop *l;
+	struct filter *f[2];
+	struct host h[2]; /* 0 dials */
+};
+
+/* ---- a stream's user: counts and passes on ---- */
+
+static void
+on_opened(void *arg, const struct ctl_open_ok *ok)
+{
+	(void)arg;
+	(void)ok;
+}
+
+static void
+on_data(void *arg, struct bufq *in)
+{
+	struct host *h = arg;
+
+	h->got += in->len;
+	stream_consumed(h->opened, in->len);
+	stream_ack(h->opened, h->got, false);
+	bufq_fini(in);
+}
+
+static void
+on_eof(void *arg)
+{
+	(void)arg;
+}
+
+static void
+on_sent(void *arg, size_t n)
+{
+	(void)arg;
+	(void)n;
+}
+
+static void
+on_acked(void *arg, uint64_t off, bool eof)
+{
+	(void)arg;
+	(void)off;
+	(void)eof;
+}
+
+static void
+on_stream_closed(void *arg, uint32_t code, const char *text)
+{
+	struct host *h = arg;
+
+	(void)code;
+	(void)text;
+	h->opened = NULL;
+}
+
+static const struct stream_user stream_user = { on_opened, on_data, on_eof, on_sent, on_acked,
+	on_stream_closed, NULL };
+
+/* ---- a carrier's owner ---- */
+
+static void
+host_free(struct host *h)
+{
+	carrier_free(h->c, CODE_GONE, "freed");
+	h->c = NULL;
+}
+
+static enum session_verdict
+on_hello(void *arg, const struct ctl_hello *hello)
+{
+	struct host *h = arg;
+
+	(void)hello;
+	h->n_hello++;
+	if (h->free_in_hello)
+		host_free(h);
+	else if (h->verdict == SESSION_REFUSED)
+		session_goaway(carrier_session(h->c), CODE_DENIED, "no");
+	return h->verdict;
+}
+
+static void
+on_open(void *arg, struct stream *s, const struct ctl_open *o)
+{
+	struct host *h = arg;
+
+	(void)o;
+	h->opened = s;
+	stream_set_user(s, &stream_user, h);
+	if (h->free_in_open)
+		host_free(h);
+}
+
+static void
+on_goaway(void *arg, uint32_t code, const char *text)
+{
+	struct host *h = arg;
+
+	(void)text;
+	h->n_goaway++;
+	h->away_code = code;
+}
+
+static void
+on_idle(void *arg)
+{
+	((struct host *)arg)->n_idle++;
+}
+
+static void
+on_closed(void *arg, int err, const char *text)
+{
+	struct host *h = arg;
+
+	(void)text;
+	h->n_closed++;
+	h->err = err;
+	host_free(h);
+}
+
+static const struct carrier_user carrier_user = { on_hello, on_open, on_goaway, on_idle,
+	on_closed };
+
+/* ---- the pair ---- */
+
+static void
+greet(struct host *h, enum ctl_role role)
+{
+	struct ctl_hello hello = net_hello(role);
+
+	assert_int_equal(session_greet(carrier_session(h->c), &hello), 0);
+}
+
+static void
+init(struct fix *x)
+{
+	memset(x, 0, sizeof *x);
+	x->l = loop_new();
+	assert_true(memfilter_pair(x->l, x->f));
+	for (int i = 0; i < 2; i++) {
+		struct mux_config cfg = { .dialer = i == 0, .retain = true, .keepalive_ms = 60000 };
+		struct session *s = mux_new(&cfg, loop_now_ms(x->l));
+
+		assert_non_null(s);
+		x->h[i].c = carrier_new(x->l, x->f[i], s, &carrier_user, &x->h[i]);
+		assert_non_null(x->h[i].c);
+	}
+}
+
+static void
+init_greeted(struct fix *x)
+{
+	init(x);
+	greet(&x->h[0], CTL_AGENT);
+	greet(&x->h[1], CTL_RELAY);
+	mem_settle(x->l);
+	assert_int_equal(x->h[0].n_hello, 1);
+	assert_int_equal(x->h[1].n_hello, 1);
+}
+
+static void
+fini(struct fix *x)
+{
+	for (int i = 0; i < 2; i++)
+		host_free(&x->h[i]);
+	loop_free(x->l);
+	buf_pool_free();
+}
+
+static struct stream *
+open_stream(struct fix *x)
+{
+	struct ctl_open o = { .protocol = "tcp", .service = "ssh" };
+	struct stream *s =
+	    session_open(carrier_session(x->h[0].c), &o, &stream_user, &x->h[0], NULL);
+
+	assert_non_null(s);
+	x->h[0].opened = s;
+	return s;
+}
+
+static void
+send_zeros(struct stream *s, size_t n)
+{
+	struct bufq q = { 0 };
+	uint8_t *p = mem_must_zalloc(n);
+
+	assert_int_equal(bufq_copy(&q, p, n), 0);
+	assert_int_equal(stream_send(s, &q, n), 0);
+	mem_free(p);
+}
+
+static void
+streams_pass_over_carriers(void **state)
+{
+	struct fix x;
+
+	(void)state;
+	init_greeted(&x);
+	send_zeros(open_stream(&x), 3000000);
+	mem_settle(x.l);
+	assert_int_equal(x.h[1].got, 3000000);
+	fini(&x);
+}
+
+static void
+a_finished_carrier_says_goodbye(void **state)
+{
+	struct fix x;
+
+	(void)state;
+	init_greeted(&x);
+	session_goaway(carrier_session(x.h[0].c), CODE_OK, "bye");
+	carrier_finish(x.h[0].c);
+	mem_settle(x.l);
+	assert_int_equal(x.h[1].n_goaway, 1);
+	assert_int_equal(x.h[1].n_closed, 1);
+	assert_int_equal(x.h[1].err, ERR_EOF);
+	assert_int_equal(x.h[0].n_closed, 1);
+	fini(&x);
+}
+
+/* A peer that reads nothing must not keep a carrier for ever that has something left to say. */
+static void
+a_finish_has_a_time_limit_whatever_the_peer_does(void **state)
+{
+	struct fix x;
+	uint64_t start;
+
+	(void)state;
+	init_greeted(&x);
+	memfilter_stall(x.f[0], true);
+	session_goaway(carrier_session(x.h[0].c), CODE_OK, "bye");
+	start = clock_mono_ms();
+	carrier_finish(x.h[0].c);
+	while (x.h[0].n_closed == 0 && clock_mono_ms() - start < CARRIER_FINISH_MS + 3000)
+		mem_settle(x.l);
+	assert_int_equal(x.h[0].n_closed, 1);
+	assert_int_equal(x.h[0].err, ERR_TIMEOUT);
+	fini(&x);
+}
+
+static void
+a_refused_peer_learns_why(void **state)
+{
+	struct fix x;
+
+	(void)state;
+	init(&x);
+	x.h[1].verdict = SESSION_REFUSED;
+	greet(&x.h[0], CTL_AGENT);
+	mem_settle(x.l);
+	assert_int_equal(x.h[0].n_goaway, 1);
+	assert_int_equal(x.h[0].away_code, CODE_DENIED);
+	assert_int_equal(x.h[0].n_closed, 1);
+	fini(&x);
+}
+
+static void
+a_peer_that_breaks_the_protocol_learns_why(void **state)
+{
+	struct fix x;
+
+	(void)state;
+	init_greeted(&x);
+	assert_int_equal(filter_send(x.f[0], "\377\377\377\377\377\377\377\377", 8), 0);
+	filter_flush(x.f[0]);
+	mem_settle(x.l);
+	assert_int_equal(x.h[1].n_closed, 1);
+	assert_int_equal(x.h[1].err, ERR_PROTO);
+	assert_int_equal(x.h[0].n_closed, 1);
+	fini(&x);
+}
+
+static void
+a_held_peer_waits_and_goes_on(void **state)
+{
+	struct fix x;
+
+	(void)state;
+	init(&x);
+	x.h[1].verdict = SESSION_HOLD;
+	greet(&x.h[0], CTL_AGENT);
+	send_zeros(open_stream(&x), 1000);
+	mem_settle(x.l);
+	assert_int_equal(x.h[1].n_hello, 1);
+	assert_null(x.h[1].opened);
+	carrier_resume(x.h[1].c);
+	mem_settle(x.l);
+	assert_int_equal(x.h[1].got, 1000);
+	fini(&x);
+}
+
+static void
+a_carrier_may_be_freed_in_its_callbacks(void **state)
+{
+	struct fix x;
+
+	(void)state;
+	init(&x);
+	x.h[1].free_in_hello = true;
+	greet(&x.h[0], CTL_AGENT);
+	mem_settle(x.l);
+	assert_int_equal(x.h[0].n_closed, 1);
+	fini(&x);
+
+	init_greeted(&x);
+	x.h[1].free_in_open = true;
+	send_zeros(open_stream(&x), 100000);
+	mem_settle(x.l);
+	assert_int_equal(x.h[0].n_closed, 1);
+	assert_null(x.h[0].opened);
+	fini(&x);
+}
+
+static void
+a_cut_carrier_tells_its_owner_once(void **state)
+{
+	struct fix x;
+
+	(void)state;
+	init_greeted(&x);
+	open_stream(&x);
+	mem_settle(x.l);
+	memfilter_cut(x.f[0]);
+	mem_settle(x.l);
+	assert_int_equal(x.h[1].n_closed, 1);
+	assert_int_equal(x.h[1].err, ERR_CLOSED);
+	assert_null(x.h[1].opened);
+	fini(&x);
+}
+
+static void
+a_held_carrier_moves_with_every_byte(void **state)
+{
+	struct fix x;
+
+	(void)state;
+	init(&x);
+	x.h[1].verdict = SESSION_HOLD;
+	greet(&x.h[0], CTL_AGENT);
+	send_zeros(open_stream(&x), 100000);
+	mem_settle(x.l);
+	/* Back to the same loop: the pair in memory has only one. */
+	carrier_detach(x.h[1].c);
+	mem_settle(x.l);
+	assert_null(x.h[1].opened);
+	assert_int_equal(carrier_attach(x.h[1].c, x.l), 0);
+	carrier_resume(x.h[1].c);
+	mem_settle(x.l);
+	assert_int_equal(x.h[1].got, 100000);
+	fini(&x);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(streams_pass_over_carriers),
+		cmocka_unit_test(a_finished_carrier_says_goodbye),
+		cmocka_unit_test(a_finish_has_a_time_limit_whatever_the_peer_does),
+		cmocka_unit_test(a_refused_peer_learns_why),
+		cmocka_unit_test(a_peer_that_breaks_the_protocol_learns_why),
+		cmocka_unit_test(a_held_peer_waits_and_goes_on),
+		cmocka_unit_test(a_carrier_may_be_freed_in_its_callbacks),
+		cmocka_unit_test(a_cut_carrier_tells_its_owner_once),
+		cmocka_unit_test(a_held_carrier_moves_with_every_byte),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: ISC */
+/* http_test - heads are read exactly, whole and byte by byte; what could be read in two ways is refused; building is safe. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/http/http.h"
+#include "lib/base/mem.h"
+
+/* Feed s in pieces of at most chunk bytes.  Returns what the last call did, or the bytes taken in all. */
+static ssize_t
+feed(struct http_head *h, const char *s, size_t len, size_t chunk)
+{
+	struct errtext e;
+	size_t off = 0;
+
+	while (off < len) {
+		size_t n = len - off < chunk ? len - off : chunk;
+		ssize_t r;
+
+		errtext_clear(&e);
+		r = http_head_feed(h, s + off, n, &e);
+		if (r < 0) {
+			assert_true(e.s[0] != 0);
+			return r;
+		}
+		off += (size_t)r;
+		if ((size_t)r < n)
+			break;
+	}
+	return (ssize_t)off;
+}
+
+static const char request[] = "GET /t?a=b HTTP/1.1\r\n"
+			      "Host: example.com\r\n"
+			      "Connection: keep-alive, Upgrade\r\n"
+			      "Upgrade:   websocket  \r\n"
+			      "X-Empty:\r\n"
+			      "x-twice: 1\r\n"
+			      "X-Twice: 2\r\n"
+			      "\r\n";
+
+static void
+a_request_is_read_whole_and_byte_by_byte(void **state)
+{
+	(void)state;
+	for (size_t chunk = 1; chunk < sizeof request + 10; chunk += 3) {
+		struct http_head *h = http_head_new(HTTP_HEAD_REQUEST);
+		char all[sizeof request + 4];
+		const char *name, *value;
+
+		/* What follows belongs to the next protocol. */
+		snprintf(all, sizeof all, "%s\x82\x01x", request);
+		assert_int_equal(feed(h, all, sizeof all - 1, chunk), sizeof request - 1);
+		assert_true(http_head_is_done(h));
+		assert_string_equal(http_method(h), "GET");
+		assert_string_equal(http_target(h), "/t?a=b");
+		assert_int_equal(http_minor(h), 1);
+		assert_string_equal(http_header(h, "host"), "example.com");
+		assert_string_equal(http_header(h, "UPGRADE"), "websocket");
+		assert_string_equal(http_header(h, "x-empty"), "");
+		assert_null(http_header(h, "x-none"));
+		assert_int_equal(http_header_count(h, "x-twice"), 2);
+		assert_true(http_has_token(h, "connection", "upgrade"));
+		assert_true(http_has_token(h, "connection", "Keep-Alive"));
+		assert_false(http_has_token(h, "connection", "keep"));
+		assert_true(http_has_token(h, "x-twice", "2"));
+		assert_true(http_header_at(h, 5, &name, &value));
+		assert_string_equal(name, "X-Twice");
+		assert_string_equal(value, "2");
+		assert_false(http_header_at(h, 6, &name, &value));
+		assert_int_equal(http_body(h), HTTP_BODY_NONE);
+		assert_true(http_keeps_alive(h));
+		assert_int_equal(http_head_feed(h, "x", 1, NULL), 0);
+		http_head_free(h);
+	}
+}
+
+static void
+a_truncated_head_is_not_done(void **state)
+{
+	(void)state;
+	for (size_t n = 0; n < sizeof request - 1; n++) {
+		struct http_head *h = http_head_new(HTTP_HEAD_REQUEST);
+
+		assert_int_equal(feed(h, request, n, n + 1), n);
+		assert_false(http_head_is_done(h));
+		http_head_free(h);
+	}
+}
+
+static void
+a_response_is_read(void **state)
+{
+	static const char text[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n";
+	struct http_head *h = http_head_new(HTTP_HEAD_RESPONSE);
+
+	(void)state;
+	assert_int_equal(feed(h, text, sizeof text - 1, 1), sizeof text - 1);
+	assert_int_equal(http_status(h), 101);
+	assert_string_equal(http_reason(h), "Switching Protocols");
+	assert_int_equal(http_body(h), HTTP_BODY_NONE);
+	http_head_reset(h);
+	assert_int_equal(feed(h, "HTTP/1.0 200 \r\n\r\n", 17, 17), 17);
+	assert_string_equal(http_reason(h), "");
+	assert_int_equal(http_minor(h), 0);
+	assert_int_equal(http_body(h), HTTP_BODY_CLOSE);
+	assert_false(http_keeps_alive(h));
+	http_head_free(h);
+}
+
+static void
+bodies_are_known_by_their_headers(void **state)
+{
+	static const struct {
+		const char *text;
+		enum http_body body;
+		uint64_t length;
+	} cases[] = {
+		{ "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", HTTP_BODY_LENGTH, 0 },
+		{ "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1234567\r\n\r\n", HTTP_BODY_LENGTH,
+		    1234567 },
+		{ "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n",
+		    HTTP_BODY_CHUNKED, 0 },
+		{ "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", HTTP_BODY_NONE, 0 },
+		{ "\r\nOPTIONS * HTTP/1.1\r\nHost:\r\n\r\n", HTTP_BODY_NONE, 0 },
+		{ "GET / HTTP/1.0\r\n\r\n", HTTP_BODY_NONE, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct http_head *h = http_head_new(HTTP_HEAD_REQUEST);
+
+		assert_int_equal(
+		    feed(h, cases[i].text, strlen(cases[i].text), 1000), strlen(cases[i].text));
+		assert_true(http_head_is_done(h));
+		assert_int_equal(http_body(h), cases[i].body);
+		assert_int_equal(http_content_length(h), cases[i].length);
+		http_head_free(h);
+	}
+}
+
+static void
+what_could_be_read_in_two_ways_is_refused(void **state)
+{
+#define G "GET / HTTP/1.1\r\nHost: a\r\n"
+#define E "\r\n\r\n"
+	static const struct {
+		const char *text;
+		int status;
+	} cases[] = {
+		{ "GET / HTTP/1.1\nHost: a\n\n", 400 },
+		{ "GET / HTTP/1.1\r\nHost: a\n\r\n", 400 },
+		{ G "A: b\rc" E, 400 },
+		{ G "A: b\x01" E, 400 },
+		{ G "A: b\x7f" E, 400 },
+		{ G " folded: x" E, 400 },
+		{ G "A: b\r\n more" E, 400 },
+		{ G "A : b" E, 400 },
+		{ G "A b: c" E, 400 },
+		{ G ": c" E, 400 },
+		{ G "no colon" E, 400 },
+		{ G "A(b): c" E, 400 },
+		{ G "Host: b" E, 400 },
+		{ "GET / HTTP/1.1\r\nA: b" E, 400 },
+		{ G "Content-Length: 1\r\nContent-Length: 1" E, 400 },
+		{ G "Content-Length: 1\r\nTransfer-Encoding: chunked" E, 400 },
+		{ G "Transfer-Encoding: chunked\r\nContent-Length: 1" E, 400 },
+		{ G "Transfer-Encoding: gzip, chunked" E, 400 },
+		{ G "Transfer-Encoding: xchunked" E, 400 },
+		{ G "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked" E, 400 },
+		{ "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked" E, 400 },
+		{ G "Content-Length: -1" E, 400 },
+		{ G "Content-Length: +1" E, 400 },
+		{ G "Content-Length: 0x10" E, 400 },
+		{ G "Content-Length: 1, 1" E, 400 },
+		{ G "Content-Length: 99999999999999999999999" E, 400 },
+		{ G "Content-Length:" E, 400 },
+		{ "GET  / HTTP/1.1\r\nHost: a" E, 400 },
+		{ "GET /\xc3\xa9 HTTP/1.1\r\nHost: a" E, 400 },
+		{ "GET / HTTP/2.0\r\nHost: a" E, 505 },
+		{ "GET / HTTP/1.2\r\nHost: a" E, 505 },
+		{ "GET / HTTP/0.9\r\nHost: a" E, 505 },
+		{ "GET /\r\n\r\n", 505 },
+		{ "BREW / HTTP/1.1\r\nHost: a" E, 501 },
+		{ "get / HTTP/1.1\r\nHost: a" E, 501 },
+		{ "\x16\x03\x01\x02\x00\x01", 400 },
+		{ "SSH-2.0-OpenSSH_9.2\r\n\r\n", 501 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		for (size_t chunk = 1; chunk <= 1000; chunk += 999) {
+			struct http_head *h = http_head_new(HTTP_HEAD_REQUEST);
+			ssize_t r = feed(h, cases[i].text, strlen(cases[i].text), chunk);
+
+			if (r != ERR_PROTO || http_refusal(h) != cases[i].status)
+				fail_msg("%s: %zd, %d", cases[i].text, r, http_refusal(h));
+			assert_int_equal(http_head_feed(h, "x", 1, NULL), ERR_PROTO);
+			http_head_free(h);
+		}
+	}
+}
+
+static void
+nul_is_refused(void **state)
+{
+	struct http_head *h = http_head_new(HTTP_HEAD_REQUEST);
+
+	(void)state;
+	assert_int_equal(feed(h, G "A: \0b" E, sizeof(G "A: \0b" E) - 1, 1), ERR_PROTO);
+	http_head_free(h);
+}
+
+static void
+heads_are_bounded(void **state)
+{
+	struct http_head *h = http_head_new(HTTP_HEAD_REQUEST);
+	char *text = mem_must_zalloc(HTTP_HEAD_MAX + 100);
+	size_t n = (size_t)sprintf(text, G "A: ");
+
+	(void)state;
+	memset(text + n, 'x', HTTP_HEAD_MAX - n);
+	/* The last that fits, and the first that does not. */
+	memcpy(text + HTTP_HEAD_MAX - 4, E, 5);
+	assert_int_equal(feed(h, text, HTTP_HEAD_MAX, 100000), HTTP_HEAD_MAX);
+	assert_true(http_head_is_done(h));
+	http_head_reset(h);
+	memcpy(text + HTTP_HEAD_MAX - 4, "xxxxx" E, 10);
+	assert_int_equal(feed(h, text, HTTP_HEAD_MAX + 5, 1000), ERR_LIMIT);
+	assert_int_equal(http_refusal(h), 431);
+
+	for (int lines = HTTP_HEADERS_MAX; lines <= HTTP_HEADERS_MAX + 1; lines++) {
+		http_head_reset(h);
+		n = (size_t)sprintf(text, G);
+		for (int i = 1; i < lines; i++)
+			n += (size_t)sprintf(text + n, "A%d: b\r\n", i);
+		n += (size_t)sprintf(text + n, "\r\n");
+		assert_int_equal(
+		    feed(h, text, n, n), lines == HTTP_HEADERS_MAX ? (ssize_t)n : ERR_LIMIT);
+	}
+	assert_int_equal(http_refusal(h), 431);
+	http_head_free(h);
+	mem_free(text);
+}
+
+static void
+a_queue_gives_up_the_head_only(void **state)
+{
+	struct http_head *h = http_head_new(HTTP_HEAD_REQUEST);
+	struct bufq q = { 0 };
+
+	(void)state;
+	assert_int_equal(bufq_copy(&q, request, sizeof request - 1), 0);
+	assert_int_equal(bufq_copy(&q, "rest", 4), 0);
+	assert_int_equal(http_head_take(h, &q, NULL), 0);
+	assert_true(http_head_is_done(h));
+	assert_int_equal(q.len, 4);
+	bufq_fini(&q);
+	http_head_free(h);
+	buf_pool_free();
+}
+
+static void
+lists_are_searched_by_member(void **state)
+{
+	(void)state;
+	assert_true(http_list_has("a", "A"));
+	assert_true(http_list_has(" ,, a\t,b ", "b"));
+	assert_true(http_list_has("x,a", "a"));
+	assert_false(http_list_has("ab", "a"));
+	assert_false(http_list_has("a;q=1", "a"));
+	assert_false(http_list_has("a b", "a"));
+	assert_false(http_list_has("", "a"));
+	assert_false(http_list_has(",", ""));
+}
+
+static void
+heads_are_built(void **state)
+{
+	static const char want[] = "GET /x HTTP/1.1\r\nHost: a\r\nX-N: 42\r\n\r\n";
+	struct http_build b;
+	struct http_head *h = http_head_new(HTTP_HEAD_RESPONSE);
+
+	(void)state;
+	http_build_request(&b, "GET", "/x");
+	http_build_header(&b, "Host", "a");
+	http_build_headerf(&b, "X-N", "%d", 42);
+	assert_int_equal(http_build_end(&b), 0);
+	assert_int_equal(b.len, sizeof want - 1);
+	assert_memory_equal(b.s, want, b.len);
+
+	assert_int_equal(http_build_simple(&b, 404, NULL), 0);
+	assert_true(feed(h, b.s, b.len, 7) > 0);
+	assert_int_equal(http_status(h), 404);
+	assert_string_equal(http_reason(h), "Not Found");
+	assert_int_equal(http_content_length(h), strlen("Not Found\n"));
+	assert_false(http_keeps_alive(h));
+	http_head_free(h);
+}
+
+static void
+nothing_built_can_begin_another_line(void **state)
+{
+	static const struct {
+		const char *method, *target, *name, *value;
+	} cases[] = {
+		{ "GE T", "/", "A", "b" },
+		{ "", "/", "A", "b" },
+		{ "GET", "/ HTTP/1.1\r\nX: y", "A", "b" },
+		{ "GET", "/a b", "A", "b" },
+		{ "GET", "", "A", "b" },
+		{ "GET", "/", "A\r\nB", "b" },
+		{ "GET", "/", "A:", "b" },
+		{ "GET", "/", "", "b" },
+		{ "GET", "/", "A", "b\r\nC: d" },
+		{ "GET", "/", "A", "b\n" },
+		{ "GET", "/", "A", "b\x1b[0m" },
+	};
+	struct http_build b;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		http_build_request(&b, cases[i].method, cases[i].target);
+		http_build_header(&b, cases[i].name, cases[i].value);
+		assert_int_equal(http_build_end(&b), ERR_INVALID);
+	}
+	http_build_status(&b, 200, "OK\r\nX: y");
+	assert_int_equal(http_build_end(&b), ERR_INVALID);
+	http_build_request(&b, "GET", "/");
+	for (int i = 0; i < 30; i++)
+		http_build_headerf(&b, "A", "%0900d", i);
+	assert_int_equal(http_build_end(&b), ERR_LIMIT);
+	http_build_request(&b, "GET", "/");
+	http_build_headerf(&b, "A", "%02000d", 1);
+	assert_int_equal(http_build_end(&b), ERR_LIMIT);
+}
+
+static void
+basic_credentials_are_encoded(void **state)
+{
+	char out[HTTP_BASIC_MAX], lengthy[HTTP_BASIC_MAX];
+
+	(void)state;
+	/* RFC 7617 2 */
+	assert_int_equal(http_basic("Aladdin", "open sesame", out), 0);
+	assert_string_equal(out, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+	assert_int_equal(http_basic("a:b", "c", out), ERR_INVALID);
+	memset(lengthy, 'x', sizeof lengthy - 1);
+	lengthy[sizeof lengthy - 1] = 0;
+	assert_int_equal(http_basic("a", lengthy, out), ERR_LIMIT);
+}
+
+/* The schemes of a value, each followed by a space. */
+static const char *
+schemes(const char *value)
+{
+	static char out[128];
+	const char *s;
+	size_t n = 0, len = 0;
+
+	while ((s = http_next_scheme(&value, &n)) != NULL)
+		len += (size_t)snprintf(out + len, sizeof out - len, "%.*s ", (int)n, s);
+	out[len] = '\0';
+	return out;
+}
+
+static void
+challenges_are_told_from_their_parameters(void **state)
+{
+	(void)state;
+	assert_string_equal(schemes("Negotiate"), "Negotiate ");
+	assert_string_equal(schemes("NTLM, Basic realm=\"a, b\""), "NTLM Basic ");
+	assert_string_equal(
+	    schemes("Digest realm=\"x\\\", Fake y\", nonce = \"Fake z\" , qop=auth,Basic realm=x"),
+	    "Digest Basic ");
+	assert_string_equal(schemes("Negotiate YWJj==,\tBearer"), "Negotiate Bearer ");
+	assert_string_equal(schemes(" ,, Basic"), "Basic ");
+	assert_string_equal(schemes(""), "");
+	assert_string_equal(schemes("=\", Basic"), "");
+	assert_string_equal(schemes("\"\\"), "");
+}
+
+static void
+every_failed_allocation_is_told(void **state)
+{
+	(void)state;
+	for (long n = 0; n < 3; n++) {
+		struct http_head *h;
+		ssize_t r = 0;
+
+		mem_fail_after(n);
+		h = http_head_new(HTTP_HEAD_REQUEST);
+		if (h != NULL)
+			r = http_head_feed(h, request, sizeof request - 1, NULL);
+		mem_fail_after(MEM_NO_FAIL);
+		assert_true(n == 0 ? h == NULL : n == 1 ? r == ERR_NOMEM : r == sizeof request - 1);
+		if (r == ERR_NOMEM)
+			assert_int_equal(http_refusal(h), 500);
+		http_head_free(h);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_request_is_read_whole_and_byte_by_byte),
+		cmocka_unit_test(a_truncated_head_is_not_done),
+		cmocka_unit_test(a_response_is_read),
+		cmocka_unit_test(bodies_are_known_by_their_headers),
+		cmocka_unit_test(what_could_be_read_in_two_ways_is_refused),
+		cmocka_unit_test(nul_is_refused),
+		cmocka_unit_test(heads_are_bounded),
+		cmocka_unit_test(a_queue_gives_up_the_head_only),
+		cmocka_unit_test(lists_are_searched_by_member),
+		cmocka_unit_test(heads_are_built),
+		cmocka_unit_test(nothing_built_can_begin_another_line),
+		cmocka_unit_test(basic_credentials_are_encoded),
+		cmocka_unit_test(challenges_are_told_from_their_parameters),
+		cmocka_unit_test(every_failed_allocation_is_told),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: ISC */
+/* loop_test - turns, tasks, timers, descriptors, signals, messages, burial. */
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "lib/base/clock.h"
+#include "lib/net/loop.h"
+#include "lib/base/mem.h"
+
+/* What happened, one letter each. */
+static char events[256];
+
+static void
+note(const char *what)
+{
+	strncat(events, what, sizeof events - strlen(events) - 1);
+}
+
+struct fix {
+	struct loop *l;
+	struct task a, b, stop;
+	struct grave grave;
+	int left;
+};
+
+static void
+on_a(void *arg)
+{
+	(void)arg;
+	note("a");
+}
+
+static void
+on_b(void *arg)
+{
+	(void)arg;
+	note("b");
+}
+
+static void
+on_grave(void *arg)
+{
+	(void)arg;
+	note("g");
+}
+
+static void
+on_stop(void *arg)
+{
+	note(".");
+	loop_stop(arg);
+}
+
+static void
+init(struct fix *x)
+{
+	memset(x, 0, sizeof *x);
+	events[0] = '\0';
+	x->l = loop_new();
+	assert_non_null(x->l);
+	task_init(&x->a, on_a, x);
+	task_init(&x->b, on_b, x);
+	task_init(&x->stop, on_stop, x->l);
+}
+
+static void
+run(struct fix *x)
+{
+	assert_int_equal(loop_run(x->l), 0);
+}
+
+/* ---- tasks ---- */
+
+static void
+a_task_runs_once_however_often_it_is_queued(void **state)
+{
+	struct fix x;
+
+	(void)state;
+	init(&x);
+	task_soon(x.l, &x.a);
+	task_soon(x.l, &x.a);
+	assert_true(task_pending(&x.a));
+	task_soon(x.l, &x.stop);
+	run(&x);
+	assert_false(task_pending(&x.a));
+	assert_string_equal(events, "a.");
+	loop_free(x.l);
+}
+
+static void
+a_cancelled_task_does_not_run(void **state)
+{
+	struct fix x;
+
+	(void)state;
+	init(&x);
+	task_soon(x.l, &x.a);
+	task_later(x.l, &x.b);
+	task_cancel(x.l, &x.a);
+	task_cancel(x.l, &x.b);
+	task_cancel(x.l, &x.b);
+	task_later(x.l, &x.stop);
+	run(&x);
+	assert_string_equal(events, ".");
+	loop_free(x.l);
+}
+
+static void
+on_again(void *arg)
+{
+	struct fix *x = arg;
+
+	note("x");
+	task_later(x->l, &x->b);
+	task_soon(x->l, &x->a);
+	loop_bury(x->l, &x->grave, on_grave, x);
+}
+
+/* Soon is this turn, later the next one, and the dead go when the turn's tasks are done. */
+static void
+soon_comes_before_the_dead_and_later_after(void **state)
+{
+	struct fix x;
+	struct task t;
+
+	(void)state;
+	init(&x);
+	task_init(&t, on_again, &x);
+	task_soon(x.l, &t);
+	loop_settle(x.l);
+	assert_string_equal(events, "xag");
+	loop_settle(x.l);
+	assert_string_equal(events, "xagb");
+	loop_free(x.l);
+}
+
+static void
+on_count(void *arg)
+{
+	struct fix *x = arg;
+
+	if (--x->left > 0)
+		task_later(x->l, &x->a);
+	else
+		loop_stop(x->l);
+}
+
+/* A turn with work left for the next one does not wait for events. */
+static void
+later_does_not_wait(void **state)
+{
+	struct fix x;
+	uint64_t start = clock_mono_ms();
+
+	(void)state;
+	init(&x);
+	x.left = 1000;
+	task_init(&x.a, on_count, &x);
+	task_later(x.l, &x.a);
+	run(&x);
+	assert_int_equal(x.left, 0);
+	assert_true(clock_mono_ms() - start < 5000);
+	loop_free(x.l);
+}
+
+static void
+a_freed_loop_buries_what_is_left(void **state)
+{
+	struct fix x;
+
+	(void)state;
+	init(&x);
+	loop_bury(x.l, &x.grave, on_grave, NULL);
+	loop_free(x.l);
+	assert_string_equal(events, "g");
+	loop_free(NULL);
+}
+
+/* ---- timers ---- */
+
+static void
+timers_fire_in_their_order_and_once(void **state)
+{
+	struct fix x;
+	struct timer ta, tb, ts;
+
+	(void)state;
+	init(&x);
+	assert_int_equal(timer_init(&ta, x.l, on_a, NULL), 0);
+	assert_int_equal(timer_init(&tb, x.l, on_b, NULL), 0);
+	assert_int_equal(timer_init(&ts, x.l, on_stop, x.l), 0);
+	timer_set(&ta, 500000);
+	timer_set(&ts, 40);
+	timer_set(&tb, 1);
+	timer_set(&ta, 20); /* moved */
+	assert_true(timer_pending(&ta));
+	run(&x);
+	assert_string_equal(events, "ba.");
+	assert_false(timer_pending(&ta));
+	timer_fini(&ta);
+	timer_fini(&tb);
+	timer_fini(&ts);
+	timer_fini(&ts);
+	loop_free(x.l);
+}
+
+static void
+a_cancelled_timer_does_not_fire(void **state)
+{
+	struct fix x;
+	struct timer ta, ts;
+
+	(void)state;
+	init(&x);
+	assert_int_equal(timer_init(&ta, x.l, on_a, NULL), 0);
+	assert_int_equal(timer_init(&ts, x.l, on_stop, x.l), 0);
+	timer_set(&ta, 1);
+	timer_set(&ts, 20);
+	timer_cancel(&ta);
+	run(&x);
+	assert_string_equal(events, ".");
+	timer_fini(&ta);
+	timer_fini(&ts);
+	loop_free(x.l);
+}
+
+/* ---- descriptors and signals ---- */
+
+struct watch {
+	struct loop *l;
+	struct io io;
+	int seen;
+};
+
+static void
+on_io(void *arg, int what)
+{
+	struct watch *w = arg;
+
+	w->seen |= what;
+	loop_stop(w->l);
+}
+
+static void
+a_descriptor_says_what_was_wanted(void **state)
+{
+	struct fix x;
+	struct watch w = { 0 };
+	int fd[2];
+
+	(void)state;
+	init(&x);
+	w.l = x.l;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
+	assert_int_equal(io_init(&w.io, x.l, fd[0], false, on_io, &w), 0);
+	assert_int_equal(io_want(&w.io, IO_READ), 0);
+	assert_int_equal(write(fd[1], "x", 1), 1);
+	run(&x);
+	assert_int_equal(w.seen, IO_READ);
+	w.seen = 0;
+	assert_int_equal(io_want(&w.io, IO_WRITE), 0);
+	run(&x);
+	assert_int_equal(w.seen, IO_WRITE);
+	w.seen = 0;
+	assert_int_equal(io_want(&w.io, IO_HUP), 0);
+	close(fd[1]);
+	run(&x);
+	assert_true(w.seen & IO_HUP);
+	/* Nothing wanted, nothing told. */
+	w.seen = 0;
+	assert_int_equal(io_want(&w.io, 0), 0);
+	task_later(x.l, &x.stop);
+	run(&x);
+	assert_int_equal(w.seen, 0);
+	io_fini(&w.io);
+	io_fini(&w.io);
+	close(fd[0]);
+	loop_free(x.l);
+}
+
+static void
+a_signal_is_told_in_the_loop(void **state)
+{
+	struct fix x;
+	struct sig s;
+
+	(void)state;
+	init(&x);
+	assert_int_equal(sig_init(&s, x.l, SIGUSR1, on_stop, x.l), 0);
+	raise(SIGUSR1);
+	assert_string_equal(events, "");
+	run(&x);
+	assert_string_equal(events, ".");
+	sig_fini(&s);
+	sig_fini(&s);
+	loop_free(x.l);
+}
+
+/* ---- messages ---- */
+
+enum { SENDERS = 4, MESSAGES = 5000 };
+
+struct sender {
+	struct loop *l;
+	pthread_t thread;
+	int next; /* as the loop's thread counts */
+	int *done;
+};
+
+struct parcel {
+	struct sender *from;
+	int n;
+};
+
+static void
+on_parcel(void *arg)
+{
+	struct parcel *p = arg;
+
+	if (p->n != p->from->next++)
+		note("!"); /* out of order */
+	if (p->from->next == MESSAGES && ++*p->from->done == SENDERS)
+		loop_stop(p->from->l);
+	mem_free(p);
+}
+
+static void *
+send_all(void *arg)
+{
+	struct sender *s = arg;
+
+	for (int i = 0; i < MESSAGES; i++) {
+		struct parcel *p = mem_must_zalloc(sizeof *p);
+
+		*p = (struct parcel){ s, i };
+		if (loop_post(s->l, on_parcel, mem_free, p) != 0)
+			return arg;
+	}
+	return NULL;
+}
+
+static void
+messages_of_each_thread_arrive_in_order(void **state)
+{
+	struct sender s[SENDERS];
+	struct fix x;
+	int done = 0;
+
+	(void)state;
+	init(&x);
+	for (int i = 0; i < SENDERS; i++) {
+		s[i] = (struct sender){ .l = x.l, .done = &done };
+		assert_int_equal(pthread_create(&s[i].thread, NULL, send_all, &s[i]), 0);
+	}
+	run(&x);
+	for (int i = 0; i < SENDERS; i++) {
+		void *failed;
+
+		assert_int_equal(pthread_join(s[i].thread, &failed), 0);
+		assert_null(failed);
+		assert_int_equal(s[i].next, MESSAGES);
+	}
+	assert_string_equal(events, "");
+	loop_free(x.l);
+}
+
+static void
+messages_left_in_a_freed_loop_are_dropped(void **state)
+{
+	struct fix x;
+
+	(void)state;
+	init(&x);
+	assert_int_equal(loop_post(x.l, on_a, on_b, NULL), 0);
+	assert_int_equal(loop_post(x.l, on_a, NULL, NULL), 0);
+	loop_free(x.l);
+	assert_string_equal(events, "b");
+}
+
+static void
+a_message_without_memory_stays_with_its_sender(void **state)
+{
+	struct fix x;
+
+	(void)state;
+	init(&x);
+	mem_fail_after(0);
+	assert_int_equal(loop_post(x.l, on_a, on_b, NULL), ERR_NOMEM);
+	mem_fail_after(MEM_NO_FAIL);
+	loop_free(x.l);
+	assert_string_equal(events, "");
+}
+
+/* ---- the clock ---- */
+
+static void
+time_stands_still_within_a_turn(void **state)
+{
+	struct fix x;
+	uint64_t t;
+
+	(void)state;
+	init(&x);
+	t = loop_now_us(x.l);
+	while (clock_mono_us() < t + 2000)
+		;
+	assert_true(loop_now_us(x.l) == t);
+	assert_true(loop_now_ms(x.l) == t / 1000);
+	task_soon(x.l, &x.stop);
+	run(&x);
+	assert_true(loop_now_us(x.l) >= t + 2000);
+	loop_free(x.l);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_task_runs_once_however_often_it_is_queued),
+		cmocka_unit_test(a_cancelled_task_does_not_run),
+		cmocka_unit_test(soon_comes_before_the_dead_and_later_after),
+		cmocka_unit_test(later_does_not_wait),
+		cmocka_unit_test(a_freed_loop_buries_what_is_left),
+		cmocka_unit_test(timers_fire_in_their_order_and_once),
+		cmocka_unit_test(a_cancelled_timer_does_not_fire),
+		cmocka_unit_test(a_descriptor_says_what_was_wanted),
+		cmocka_unit_test(a_signal_is_told_in_the_loop),
+		cmocka_unit_test(messages_of_each_thread_arrive_in_order),
+		cmocka_unit_test(messages_left_in_a_freed_loop_are_dropped),
+		cmocka_unit_test(a_message_without_memory_stays_with_its_sender),
+		cmocka_unit_test(time_stands_still_within_a_turn),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: ISC */
+/* pace_test - the bounds that a measured rate leads to, and that they reach the kernel. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "lib/net/pace.h"
+
+#define MB 1000000ULL
+#define RTT_US 200
+
+static struct pace
+fresh(void)
+{
+	return (struct pace){ .tcp = true, .shape = true, .lowat = PACE_LOWAT_START };
+}
+
+/* One sample; the bounds are taken over, as pace_wrote does. */
+static void
+sample(struct pace *p, uint64_t rate)
+{
+	const struct pace_sample s = { .rate = rate, .rtt_us = RTT_US };
+
+	assert_true(pace_decide(p, &s, &p->lowat, &p->flight));
+}
+
+static void
+bounds_follow_from_rate_and_round_trip(void **state)
+{
+	struct pace p = fresh();
+
+	(void)state;
+	sample(&p, 50 * MB);
+	assert_int_equal(p.lowat, 12500);          /* 250 us */
+	assert_int_equal(p.flight, 20000 + 55000); /* twice the round trip, and 1.1 ms */
+	sample(&p, 50 * MB);
+	assert_int_equal(p.flight, 75000);
+}
+
+static void
+bounds_have_bounds(void **state)
+{
+	struct pace slow = fresh(), fast = fresh();
+
+	(void)state;
+	sample(&slow, 10000);
+	assert_int_equal(slow.lowat, PACE_LOWAT_MIN);
+	assert_int_equal(slow.flight, PACE_FLIGHT_MIN);
+	sample(&fast, 5000 * MB);
+	assert_int_equal(fast.lowat, PACE_LOWAT_MAX);
+	assert_int_equal(fast.flight, 0); /* the kernel's own */
+}
+
+static void
+a_single_sample_changes_little(void **state)
+{
+	static const uint64_t odd[] = { 556 * MB, 5 * MB, 100 * MB, 25 * MB };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
+		struct pace p = fresh();
+
+		for (int k = 0; k < 4; k++)
+			sample(&p, 50 * MB);
+		sample(&p, odd[i]);
+		assert_int_equal(p.flight, 75000);
+		sample(&p, 50 * MB);
+		assert_int_equal(p.flight, 75000);
+	}
+}
+
+static void
+noise_is_averaged(void **state)
+{
+	static const uint64_t noise[] = { 36, 55, 61, 44, 40, 67, 48, 52, 39, 58 };
+	struct pace p = fresh();
+
+	(void)state;
+	sample(&p, 50 * MB);
+	for (int k = 0; k < 100; k++) {
+		sample(&p, noise[k % 10] * MB);
+		assert_in_range(p.flight, 75000 * 9 / 10, 75000 * 11 / 10);
+	}
+}
+
+static void
+another_path_is_followed_at_once(void **state)
+{
+	struct pace p = fresh();
+
+	(void)state;
+	for (int k = 0; k < 4; k++)
+		sample(&p, 100 * MB);
+	sample(&p, 20 * MB);
+	sample(&p, 20 * MB);
+	assert_int_equal(p.lowat, PACE_LOWAT_MIN);
+	assert_int_equal(p.flight, PACE_FLIGHT_MIN);
+	sample(&p, 100 * MB);
+	sample(&p, 100 * MB);
+	assert_int_equal(p.lowat, 25000);
+}
+
+/* What an application did not send says nothing about the path, unless it was more than was thought possible. */
+static void
+an_idle_sender_says_nothing(void **state)
+{
+	struct pace_sample s = { .rate = MB, .rtt_us = RTT_US, .app_limited = true };
+	struct pace p = fresh();
+	size_t lowat = 1, flight = 1;
+
+	(void)state;
+	assert_false(pace_decide(&p, &s, &lowat, &flight));
+	s.rate = 0;
+	s.app_limited = false;
+	assert_false(pace_decide(&p, &s, &lowat, &flight));
+	assert_int_equal(lowat, 1);
+	assert_int_equal(flight, 1);
+	s.rate = 1000 * MB;
+	s.app_limited = true;
+	assert_true(pace_decide(&p, &s, &lowat, &flight));
+	assert_int_equal(lowat, 250000);
+}
+
+static void
+the_kernel_is_told(void **state)
+{
+	struct pace p;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), pair[2], value = 0;
+	socklen_t len = sizeof value;
+
+	(void)state;
+	assert_true(fd >= 0);
+	pace_init(&p, fd, false);
+	assert_true(p.tcp);
+	assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, &len), 0);
+	assert_int_not_equal(
+	    value, PACE_LOWAT_START); /* an endpoint's has nothing to put in order */
+	pace_init(&p, fd, true);
+	assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, &len), 0);
+	assert_int_equal(value, PACE_LOWAT_START);
+	close(fd);
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	pace_init(&p, pair[0], true);
+	assert_false(p.tcp || p.shape);
+	pace_wrote(&p, pair[0], 1 << 30);
+	assert_int_equal(p.sampled, 0);
+	close(pair[0]);
+	close(pair[1]);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(bounds_follow_from_rate_and_round_trip),
+		cmocka_unit_test(bounds_have_bounds),
+		cmocka_unit_test(a_single_sample_changes_little),
+		cmocka_unit_test(noise_is_averaged),
+		cmocka_unit_test(another_path_is_followed_at_once),
+		cmocka_unit_test(an_idle_sender_says_nothing),
+		cmocka_unit_test(the_kernel_is_told),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

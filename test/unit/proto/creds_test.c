@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: ISC */
+/* creds_test - the credentials file: who gets in, who reaches what, what a reload takes away, what is refused. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "lib/base/mem.h"
+#include "proto/creds.h"
+
+#define NOW 1800000000 /* 2027-01-15 */
+#define SHA_AGENT "1bb1b82398e8fb2eb299f797b2dbdaeea3c495c0c096cd507a5e4d21f6bb8e42"
+#define SHA_EMPTY "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+static const char rich[] =
+    "{\"edge-agents\":{\"pi\":\"agent-1\",\"lab-a\":{\"secret\":[\"old\",\"new\"],\"services\":["
+    "\"ssh\","
+    "\"web-*\"]},\"nas\":{\"secret\":\"n\",\"expires\":\"2027-01-01T00:00:00Z\"},"
+    "\"none\":{\"secret\":\"x\",\"services\":[]}},"
+    "\"access-client-secrets\":[\"shared-1\",\"shared-2\"],"
+    "\"clients\":{\"alice\":{\"secret\":\"alice-1\",\"agents\":[\"pi\",\"lab-*\"],"
+    "\"targets\":[\"ssh\",\"127.0.0.1:22\",\"10.0.0.0/8:*\"]},"
+    "\"bob\":{\"secret\":[\"bob-1\",\"bob-2\"],\"agents\":[\"*\"]},"
+    "\"carol\":{\"secret\":\"carol-1\",\"targets\":[\"*\",\"*:*\"]},"
+    "\"dave\":{\"secret\":\"dave-1\",\"agents\":[\"*\"],\"targets\":[\"*\",\"*:*\"],"
+    "\"expires\":\"2027-02-01T00:00:00Z\"}}}";
+
+static struct creds *
+parsed(const char *text)
+{
+	struct creds *c = NULL;
+	struct errtext e;
+
+	errtext_clear(&e);
+	if (creds_parse(text, strlen(text), &c, &e) != 0)
+		fail_msg("%s", e.s);
+	return c;
+}
+
+static bool
+may(const struct creds *c, const char *secret, const char *agent, const char *service,
+    const char *host, uint16_t port)
+{
+	struct ctl_open o = { .protocol = "tcp", .port = port };
+	struct creds_id id;
+
+	assert_int_equal(creds_client(c, secret, NOW, &id), 0);
+	snprintf(o.service, sizeof o.service, "%s", service);
+	snprintf(o.host, sizeof o.host, "%s", host);
+	return creds_client_may(c, &id, agent, &o, NOW);
+}
+
+static void
+the_format_of_http_network_relay_is_taken_as_it_is(void **state)
+{
+	struct creds *c = parsed("{\"edge-agents\": {\"pi\": \"agent-secret-1\"},\n"
+				 " \"access-client-secrets\": [\"client-secret-1\"]}\n");
+	struct creds_id id;
+
+	(void)state;
+	assert_int_equal(creds_agent(c, "pi", "agent-secret-1", NOW, &id), 0);
+	assert_int_equal(id.kind, CREDS_AGENT);
+	assert_string_equal(id.name, "pi");
+	assert_int_equal(creds_client(c, "client-secret-1", NOW, &id), 0);
+	assert_int_equal(id.kind, CREDS_SHARED);
+	assert_true(may(c, "client-secret-1", "pi", "", "192.0.2.1", 80));
+	assert_true(may(c, "client-secret-1", "another", "any", "", 0));
+	creds_unref(c);
+}
+
+static void
+agents_are_matched_by_name_and_secret_together(void **state)
+{
+	struct creds *c = parsed(rich);
+	struct creds_id id;
+
+	(void)state;
+	assert_int_equal(creds_agent(c, "pi", "agent-1", NOW, &id), 0);
+	assert_int_equal(creds_agent(c, "lab-a", "old", NOW, &id), 0);
+	assert_int_equal(creds_agent(c, "lab-a", "new", NOW, &id), 0);
+	assert_int_equal(creds_agent(c, "pi", "old", NOW, &id), ERR_DENIED);
+	assert_int_equal(id.kind, CREDS_NOBODY);
+	assert_int_equal(creds_agent(c, "pi", "", NOW, &id), ERR_DENIED);
+	assert_int_equal(creds_agent(c, "pi", "agent-1 ", NOW, &id), ERR_DENIED);
+	assert_int_equal(creds_agent(c, "lab-b", "new", NOW, &id), ERR_DENIED);
+	assert_int_equal(creds_agent(c, "lab-*", "new", NOW, &id), ERR_DENIED);
+	assert_int_equal(creds_agent(c, "pi", "shared-1", NOW, &id), ERR_DENIED);
+	assert_int_equal(creds_client(c, "agent-1", NOW, &id), ERR_DENIED);
+	assert_int_equal(creds_client(c, "", NOW, &id), ERR_DENIED);
+	creds_unref(c);
+}
+
+static void
+a_stored_digest_admits_its_secret_and_not_itself(void **state)
+{
+	uint8_t d[HASH_SHA256_LEN];
+	char hex[HASH_HEX_LEN(HASH_SHA256_LEN) + 1], text[256];
+	struct creds_id id;
+
+	(void)state;
+	assert_int_equal(hash_sha256("hunter2", 7, d), 0);
+	hash_hex(hex, d, sizeof d);
+	snprintf(text, sizeof text,
+	    "{\"edge-agents\":{\"pi\":\"sha256:%s\"},\"access-client-secrets\":[\"sha256:%s\"]}",
+	    hex, hex);
+	struct creds *c = parsed(text);
+
+	assert_int_equal(creds_agent(c, "pi", "hunter2", NOW, &id), 0);
+	assert_memory_equal(id.digest, d, sizeof d);
+	assert_int_equal(creds_client(c, "hunter2", NOW, &id), 0);
+	assert_int_equal(creds_client(c, hex, NOW, &id), ERR_DENIED);
+	snprintf(text, sizeof text, "sha256:%s", hex);
+	assert_int_equal(creds_client(c, text, NOW, &id), ERR_DENIED);
+	creds_unref(c);
+}
+
+static void
+an_expired_entry_is_told_so_only_with_the_right_secret(void **state)
+{
+	struct creds *c = parsed(rich);
+	struct creds_id id;
+
+	(void)state;
+	assert_int_equal(creds_agent(c, "nas", "n", NOW, &id), ERR_TIMEOUT);
+	assert_int_equal(creds_agent(c, "nas", "m", NOW, &id), ERR_DENIED);
+	assert_int_equal(creds_agent(c, "nas", "n", 1798761599, &id), 0);
+	assert_true(creds_still_valid(c, &id, 1798761599));
+	assert_false(creds_still_valid(c, &id, 1798761600));
+	creds_unref(c);
+}
+
+static void
+a_client_reaches_what_its_lists_name_and_nothing_else(void **state)
+{
+	struct creds *c = parsed(rich);
+
+	(void)state;
+	assert_true(may(c, "alice-1", "pi", "ssh", "", 0));
+	assert_true(may(c, "alice-1", "lab-z", "ssh", "", 0));
+	assert_false(may(c, "alice-1", "nas", "ssh", "", 0));
+	assert_false(may(c, "alice-1", "pi", "web", "", 0));
+	assert_true(may(c, "alice-1", "pi", "", "127.0.0.1", 22));
+	assert_false(may(c, "alice-1", "pi", "", "127.0.0.1", 23));
+	assert_false(may(c, "alice-1", "pi", "", "localhost", 22));
+	assert_true(may(c, "alice-1", "pi", "", "10.200.3.4", 65535));
+	assert_false(may(c, "alice-1", "pi", "", "11.0.0.1", 80));
+	creds_unref(c);
+}
+
+static void
+an_absent_list_denies(void **state)
+{
+	struct creds *c = parsed(rich);
+
+	(void)state;
+	assert_false(may(c, "bob-1", "pi", "ssh", "", 0));
+	assert_false(may(c, "bob-2", "pi", "", "127.0.0.1", 22));
+	assert_false(may(c, "carol-1", "pi", "ssh", "", 0));
+	assert_true(may(c, "dave-1", "pi", "ssh", "", 0));
+	assert_true(may(c, "dave-1", "pi", "", "example.com", 443));
+	creds_unref(c);
+}
+
+static void
+an_agent_offers_only_the_services_of_its_entry(void **state)
+{
+	struct creds *c = parsed(rich);
+
+	(void)state;
+	assert_true(may(c, "shared-1", "lab-a", "ssh", "", 0));
+	assert_true(may(c, "shared-1", "lab-a", "web-7", "", 0));
+	assert_false(may(c, "shared-1", "lab-a", "db", "", 0));
+	assert_true(may(c, "shared-1", "pi", "db", "", 0));
+	assert_false(may(c, "shared-1", "none", "ssh", "", 0));
+	assert_true(may(c, "shared-1", "none", "", "127.0.0.1", 22));
+	creds_unref(c);
+}
+
+static void
+an_agents_identity_opens_nothing(void **state)
+{
+	struct creds *c = parsed(rich);
+	struct ctl_open o = { .protocol = "tcp", .service = "ssh" };
+	struct creds_id id;
+
+	(void)state;
+	assert_int_equal(creds_agent(c, "pi", "agent-1", NOW, &id), 0);
+	assert_false(creds_client_may(c, &id, "pi", &o, NOW));
+	memset(&id, 0, sizeof id);
+	assert_false(creds_client_may(c, &id, "pi", &o, NOW));
+	creds_unref(c);
+}
+
+static void
+a_reload_takes_away_what_is_gone(void **state)
+{
+	struct creds *c = parsed(rich);
+	struct creds *d =
+	    parsed("{\"edge-agents\":{\"pi\":\"agent-2\",\"lab-a\":\"new\"},"
+		   "\"access-client-secrets\":[\"shared-2\"],"
+		   "\"clients\":{\"alice\":{\"secret\":\"alice-1\",\"agents\":[\"pi\"]}}}");
+	struct ctl_open o = { .protocol = "tcp", .service = "ssh" };
+	struct creds_id pi, old, fresh, s1, s2, alice, bob;
+
+	(void)state;
+	assert_int_equal(creds_agent(c, "pi", "agent-1", NOW, &pi), 0);
+	assert_int_equal(creds_agent(c, "lab-a", "old", NOW, &old), 0);
+	assert_int_equal(creds_agent(c, "lab-a", "new", NOW, &fresh), 0);
+	assert_int_equal(creds_client(c, "shared-1", NOW, &s1), 0);
+	assert_int_equal(creds_client(c, "shared-2", NOW, &s2), 0);
+	assert_int_equal(creds_client(c, "alice-1", NOW, &alice), 0);
+	assert_int_equal(creds_client(c, "bob-1", NOW, &bob), 0);
+	assert_false(creds_still_valid(d, &pi, NOW));
+	assert_false(creds_still_valid(d, &old, NOW));
+	assert_true(creds_still_valid(d, &fresh, NOW));
+	assert_false(creds_still_valid(d, &s1, NOW));
+	assert_true(creds_still_valid(d, &s2, NOW));
+	assert_true(creds_still_valid(d, &alice, NOW));
+	assert_false(creds_still_valid(d, &bob, NOW));
+	assert_true(creds_client_may(c, &alice, "pi", &o, NOW));
+	assert_false(creds_client_may(d, &alice, "pi", &o, NOW));
+	assert_false(creds_client_may(d, &s1, "pi", &o, NOW));
+	creds_unref(c);
+	creds_unref(d);
+}
+
+static void
+what_is_not_understood_is_refused(void **state)
+{
+	static const char *const bad[] = {
+		"",
+		"[]",
+		"{\"edge_agents\":{}}",
+		"{\"edge-agents\":[]}",
+		"{\"edge-agents\":{\"pi\":1}}",
+		"{\"edge-agents\":{\"pi\":\"\"}}",
+		"{\"edge-agents\":{\"\":\"s3cret\"}}",
+		"{\"edge-agents\":{\"pi\":\"s3cret\",\"pi\":\"s3cret\"}}",
+		"{\"edge-agents\":{\"pi\":{}}}",
+		"{\"edge-agents\":{\"pi\":{\"secret\":[1]}}}",
+		"{\"edge-agents\":{\"pi\":{\"secret\":\"s3cret\",\"agents\":[]}}}",
+		"{\"edge-agents\":{\"pi\":{\"secret\":\"s3cret\",\"services\":[\"a b\"]}}}",
+		"{\"edge-agents\":{\"pi\":{\"secret\":\"s3cret\",\"services\":[\"127.0.0.1:22\"]}}"
+		"}",
+		"{\"edge-agents\":{\"pi\":{\"secret\":\"s3cret\",\"services\":\"ssh\"}}}",
+		"{\"edge-agents\":{\"pi\":{\"secret\":\"s3cret\",\"expires\":\"tomorrow\"}}}",
+		"{\"edge-agents\":{\"pi\":{\"secret\":\"s3cret\",\"expires\":1}}}",
+		"{\"edge-agents\":{\"pi\":\"sha256:s3cret\"}}",
+		"{\"edge-agents\":{\"pi\":\"sha256:" SHA_AGENT "00\"}}",
+		"{\"edge-agents\":{\"pi\":\"sha256:" SHA_EMPTY "\"}}",
+		"{\"edge-agents\":{\"my pi\":\"s3cret\"}}",
+		"{\"edge-agents\":{\"-a\":\"s3cret\"}}",
+		"{\"edge-agents\":{\"pi\":\"s3cret\\n\"}}",
+		"{\"access-client-secrets\":[\"s3cret\\u009f\"]}",
+		"{\"access-client-secrets\":\"s3cret\"}",
+		"{\"access-client-secrets\":[\"\"]}",
+		"{\"access-client-secrets\":[null]}",
+		"{\"clients\":{\"alice\":\"s3cret\"}}",
+		"{\"clients\":{\"alice\":{\"secret\":\"s3cret\",\"targets\":[\"10.0.0.0/99:1\"]}}}",
+		"{\"clients\":{\"alice\":{\"secret\":\"s3cret\",\"targets\":[22]}}}",
+		"{\"clients\":{\"alice\":{\"secret\":\"s3cret\",\"targts\":[]}}}",
+		"{\"clients\":{\"alice\":{\"secret\":\"s3cret\"},\"bob\":{\"secret\":[\"b\","
+		"\"s3cret\"]}}}",
+		"{\"access-client-secrets\":[\"s3cret\"],\"clients\":{\"alice\":{\"secret\":"
+		"\"s3cret\"}}}",
+		"{\"clients\":{\"alice\":{\"secret\":[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\","
+		"\"8\",\"9\","
+		"\"10\",\"11\",\"12\",\"13\",\"14\",\"15\",\"16\",\"17\"]}}}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		struct creds *c = NULL;
+		struct errtext e;
+
+		errtext_clear(&e);
+		assert_int_not_equal(creds_parse(bad[i], strlen(bad[i]), &c, &e), 0);
+		assert_null(c);
+		assert_true(e.s[0] != '\0');
+		assert_null(strstr(e.s, "s3cret"));
+	}
+}
+
+static void
+every_truncation_is_refused(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < strlen(rich); i++) {
+		struct creds *c = NULL;
+		char *part = mem_dup(rich, i);
+
+		assert_int_not_equal(creds_parse(part, i, &c, NULL), 0);
+		mem_free(part);
+	}
+}
+
+static void
+an_empty_file_admits_nobody(void **state)
+{
+	struct creds *c = parsed("{}");
+	struct creds_id id;
+
+	(void)state;
+	assert_true(creds_is_empty(c));
+	assert_int_equal(creds_client(c, "", NOW, &id), ERR_DENIED);
+	assert_int_equal(creds_agent(c, "", "", NOW, &id), ERR_DENIED);
+	creds_unref(c);
+	c = parsed("{\"edge-agents\":{},\"access-client-secrets\":[],\"clients\":{}}");
+	assert_true(creds_is_empty(c));
+	creds_unref(c);
+	c = parsed(rich);
+	assert_false(creds_is_empty(c));
+	creds_unref(c);
+	creds_unref(NULL);
+}
+
+static void
+a_broken_file_leaves_the_old_one(void **state)
+{
+	char path[] = "/tmp/creds_test.XXXXXX";
+	struct creds *c = NULL, *old;
+	struct errtext e;
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, rich, strlen(rich)), (ssize_t)strlen(rich));
+	assert_int_equal(creds_load(path, &c, &e), 0);
+	old = c;
+	assert_int_equal(ftruncate(fd, (off_t)strlen(rich) - 3), 0);
+	assert_int_not_equal(creds_load(path, &c, &e), 0);
+	assert_ptr_equal(c, old);
+	assert_non_null(strstr(e.s, path));
+	assert_int_equal(ftruncate(fd, CREDS_FILE_MAX + 1), 0);
+	assert_int_equal(creds_load(path, &c, &e), ERR_LIMIT);
+	close(fd);
+	unlink(path);
+	assert_int_equal(creds_load(path, &c, &e), ERR_NOTFOUND);
+	assert_ptr_equal(c, old);
+	assert_ptr_equal(creds_ref(c), c);
+	creds_unref(c);
+	assert_false(creds_is_empty(c));
+	creds_unref(c);
+}
+
+static void
+running_out_of_memory_is_survived_everywhere(void **state)
+{
+	struct creds *c = NULL;
+
+	(void)state;
+	for (long i = 0; c == NULL; i++) {
+		struct errtext e;
+
+		mem_fail_after(i);
+		int r = creds_parse(rich, strlen(rich), &c, &e);
+		mem_fail_after(MEM_NO_FAIL);
+		assert_true(r == 0 || r == ERR_NOMEM);
+		assert_true(i < 100000);
+	}
+	creds_unref(c);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_format_of_http_network_relay_is_taken_as_it_is),
+		cmocka_unit_test(agents_are_matched_by_name_and_secret_together),
+		cmocka_unit_test(a_stored_digest_admits_its_secret_and_not_itself),
+		cmocka_unit_test(an_expired_entry_is_told_so_only_with_the_right_secret),
+		cmocka_unit_test(a_client_reaches_what_its_lists_name_and_nothing_else),
+		cmocka_unit_test(an_absent_list_denies),
+		cmocka_unit_test(an_agent_offers_only_the_services_of_its_entry),
+		cmocka_unit_test(an_agents_identity_opens_nothing),
+		cmocka_unit_test(a_reload_takes_away_what_is_gone),
+		cmocka_unit_test(what_is_not_understood_is_refused),
+		cmocka_unit_test(every_truncation_is_refused),
+		cmocka_unit_test(an_empty_file_admits_nobody),
+		cmocka_unit_test(a_broken_file_leaves_the_old_one),
+		cmocka_unit_test(running_out_of_memory_is_survived_everywhere),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: ISC */
+/* peer_test - a login at a relay that runs out of memory at each of its allocations in turn: nothing of it stays. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "cmd/relay/relay.h"
+#include "cmd/relay/worker.h"
+#include "lib/base/mem.h"
+#include "test/unit/memfilter.h"
+#include "test/unit/muxpair.h"
+
+struct client {
+	struct carrier *c;
+	bool greeted;
+};
+
+static enum session_verdict
+on_hello(void *arg, const struct ctl_hello *h)
+{
+	(void)h;
+	((struct client *)arg)->greeted = true;
+	return SESSION_GO_ON;
+}
+
+static void
+on_open(void *arg, struct stream *s, const struct ctl_open *o)
+{
+	(void)arg;
+	(void)o;
+	stream_reset(s, CODE_NOT_FOUND, "");
+}
+
+static void
+on_goaway(void *arg, uint32_t code, const char *text)
+{
+	(void)arg;
+	(void)code;
+	(void)text;
+}
+
+static void
+on_idle(void *arg)
+{
+	(void)arg;
+}
+
+static void
+on_closed(void *arg, int err, const char *text)
+{
+	struct client *cl = arg;
+
+	(void)err;
+	(void)text;
+	carrier_free(cl->c, CODE_GONE, "");
+	cl->c = NULL;
+}
+
+static const struct carrier_user client_user = { on_hello, on_open, on_goaway, on_idle, on_closed };
+
+static void
+on_settled(void *arg)
+{
+	(void)arg;
+}
+
+static void
+relay_init(struct relay *r)
+{
+	*r = (struct relay){ .opts = { .max_agents = 10,
+				 .max_clients = 10,
+				 .max_streams = 10,
+				 .max_window = MUX_WINDOW_MAX,
+				 .keepalive_ms = 60000 } };
+	r->registry = registry_new(1);
+	assert_non_null(r->registry);
+	assert_int_equal(pthread_mutex_init(&r->creds_lock, NULL), 0);
+	assert_int_equal(workers_init(r, 1, NULL), 0);
+}
+
+static void
+relay_fini(struct relay *r)
+{
+	worker_drop_all(&r->workers[0]);
+	workers_fini(r);
+	registry_free(r->registry);
+	pthread_mutex_destroy(&r->creds_lock);
+	buf_pool_free();
+}
+
+/* The client has said HELLO; the relay's part follows in mem_settle(). */
+static void
+client_init(struct client *cl, struct worker *w, enum ctl_role role)
+{
+	const struct mux_config cfg = { .dialer = true, .retain = true, .keepalive_ms = 60000 };
+	struct session *s = mux_new(&cfg, loop_now_ms(w->loop));
+	struct ctl_hello h = net_hello(role);
+	struct filter *f[2];
+
+	assert_true(s != NULL && memfilter_pair(w->loop, f));
+	cl->greeted = false;
+	cl->c = carrier_new(w->loop, f[0], s, &client_user, cl);
+	assert_non_null(cl->c);
+	assert_non_null(peer_new(w, f[1], &dialect_native, "test", on_settled, NULL));
+	assert_int_equal(session_greet(carrier_session(cl->c), &h), 0);
+}
+
+static void
+nothing_stays_of_a_login_without_memory(void **state)
+{
+	bool failed = true;
+	long fail = 0;
+
+	(void)state;
+	for (; failed; fail++) {
+		struct relay r;
+		struct client cl;
+		uint64_t before;
+
+		relay_init(&r);
+		client_init(&cl, &r.workers[0], fail % 2 == 0 ? CTL_AGENT : CTL_CONNECT);
+		buf_pool_free();
+		before = mem_count();
+		mem_fail_after(fail / 2);
+		mem_settle(r.workers[0].loop);
+		failed = mem_count() - before > (uint64_t)fail / 2 || fail % 2 == 0;
+		mem_fail_after(MEM_NO_FAIL);
+		assert_true(failed || cl.greeted);
+		carrier_free(cl.c, CODE_GONE, "");
+		mem_settle(r.workers[0].loop);
+		peer_drop_all(&r.workers[0]);
+		assert_null(r.workers[0].groups);
+		assert_int_equal(atomic_load(&r.counts.agents) + atomic_load(&r.counts.clients), 0);
+		relay_fini(&r);
+	}
+	assert_true(fail > 20);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nothing_stays_of_a_login_without_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

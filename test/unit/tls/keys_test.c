@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: ISC */
+/* keys_test - pairs that belong together, a known pair, and damaged ones. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/tls/keys.h"
+#include "lib/base/mem.h"
+
+/* NIST P-256 with scalar 1: the public point is the generator (SEC 2 2.4.2). */
+#define ONE_PRIV "tunnel-priv-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE"
+#define ONE_PUB "tunnel-pub-A2sX0fLhLEJH-Lzm5WOkQPJ3A32BLeszoPShOUXYmMKW"
+
+static void
+a_new_key_has_a_public_half_that_parses(void **state)
+{
+	struct secret *a = keys_generate(), *b = keys_generate();
+	char pub[KEYS_PUB_TEXT_LEN + 1], again[KEYS_PUB_TEXT_LEN + 1];
+	uint8_t point[KEYS_POINT_LEN], scalar[KEYS_SCALAR_LEN];
+
+	(void)state;
+	assert_non_null(a);
+	assert_int_equal(secret_len(a), KEYS_PRIV_TEXT_LEN);
+	assert_false(secret_equal(a, b));
+	assert_int_equal(keys_public(a, pub, NULL), 0);
+	assert_int_equal(strlen(pub), KEYS_PUB_TEXT_LEN);
+	assert_int_equal(keys_parse_pub(pub, strlen(pub), point, NULL), 0);
+	assert_in_range(point[0], 2, 3);
+	assert_int_equal(keys_parse_priv(secret_bytes(a), secret_len(a), scalar, NULL), 0);
+	assert_int_equal(keys_public(b, again, NULL), 0);
+	assert_string_not_equal(pub, again);
+	secret_free(a);
+	secret_free(b);
+}
+
+static void
+the_scalar_one_gives_the_generator(void **state)
+{
+	struct secret *s = secret_new(ONE_PRIV, strlen(ONE_PRIV));
+	char pub[KEYS_PUB_TEXT_LEN + 1];
+
+	(void)state;
+	assert_int_equal(keys_public(s, pub, NULL), 0);
+	assert_string_equal(pub, ONE_PUB);
+	secret_free(s);
+}
+
+static void
+damaged_private_keys_are_refused_and_not_quoted(void **state)
+{
+	static const char *const bad[] = {
+		"",
+		"tunnel-priv-",
+		"tunnel-priv",
+		ONE_PUB,
+		ONE_PRIV "A",
+		ONE_PRIV "\n",
+		"tunnel-priv-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+		"tunnel-priv-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", /* zero */
+		"tunnel-priv-_____wAAAAD__________7zm-q2nF56E87nKwvxjJVE", /* the order itself */
+		"tunnel-priv-__________________________________________8", /* beyond it */
+		"tunnel-priv-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAF", /* stray bits */
+		"tunnel-priv-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA+",
+	};
+	uint8_t scalar[KEYS_SCALAR_LEN];
+	struct errtext e;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		errtext_clear(&e);
+		assert_int_equal(keys_parse_priv(bad[i], strlen(bad[i]), scalar, &e), ERR_INVALID);
+		assert_true(strlen(e.s) > 10);
+		assert_null(strstr(e.s, "AAAA"));
+	}
+}
+
+static void
+damaged_public_keys_are_refused(void **state)
+{
+	static const char *const bad[] = {
+		"", ONE_PRIV, "tunnel-pub-A2sX0fLhLEJH-Lzm5WOkQPJ3A32BLeszoPShOUXYmMK", /* short */
+		"tunnel-pub-A2sX0fLhLEJH-Lzm5WOkQPJ3A32BLeszoPShOUXYmMKWA",             /* long */
+		"tunnel-pub-BGsX0fLhLEJH-Lzm5WOkQPJ3A32BLeszoPShOUXYmMKW",              /* form 4 */
+		"tunnel-pub-A___________________________________________", /* x beyond the field */
+		"tunnel-pub-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", /* infinity, almost */
+		"tunnel-pub-AwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB", /* no y for this x */
+	};
+	uint8_t point[KEYS_POINT_LEN];
+	struct errtext e;
+	size_t i;
+
+	(void)state;
+	assert_int_equal(keys_parse_pub(ONE_PUB, strlen(ONE_PUB), point, &e), 0);
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(keys_parse_pub(bad[i], strlen(bad[i]), point, &e), ERR_INVALID);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_new_key_has_a_public_half_that_parses),
+		cmocka_unit_test(the_scalar_one_gives_the_generator),
+		cmocka_unit_test(damaged_private_keys_are_refused_and_not_quoted),
+		cmocka_unit_test(damaged_public_keys_are_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: ISC */
+/* ws_test - the opening handshake: RFC 6455's example, our two sides against each other, every rule broken once. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/ws/ws.h"
+
+#define KEY "dGhlIHNhbXBsZSBub25jZQ==" /* RFC 6455 1.3 */
+#define ACCEPT "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+
+static struct http_head *
+head(enum http_kind kind, const char *text)
+{
+	struct http_head *h = http_head_new(kind);
+	struct errtext e;
+
+	assert_non_null(h);
+	if (http_head_feed(h, text, strlen(text), &e) < 0)
+		fail_msg("%s: %s", text, e.s);
+	assert_true(http_head_is_done(h));
+	return h;
+}
+
+static void
+the_rfcs_key_has_the_rfcs_answer(void **state)
+{
+	char accept[WS_ACCEPT_LEN + 1];
+
+	(void)state;
+	assert_int_equal(ws_accept(KEY, accept), 0);
+	assert_string_equal(accept, ACCEPT);
+}
+
+static void
+keys_are_random_and_well_formed(void **state)
+{
+	char a[WS_KEY_LEN + 1], b[WS_KEY_LEN + 1];
+
+	(void)state;
+	assert_int_equal(ws_key_new(a), 0);
+	assert_int_equal(ws_key_new(b), 0);
+	assert_int_equal(strlen(a), WS_KEY_LEN);
+	assert_string_not_equal(a, b);
+}
+
+static void
+our_client_and_server_agree(void **state)
+{
+	struct http_head *request = http_head_new(HTTP_HEAD_REQUEST);
+	struct http_head *response = http_head_new(HTTP_HEAD_RESPONSE);
+	char key[WS_KEY_LEN + 1];
+	struct http_build b;
+	int status;
+
+	(void)state;
+	assert_int_equal(ws_key_new(key), 0);
+	ws_request_begin(&b, "example.com", "/tunnel", key, "a, b", NULL);
+	http_build_header(&b, "X-Own", "1");
+	assert_int_equal(http_build_end(&b), 0);
+	assert_int_equal(http_head_feed(request, b.s, b.len, NULL), b.len);
+	assert_true(ws_is_upgrade(request));
+	assert_int_equal(ws_check_request(request, &status, NULL), 0);
+	assert_string_equal(http_header(request, "x-own"), "1");
+
+	ws_response_begin(&b, request, "b", NULL);
+	assert_int_equal(http_build_end(&b), 0);
+	assert_int_equal(http_head_feed(response, b.s, b.len, NULL), b.len);
+	assert_int_equal(ws_check_response(response, key, "a, b", NULL, NULL), 0);
+	assert_int_equal(ws_check_response(response, key, "a", NULL, NULL), ERR_PROTO);
+	assert_int_equal(ws_check_response(response, key, NULL, NULL, NULL), ERR_PROTO);
+	assert_int_equal(ws_check_response(response, KEY, "a, b", NULL, NULL), ERR_PROTO);
+	http_head_free(request);
+	http_head_free(response);
+}
+
+#define R(method, version, upgrade, connection, v, key)                                            \
+	method " / HTTP/" version "\r\nHost: a\r\nUpgrade: " upgrade "\r\nConnection: " connection \
+	       "\r\nSec-WebSocket-Version: " v "\r\nSec-WebSocket-Key: " key "\r\n"
+
+static void
+requests_are_checked(void **state)
+{
+	static const struct {
+		const char *text;
+		int status; /* 0: good */
+	} cases[] = {
+		{ R("GET", "1.1", "websocket", "Upgrade", "13", KEY), 0 },
+		{ R("GET", "1.1", "WebSocket", "keep-alive, upgrade", "13", KEY), 0 },
+		{ R("GET", "1.1", "h2c, websocket", "Upgrade", "13", KEY), 0 },
+		{ R("POST", "1.1", "websocket", "Upgrade", "13", KEY), 400 },
+		{ R("GET", "1.0", "websocket", "Upgrade", "13", KEY), 400 },
+		{ R("GET", "1.1", "web", "Upgrade", "13", KEY), 400 },
+		{ R("GET", "1.1", "websocket", "close", "13", KEY), 400 },
+		{ R("GET", "1.1", "websocket", "Upgrade", "12", KEY), 426 },
+		{ R("GET", "1.1", "websocket", "Upgrade", "013", KEY), 426 },
+		{ R("GET", "1.1", "websocket", "Upgrade", "13\r\nSec-WebSocket-Version: 8", KEY),
+		    426 },
+		{ R("GET", "1.1", "websocket", "Upgrade", "13", ""), 400 },
+		{ R("GET", "1.1", "websocket", "Upgrade", "13", "dGhlIHNhbXBsZSBub25jZQ="), 400 },
+		{ R("GET", "1.1", "websocket", "Upgrade", "13", "dGhlIHNhbXBsZSBub25jZTE="), 400 },
+		{ R("GET", "1.1", "websocket", "Upgrade", "13", "!!!!IHNhbXBsZSBub25jZQ=="), 400 },
+		{ R("GET", "1.1", "websocket", "Upgrade", "13", KEY "\r\nSec-WebSocket-Key: " KEY),
+		    400 },
+		{ R("GET", "1.1", "websocket", "Upgrade", "13", KEY "\r\nContent-Length: 5"), 400 },
+		{ "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
+		    426 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		char text[1000];
+		struct errtext e;
+		struct http_head *h;
+		int status = 0, r;
+
+		snprintf(text, sizeof text, "%s\r\n", cases[i].text);
+		h = head(HTTP_HEAD_REQUEST, text);
+		errtext_clear(&e);
+		r = ws_check_request(h, &status, &e);
+		if (r != (cases[i].status == 0 ? 0 : ERR_PROTO) ||
+		    (r != 0 && status != cases[i].status))
+			fail_msg("%s: %d, %d", text, r, status);
+		assert_true((r == 0) == (e.s[0] == 0));
+		http_head_free(h);
+	}
+}
+
+#define OK101 "HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+
+static void
+responses_are_checked(void **state)
+{
+	static const struct {
+		const char *text;
+		int r;
+		const char *says;
+	} cases[] = {
+		{ OK101 "Sec-WebSocket-Accept: " ACCEPT "\r\n", 0, "" },
+		{ OK101 "Sec-WebSocket-Accept: " ACCEPT "\r\nSec-WebSocket-Extensions:\r\n", 0,
+		    "" },
+		{ OK101, ERR_PROTO, "Accept" },
+		{ OK101 "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOO=\r\n", ERR_PROTO,
+		    "Accept" },
+		{ OK101 "Sec-WebSocket-Accept: S3PPLMBITXAQ9KYGZZHZRBK+XOO=\r\n", ERR_PROTO,
+		    "Accept" },
+		{ OK101 "Sec-WebSocket-Accept: " ACCEPT
+			"\r\nSec-WebSocket-Extensions: permessage-deflate\r\n",
+		    ERR_PROTO, "extension" },
+		{ OK101 "Sec-WebSocket-Accept: " ACCEPT "\r\nSec-WebSocket-Protocol: x\r\n",
+		    ERR_PROTO, "subprotocol" },
+		{ "HTTP/1.1 101 S\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " ACCEPT "\r\n",
+		    ERR_PROTO, "upgrade" },
+		{ "HTTP/1.1 101 S\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: " ACCEPT "\r\n",
+		    ERR_PROTO, "Connection" },
+		{ "HTTP/1.1 200 OK\r\n", ERR_PROTO, "200 OK" },
+		{ "HTTP/1.1 302 Found\r\nLocation: https://b/\r\n", ERR_PROTO, "https://b/" },
+		{ "HTTP/1.1 401 Unauthorized\r\n", ERR_DENIED, "401" },
+		{ "HTTP/1.1 403 F\r\n", ERR_DENIED, "403" },
+		{ "HTTP/1.1 404 F\r\n", ERR_NOTFOUND, "404" },
+		{ "HTTP/1.1 429 F\r\n", ERR_AGAIN, "429" },
+		{ "HTTP/1.1 502 Bad Gateway\r\n", ERR_AGAIN, "502 Bad Gateway" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		char text[1000];
+		struct errtext e;
+		struct http_head *h;
+		int r;
+
+		snprintf(text, sizeof text, "%s\r\n", cases[i].text);
+		h = head(HTTP_HEAD_RESPONSE, text);
+		errtext_clear(&e);
+		r = ws_check_response(h, KEY, NULL, NULL, &e);
+		if (r != cases[i].r || strstr(e.s, cases[i].says) == NULL)
+			fail_msg("%s: %d, %s", text, r, e.s);
+		http_head_free(h);
+	}
+}
+
+/* What a server answers to the extension that a client has offered, or not. */
+static void
+an_extension_is_used_if_both_want_it(void **state)
+{
+#define EXT(value) "Sec-WebSocket-Extensions: " value "\r\n"
+	static const struct {
+		const char *lines;
+		int offered, not_offered;
+		bool agreed;
+	} cases[] = {
+		{ "", 0, 0, false },
+		{ EXT(""), 0, 0, false },
+		{ EXT(WS_ZERO_KEY), 0, ERR_PROTO, true },
+		{ EXT(WS_ZERO_KEY " "), 0, ERR_PROTO, true },
+		{ EXT(WS_ZERO_KEY "; a=1"), ERR_PROTO, ERR_PROTO, false },
+		{ EXT(WS_ZERO_KEY ";"), ERR_PROTO, ERR_PROTO, false },
+		{ EXT(WS_ZERO_KEY ", " WS_ZERO_KEY), ERR_PROTO, ERR_PROTO, false },
+		{ EXT(WS_ZERO_KEY ", permessage-deflate"), ERR_PROTO, ERR_PROTO, false },
+		{ EXT("permessage-deflate"), ERR_PROTO, ERR_PROTO, false },
+		{ EXT("tunnel-zero-keys"), ERR_PROTO, ERR_PROTO, false },
+		{ EXT("") EXT(WS_ZERO_KEY), ERR_PROTO, ERR_PROTO, false },
+		{ EXT(WS_ZERO_KEY) EXT(""), ERR_PROTO, ERR_PROTO, false },
+		{ EXT("") EXT("permessage-deflate"), ERR_PROTO, ERR_PROTO, false },
+		{ EXT(WS_ZERO_KEY) EXT(WS_ZERO_KEY), ERR_PROTO, ERR_PROTO, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		char text[1000];
+		struct http_head *h;
+		int with, without;
+
+		snprintf(text, sizeof text,
+		    "HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+		    "Sec-WebSocket-Accept: " ACCEPT "\r\n%s\r\n",
+		    cases[i].lines);
+		h = head(HTTP_HEAD_RESPONSE, text);
+		with = ws_check_response(h, KEY, NULL, WS_ZERO_KEY, NULL);
+		without = ws_check_response(h, KEY, NULL, NULL, NULL);
+		if (with != cases[i].offered || without != cases[i].not_offered ||
+		    (with == 0 && ws_has_extension(h, WS_ZERO_KEY) != cases[i].agreed))
+			fail_msg("%s: %d, %d", text, with, without);
+		/* Zero keys are never used where they were not offered. */
+		assert_false(without == 0 && ws_has_extension(h, WS_ZERO_KEY));
+		http_head_free(h);
+	}
+}
+
+/* What our server answers to offers. */
+static void
+an_offer_is_agreed_to_as_it_is_or_not_at_all(void **state)
+{
+	static const struct {
+		const char *offers;
+		bool agreed;
+	} cases[] = {
+		{ "", false },
+		{ EXT(""), false },
+		{ EXT(WS_ZERO_KEY), true },
+		{ EXT("permessage-deflate; client_max_window_bits, " WS_ZERO_KEY), true },
+		{ EXT(WS_ZERO_KEY " , permessage-deflate"), true },
+		{ EXT("permessage-deflate") EXT(WS_ZERO_KEY), true },
+		{ EXT(WS_ZERO_KEY "; a=1"), false },
+		{ EXT("permessage-deflate; a=\"" WS_ZERO_KEY "\""), false },
+		{ EXT("x-" WS_ZERO_KEY), false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+		for (int known = 0; known < 2; known++) {
+			char text[1000];
+			struct http_head *request, *response = http_head_new(HTTP_HEAD_RESPONSE);
+			struct http_build b;
+			int status;
+			bool agreed;
+
+			snprintf(text, sizeof text,
+			    "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
+			    "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+			    "Sec-WebSocket-Key: " KEY "\r\n%s\r\n",
+			    cases[i].offers);
+			request = head(HTTP_HEAD_REQUEST, text);
+			assert_int_equal(ws_check_request(request, &status, NULL), 0);
+			ws_response_begin(&b, request, NULL, known ? WS_ZERO_KEY : NULL);
+			assert_int_equal(http_build_end(&b), 0);
+			assert_int_equal(http_head_feed(response, b.s, b.len, NULL), b.len);
+			agreed = ws_has_extension(response, WS_ZERO_KEY);
+			if (agreed != (known && cases[i].agreed))
+				fail_msg("%s", text);
+			assert_int_equal(
+			    ws_check_response(response, KEY, NULL, WS_ZERO_KEY, NULL), 0);
+			http_head_free(request);
+			http_head_free(response);
+		}
+}
+
+static void
+another_version_is_told_which_one_is_spoken(void **state)
+{
+	struct http_build b;
+	char text[HTTP_BUILD_MAX + 1];
+	struct http_head *h;
+
+	(void)state;
+	assert_int_equal(ws_refuse(&b, 426), 0);
+	snprintf(text, sizeof text, "%.*s", (int)b.len, b.s);
+	h = head(HTTP_HEAD_RESPONSE, text);
+	assert_int_equal(http_status(h), 426);
+	assert_string_equal(http_header(h, "sec-websocket-version"), "13");
+	http_head_free(h);
+	assert_int_equal(ws_refuse(&b, 400), 0);
+	assert_memory_equal(b.s, "HTTP/1.1 400 ", 13);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_rfcs_key_has_the_rfcs_answer),
+		cmocka_unit_test(keys_are_random_and_well_formed),
+		cmocka_unit_test(our_client_and_server_agree),
+		cmocka_unit_test(requests_are_checked),
+		cmocka_unit_test(responses_are_checked),
+		cmocka_unit_test(an_extension_is_used_if_both_want_it),
+		cmocka_unit_test(an_offer_is_agreed_to_as_it_is_or_not_at_all),
+		cmocka_unit_test(another_version_is_told_which_one_is_spoken),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
