@@ -35,11 +35,14 @@ struct entry {
 	char *name;
 	struct digests secrets;
 	int64_t expires_s;
-	bool any_service; /* agent without "services" */
-	struct list
-	    services;        /* agent: what it offers; client: those of "targets" without a colon */
-	struct list agents;  /* client */
-	struct match *hosts; /* client: those of "targets" with a colon */
+	/* Agent: it has "services" or "targets", and offers nothing else. */
+	bool limited;
+	/* Agent: its "services"; client: those of "targets" without a colon. */
+	struct list services;
+	/* Those of "targets" with a colon. */
+	struct match *hosts;
+	/* Client. */
+	struct list agents;
 };
 
 struct table {
@@ -169,9 +172,23 @@ is_pattern(const char *s)
 	       strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-*") == n;
 }
 
+static int
+take_item(const char *s, struct list *l, struct match *hosts, struct errtext *e)
+{
+	if (hosts != NULL && (l == NULL || strchr(s, ':') != NULL))
+		return match_add(hosts, s, e);
+	if (!is_pattern(s))
+		return err_set(
+		    e, ERR_INVALID, "not a name%s", hosts != NULL ? " and not HOST:PORT" : "");
+	if ((l->v[l->n] = mem_strdup(s)) == NULL)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	l->n++;
+	return 0;
+}
+
 /*
- * take_list - the strings of member name, if it is there: patterns of names into l, and those with a colon into hosts
- * (NULL: such are refused).
+ * take_list - the strings of member name, if it is there: patterns of names into l, and those with a colon into hosts.
+ * One of the two may be NULL: then all items belong to the other.
  */
 static int
 take_list(const struct jobj *o, const char *name, struct list *l, struct match *hosts,
@@ -188,8 +205,7 @@ take_list(const struct jobj *o, const char *name, struct list *l, struct match *
 	if (jobj_count(a) > CREDS_LIST_MAX)
 		return err_set(
 		    e, ERR_LIMIT, "%s: \"%s\" has more than %d items", where, name, CREDS_LIST_MAX);
-	l->v = mem_array(jobj_count(a), sizeof *l->v);
-	if (l->v == NULL)
+	if (l != NULL && (l->v = mem_array(jobj_count(a), sizeof *l->v)) == NULL)
 		return err_set(e, ERR_NOMEM, "%s: out of memory", where);
 	for (size_t i = 0; i < jobj_count(a); i++) {
 		const char *s = jobj_as_str(jobj_at(a, i));
@@ -197,17 +213,8 @@ take_list(const struct jobj *o, const char *name, struct list *l, struct match *
 		if (s == NULL)
 			return err_set(
 			    e, ERR_INVALID, "%s: \"%s\" must hold strings only", where, name);
-		if (hosts != NULL && strchr(s, ':') != NULL) {
-			if ((r = match_add(hosts, s, &sub)) != 0)
-				return err_set(e, r, "%s: \"%s\": %s", where, name, sub.s);
-			continue;
-		}
-		if (!is_pattern(s))
-			return err_set(e, ERR_INVALID, "%s: \"%s\": item %zu is not a name%s",
-			    where, name, i + 1, hosts != NULL ? " and not HOST:PORT" : "");
-		if ((l->v[l->n] = mem_strdup(s)) == NULL)
-			return err_set(e, ERR_NOMEM, "%s: out of memory", where);
-		l->n++;
+		if ((r = take_item(s, l, hosts, &sub)) != 0)
+			return err_set(e, r, "%s: \"%s\": item %zu: %s", where, name, i + 1, sub.s);
 	}
 	return 0;
 }
@@ -248,7 +255,7 @@ check_members(
 static int
 take_agent(const struct jobj *v, struct entry *en, const char *where, struct errtext *e)
 {
-	static const char *const allowed[] = { "secret", "services", "expires", NULL };
+	static const char *const allowed[] = { "secret", "services", "targets", "expires", NULL };
 	int r;
 
 	/* A client's is only a label; an agent says its own, and clients ask for it. */
@@ -259,17 +266,19 @@ take_agent(const struct jobj *v, struct entry *en, const char *where, struct err
 		    "beginning with '.' or '-'",
 		    where, CTL_NAME_MAX);
 	if (jobj_kind(v) == JOBJ_STR) {
-		en->any_service = true;
 		en->expires_s = NEVER;
 		return take_secrets(v, 1, &en->secrets, where, e);
 	}
 	if (jobj_kind(v) != JOBJ_OBJ)
 		return err_set(e, ERR_INVALID, "%s: must be a secret or an object", where);
-	en->any_service = jobj_get(v, "services") == NULL;
+	if ((en->hosts = match_new()) == NULL)
+		return err_set(e, ERR_NOMEM, "%s: out of memory", where);
+	en->limited = jobj_get(v, "services") != NULL || jobj_get(v, "targets") != NULL;
 	if ((r = check_members(v, allowed, where, e)) != 0 ||
 	    (r = take_secrets(jobj_get(v, "secret"), CREDS_SECRETS_MAX, &en->secrets, where, e)) !=
 		0 ||
-	    (r = take_list(v, "services", &en->services, NULL, where, e)) != 0)
+	    (r = take_list(v, "services", &en->services, NULL, where, e)) != 0 ||
+	    (r = take_list(v, "targets", NULL, en->hosts, where, e)) != 0)
 		return r;
 	return take_expires(v, en, where, e);
 }
@@ -553,24 +562,27 @@ creds_still_valid(const struct creds *c, const struct creds_id *id, int64_t now_
 	return en != NULL && digests_have(&en->secrets, id->digest) && now_s < en->expires_s;
 }
 
+/* lists_admit - does the entry name what o asks for: its service, or its host and port? */
+static bool
+lists_admit(const struct entry *en, const struct ctl_open *o)
+{
+	return o->service[0] != '\0' ? list_matches(&en->services, o->service)
+				     : match_name(en->hosts, o->host, o->port);
+}
+
 bool
 creds_client_may(const struct creds *c, const struct creds_id *id, const char *agent,
     const struct ctl_open *o, int64_t now_s)
 {
 	const struct entry *to = table_find(&c->agents, agent);
-	bool by_service = o->service[0] != '\0';
 
 	if (id->kind == CREDS_AGENT || !creds_still_valid(c, id, now_s))
 		return false;
-	if (by_service && to != NULL && !to->any_service &&
-	    !list_matches(&to->services, o->service))
+	if (to != NULL && to->limited && !lists_admit(to, o))
 		return false;
 	if (id->kind == CREDS_SHARED)
 		return true;
 	const struct entry *en = table_find(&c->clients, id->name);
 
-	if (!list_matches(&en->agents, agent))
-		return false;
-	return by_service ? list_matches(&en->services, o->service)
-			  : match_name(en->hosts, o->host, o->port);
+	return list_matches(&en->agents, agent) && lists_admit(en, o);
 }

@@ -6,7 +6,7 @@
  *             "pi":  "SECRET",
  *             "lab": "sha256:HEX",
  *             "nas": { "secret": ["sha256:HEX", "sha256:HEX"], "services": ["ssh", "web-*"],
- *                      "expires": "2027-01-31T00:00:00Z" } },
+ *                      "targets": ["127.0.0.1:8080"], "expires": "2027-01-31T00:00:00Z" } },
  *       "access-client-secrets": ["SECRET", "sha256:HEX"],
  *       "clients": {
  *             "alice": { "secret": "sha256:HEX", "agents": ["pi", "lab-*"],
@@ -14,8 +14,8 @@
  *
  * A superset of http-network-relay's file, whose two members keep their meaning: a secret in access-client-secrets
  * reaches every agent and every target.  A client's entry reaches what its lists name; a list that is absent or empty
- * admits nothing.  An agent's "services" limits which service names are offered through it; absent: any.  "expires"
- * (RFC 3339) is allowed in both kinds of entry, and several secrets at once, so that one can be replaced without a
+ * admits nothing.  An agent's entry with "services" or "targets" admits through it only the services and the hosts and ports that
+ * these name, so "services" alone admits no host and port; an entry with neither admits everything.  "expires" (RFC 3339) is allowed in both kinds of entry, and several secrets at once, so that one can be replaced without a
  * gap.  An item of "targets" with a colon is a HOST:PORT pattern of lib/conf/match.h; without, a service's name, in which
  * '*' stands for any run of characters, as it does in "agents".  So "*" is every service, "*:*" every host and port.
  *
@@ -93,7 +93,7 @@ bool creds_still_valid(const struct creds *c, const struct creds_id *id, int64_t
 
 /*
  * creds_client_may - may id open this stream to the agent?  Asked for each stream: the identity is looked up anew, and an
- * agent that has an entry with "services" must offer the one that o names.  What is not allowed in so many words is
+ * agent's entry with "services" or "targets" must name what o asks for.  What is not allowed in so many words is
  * denied.  Whether there is such an agent is another question, which the table of sessions answers.
  */
 bool creds_client_may(const struct creds *c, const struct creds_id *id, const char *agent,

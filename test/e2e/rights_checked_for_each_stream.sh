@@ -46,6 +46,7 @@ may_not nobody pi 127.0.0.1 "$greet"
 may client pi other
 may client lab greet
 may_not client lab other
+may_not client lab 127.0.0.1 "$greet"
 
 # Through one session: SOCKS opens each stream by itself.
 start socks "$TUNNEL_BIN" connect --relay "$relay_url" --secret-file "$tmp/alice.secret" -D 0=pi \

@@ -22,7 +22,9 @@ static const char rich[] =
     "{\"edge-agents\":{\"pi\":\"agent-1\",\"lab-a\":{\"secret\":[\"old\",\"new\"],\"services\":["
     "\"ssh\","
     "\"web-*\"]},\"nas\":{\"secret\":\"n\",\"expires\":\"2027-01-01T00:00:00Z\"},"
-    "\"none\":{\"secret\":\"x\",\"services\":[]}},"
+    "\"none\":{\"secret\":\"x\",\"services\":[]},"
+    "\"gate\":{\"secret\":\"g\",\"targets\":[\"127.0.0.1:80-90\",\"*.lan:22\"]},"
+    "\"both\":{\"secret\":\"b\",\"services\":[\"ssh\"],\"targets\":[\"10.0.0.0/8:443\"]}},"
     "\"access-client-secrets\":[\"shared-1\",\"shared-2\"],"
     "\"clients\":{\"alice\":{\"secret\":\"alice-1\",\"agents\":[\"pi\",\"lab-*\"],"
     "\"targets\":[\"ssh\",\"127.0.0.1:22\",\"10.0.0.0/8:*\"]},"
@@ -178,7 +180,39 @@ an_agent_offers_only_the_services_of_its_entry(void **state)
 	assert_false(may(c, "shared-1", "lab-a", "db", "", 0));
 	assert_true(may(c, "shared-1", "pi", "db", "", 0));
 	assert_false(may(c, "shared-1", "none", "ssh", "", 0));
-	assert_true(may(c, "shared-1", "none", "", "127.0.0.1", 22));
+	creds_unref(c);
+}
+
+static void
+an_agents_services_admit_no_host_and_port(void **state)
+{
+	struct creds *c = parsed(rich);
+
+	(void)state;
+	assert_false(may(c, "shared-1", "lab-a", "", "127.0.0.1", 5432));
+	assert_false(may(c, "shared-1", "none", "", "127.0.0.1", 22));
+	assert_false(may(c, "dave-1", "lab-a", "", "127.0.0.1", 22));
+	assert_true(may(c, "shared-1", "pi", "", "127.0.0.1", 5432));
+	creds_unref(c);
+}
+
+static void
+an_agents_targets_are_all_that_it_reaches(void **state)
+{
+	struct creds *c = parsed(rich);
+
+	(void)state;
+	assert_true(may(c, "shared-1", "gate", "", "127.0.0.1", 90));
+	assert_false(may(c, "shared-1", "gate", "", "127.0.0.1", 91));
+	assert_true(may(c, "shared-1", "gate", "", "nas.lan", 22));
+	assert_false(may(c, "shared-1", "gate", "ssh", "", 0));
+	assert_true(may(c, "shared-1", "both", "ssh", "", 0));
+	assert_false(may(c, "shared-1", "both", "db", "", 0));
+	assert_true(may(c, "shared-1", "both", "", "10.1.2.3", 443));
+	assert_false(may(c, "shared-1", "both", "", "10.1.2.3", 22));
+	/* Both sides must admit it. */
+	assert_false(may(c, "alice-1", "gate", "", "127.0.0.1", 90));
+	assert_true(may(c, "dave-1", "gate", "", "127.0.0.1", 90));
 	creds_unref(c);
 }
 
@@ -249,6 +283,8 @@ what_is_not_understood_is_refused(void **state)
 		"{\"edge-agents\":{\"pi\":{\"secret\":\"s3cret\",\"services\":[\"127.0.0.1:22\"]}}"
 		"}",
 		"{\"edge-agents\":{\"pi\":{\"secret\":\"s3cret\",\"services\":\"ssh\"}}}",
+		"{\"edge-agents\":{\"pi\":{\"secret\":\"s3cret\",\"targets\":[\"ssh\"]}}}",
+		"{\"edge-agents\":{\"pi\":{\"secret\":\"s3cret\",\"targets\":{}}}}",
 		"{\"edge-agents\":{\"pi\":{\"secret\":\"s3cret\",\"expires\":\"tomorrow\"}}}",
 		"{\"edge-agents\":{\"pi\":{\"secret\":\"s3cret\",\"expires\":1}}}",
 		"{\"edge-agents\":{\"pi\":\"sha256:s3cret\"}}",
@@ -378,6 +414,8 @@ main(void)
 		cmocka_unit_test(a_client_reaches_what_its_lists_name_and_nothing_else),
 		cmocka_unit_test(an_absent_list_denies),
 		cmocka_unit_test(an_agent_offers_only_the_services_of_its_entry),
+		cmocka_unit_test(an_agents_services_admit_no_host_and_port),
+		cmocka_unit_test(an_agents_targets_are_all_that_it_reaches),
 		cmocka_unit_test(an_agents_identity_opens_nothing),
 		cmocka_unit_test(a_reload_takes_away_what_is_gone),
 		cmocka_unit_test(what_is_not_understood_is_refused),
