@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * bridge - a client's stream joined to an agent's: bytes, ends and acknowledgements pass through, windows are hop by hop.
- *
- * Copies of payload: 0.  Memory: what one hop has sent within the window that the other has not yet taken, for all streams of a
- * client RELAY_HELD_MAX.
- */
+/* bridge - a client's stream joined to an agent's.  Copies of payload: 0. */
+#include "cmd/relay/bridge.h"
+
 #include <stdio.h>
 #include <string.h>
 
-#include "cmd/relay/relay.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 
-/* Bytes that may wait for a hop that has taken nothing for BRIDGE_STILL_MS, and still come as pipes: what a turn brings. */
+/*
+ * Bytes that may wait for a hop that has taken nothing for BRIDGE_STILL_MS, and still come as
+ * pipes: what a turn brings.
+ */
 #define BRIDGE_PIPED_MAX (512 * 1024)
 #define BRIDGE_STILL_MS 50
 

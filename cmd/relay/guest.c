@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * guest - a connection to the relay until it is a peer: TLS, the HTTP request, the WebSocket, the login.
- *
- * All of it within one deadline (--handshake-timeout), with small limits, and counted (--max-handshakes): an address that
- * never says anything costs a descriptor for that long and no more.
- */
+/* guest - a connection to the relay until it is a peer. */
+#include "cmd/relay/guest.h"
+
 #include <string.h>
 #include <unistd.h>
 
-#include "cmd/relay/relay.h"
+#include "cmd/relay/peer.h"
 #include "lib/net/f_sock.h"
 #include "lib/tls/f_tls.h"
 #include "lib/ws/f_ws.h"
@@ -52,7 +49,10 @@ guest_free(struct guest *g)
 
 /* ---- answers ---- */
 
-/* Send a whole answer and end; the guest stays until the other side has closed, or for its deadline. */
+/*
+ * Send a whole answer and end; the guest stays until the other side has closed, or for its
+ * deadline.
+ */
 static void
 guest_answer(struct guest *g, const struct http_build *b)
 {
@@ -204,9 +204,9 @@ on_deadline(void *arg)
 	struct guest *g = arg;
 
 	log_debug("%s: not logged in within the time allowed, dropped", g->from);
+	/* A peer that is closed settles, and so frees g, when it is gone. */
 	if (g->peer != NULL)
-		peer_close(g->peer, CODE_TIMEOUT,
-		    "no login within the time allowed"); /* settles, and so frees g, when it is gone */
+		peer_close(g->peer, CODE_TIMEOUT, "no login within the time allowed");
 	else
 		guest_free(g);
 }

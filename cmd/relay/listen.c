@@ -1,25 +1,30 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * listen - the relay's listeners: all of them in worker 0's loop, which deals the connections out to the workers in turn.
- *
- * A connection is counted and its address's rate checked before anything else is spent on it.
- */
+/* listen - the relay's listeners. */
+#include "cmd/relay/listen.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "cmd/relay/relay.h"
+#include "cmd/relay/guest.h"
+#include "cmd/relay/worker.h"
 #include "lib/conf/jobj.h"
 #include "lib/net/linger.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/ratelimit.h"
+#include "lib/base/rlimit.h"
 
 #define PLAIN_PREFIX "plain:"
+/* Waits of the accepting loop when descriptors have run out. */
+#define ACCEPT_PAUSE_MS 100
 /* Connections taken from one listener in a turn. */
 #define ACCEPT_TURN 64
-/* New connections a second from one address, unless the configuration says otherwise; loopback is then free. */
+/*
+ * New connections a second from one address, unless the configuration says otherwise; loopback is
+ * then free.
+ */
 #define CONNECTION_RATE 100
 
 struct listener {
@@ -54,7 +59,10 @@ struct arrival {
 
 /* ---- opening ---- */
 
-/* Without credentials anybody who can connect may use the relay: then only this machine can connect. */
+/*
+ * Without credentials anybody who can connect may use the relay: then only this machine can
+ * connect.
+ */
 static int
 check_exposure(struct relay *r, const struct listener *l, struct errtext *e)
 {
@@ -271,7 +279,9 @@ on_pause_over(void *arg)
 	set_accepting(arg, true);
 }
 
-/* Give the one who knocks an answer out of the reserve, and leave the listener alone for a moment. */
+/*
+ * Give the one who knocks an answer out of the reserve, and leave the listener alone for a moment.
+ */
 static void
 out_of_descriptors(struct listener *l)
 {
@@ -283,7 +293,7 @@ out_of_descriptors(struct listener *l)
 	IGNORE_RESULT(
 	    rlimit_reserve_refuse(&ls->reserve, l->fd)); /* tried again at the next pause */
 	set_accepting(ls, false);
-	timer_set(&ls->pause, RELAY_ACCEPT_PAUSE_MS);
+	timer_set(&ls->pause, ACCEPT_PAUSE_MS);
 }
 
 static void

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * peer - an agent or client of the relay: its login, its way to the worker that owns its name, its streams, its end.
- *
- *     HELLO ── right secret ──> bound to a name ──> (handed to the name's worker) ──> arrived: greeted, in its group
- */
+/* peer - an agent or a client of the relay. */
+#include "cmd/relay/peer.h"
+
 #include <stdio.h>
 #include <string.h>
 
-#include "cmd/relay/relay.h"
+#include "cmd/relay/bridge.h"
+#include "cmd/relay/group.h"
+#include "cmd/relay/registry.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -37,71 +37,6 @@ login_settled(struct peer *p)
 	lg->settled = NULL;
 	if (fn != NULL)
 		fn(lg->settled_arg);
-}
-
-/* ---- groups: who belongs to an agent's name, on this worker ---- */
-
-static struct group *
-group_get(struct worker *w, const char *name)
-{
-	struct group *g;
-
-	HASH_FIND_STR(w->groups, name, g);
-	if (g != NULL)
-		return g;
-	g = mem_zalloc(sizeof *g);
-	if (g == NULL)
-		return NULL;
-	snprintf(g->name, sizeof g->name, "%s", name);
-	TAILQ_INIT(&g->agents);
-	TAILQ_INIT(&g->clients);
-	HASH_ADD_STR(w->groups, name, g);
-	if (!hashtab_has(g)) {
-		mem_free(g);
-		return NULL;
-	}
-	return g;
-}
-
-static struct peer_list *
-group_list(struct peer *p)
-{
-	return p->role == CTL_AGENT ? &p->group->agents : &p->group->clients;
-}
-
-static void
-group_free_empty(struct worker *w, struct group *g)
-{
-	if (!TAILQ_EMPTY(&g->agents) || !TAILQ_EMPTY(&g->clients))
-		return;
-	HASH_DEL(w->groups, g);
-	mem_free(g);
-}
-
-static void
-group_leave(struct peer *p)
-{
-	struct group *g = p->group;
-
-	if (g == NULL)
-		return;
-	TAILQ_REMOVE(group_list(p), p, group_link);
-	p->group = NULL;
-	group_free_empty(p->w, g);
-}
-
-/* The agent's session with the fewest streams; NULL when it is not connected. */
-static struct peer *
-group_agent(struct group *g)
-{
-	struct peer *p, *best = NULL;
-
-	TAILQ_FOREACH (p, &g->agents, group_link)
-		if (!carrier_session(p->carrier)->going &&
-		    (best == NULL || carrier_session(p->carrier)->n_streams <
-					 carrier_session(best->carrier)->n_streams))
-			best = p;
-	return best;
 }
 
 /* ---- the end ---- */
@@ -316,7 +251,10 @@ on_hello(void *arg, const struct ctl_hello *h)
 	}
 	if (atomic_load(&p->w->relay->draining))
 		return refuse(p, CODE_OK, "the relay is shutting down");
-	/* An agent may be about to take the place of its own stale session: that shows when it arrives. */
+	/*
+	 * An agent may be about to take the place of its own stale session: that shows when it
+	 * arrives.
+	 */
 	if (!reserve_place(p) && p->role != CTL_AGENT)
 		return refuse_full(p, h->name);
 	snprintf(p->name, sizeof p->name, "%s", h->name);
@@ -351,8 +289,9 @@ replace(struct peer *old, const struct peer *p)
 }
 
 /*
- * Newest wins: whoever knows the secret and comes later is the one that is alive.  One that has said goodbye is in nobody's way,
- * its last streams may end.  Returns why p must wait instead, or NULL.
+ * Newest wins: whoever knows the secret and comes later is the one that is alive.  One that has
+ * said goodbye is in nobody's way, its last streams may end.  Returns why p must wait instead, or
+ * NULL.
  */
 static const char *
 displace(struct peer *p, struct group *g)
@@ -371,7 +310,9 @@ displace(struct peer *p, struct group *g)
 		if (p->w->relay->opts.on_duplicate == DUPLICATE_REFUSE)
 			return "another agent is connected under this name";
 		replace(old, p);
-		/* Closing may have been the last of the group; its memory is found again by name. */
+		/*
+		 * Closing may have been the last of the group; its memory is found again by name.
+		 */
 		g = group_get(p->w, p->name);
 		if (g == NULL)
 			return "out of memory";
@@ -414,8 +355,7 @@ peer_arrive(struct peer *p)
 		group_free_empty(p->w, g); /* it may have been made for this peer */
 		return refuse(p, CODE_INTERNAL, "out of memory");
 	}
-	p->group = g;
-	TAILQ_INSERT_TAIL(group_list(p), p, group_link);
+	group_join(g, p);
 	p->since_ms = loop_now_ms(p->w->loop);
 	log_info("%s %s: session opened from %s", p->role == CTL_AGENT ? "agent" : "client of",
 	    p->name, p->from);
@@ -444,8 +384,9 @@ peer_deny(
 }
 
 /*
- * Streams that the agent's sessions can still take.  A client may have as many as it leaves to others: one alone gets half of all,
- * the next half of the rest, and whoever comes last finds room for one, too.
+ * Streams that the agent's sessions can still take.  A client may have as many as it leaves to
+ * others: one alone gets half of all, the next half of the rest, and whoever comes last finds room
+ * for one, too.
  */
 static bool
 has_its_share(const struct peer *client)

@@ -7,15 +7,22 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cmd/cmd.h"
+#include "cmd/relay/listen.h"
+#include "cmd/relay/peer.h"
+#include "cmd/relay/registry.h"
 #include "cmd/relay/reload.h"
 #include "cmd/relay/worker.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/rand.h"
+#include "lib/tls/tls.h"
 #include "proto/mux.h"
 
 #define DRAIN_STEP_MS 20
+/* How often the credentials and certificate files are looked at. */
+#define WATCH_MS 1000
+/* Every so many looks the peers' credentials are checked for having expired. */
+#define EXPIRY_WATCHES 10
 #define OFF(m) offsetof(struct relay_opts, m)
 
 static const char *const duplicate_words[] = { "replace", "refuse", NULL };
@@ -226,10 +233,10 @@ on_watch(void *arg)
 {
 	struct control *c = arg;
 
-	if (c->relay->opts.credentials != NULL && ++c->n_watched % RELAY_EXPIRY_WATCHES == 0)
+	if (c->relay->opts.credentials != NULL && ++c->n_watched % EXPIRY_WATCHES == 0)
 		workers_each(c->relay, check_peers);
 	reload_watch(&c->reload);
-	timer_set(&c->watch, RELAY_WATCH_MS);
+	timer_set(&c->watch, WATCH_MS);
 }
 
 /* ---- the end ---- */
@@ -250,7 +257,10 @@ all_gone(const struct relay *r)
 	return atomic_load(&r->counts.agents) == 0 && atomic_load(&r->counts.clients) == 0;
 }
 
-/* The workers' counts are looked at from time to time: nobody needs to tell of the last stream within microseconds. */
+/*
+ * The workers' counts are looked at from time to time: nobody needs to tell of the last stream
+ * within microseconds.
+ */
 static void
 on_drain(void *arg)
 {
@@ -373,7 +383,10 @@ write_ready_file(struct control *c, struct errtext *e)
 	return rc;
 }
 
-/* While the files are being read for the first time a SIGHUP waits: it asks for no more than to read them again. */
+/*
+ * While the files are being read for the first time a SIGHUP waits: it asks for no more than to
+ * read them again.
+ */
 static void
 hold_hup(bool on)
 {
@@ -399,7 +412,7 @@ control_start(struct control *c, struct errtext *e)
 	    (rc = listeners_start(c->listeners, l)) != 0)
 		return err_sys(e, "cannot set up the event loop");
 	hold_hup(false);
-	timer_set(&c->watch, RELAY_WATCH_MS);
+	timer_set(&c->watch, WATCH_MS);
 	if ((rc = workers_start(r, e)) != 0)
 		return rc;
 	return write_ready_file(c, e);

@@ -4,7 +4,9 @@
 
 #include <errno.h>
 
+#include "cmd/relay/worker.h"
 #include "lib/base/log.h"
+#include "lib/tls/tls.h"
 
 static void on_read(void *arg);
 
@@ -160,7 +162,10 @@ void
 reload_fini(struct reload *rl)
 {
 	if (rl->running) {
-		/* It may wait for ever, for whoever was to write into a FIFO; only there it can be ended, and it holds no lock then. */
+		/*
+		 * It may wait for ever, for whoever was to write into a FIFO; only there it can be
+		 * ended, and it holds no lock then.
+		 */
 		pthread_cancel(rl->thread);
 		join(rl);
 	}

@@ -2,29 +2,41 @@
 /*
  * reload - credentials and certificates read again while the relay runs.
  *
- * Files may be slow (a network file system, a disk that wakes up), and the loops must not wait: a thread of its own looks at them,
- * reads and checks them, and worker 0's loop puts the result in force.  What is wrong is logged, and what was in use stays.
+ * Files may be slow (a network file system, a disk that wakes up), and the loops must not wait: a
+ * thread of its own looks at them, reads and checks them, and worker 0's loop puts the result in
+ * force.  A file that is wrong is logged, and what was in use stays.
+ *
+ * Everything but the thread itself happens in worker 0's loop.  One reading is under way at a time;
+ * what is asked for meanwhile is done once more afterwards.
  */
 #ifndef CMD_RELAY_RELOAD_H
 #define CMD_RELAY_RELOAD_H
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "cmd/relay/relay.h"
 #include "lib/base/file.h"
+#include "lib/base/log.h"
 
-/* Belongs to worker 0's thread; embedded.  Members are private. */
+/* Embedded.  Members are private. */
 struct reload {
 	struct relay *relay;
 	void (*done)(void *arg);
 	void *arg;
 	pthread_t thread;
-	bool running;                  /* the thread was started and not joined yet */
-	atomic_bool undelivered;       /* it ended without its message, for want of memory */
-	bool creds_wanted, tls_wanted; /* asked for while it was running */
+	/* The thread was started and not joined yet. */
+	bool running;
+	/* It ended without its message, for want of memory. */
+	atomic_bool undelivered;
+	/* Asked for while it was running. */
+	bool creds_wanted, tls_wanted;
 	struct log_limit failed_log;
-	/* The thread's from its start to its end. */
+	/* From here on the thread's, from its start to its end. */
 	bool only_changed;
 	bool with_creds, with_tls;
-	struct file_stamp creds_stamp; /* the file as it was when it was read last */
+	/* The file as it was when it was read last. */
+	struct file_stamp creds_stamp;
 	struct creds *fresh;
 	int creds_rc, tls_rc;
 	struct errtext creds_why, tls_why;
@@ -33,13 +45,21 @@ struct reload {
 /* reload_init - done(arg) is called in worker 0's loop each time new credentials are in force. */
 void reload_init(struct reload *rl, struct relay *r, void (*done)(void *arg), void *arg);
 
-/* reload_seen - the credentials are about to be read for the first time: what comes later is a change. */
+/*
+ * reload_seen - the credentials are about to be read for the first time: what comes later is a
+ * change.
+ */
 void reload_seen(struct reload *rl);
 
-/* reload_watch - read what has changed since it was read last; nothing if the last look is still under way. */
+/*
+ * reload_watch - read what has changed since it was read last; nothing if the last look is still
+ * under way.
+ */
 void reload_watch(struct reload *rl);
 
-/* reload_start - read credentials, certificates or both, those that are configured; while it is under way, once more afterwards. */
+/*
+ * reload_start - read credentials, certificates or both, those that are configured, changed or not.
+ */
 void reload_start(struct reload *rl, bool creds, bool tls);
 
 /* reload_fini - end a thread that still reads.  After the loop has ended, before it is freed. */

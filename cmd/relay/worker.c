@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "cmd/relay/guest.h"
+#include "cmd/relay/peer.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 

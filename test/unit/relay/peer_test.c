@@ -8,7 +8,9 @@
 
 #include <cmocka.h>
 
-#include "cmd/relay/relay.h"
+#include "cmd/relay/group.h"
+#include "cmd/relay/peer.h"
+#include "cmd/relay/registry.h"
 #include "cmd/relay/worker.h"
 #include "lib/base/mem.h"
 #include "test/unit/memfilter.h"

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * bridge - a client's stream joined to an agent's.
+ *
+ * Bytes, ends and acknowledgements pass through; windows are hop by hop: a hop may send what the
+ * other hop has taken.  So the memory of a stream is its window, and that of a client
+ * RELAY_HELD_MAX.  A reset of one side resets the other, with its code and text.
+ *
+ * A bridge belongs to nobody: it is the user of its two streams and goes when both have gone.
+ */
+#ifndef CMD_RELAY_BRIDGE_H
+#define CMD_RELAY_BRIDGE_H
+
+#include "cmd/relay/peer.h"
+#include "proto/ctl.h"
+#include "proto/mux.h"
+
+/*
+ * Bytes that the streams of one client may make us hold, both ways together: first windows are
+ * given to each of its streams and never taken back, so the sum must be limited.  Beyond it those
+ * streams are reset that have stood still the longest.  Not less than all the windows that grow
+ * (proto/mux.h), so that it takes more than MUX_WINDOW_SUM_MAX / MUX_WINDOW_FIRST streams to get
+ * there.
+ */
+#define RELAY_HELD_MAX MUX_WINDOW_SUM_MAX
+
+#define RELAY_TARGET_TEXT (CTL_HOST_MAX + 8)
+
+/* relay_target_text - the service, or host and port, for logs; returns out. */
+const char *relay_target_text(const struct ctl_open *o, char out[RELAY_TARGET_TEXT]);
+
+/*
+ * bridge_open - connect a stream to the agent.
+ *   s  client's, which asked for o and has no answer yet; it gets one here or later, in every case
+ */
+void bridge_open(
+    struct peer *client, struct peer *agent, struct stream *s, const struct ctl_open *o);
+
+#endif

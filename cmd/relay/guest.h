@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * guest - a connection to the relay until it is a peer: TLS, the HTTP request, the WebSocket, the
+ * login.
+ *
+ * All of it happens within one deadline (--handshake-timeout), with small limits, and is counted
+ * (--max-handshakes): an address that never says anything costs a descriptor for that long and no
+ * more.
+ *
+ * A guest belongs to its worker and ends by itself: when the login is settled (peer.h), when an
+ * answer has been sent and the other side has closed, when the connection is lost, or at its
+ * deadline.
+ */
+#ifndef CMD_RELAY_GUEST_H
+#define CMD_RELAY_GUEST_H
+
+#include <stdbool.h>
+
+#include "lib/net/net.h"
+
+struct worker;
+
+/*
+ * guest_start - a connection that was just accepted.
+ *   fd    taken over, also on failure
+ *   from  its address; borrowed
+ *   tls   begin with a TLS handshake
+ * The caller has counted it in relay_counts.guests; whatever happens, it is uncounted when it ends.
+ */
+void guest_start(struct worker *w, int fd, const struct net_addr *from, bool tls);
+
+/* guest_drop_all - end every guest of w at once; at the end of the process. */
+void guest_drop_all(struct worker *w);
+
+#endif

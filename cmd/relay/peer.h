@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * peer - an agent or a client of the relay: its login, its way to the worker that owns its name,
+ * its streams, its end.
+ *
+ *     HELLO ── right secret ──> bound to a name ──> (handed to the name's worker)
+ *           ──> arrived: greeted, in its group
+ *
+ * A peer belongs to the worker it is on and owns its carrier.  It ends by itself when the carrier
+ * is lost; peer_close and peer_drain say why to the other side first.  Its memory lives until the
+ * end of the turn, so all functions here may be called inside callbacks of its session.
+ */
+#ifndef CMD_RELAY_PEER_H
+#define CMD_RELAY_PEER_H
+
+#include "cmd/common/carrier.h"
+#include "cmd/relay/worker.h"
+#include "lib/net/net.h"
+#include "proto/creds.h"
+#include "proto/dialect/dialect.h"
+
+/* Sessions of one agent instance (PROTOCOL.md 4.1). */
+#define RELAY_CARRIERS_MAX 8
+
+struct bridge;
+struct group;
+
+TAILQ_HEAD(bridge_list, bridge);
+
+struct peer {
+	struct worker *w;
+	/* Owned. */
+	struct carrier *carrier;
+	enum ctl_role role;
+	/* An agent's own; of a client the agent's that it is bound to. */
+	char name[CTL_NAME_MAX + 1];
+	char from[NET_ADDR_TEXT];
+	/* Which entry of the credentials let it in. */
+	struct creds_id id;
+	/* Of its HELLO: sessions with the same one are carriers of one agent. */
+	uint8_t instance[CTL_TOKEN_LEN];
+	/* NULL until it has arrived, and once it was replaced. */
+	struct group *group;
+	/* Holds a reference in the registry. */
+	bool bound;
+	/* Has a place in relay_counts. */
+	bool counted;
+	/* In the worker's list: everywhere but on the way between two workers. */
+	bool listed;
+	/* Was told to go. */
+	bool closing;
+	/* When it was let in; 0: not yet. */
+	uint64_t since_ms;
+	/*
+	 * Client: bytes of its bridges that wait for the next hop, and those bridges, by when they
+	 * moved last.
+	 */
+	uint64_t held;
+	struct bridge_list held_by;
+	/* In the worker's list, and in the group's of its role. */
+	TAILQ_ENTRY(peer) link;
+	TAILQ_ENTRY(peer) group_link;
+	struct grave grave;
+};
+
+/*
+ * peer_new - a session of dialect d for a guest whose WebSocket stands.
+ *   f        the stack up to the WebSocket; taken over on success
+ *   from     the other side's address, for logs
+ *   settled  called once, when the guest's deadline has nothing more to watch: it was let in,
+ *            handed over, refused or lost
+ * NULL: out of memory; f is still the caller's and settled is not called.
+ */
+struct peer *peer_new(struct worker *w, struct filter *f, const struct dialect *d, const char *from,
+    void (*settled)(void *arg), void *arg);
+
+/*
+ * peer_close - tell it why and end; its streams end with the same code and text.  Once; more calls
+ * do nothing.
+ */
+void peer_close(struct peer *p, uint32_t code, const char *text);
+
+/* peer_drain - no new streams; it is closed when the last has gone. */
+void peer_drain(struct peer *p);
+
+/* peer_drop_all - end every peer of w at once; at the end of the process. */
+void peer_drop_all(struct worker *w);
+
+/* peer_deny - answer a client's OPEN with RESET, and say so in the log, at a limited rate. */
+void peer_deny(
+    struct peer *p, struct stream *s, const struct ctl_open *o, uint32_t code, const char *why);
+
+/*
+ * peers_check - after a reload, and from time to time: whoever the credentials no longer know is
+ * disconnected.
+ */
+void peers_check(struct worker *w);
+
+#endif
