@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""stalled_readers - one download beside readers that have stopped, in one relay, agent and connect -L.
+
+Each run starts the three anew, measures a download alone, lets the others come to a stop, and measures a second download beside them:
+
+    nothing   20 connections that have read nothing, with small kernel buffers
+    fast      20 that have read 1 MiB as fast as it came, and then stopped
+    many      500 like "nothing"
+    idle      1,000 that have read 1 MiB as fast as it came; nothing more is under way on them
+
+Passes (exit status 0) when each download beside them reaches --least (0.7) of its speed alone in every run.  Memory is the highest of all runs.
+"""
+import argparse
+import socket
+import statistics
+import sys
+import time
+
+import rig
+
+MIB = 1048576
+SMALL = 4096  # SO_RCVBUF; the kernel takes the least it can
+# name: connections, bytes that each reads at first, whether the service goes on sending, SO_RCVBUF
+CASES = {"nothing": (20, 0, True, SMALL), "fast": (20, MIB, True, 0), "many": (500, 0, True, SMALL), "idle": (1000, MIB, False, 0)}
+
+
+def download(address, secs):
+    """MB/s after a short warm-up."""
+    s = rig.dial(address, "S")
+    rig.drop(s, until=time.monotonic() + 0.5)
+    begin = time.monotonic()
+    got = rig.drop(s, until=begin + secs)
+    speed = got / (time.monotonic() - begin) / 1e6
+    s.close()
+    return speed
+
+
+def one_run(case, secs, peaks):
+    n, first, goes_on, rcvbuf = CASES[case]
+    with rig.Rig() as r:
+        url = f"ws://{rig.LO}:{r.relay()}"
+        r.agent(url, r.service())
+        address = r.connect(url)
+        alone = download(address, secs)
+        rig.settled(lambda: r.served()[0])
+        others = []
+        for _ in range(n):
+            others.append(rig.dial(address, "S", 0 if goes_on else first, rcvbuf))
+            if first:
+                rig.drop(others[-1], first)
+        rig.settled(lambda: r.served()[0])
+        beside = download(address, secs)
+        lost = sum(map(broken, others))
+        for name, (pss, rss) in r.memory.peaks().items():
+            peaks[name] = [max(x) for x in zip(peaks.get(name, (0, 0)), (pss, rss))]
+        for s in others:
+            s.close()
+    return alone, beside, lost
+
+
+def broken(s):
+    """Whether it was reset; what has come for it stays."""
+    return s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--runs", type=int, default=20)
+    p.add_argument("--secs", type=float, default=1.5, help="length of one measured download")
+    p.add_argument("--cases", default=",".join(CASES))
+    p.add_argument("--least", type=float, default=0.7)
+    p.add_argument("--calm", type=float, default=20, metavar="S", help="wait at most so long for an idle machine before each run")
+    args = p.parse_args()
+    rig.prepare()
+    rows, bad = [], 0
+    for case in args.cases.split(","):
+        ratios, alone, beside, peaks, lost = [], [], [], {}, 0
+        for i in range(args.runs):
+            calm = rig.calm(args.calm)
+            a, b, gone = one_run(case, args.secs, peaks)
+            alone.append(a), beside.append(b), ratios.append(b / a)
+            lost += gone
+            print(f"{case} {i + 1}/{args.runs}: {a:.0f} MB/s alone, {b:.1f} beside: {b / a:.3f}{'' if calm else ' (other programs ran, too)'}", file=sys.stderr, flush=True)
+        bad += sum(x < args.least for x in ratios)
+        rows.append([case, args.runs, f"{statistics.median(alone):.0f}", f"{statistics.median(beside):.1f}", f"{min(ratios):.3f}",
+                     f"{statistics.median(ratios):.3f}", sum(x >= args.least for x in ratios), lost,
+                     *("%.1f/%.1f" % tuple(peaks[k]) for k in ("relay", "agent", "connect"))])
+    rig.table(["case", "runs", "alone MB/s", "beside MB/s", "least ratio", "median", f"runs >= {args.least}", "resets",
+               "relay PSS/RSS MiB", "agent", "connect"], rows)
+    sys.exit(1 if bad else 0)
+
+
+main()
