@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* agent - the subcommand: links to the relay, kept alive; streams from it, carried to private services. */
+/* agent - the subcommand: uplinks to the relay, kept alive; streams from it, carried to private services. */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,13 +7,13 @@
 
 #include "cmd/agent/service.h"
 #include "cmd/cmd.h"
-#include "cmd/common/link.h"
+#include "cmd/common/uplink.h"
 #include "lib/conf/jobj.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 
 struct agent_opts {
-	struct link_opts link;
+	struct uplink_opts uplink;
 	char *name;
 	struct opt_list tcp, allow;
 	uint64_t carriers, drain_ms;
@@ -24,7 +24,7 @@ struct agent_opts {
 #define OFF(m) offsetof(struct agent_opts, m)
 
 static const struct opt_row rows[] = {
-	LINK_OPT_ROWS(struct agent_opts, link),
+	UPLINK_OPT_ROWS(struct agent_opts, uplink),
 	{ .name = "name",
 	    .letter = 'n',
 	    .kind = OPT_STRING,
@@ -53,7 +53,7 @@ static const struct opt_row rows[] = {
 	    .env = "TUNNEL_CARRIERS",
 	    .def = "1",
 	    .min = 1,
-	    .max = LINK_CARRIERS_MAX,
+	    .max = UPLINK_CARRIERS_MAX,
 	    .help = "WebSockets to the relay; each stream is on one of them" },
 	CMD_DRAIN_ROW(struct agent_opts, drain_ms),
 	{ .name = "ready-file",
@@ -76,20 +76,20 @@ static const struct opt_spec spec = {
 
 struct agent;
 
-/* One of --carriers links. */
-struct agent_link {
+/* One of --carriers uplinks. */
+struct agent_uplink {
 	struct agent *agent;
-	struct link *link;
+	struct uplink *uplink;
 	bool been_up;
 };
 
 struct agent {
 	struct agent_opts opts;
 	struct loop *loop;
-	struct link_config config;
+	struct uplink_config config;
 	struct services *services;
-	struct agent_link links[LINK_CARRIERS_MAX];
-	unsigned n_links, n_ended;
+	struct agent_uplink uplinks[UPLINK_CARRIERS_MAX];
+	unsigned n_uplinks, n_ended;
 	struct sig term, intr, hup;
 	struct timer drain;
 	struct cmd_ready ready_file;
@@ -104,7 +104,7 @@ agent_stop(struct agent *a, int code)
 	loop_stop(a->loop);
 }
 
-/* ---- the links' calls ---- */
+/* ---- the uplinks' calls ---- */
 
 static void
 write_ready_file(struct agent *a)
@@ -115,13 +115,13 @@ write_ready_file(struct agent *a)
 
 	if (a->ready || a->opts.ready_file == NULL)
 		return;
-	for (unsigned i = 0; i < a->n_links; i++)
-		if (!link_is_up(a->links[i].link))
+	for (unsigned i = 0; i < a->n_uplinks; i++)
+		if (!uplink_is_up(a->uplinks[i].uplink))
 			return;
 	a->ready = true;
 	o = jobj_new_obj();
 	if (jobj_set_int(o, "pid", getpid()) == 0 && jobj_set_str(o, "name", a->opts.name) == 0 &&
-	    jobj_set_int(o, "carriers", a->n_links) == 0)
+	    jobj_set_int(o, "carriers", a->n_uplinks) == 0)
 		json = jobj_dump(o, NULL);
 	jobj_free(o);
 	/* Without it we end: whoever waits for the file would wait for ever. */
@@ -141,7 +141,7 @@ on_ready(void *arg)
 static void
 on_up(void *arg)
 {
-	struct agent_link *k = arg;
+	struct agent_uplink *k = arg;
 
 	k->been_up = true;
 	log_info("connected to %s as %s", k->agent->config.relay, k->agent->opts.name);
@@ -151,11 +151,11 @@ on_up(void *arg)
 static void
 on_down(void *arg, int err, const char *text, uint64_t next_ms)
 {
-	struct agent_link *k = arg;
+	struct agent_uplink *k = arg;
 	struct agent *a = k->agent;
 
 	if (err == ERR_EOF && a->draining) {
-		if (++a->n_ended == a->n_links)
+		if (++a->n_ended == a->n_uplinks)
 			agent_stop(a, CMD_OK);
 		return;
 	}
@@ -166,7 +166,7 @@ on_down(void *arg, int err, const char *text, uint64_t next_ms)
 static bool
 on_away(void *arg, const char *text)
 {
-	struct agent_link *k = arg;
+	struct agent_uplink *k = arg;
 
 	log_info("%s: %s: dialling again; open streams go on", k->agent->config.relay, text);
 	return true;
@@ -175,7 +175,7 @@ on_away(void *arg, const char *text)
 static bool
 on_refused(void *arg, uint32_t code, const char *text)
 {
-	struct agent_link *k = arg;
+	struct agent_uplink *k = arg;
 	struct agent *a = k->agent;
 
 	log_errorx("%s: refused: %s%s", a->config.relay, text,
@@ -190,7 +190,7 @@ on_refused(void *arg, uint32_t code, const char *text)
 static void
 on_open(void *arg, struct stream *s, const struct ctl_open *o)
 {
-	struct agent_link *k = arg;
+	struct agent_uplink *k = arg;
 
 	services_open(k->agent->services, s, o);
 }
@@ -201,8 +201,8 @@ on_idle(void *arg)
 	(void)arg;
 }
 
-static const struct link_user link_user = { on_ready, on_up, on_down, on_away, on_refused, on_open,
-	on_idle };
+static const struct uplink_user uplink_user = { on_ready, on_up, on_down, on_away, on_refused,
+	on_open, on_idle };
 
 /* ---- the end ---- */
 
@@ -228,8 +228,8 @@ on_term(void *arg)
 	log_info("shutting down: streams have %llu s to finish",
 	    (unsigned long long)a->opts.drain_ms / 1000);
 	timer_set(&a->drain, a->opts.drain_ms);
-	for (unsigned i = 0; i < a->n_links; i++)
-		link_finish(a->links[i].link, "the agent is shutting down");
+	for (unsigned i = 0; i < a->n_uplinks; i++)
+		uplink_finish(a->uplinks[i].uplink, "the agent is shutting down");
 }
 
 /* ---- start ---- */
@@ -242,7 +242,7 @@ agent_init(struct agent *a, struct errtext *e)
 	if (a->opts.name == NULL || !ctl_is_name(a->opts.name))
 		return err_set(e, ERR_INVALID,
 		    "--name NAME: 1 to %d letters, digits, '.', '-' and '_'", CTL_NAME_MAX);
-	if ((r = link_config_init(&a->config, &a->opts.link, e)) != 0)
+	if ((r = uplink_config_init(&a->config, &a->opts.uplink, e)) != 0)
 		return r;
 	a->loop = loop_new();
 	if (a->loop == NULL)
@@ -254,12 +254,13 @@ agent_init(struct agent *a, struct errtext *e)
 	    (cmd_hangup_ends() && sig_init(&a->hup, a->loop, SIGHUP, on_term, a) != 0) ||
 	    timer_init(&a->drain, a->loop, on_drained, a) != 0)
 		return err_sys(e, "cannot set up the event loop");
-	for (; a->n_links < a->opts.carriers; a->n_links++) {
-		struct agent_link *k = &a->links[a->n_links];
+	for (; a->n_uplinks < a->opts.carriers; a->n_uplinks++) {
+		struct agent_uplink *k = &a->uplinks[a->n_uplinks];
 
 		k->agent = a;
-		k->link = link_new(a->loop, &a->config, CTL_AGENT, a->opts.name, &link_user, k);
-		if (k->link == NULL)
+		k->uplink =
+		    uplink_new(a->loop, &a->config, CTL_AGENT, a->opts.name, &uplink_user, k);
+		if (k->uplink == NULL)
 			return err_set(e, ERR_NOMEM, "out of memory");
 	}
 	return 0;
@@ -268,15 +269,15 @@ agent_init(struct agent *a, struct errtext *e)
 static void
 agent_fini(struct agent *a)
 {
-	for (unsigned i = 0; i < a->n_links; i++)
-		link_free(a->links[i].link, CODE_GONE, "the agent is shutting down");
+	for (unsigned i = 0; i < a->n_uplinks; i++)
+		uplink_free(a->uplinks[i].uplink, CODE_GONE, "the agent is shutting down");
 	services_free(a->services);
 	sig_fini(&a->term);
 	sig_fini(&a->intr);
 	sig_fini(&a->hup);
 	timer_fini(&a->drain);
 	loop_free(a->loop);
-	link_config_fini(&a->config);
+	uplink_config_fini(&a->config);
 	buf_pool_free();
 }
 

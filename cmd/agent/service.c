@@ -13,8 +13,8 @@
 #include "lib/base/log.h"
 #include "lib/conf/match.h"
 #include "lib/base/mem.h"
-#include "lib/net/net.h"
-#include "lib/net/net_dial.h"
+#include "lib/net/addr.h"
+#include "lib/net/dial.h"
 
 struct service {
 	char name[CTL_NAME_MAX + 1];
@@ -25,7 +25,7 @@ struct service {
 struct serving {
 	struct services *sv;
 	struct stream *s; /* while dialling */
-	struct net_dial *dial;
+	struct dial *dial;
 	struct pump *pump;
 	bool vetted;       /* a declared service needs no --allow */
 	struct bufq early; /* what came before the target was connected; at most the first window */
@@ -123,7 +123,7 @@ static void
 serving_free(struct serving *sg)
 {
 	TAILQ_REMOVE(&sg->sv->open, sg, link);
-	net_dial_cancel(sg->dial);
+	dial_cancel(sg->dial);
 	sg->dial = NULL;
 	bufq_fini(&sg->early);
 	loop_bury(sg->sv->loop, &sg->grave, serving_dispose, sg);
@@ -205,8 +205,8 @@ on_dialled(void *arg, int fd, int err, const char *text)
 {
 	struct serving *sg = arg;
 	struct ctl_open_ok ok = { 0 };
-	struct net_addr at;
-	char text_at[NET_ADDR_TEXT];
+	struct addr at;
+	char text_at[ADDR_TEXT];
 
 	sg->dial = NULL;
 	if (fd < 0) {
@@ -220,8 +220,8 @@ on_dialled(void *arg, int fd, int err, const char *text)
 		return;
 	}
 	/* Where a declared service is, is the agent's business; who named an address may know which one it became. */
-	if (!sg->vetted && net_peer(fd, &at) == 0)
-		snprintf(ok.target, sizeof ok.target, "%s", net_addr_text(&at, text_at));
+	if (!sg->vetted && addr_peer(fd, &at) == 0)
+		snprintf(ok.target, sizeof ok.target, "%s", addr_text(&at, text_at));
 	carry(sg, fd, &ok);
 }
 
@@ -324,11 +324,10 @@ services_open(struct services *sv, struct stream *s, const struct ctl_open *o)
 	else if (o->service[0] != '\0' && named == NULL)
 		refuse(sg, CODE_NOT_FOUND, "no such service at this agent");
 	else {
-		sg->dial =
-		    net_dial_start(sv->loop, sg->host, port, SERVICE_DIAL_MS, on_dialled, sg);
+		sg->dial = dial_start(sv->loop, sg->host, port, SERVICE_DIAL_MS, on_dialled, sg);
 		if (sg->dial == NULL)
 			refuse(sg, CODE_INTERNAL, "out of memory");
 		else
-			net_dial_set_vet(sg->dial, may_dial, sg);
+			dial_set_vet(sg->dial, may_dial, sg);
 	}
 }

@@ -14,8 +14,8 @@
 #include "lib/ws/f_ws.h"
 #include "lib/http/http.h"
 #include "lib/base/mem.h"
-#include "lib/net/net.h"
-#include "lib/net/net_dial.h"
+#include "lib/net/addr.h"
+#include "lib/net/dial.h"
 #include "lib/ws/ws.h"
 
 enum phase { PHASE_CONNECT, PHASE_PROXY, PHASE_TLS, PHASE_UPGRADE };
@@ -26,7 +26,7 @@ struct dialer {
 	dialer_fn *fn;
 	void *arg;
 	enum phase phase;
-	struct net_dial *net;
+	struct dial *net;
 	struct filter *f; /* the stack so far */
 	struct http_head *head;
 	struct timer deadline;
@@ -48,7 +48,7 @@ static void
 dialer_release(struct dialer *d)
 {
 	d->over = true;
-	net_dial_cancel(d->net);
+	dial_cancel(d->net);
 	timer_fini(&d->deadline);
 	http_head_free(d->head);
 	if (d->f != NULL)
@@ -365,7 +365,7 @@ static void
 on_connected(void *arg, int fd, int err, const char *text)
 {
 	struct dialer *d = arg;
-	struct net_addr peer;
+	struct addr peer;
 
 	d->net = NULL;
 	if (fd < 0) {
@@ -379,7 +379,7 @@ on_connected(void *arg, int fd, int err, const char *text)
 		return;
 	}
 	filter_set_user(d->f, &user, d);
-	d->local = !d->t->has_proxy && net_peer(fd, &peer) == 0 && net_addr_is_loopback(&peer);
+	d->local = !d->t->has_proxy && addr_peer(fd, &peer) == 0 && addr_is_loopback(&peer);
 	if (d->t->has_proxy)
 		send_connect(d);
 	else
@@ -401,9 +401,9 @@ dialer_start(struct loop *l, const struct dialer_target *t, dialer_fn *fn, void 
 	d->head = http_head_new(HTTP_HEAD_RESPONSE);
 	if (d->head == NULL || timer_init(&d->deadline, l, on_deadline, d) != 0)
 		goto fail;
-	/* No deadline of ours: net_dial has one, and knows better what it waited for. */
+	/* No deadline of ours: dial has one, and knows better what it waited for. */
 	d->phase = PHASE_CONNECT;
-	d->net = net_dial_start(l, at->host, at->port, DIALER_PHASE_MS, on_connected, d);
+	d->net = dial_start(l, at->host, at->port, DIALER_PHASE_MS, on_connected, d);
 	if (d->net == NULL)
 		goto fail;
 	return d;

@@ -8,7 +8,7 @@
 #include "cmd/common/dialer.h"
 #include "lib/http/http.h"
 #include "lib/conf/match.h"
-#include "lib/net/net.h"
+#include "lib/net/addr.h"
 
 static const char *
 env_either(const char *lower, const char *upper)
@@ -67,10 +67,10 @@ network_admits(const char *entry, size_t n, const struct hostport *at)
 static bool
 no_proxy(const char *list, const struct hostport *at)
 {
-	struct net_addr a;
+	struct addr a;
 
 	/* A relay on this machine is never reached through a proxy, as in curl and Go. */
-	if (net_addr_literal(at->host, at->port, &a) && net_addr_is_loopback(&a))
+	if (addr_literal(at->host, at->port, &a) && addr_is_loopback(&a))
 		return true;
 	if (strcasecmp(at->host, "localhost") == 0)
 		return true;

@@ -15,8 +15,8 @@ struct conn {
 	struct route *route;
 	struct filter *f; /* until the pump has it */
 	struct ctl_open open;
-	struct link *via; /* NULL while it waits for one */
-	struct stream *s; /* while waiting for the answer */
+	struct uplink *via; /* NULL while it waits for one */
+	struct stream *s;   /* while waiting for the answer */
 	struct pump *pump;
 	conn_answer_fn *answer;
 	conn_done_fn *done;
@@ -26,22 +26,22 @@ struct conn {
 	struct grave grave;
 };
 
-struct route_link {
+struct route_uplink {
 	struct route *route;
-	struct link *link;
+	struct uplink *uplink;
 	bool ended;
 };
 
 struct route {
 	struct client *client;
 	char agent[CTL_NAME_MAX + 1];
-	struct route_link links[LINK_CARRIERS_MAX];
+	struct route_uplink uplinks[UPLINK_CARRIERS_MAX];
 	unsigned n;
 	TAILQ_HEAD(, conn) waiting, carried;
 	TAILQ_ENTRY(route) link;
 };
 
-static void conn_go(struct conn *cn, struct link *k);
+static void conn_go(struct conn *cn, struct uplink *k);
 
 void
 client_stop(struct client *c, int code)
@@ -51,18 +51,19 @@ client_stop(struct client *c, int code)
 	loop_stop(c->loop);
 }
 
-/* ---- links ---- */
+/* ---- uplinks ---- */
 
-/* The link with the fewest streams on which one can be opened; NULL: none stands. */
-static struct link *
-route_link_now(const struct route *r)
+/* The uplink with the fewest streams on which one can be opened; NULL: none stands. */
+static struct uplink *
+route_uplink_now(const struct route *r)
 {
-	struct link *best = NULL;
+	struct uplink *best = NULL;
 
 	for (unsigned i = 0; i < r->n; i++) {
-		struct link *k = r->links[i].link;
+		struct uplink *k = r->uplinks[i].uplink;
 
-		if (link_has_session(k) && (best == NULL || link_streams(k) < link_streams(best)))
+		if (uplink_has_session(k) &&
+		    (best == NULL || uplink_streams(k) < uplink_streams(best)))
 			best = k;
 	}
 	return best;
@@ -71,35 +72,35 @@ route_link_now(const struct route *r)
 static void
 on_ready(void *arg)
 {
-	struct route_link *rl = arg;
+	struct route_uplink *rl = arg;
 	struct conn *cn, *next;
 
 	for (cn = TAILQ_FIRST(&rl->route->waiting); cn != NULL; cn = next) {
 		next = TAILQ_NEXT(cn, link);
-		conn_go(cn, rl->link);
+		conn_go(cn, rl->uplink);
 	}
 }
 
 static void
 on_up(void *arg)
 {
-	struct route_link *rl = arg;
+	struct route_uplink *rl = arg;
 
 	log_info("connected to %s for agent %s", rl->route->client->config.relay, rl->route->agent);
 }
 
-/* Standard input and output are over with the link that carries them, or was to. */
+/* Standard input and output are over with the uplink that carries them, or was to. */
 static bool
-is_only_hope(const struct route_link *rl)
+is_only_hope(const struct route_uplink *rl)
 {
 	const struct conn *cn = TAILQ_FIRST(&rl->route->carried);
 
-	return rl->route->client->once && (cn == NULL || cn->via == rl->link);
+	return rl->route->client->once && (cn == NULL || cn->via == rl->uplink);
 }
 
 /* What had arrived before is still being written: then the connection's own end is the client's. */
 static void
-once_over(struct route_link *rl, int code)
+once_over(struct route_uplink *rl, int code)
 {
 	struct client *c = rl->route->client;
 
@@ -112,7 +113,7 @@ once_over(struct route_link *rl, int code)
 static void
 on_down(void *arg, int err, const char *text, uint64_t next_ms)
 {
-	struct route_link *rl = arg;
+	struct route_uplink *rl = arg;
 	struct client *c = rl->route->client;
 	struct route *r;
 
@@ -120,7 +121,7 @@ on_down(void *arg, int err, const char *text, uint64_t next_ms)
 		rl->ended = true;
 		TAILQ_FOREACH (r, &c->routes, link)
 			for (unsigned i = 0; i < r->n; i++)
-				if (!r->links[i].ended)
+				if (!r->uplinks[i].ended)
 					return;
 		client_stop(c, CMD_OK);
 		return;
@@ -131,7 +132,7 @@ on_down(void *arg, int err, const char *text, uint64_t next_ms)
 		if (c->code < 0)
 			log_errorx("%s", text);
 		rl->ended = true;
-		link_finish(rl->link, ""); /* no further dial */
+		uplink_finish(rl->uplink, ""); /* no further dial */
 		once_over(rl, err == ERR_DENIED ? CMD_REFUSED : CMD_FAILED);
 		return;
 	}
@@ -142,7 +143,7 @@ on_down(void *arg, int err, const char *text, uint64_t next_ms)
 static bool
 on_away(void *arg, const char *text)
 {
-	struct route_link *rl = arg;
+	struct route_uplink *rl = arg;
 	struct client *c = rl->route->client;
 
 	/* Standard input and output need no other session than the one that carries them. */
@@ -155,7 +156,7 @@ on_away(void *arg, const char *text)
 static bool
 on_refused(void *arg, uint32_t code, const char *text)
 {
-	struct route_link *rl = arg;
+	struct route_uplink *rl = arg;
 	struct client *c = rl->route->client;
 
 	bool denied = code == CODE_DENIED || code == CODE_REVOKED;
@@ -184,8 +185,8 @@ on_idle(void *arg)
 	(void)arg;
 }
 
-static const struct link_user link_user = { on_ready, on_up, on_down, on_away, on_refused, on_open,
-	on_idle };
+static const struct uplink_user uplink_user = { on_ready, on_up, on_down, on_away, on_refused,
+	on_open, on_idle };
 
 /* ---- routes ---- */
 
@@ -206,11 +207,11 @@ route_get(struct client *c, const char *agent)
 	TAILQ_INIT(&r->carried);
 	TAILQ_INSERT_TAIL(&c->routes, r, link);
 	for (; r->n < c->opts.carriers; r->n++) {
-		struct route_link *rl = &r->links[r->n];
+		struct route_uplink *rl = &r->uplinks[r->n];
 
 		rl->route = r;
-		rl->link = link_new(c->loop, &c->config, CTL_CONNECT, agent, &link_user, rl);
-		if (rl->link == NULL)
+		rl->uplink = uplink_new(c->loop, &c->config, CTL_CONNECT, agent, &uplink_user, rl);
+		if (rl->uplink == NULL)
 			break;
 	}
 	if (r->n > 0)
@@ -230,7 +231,7 @@ routes_finish(struct client *c)
 	TAILQ_FOREACH (r, &c->routes, link)
 		for (unsigned i = 0; i < r->n; i++) {
 			any = true;
-			link_finish(r->links[i].link, "the client is done");
+			uplink_finish(r->uplinks[i].uplink, "the client is done");
 		}
 	if (!any)
 		client_stop(c, CMD_OK);
@@ -295,7 +296,7 @@ routes_free(struct client *c)
 	while ((r = TAILQ_FIRST(&c->routes)) != NULL) {
 		kill_conns(r, "the client has ended");
 		for (unsigned i = 0; i < r->n; i++)
-			link_free(r->links[i].link, CODE_CANCELLED, "the client has ended");
+			uplink_free(r->uplinks[i].uplink, CODE_CANCELLED, "the client has ended");
 		TAILQ_REMOVE(&c->routes, r, link);
 		mem_free(r);
 	}
@@ -431,16 +432,16 @@ static const struct stream_user answer_user = { on_opened, on_early_data, on_ear
 
 /* ---- the way there ---- */
 
-/* A link stands: open the stream. */
+/* A uplink stands: open the stream. */
 static void
-conn_go(struct conn *cn, struct link *k)
+conn_go(struct conn *cn, struct uplink *k)
 {
 	struct errtext why = { "" };
 
 	timer_cancel(&cn->wait);
 	TAILQ_REMOVE(&cn->route->waiting, cn, link);
 	cn->via = k;
-	cn->s = link_open(k, &cn->open, &answer_user, cn, &why);
+	cn->s = uplink_open(k, &cn->open, &answer_user, cn, &why);
 	if (cn->s == NULL) {
 		conn_fail(cn, CODE_LIMIT, why.s);
 		return;
@@ -465,7 +466,7 @@ conn_start(struct route *r, struct filter *f, const struct ctl_open *o, conn_ans
     conn_done_fn *done, void *arg)
 {
 	struct conn *cn = mem_zalloc(sizeof *cn);
-	struct link *k = route_link_now(r);
+	struct uplink *k = route_uplink_now(r);
 
 	if (cn == NULL)
 		goto fail;
@@ -482,7 +483,7 @@ conn_start(struct route *r, struct filter *f, const struct ctl_open *o, conn_ans
 	TAILQ_INSERT_TAIL(&r->waiting, cn, link);
 	if (k != NULL)
 		conn_go(cn, k);
-	else if (!r->client->once) /* there the link itself says when it is over */
+	else if (!r->client->once) /* there the uplink itself says when it is over */
 		timer_set(&cn->wait, CLIENT_WAIT_MS);
 	return cn;
 fail:

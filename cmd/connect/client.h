@@ -2,7 +2,7 @@
 /*
  * client - what the ways into `tunnel connect` share: routes to agents, and local connections carried over them.
  *
- * A route is the agent's name and its links to the relay (one session each, bound to that agent).  A conn is one local byte stream
+ * A route is the agent's name and its uplinks to the relay (one session each, bound to that agent).  A conn is one local byte stream
  * (standard input and output, an accepted socket) on its way to a target behind the agent.
  */
 #ifndef CMD_CONNECT_CLIENT_H
@@ -11,16 +11,16 @@
 #include <sys/queue.h>
 
 #include "cmd/cmd.h"
-#include "cmd/common/link.h"
+#include "cmd/common/uplink.h"
 #include "cmd/common/pump.h"
 
-/* How long a local connection waits for a link that is being dialled. */
+/* How long a local connection waits for a uplink that is being dialled. */
 #define CLIENT_WAIT_MS 15000
 /* A goodbye takes a round trip; a relay that does not read is not waited for. */
 #define CLIENT_GOODBYE_MS 500
 
 struct connect_opts {
-	struct link_opts link;
+	struct uplink_opts uplink;
 	struct opt_list local, socks;
 	uint64_t carriers;
 	char *ready_file;
@@ -36,7 +36,7 @@ TAILQ_HEAD(socks_list, socks);
 struct client {
 	struct connect_opts opts;
 	struct loop *loop;
-	struct link_config config;
+	struct uplink_config config;
 	struct route_list routes;
 	struct socks_list socks; /* connections to -D, until they have ended */
 	struct timer goodbye;
@@ -55,7 +55,7 @@ void client_cancel(struct client *c, int code, const char *text);
 
 /* route_get - the route to an agent, made and dialled at the first call; NULL: out of memory. */
 struct route *route_get(struct client *c, const char *agent);
-/* routes_finish - say goodbye on all links; client_stop(CMD_OK) when they are gone. */
+/* routes_finish - say goodbye on all uplinks; client_stop(CMD_OK) when they are gone. */
 void routes_finish(struct client *c);
 void routes_free(struct client *c);
 

@@ -13,7 +13,7 @@
 #define OFF(m) offsetof(struct connect_opts, m)
 
 static const struct opt_row rows[] = {
-	LINK_OPT_ROWS(struct connect_opts, link),
+	UPLINK_OPT_ROWS(struct connect_opts, uplink),
 	{ .name = "local",
 	    .letter = 'L',
 	    .kind = OPT_LIST,
@@ -35,7 +35,7 @@ static const struct opt_row rows[] = {
 	    .env = "TUNNEL_CARRIERS",
 	    .def = "1",
 	    .min = 1,
-	    .max = LINK_CARRIERS_MAX,
+	    .max = UPLINK_CARRIERS_MAX,
 	    .help = "WebSockets to the relay for each agent" },
 	{ .name = "ready-file",
 	    .kind = OPT_STRING,
@@ -134,7 +134,7 @@ static int
 connect_init(struct client *c, struct control *ct, const struct opt_list *args, struct errtext *e)
 {
 	bool forwards = c->opts.local.n + c->opts.socks.n > 0;
-	int r = link_config_init(&c->config, &c->opts.link, e);
+	int r = uplink_config_init(&c->config, &c->opts.uplink, e);
 
 	if (r != 0)
 		return r;
@@ -174,7 +174,7 @@ connect_run(struct client *c, const struct opt_list *args)
 	sig_fini(&ct.hup);
 	timer_fini(&c->goodbye);
 	loop_free(c->loop);
-	link_config_fini(&c->config);
+	uplink_config_fini(&c->config);
 	buf_pool_free();
 	if (stdio_end() != 0 && r == 0 && c->code == CMD_OK)
 		return CMD_FAILED; /* all was carried, and the last of it could not be written */

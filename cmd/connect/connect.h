@@ -4,7 +4,6 @@
 #define CMD_CONNECT_CONNECT_H
 
 #include "cmd/connect/client.h"
-#include "lib/net/net.h"
 
 /* ---- stdio.c ---- */
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/net/listen.h"
 #include "cmd/connect/connect.h"
 #include "lib/net/f_sock.h"
 #include "lib/conf/jobj.h"
@@ -21,7 +22,7 @@ struct forward {
 	int fd;
 	bool socks;
 	struct ctl_open target; /* not for SOCKS */
-	char spec[NET_ADDR_TEXT + CTL_NAME_MAX + CTL_HOST_MAX + 16];
+	char spec[ADDR_TEXT + CTL_NAME_MAX + CTL_HOST_MAX + 16];
 	struct rlimit_reserve reserve;
 	struct timer pause;
 	struct log_limit full_log;
@@ -84,7 +85,7 @@ on_acceptable(void *arg, int what)
 
 	(void)what;
 	for (int i = 0; i < ACCEPT_TURN; i++) {
-		int fd = -1, r = net_accept(fw->fd, &fd, NULL);
+		int fd = -1, r = listen_accept(fw->fd, &fd, NULL);
 
 		if (r == 0)
 			serve(fw, fd);
@@ -105,7 +106,7 @@ forward_free(struct forward *fw)
 	timer_fini(&fw->pause);
 	io_fini(&fw->io);
 	if (fw->fd >= 0)
-		net_listen_close(fw->fd);
+		listen_close(fw->fd);
 	rlimit_reserve_fini(&fw->reserve);
 	mem_free(fw);
 }
@@ -114,19 +115,19 @@ forward_free(struct forward *fw)
 static int
 forward_listen(struct forward *fw, const char *at, struct errtext *e)
 {
-	char spec[NET_ADDR_TEXT + 16];
+	char spec[ADDR_TEXT + 16];
 	struct errtext why = { "" };
-	struct net_addr a;
+	struct addr a;
 	int r;
 
 	if (strchr(at, ':') == NULL)
 		snprintf(spec, sizeof spec, "127.0.0.1:%s", at);
 	else
 		snprintf(spec, sizeof spec, "%s", at[0] == '*' ? at + 1 : at); /* "*:80" is ":80" */
-	r = net_listen(spec, &fw->fd, &why);
+	r = listen_open(spec, &fw->fd, &why);
 	if (r != 0)
 		return err_set(e, r, "%s: %s", fw->spec, why.s);
-	if (net_local(fw->fd, &a) == 0 && !net_addr_is_loopback(&a))
+	if (addr_local(fw->fd, &a) == 0 && !addr_is_loopback(&a))
 		log_warnx("%s: whoever reaches this port from another machine uses the tunnel too, "
 			  "without a secret",
 		    fw->spec);
@@ -151,7 +152,7 @@ forward_add(
 {
 	const char *flag = socks ? "-D" : "-L", *eq = strrchr(spec, '='), *colon;
 	struct forward *fw = mem_must_zalloc(sizeof *fw);
-	char at[NET_ADDR_TEXT], agent[CTL_NAME_MAX + 1];
+	char at[ADDR_TEXT], agent[CTL_NAME_MAX + 1];
 	size_t n;
 	int r;
 
@@ -203,14 +204,14 @@ static int
 add_json(struct jobj *list, const struct forward *fw)
 {
 	struct jobj *one = jobj_new_obj();
-	char host[NET_ADDR_TEXT];
-	struct net_addr a;
-	int r = net_local(fw->fd, &a);
+	char host[ADDR_TEXT];
+	struct addr a;
+	int r = addr_local(fw->fd, &a);
 
 	if (r == 0)
-		r = jobj_set_str(one, "address", net_addr_host(&a, host));
+		r = jobj_set_str(one, "address", addr_host(&a, host));
 	if (r == 0)
-		r = jobj_set_int(one, "port", net_addr_port(&a));
+		r = jobj_set_int(one, "port", addr_port(&a));
 	if (r == 0)
 		return jobj_add_take(list, one);
 	jobj_free(one);

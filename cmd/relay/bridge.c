@@ -25,7 +25,7 @@ struct bridge {
 	uint64_t up, up_sent;     /* bytes from the client, and of them to the agent */
 	uint64_t up_ms, down_ms;  /* when bytes were sent last */
 	uint64_t down_read, down; /* bytes from the agent, and of them to the client */
-	char label[NET_ADDR_TEXT + CTL_NAME_MAX + CTL_HOST_MAX + 16];
+	char label[ADDR_TEXT + CTL_NAME_MAX + CTL_HOST_MAX + 16];
 	struct grave grave;
 	bool over;
 };

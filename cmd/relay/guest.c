@@ -20,7 +20,7 @@ struct guest {
 	struct peer *peer;
 	struct http_head *head;
 	struct timer deadline;
-	char from[NET_ADDR_TEXT];
+	char from[ADDR_TEXT];
 	bool answered, over;
 	TAILQ_ENTRY(guest) link;
 	struct grave grave;
@@ -233,14 +233,14 @@ build_stack(struct guest *g, int *fd, bool tls)
 }
 
 void
-guest_start(struct worker *w, int fd, const struct net_addr *from, bool tls)
+guest_start(struct worker *w, int fd, const struct addr *from, bool tls)
 {
 	struct guest *g = mem_zalloc(sizeof *g);
 	int r = ERR_NOMEM;
 
 	if (g != NULL) {
 		g->w = w;
-		net_addr_text(from, g->from);
+		addr_text(from, g->from);
 		TAILQ_INSERT_TAIL(&w->guests, g, link);
 		g->head = http_head_new(HTTP_HEAD_REQUEST);
 		if (g->head != NULL)

@@ -16,7 +16,7 @@
 
 #include <stdbool.h>
 
-#include "lib/net/net.h"
+#include "lib/net/addr.h"
 
 struct worker;
 
@@ -27,7 +27,7 @@ struct worker;
  *   tls   begin with a TLS handshake
  * The caller has counted it in relay_counts.guests; whatever happens, it is uncounted when it ends.
  */
-void guest_start(struct worker *w, int fd, const struct net_addr *from, bool tls);
+void guest_start(struct worker *w, int fd, const struct addr *from, bool tls);
 
 /* guest_drop_all - end every guest of w at once; at the end of the process. */
 void guest_drop_all(struct worker *w);

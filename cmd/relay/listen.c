@@ -9,6 +9,7 @@
 
 #include "cmd/relay/guest.h"
 #include "cmd/relay/worker.h"
+#include "lib/net/listen.h"
 #include "lib/conf/jobj.h"
 #include "lib/net/linger.h"
 #include "lib/base/log.h"
@@ -32,7 +33,7 @@ struct listener {
 	struct io io;
 	int fd;
 	bool tls;
-	char spec[NET_ADDR_TEXT];
+	char spec[ADDR_TEXT];
 };
 
 struct listeners {
@@ -54,7 +55,7 @@ struct arrival {
 	struct worker *w;
 	int fd;
 	bool tls;
-	struct net_addr from;
+	struct addr from;
 };
 
 /* ---- opening ---- */
@@ -66,11 +67,11 @@ struct arrival {
 static int
 check_exposure(struct relay *r, const struct listener *l, struct errtext *e)
 {
-	struct net_addr a;
+	struct addr a;
 
 	if (r->creds != NULL || r->opts.insecure)
 		return 0;
-	if (net_local(l->fd, &a) == 0 && net_addr_is_loopback(&a))
+	if (addr_local(l->fd, &a) == 0 && addr_is_loopback(&a))
 		return 0;
 	return err_set(e, ERR_INVALID,
 	    "--listen %s: reachable from other machines, but there are no --credentials; give "
@@ -88,7 +89,7 @@ listener_open(struct relay *r, struct listener *l, const char *spec, struct errt
 	l->fd = -1;
 	l->tls = r->tls != NULL && !plain;
 	snprintf(l->spec, sizeof l->spec, "%s", spec);
-	rc = net_listen(spec + (plain ? strlen(PLAIN_PREFIX) : 0), &l->fd, &why);
+	rc = listen_open(spec + (plain ? strlen(PLAIN_PREFIX) : 0), &l->fd, &why);
 	return rc != 0 ? err_set(e, rc, "--listen: %s", why.s) : check_exposure(r, l, e);
 }
 
@@ -130,14 +131,14 @@ listeners_ready_json(const struct listeners *ls)
 
 	for (size_t i = 0; r == 0 && i < ls->n; i++) {
 		struct jobj *one = jobj_new_obj();
-		char host[NET_ADDR_TEXT];
-		struct net_addr a;
+		char host[ADDR_TEXT];
+		struct addr a;
 
-		if (net_local(ls->v[i].fd, &a) != 0 ||
+		if (addr_local(ls->v[i].fd, &a) != 0 ||
 		    (r = jobj_set_str(one, "address",
-			 a.u.sa.sa_family == AF_UNIX ? net_addr_text(&a, host)
-						     : net_addr_host(&a, host))) != 0 ||
-		    (r = jobj_set_int(one, "port", net_addr_port(&a))) != 0 ||
+			 a.u.sa.sa_family == AF_UNIX ? addr_text(&a, host)
+						     : addr_host(&a, host))) != 0 ||
+		    (r = jobj_set_int(one, "port", addr_port(&a))) != 0 ||
 		    (r = jobj_set_bool(one, "tls", ls->v[i].tls)) != 0)
 			jobj_free(one);
 		else
@@ -176,7 +177,7 @@ on_deal_dropped(void *arg)
 }
 
 static void
-deal(struct listener *l, int fd, const struct net_addr *from)
+deal(struct listener *l, int fd, const struct addr *from)
 {
 	struct listeners *ls = l->all;
 	struct worker *w = &ls->relay->workers[ls->next_worker];
@@ -203,7 +204,7 @@ deal(struct listener *l, int fd, const struct net_addr *from)
 
 /* One bucket for an IPv4 address, one for an IPv6 network (what one subscriber gets). */
 static void
-rate_key(const struct net_addr *a, uint8_t key[RATELIMIT_KEY_LEN])
+rate_key(const struct addr *a, uint8_t key[RATELIMIT_KEY_LEN])
 {
 	memset(key, 0, RATELIMIT_KEY_LEN);
 	if (a->u.sa.sa_family == AF_INET) {
@@ -240,19 +241,18 @@ turn_away(struct listener *l, int fd, int status)
 }
 
 static void
-welcome(struct listener *l, int fd, const struct net_addr *from)
+welcome(struct listener *l, int fd, const struct addr *from)
 {
 	struct listeners *ls = l->all;
 	uint64_t now = loop_now_ms(ls->loop);
 	uint8_t key[RATELIMIT_KEY_LEN];
-	char text[NET_ADDR_TEXT];
+	char text[ADDR_TEXT];
 
 	rate_key(from, key);
-	if ((ls->rate_loopback || !net_addr_is_loopback(from)) &&
-	    !ratelimit_take(ls->rate, key, now)) {
+	if ((ls->rate_loopback || !addr_is_loopback(from)) && !ratelimit_take(ls->rate, key, now)) {
 		if (log_ratelimit(&ls->rate_log, now))
 			log_warnx("%s: more than %llu new connections a second, turned away",
-			    net_addr_host(from, text), (unsigned long long)ls->rate_max);
+			    addr_host(from, text), (unsigned long long)ls->rate_max);
 		turn_away(l, fd, 429);
 	} else if (atomic_load(&ls->relay->counts.guests) >= ls->relay->opts.max_handshakes) {
 		if (log_ratelimit(&ls->full_log, now))
@@ -300,11 +300,11 @@ static void
 on_acceptable(void *arg, int what)
 {
 	struct listener *l = arg;
-	struct net_addr from;
+	struct addr from;
 
 	(void)what;
 	for (int i = 0; i < ACCEPT_TURN; i++) {
-		int fd = -1, r = net_accept(l->fd, &fd, &from);
+		int fd = -1, r = listen_accept(l->fd, &fd, &from);
 
 		if (r == 0)
 			welcome(l, fd, &from);
@@ -340,7 +340,7 @@ listeners_stop(struct listeners *ls)
 	for (size_t i = 0; i < ls->n; i++) {
 		io_fini(&ls->v[i].io);
 		if (ls->v[i].fd >= 0)
-			net_listen_close(ls->v[i].fd);
+			listen_close(ls->v[i].fd);
 	}
 	rlimit_reserve_fini(&ls->reserve);
 	ratelimit_free(ls->rate);

@@ -15,7 +15,7 @@
 
 #include "cmd/common/carrier.h"
 #include "cmd/relay/worker.h"
-#include "lib/net/net.h"
+#include "lib/net/addr.h"
 #include "proto/creds.h"
 #include "proto/dialect/dialect.h"
 
@@ -34,7 +34,7 @@ struct peer {
 	enum ctl_role role;
 	/* An agent's own; of a client the agent's that it is bound to. */
 	char name[CTL_NAME_MAX + 1];
-	char from[NET_ADDR_TEXT];
+	char from[ADDR_TEXT];
 	/* Which entry of the credentials let it in. */
 	struct creds_id id;
 	/* Of its HELLO: sessions with the same one are carriers of one agent. */

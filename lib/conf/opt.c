@@ -17,7 +17,7 @@
 #include "lib/conf/jobj.h"
 #include "lib/base/mem.h"
 #include "lib/base/secret.h"
-#include "lib/base/title.h"
+#include "lib/base/argv.h"
 
 #define WHERE_MAX 200  /* bytes of "--name" or "NAME in FILE" in an error */
 #define VALUE_SHOWN 80 /* bytes of a wrong value in an error */
@@ -283,7 +283,7 @@ take_value(struct parse *p, const struct opt_row *row, const char *where, char *
 	int r = set_value(p, row, FROM_FLAG, where, value);
 
 	if (is_hidden(row))
-		title_wipe(value);
+		argv_wipe(value);
 	return r;
 }
 
@@ -392,7 +392,7 @@ wipe_argv(const struct opt_spec *spec, int argc, char **argv)
 	for (i = 0; i < spec->n_rows; i++)
 		if (is_hidden(&spec->rows[i])) {
 			snprintf(flag, sizeof(flag), "--%s", spec->rows[i].name);
-			title_wipe_arg(argc, argv, flag);
+			argv_wipe_flag(argc, argv, flag);
 		}
 }
 

@@ -98,7 +98,7 @@ struct opt_result {
  *   target   zeroed by the caller
  * Returns 0; ERR_INVALID with a sentence in e that says what is wrong and what to do; ERR_NOMEM. In
  * every case opt_fini() must be called.  Values of OPT_SECRET rows and of rows with wipe are overwritten
- * in argv in every case (lib/base/title.h), but for one behind a letter that follows a mistake; those in the
+ * in argv in every case (lib/base/argv.h), but for one behind a letter that follows a mistake; those in the
  * environment are overwritten and unset as soon as they are read.
  */
 int opt_parse(const struct opt_spec *spec, int argc, char **argv, void *target,

@@ -24,7 +24,7 @@
 #include "lib/net/bufpipe.h"
 #include "lib/net/linger.h"
 #include "lib/base/mem.h"
-#include "lib/net/net.h"
+#include "lib/net/sockopt.h"
 #include "lib/net/pace.h"
 
 enum {
@@ -306,7 +306,7 @@ static void
 uncork(struct f_sock *s)
 {
 	if (s->corked)
-		net_nodelay(s->wfd);
+		sockopt_nodelay(s->wfd);
 	s->corked = false;
 }
 

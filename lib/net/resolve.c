@@ -29,7 +29,7 @@ struct resolve {
 	uint16_t port;
 	resolve_fn *fn; /* NULL: cancelled */
 	void *arg;
-	struct net_addr a[RESOLVE_ADDRS_MAX];
+	struct addr a[RESOLVE_ADDRS_MAX];
 	size_t n;
 	int err;
 	char text[ERR_TEXT_MAX];
@@ -59,7 +59,7 @@ on_tell(void *arg)
 static void
 add_literal(struct resolve *r, const char *host)
 {
-	if (r->n < RESOLVE_ADDRS_MAX && net_addr_literal(host, r->port, &r->a[r->n]))
+	if (r->n < RESOLVE_ADDRS_MAX && addr_literal(host, r->port, &r->a[r->n]))
 		r->n++;
 }
 
@@ -89,7 +89,7 @@ take_answers(struct resolve *r, const struct evutil_addrinfo *all)
 /* What the file of hosts says, by family: IPv6, IPv4. */
 struct found {
 	uint16_t port;
-	struct net_addr a[2][RESOLVE_ADDRS_MAX];
+	struct addr a[2][RESOLVE_ADDRS_MAX];
 	size_t n[2];
 };
 
@@ -97,10 +97,10 @@ static void
 on_host(void *arg, const char *address)
 {
 	struct found *f = arg;
-	struct net_addr a;
+	struct addr a;
 	int family;
 
-	if (!net_addr_literal(address, f->port, &a))
+	if (!addr_literal(address, f->port, &a))
 		return;
 	family = a.u.sa.sa_family == AF_INET6 ? 0 : 1;
 	if (f->n[family] < RESOLVE_ADDRS_MAX)

@@ -15,7 +15,7 @@
 
 #include "lib/base/err.h"
 #include "lib/net/loop.h"
-#include "lib/net/net.h"
+#include "lib/net/addr.h"
 
 #define RESOLVE_ADDRS_MAX 16 /* addresses of one name; more are left out */
 #define RESOLVE_SKEW_MS 50   /* RFC 8305 3: wait for the other family after the first answer */
@@ -28,7 +28,7 @@ struct resolve;
  *   err    0; ERR_NOTFOUND: no such name; ERR_TIMEOUT: no server answered, or none had an address; ERR_NOMEM
  *   text   "" or one sentence; borrowed
  */
-typedef void resolve_fn(void *arg, const struct net_addr *a, size_t n, int err, const char *text);
+typedef void resolve_fn(void *arg, const struct addr *a, size_t n, int err, const char *text);
 
 /* resolve_start - begin.  host: a name, or an address without brackets.  NULL: out of memory; fn is not called then. */
 struct resolve *resolve_start(

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
-#include "cmd/common/link.h"
+#include "cmd/common/uplink.h"
 #include "lib/net/buf.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -24,15 +24,15 @@
 enum { AT_ONCE = 64, N_MAX = 1000000 };
 
 struct agents_opts {
-	struct link_opts link;
+	struct uplink_opts uplink;
 	bool ready;
 };
 
 struct agents {
 	struct agents_opts opts;
-	struct link_config config;
+	struct uplink_config config;
 	struct loop *loop;
-	struct link **links;
+	struct uplink **links;
 	uint64_t n, n_started, n_up;
 	struct sig term, intr;
 	struct io in;
@@ -41,7 +41,7 @@ struct agents {
 };
 
 static const struct opt_row rows[] = {
-	LINK_OPT_ROWS(struct agents_opts, link),
+	UPLINK_OPT_ROWS(struct agents_opts, uplink),
 	{ .name = "ready",
 	    .kind = OPT_FLAG,
 	    .off = offsetof(struct agents_opts, ready),
@@ -128,7 +128,7 @@ on_idle(void *arg)
 	(void)arg;
 }
 
-static const struct link_user user = { on_ready, on_up, on_down, on_away, on_refused, on_open,
+static const struct uplink_user user = { on_ready, on_up, on_down, on_away, on_refused, on_open,
 	on_idle };
 
 static void
@@ -138,8 +138,9 @@ start_next(struct agents *a)
 		char name[CTL_NAME_MAX + 1];
 
 		snprintf(name, sizeof name, "a%llu", (unsigned long long)a->n_started);
-		a->links[a->n_started] = link_new(a->loop, &a->config, CTL_AGENT, name, &user, a);
-		if (a->links[a->n_started] == NULL) {
+		a->uplinks[a->n_started] =
+		    uplink_new(a->loop, &a->config, CTL_AGENT, name, &user, a);
+		if (a->uplinks[a->n_started] == NULL) {
 			log_errorx("out of memory");
 			stop(a, CMD_FAILED);
 			return;
@@ -183,13 +184,13 @@ agents_init(struct agents *a, const struct opt_list *args, struct errtext *e)
 
 	if (args->n != 2 || str_parse_u64(args->v[0], 1, N_MAX, &a->n) != 0)
 		return err_set(e, ERR_INVALID, "usage: agents N URL, with N from 1 to %d", N_MAX);
-	mem_free(a->opts.link.relay);
-	a->opts.link.relay = mem_strdup(args->v[1]);
-	if (a->opts.link.relay == NULL)
+	mem_free(a->opts.uplink.relay);
+	a->opts.uplink.relay = mem_strdup(args->v[1]);
+	if (a->opts.uplink.relay == NULL)
 		return err_set(e, ERR_NOMEM, "out of memory");
-	if ((r = link_config_init(&a->config, &a->opts.link, e)) != 0)
+	if ((r = uplink_config_init(&a->config, &a->opts.uplink, e)) != 0)
 		return r;
-	a->links = mem_array((size_t)a->n, sizeof(struct link *));
+	a->links = mem_array((size_t)a->n, sizeof(struct uplink *));
 	a->loop = loop_new();
 	if (a->links == NULL || a->loop == NULL)
 		return err_set(e, ERR_NOMEM, "out of memory");
@@ -207,13 +208,13 @@ static void
 agents_fini(struct agents *a)
 {
 	for (uint64_t i = 0; i < a->n_started; i++)
-		link_free(a->links[i], CODE_GONE, "the agents have ended");
+		uplink_free(a->uplinks[i], CODE_GONE, "the agents have ended");
 	mem_free(a->links);
 	sig_fini(&a->term);
 	sig_fini(&a->intr);
 	io_fini(&a->in);
 	loop_free(a->loop);
-	link_config_fini(&a->config);
+	uplink_config_fini(&a->config);
 	buf_pool_free();
 }
 

@@ -19,8 +19,9 @@
 #include "lib/ws/f_ws.h"
 #include "lib/http/http.h"
 #include "lib/base/mem.h"
-#include "lib/net/net.h"
-#include "lib/net/net_dial.h"
+#include "lib/net/addr.h"
+#include "lib/net/listen.h"
+#include "lib/net/dial.h"
 #include "lib/base/rand.h"
 #include "lib/net/url.h"
 #include "lib/ws/ws.h"
@@ -276,7 +277,7 @@ on_accept(void *arg, int what)
 	int fd, r;
 
 	(void)what;
-	while ((r = net_accept(x->listener, &fd, NULL)) == 0 || r == ERR_CLOSED)
+	while ((r = listen_accept(x->listener, &fd, NULL)) == 0 || r == ERR_CLOSED)
 		if (r == 0)
 			IGNORE_RESULT(
 			    conn_new(x, fd) == NULL); /* without memory the peer sees the end */
@@ -285,20 +286,20 @@ on_accept(void *arg, int what)
 static int
 listen_on(struct echo *x, const char *spec)
 {
-	char text[NET_ADDR_TEXT];
-	struct net_addr a;
+	char text[ADDR_TEXT];
+	struct addr a;
 	struct errtext e;
 
-	if (net_listen(spec, &x->listener, &e) != 0) {
+	if (listen_open(spec, &x->listener, &e) != 0) {
 		fprintf(stderr, "ws_echo: %s\n", e.s);
 		return 1;
 	}
 	if (io_init(&x->io, x->l, x->listener, false, on_accept, x) != 0 ||
-	    io_want(&x->io, IO_READ) != 0 || net_local(x->listener, &a) != 0) {
+	    io_want(&x->io, IO_READ) != 0 || addr_local(x->listener, &a) != 0) {
 		perror("ws_echo: listen");
 		return 1;
 	}
-	printf("listening %s\n", net_addr_text(&a, text));
+	printf("listening %s\n", addr_text(&a, text));
 	fflush(stdout);
 	return 0;
 }
@@ -363,7 +364,7 @@ connect_to(struct echo *x, const char *s, const char *ca)
 		fprintf(stderr, "ws_echo: %s\n", e.s);
 		return 1;
 	}
-	if (net_dial_start(x->l, x->url.at.host, x->url.at.port, DIAL_MS, on_dialed, x) == NULL) {
+	if (dial_start(x->l, x->url.at.host, x->url.at.port, DIAL_MS, on_dialed, x) == NULL) {
 		fprintf(stderr, "ws_echo: out of memory\n");
 		return 1;
 	}
@@ -406,7 +407,7 @@ main(int argc, char **argv)
 	while ((c = TAILQ_FIRST(&x.conns)) != NULL)
 		conn_free(c);
 	io_fini(&x.io);
-	net_listen_close(x.listener);
+	listen_close(x.listener);
 	sig_fini(&x.term);
 	tls_client_free(x.tls);
 	loop_free(x.l);

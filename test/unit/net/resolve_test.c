@@ -19,8 +19,9 @@
 
 #include <cmocka.h>
 
+#include "lib/net/listen.h"
 #include "lib/base/log.h"
-#include "lib/net/net_dial.h"
+#include "lib/net/dial.h"
 #include "lib/net/resolve.h"
 
 enum { DIAL_MS = 10000, QUERY_MAX = 512, TYPE_A = 1, TYPE_AAAA = 28, NAME_ERROR = 3 };
@@ -134,20 +135,20 @@ on_query(void *arg, int what)
 static void
 server_start(struct server *s, struct loop *l)
 {
-	struct net_addr a;
-	char text[NET_ADDR_TEXT];
+	struct addr a;
+	char text[ADDR_TEXT];
 	FILE *f;
 
 	s->l = l;
 	s->fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
-	assert_true(net_addr_literal("127.0.0.1", 0, &a));
+	assert_true(addr_literal("127.0.0.1", 0, &a));
 	assert_int_equal(bind(s->fd, &a.u.sa, a.len), 0);
-	assert_int_equal(net_local(s->fd, &a), 0);
+	assert_int_equal(addr_local(s->fd, &a), 0);
 	assert_int_equal(io_init(&s->io, l, s->fd, false, on_query, s), 0);
 	assert_int_equal(io_want(&s->io, IO_READ), 0);
 	f = fopen(conf_path, "w");
 	assert_non_null(f);
-	fprintf(f, "nameserver %s\n", net_addr_text(&a, text));
+	fprintf(f, "nameserver %s\n", addr_text(&a, text));
 	fclose(f);
 }
 
@@ -168,10 +169,10 @@ struct answer {
 };
 
 static void
-on_resolved(void *arg, const struct net_addr *a, size_t n, int err, const char *text)
+on_resolved(void *arg, const struct addr *a, size_t n, int err, const char *text)
 {
 	struct answer *r = arg;
-	char one[NET_ADDR_TEXT];
+	char one[ADDR_TEXT];
 	size_t len = 0;
 
 	r->n++;
@@ -179,7 +180,7 @@ on_resolved(void *arg, const struct net_addr *a, size_t n, int err, const char *
 	assert_int_equal(err == 0, n > 0);
 	for (size_t i = 0; i < n; i++)
 		len += (size_t)snprintf(r->list + len, sizeof r->list - len, "%s%s", i ? " " : "",
-		    net_addr_text(&a[i], one));
+		    addr_text(&a[i], one));
 	snprintf(r->text, sizeof r->text, "%s", text);
 	loop_stop(r->l);
 }
@@ -326,7 +327,7 @@ dial(struct loop *l, const char *host, uint16_t port, uint64_t timeout_ms)
 {
 	struct dialed d = { .l = l, .fd = -1 };
 
-	assert_non_null(net_dial_start(l, host, port, timeout_ms, on_dialed, &d));
+	assert_non_null(dial_start(l, host, port, timeout_ms, on_dialed, &d));
 	assert_int_equal(loop_run(l), 0);
 	assert_int_equal(d.n, 1);
 	return d;
@@ -338,18 +339,18 @@ the_next_address_need_not_wait_for_the_first(void **state)
 {
 	struct loop *l = loop_new();
 	struct server s = { .v4 = { "127.0.0.2", "127.0.0.1" } };
-	struct net_addr a, silent;
+	struct addr a, silent;
 	struct errtext e;
 	struct dialed d;
 	int fd, hole = socket(AF_INET, SOCK_STREAM, 0), full[8];
 	uint64_t began;
-	char host[NET_ADDR_TEXT];
+	char host[ADDR_TEXT];
 
 	(void)state;
 	server_start(&s, l);
-	assert_int_equal(net_listen("127.0.0.1:0", &fd, &e), 0);
-	assert_int_equal(net_local(fd, &a), 0);
-	assert_true(net_addr_literal("127.0.0.2", net_addr_port(&a), &silent));
+	assert_int_equal(listen_open("127.0.0.1:0", &fd, &e), 0);
+	assert_int_equal(addr_local(fd, &a), 0);
+	assert_true(addr_literal("127.0.0.2", addr_port(&a), &silent));
 	assert_int_equal(bind(hole, &silent.u.sa, silent.len), 0);
 	assert_int_equal(listen(hole, 0), 0);
 	for (int i = 0; i < 8; i++) {
@@ -357,16 +358,16 @@ the_next_address_need_not_wait_for_the_first(void **state)
 		IGNORE_RESULT(connect(full[i], &silent.u.sa, silent.len)); /* the later ones hang */
 	}
 	began = loop_now_ms(l);
-	d = dial(l, "a.test", net_addr_port(&a), DIAL_MS);
+	d = dial(l, "a.test", addr_port(&a), DIAL_MS);
 	assert_int_equal(d.err, 0);
-	assert_in_range(loop_now_ms(l) - began, NET_DIAL_STAGGER_MS - 1, DIAL_MS / 2);
-	assert_int_equal(net_peer(d.fd, &a), 0);
-	assert_string_equal(net_addr_host(&a, host), "127.0.0.1");
+	assert_in_range(loop_now_ms(l) - began, DIAL_STAGGER_MS - 1, DIAL_MS / 2);
+	assert_int_equal(addr_peer(d.fd, &a), 0);
+	assert_string_equal(addr_host(&a, host), "127.0.0.1");
 	close(d.fd);
 	for (int i = 0; i < 8; i++)
 		close(full[i]);
 	close(hole);
-	net_listen_close(fd);
+	listen_close(fd);
 	server_stop(&s);
 	loop_free(l);
 }
@@ -389,7 +390,7 @@ a_silent_name_server_is_named(void **state)
 }
 
 static int
-dial_with(struct loop *l, int first, int second)
+dial_twice(struct loop *l, int first, int second)
 {
 	struct dialed d;
 
@@ -408,10 +409,10 @@ no_way_and_no_descriptors_are_no_refusal(void **state)
 	struct loop *l = loop_new();
 
 	(void)state;
-	assert_int_equal(dial_with(l, ECONNREFUSED, ECONNREFUSED), ERR_CLOSED);
-	assert_int_equal(dial_with(l, ENETUNREACH, EHOSTUNREACH), ERR_NOTFOUND);
-	assert_int_equal(dial_with(l, EADDRNOTAVAIL, ECONNREFUSED), ERR_CLOSED);
-	assert_int_equal(dial_with(l, ENETUNREACH, EMFILE), ERR_LIMIT);
+	assert_int_equal(dial_twice(l, ECONNREFUSED, ECONNREFUSED), ERR_CLOSED);
+	assert_int_equal(dial_twice(l, ENETUNREACH, EHOSTUNREACH), ERR_NOTFOUND);
+	assert_int_equal(dial_twice(l, EADDRNOTAVAIL, ECONNREFUSED), ERR_CLOSED);
+	assert_int_equal(dial_twice(l, ENETUNREACH, EMFILE), ERR_LIMIT);
 	loop_free(l);
 }
 

@@ -105,7 +105,7 @@ struct end {
 	char text[ERR_TEXT_MAX];
 };
 
-struct link {
+struct uplink {
 	struct loop *l;
 	struct tls_client_ctx *ctx;
 	struct end c, s;
@@ -138,7 +138,7 @@ static const struct filter_user user = { on_event, on_event, on_closed };
 static bool
 settled(void *arg)
 {
-	struct link *k = arg;
+	struct uplink *k = arg;
 
 	return (k->c.ready && k->s.ready) || k->c.closed;
 }
@@ -153,13 +153,13 @@ end_start(struct end *x, struct filter *f)
 }
 
 static void
-link_open(
-    struct link *k, struct tls_server_ctx *ctx, const char *host, const char *ca, const char *pin)
+uplink_open(
+    struct uplink *k, struct tls_server_ctx *ctx, const char *host, const char *ca, const char *pin)
 {
 	struct wire *a, *b;
 	struct errtext e;
 
-	*k = (struct link){ .l = loop_new() };
+	*k = (struct uplink){ .l = loop_new() };
 	if (tls_client_new(&(struct tls_client_opts){ ca, pin }, &k->ctx, &e) != 0)
 		fail_msg("%s", e.s);
 	wire_pair(k->l, &a, &b);
@@ -169,7 +169,7 @@ link_open(
 }
 
 static void
-link_close(struct link *k)
+uplink_close(struct uplink *k)
 {
 	filter_free(k->c.f);
 	filter_free(k->s.f);
@@ -182,24 +182,24 @@ link_close(struct link *k)
 static void
 expect_cert(struct tls_server_ctx *ctx, const char *host, int i)
 {
-	struct link k;
+	struct uplink k;
 
-	link_open(&k, ctx, host, NULL, certs[i].pin);
+	uplink_open(&k, ctx, host, NULL, certs[i].pin);
 	if (k.c.closed)
 		fail_msg("%s: %s", host, k.c.text);
-	link_close(&k);
+	uplink_close(&k);
 }
 
 static void
 expect_refusal(struct tls_server_ctx *ctx, const char *host, const char *ca, const char *text)
 {
-	struct link k;
+	struct uplink k;
 
-	link_open(&k, ctx, host, ca, NULL);
+	uplink_open(&k, ctx, host, ca, NULL);
 	assert_true(k.c.closed);
 	if (strncmp(k.c.text, text, strlen(text)) != 0)
 		fail_msg("%s", k.c.text);
-	link_close(&k);
+	uplink_close(&k);
 }
 
 /* ---- server files ---- */
@@ -298,10 +298,10 @@ a_reload_leaves_open_connections_alone(void **state)
 {
 	struct tls_server_ctx *ctx = server(1);
 	struct errtext e;
-	struct link k;
+	struct uplink k;
 
 	(void)state;
-	link_open(&k, ctx, "first.test", NULL, certs[0].pin);
+	uplink_open(&k, ctx, "first.test", NULL, certs[0].pin);
 	assert_false(tls_server_changed(ctx));
 	put_cert(0, 3);
 	put_key(0, 3);
@@ -316,7 +316,7 @@ a_reload_leaves_open_connections_alone(void **state)
 	filter_flush(k.c.f);
 	wire_turns(k.l, 4);
 	assert_int_equal(k.s.f->in.len, 5);
-	link_close(&k);
+	uplink_close(&k);
 }
 
 static void
@@ -372,13 +372,13 @@ static void
 the_systems_authorities_are_read_from_where_the_environment_says(void **state)
 {
 	struct tls_server_ctx *ctx = server(1);
-	struct link k;
+	struct uplink k;
 
 	(void)state;
 	setenv("SSL_CERT_FILE", pem[0], 1);
-	link_open(&k, ctx, "first.test", NULL, NULL);
+	uplink_open(&k, ctx, "first.test", NULL, NULL);
 	assert_false(k.c.closed);
-	link_close(&k);
+	uplink_close(&k);
 	setenv("SSL_CERT_FILE", "/nonexistent/roots", 1);
 	expect_client_error(NULL, NULL, ERR_NOTFOUND, "give --ca FILE or --pin");
 	/* Who gives a pin needs no authorities. */

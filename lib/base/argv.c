@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * title - overwrite secrets in argv's own memory, which is what /proc/PID/cmdline shows.
+ * argv - overwrite secrets in argv's own memory, which is what /proc/PID/cmdline shows.
  */
-#include "lib/base/title.h"
+#include "lib/base/argv.h"
 
 #include <string.h>
 
 #include "lib/base/mem.h"
 
 void
-title_wipe(char *value)
+argv_wipe(char *value)
 {
 	size_t n = strlen(value);
 
@@ -20,7 +20,7 @@ title_wipe(char *value)
 }
 
 void
-title_wipe_arg(int argc, char **argv, const char *flag)
+argv_wipe_flag(int argc, char **argv, const char *flag)
 {
 	size_t n = strlen(flag);
 	int i;
@@ -29,8 +29,8 @@ title_wipe_arg(int argc, char **argv, const char *flag)
 		if (strncmp(argv[i], flag, n) != 0)
 			continue;
 		if (argv[i][n] == '=')
-			title_wipe(argv[i] + n + 1);
+			argv_wipe(argv[i] + n + 1);
 		else if (argv[i][n] == '\0' && i + 1 < argc)
-			title_wipe(argv[++i]);
+			argv_wipe(argv[++i]);
 	}
 }

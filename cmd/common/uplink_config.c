@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: ISC */
-/* link_config - from options to what a dial needs: the URL, the proxy, trust, the secret. */
+/* uplink_config - from options to what a dial needs: the URL, the proxy, trust, the secret. */
 #include <stdio.h>
 #include <string.h>
 
-#include "cmd/common/link.h"
+#include "cmd/common/uplink.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
-#include "lib/net/net.h"
+#include "lib/net/addr.h"
 #include "lib/base/rand.h"
 #include "lib/base/str.h"
 
 static int
-take_secret(struct link_config *c, struct link_opts *o, struct errtext *e)
+take_secret(struct uplink_config *c, struct uplink_opts *o, struct errtext *e)
 {
 	struct errtext warning = { "" };
 	int r;
@@ -45,7 +45,7 @@ take_secret(struct link_config *c, struct link_opts *o, struct errtext *e)
 }
 
 static int
-make_trust(struct link_config *c, const struct link_opts *o, struct errtext *e)
+make_trust(struct uplink_config *c, const struct uplink_opts *o, struct errtext *e)
 {
 	struct tls_client_opts opts = { .ca_file = o->ca };
 	struct strbuf pins;
@@ -69,20 +69,20 @@ make_trust(struct link_config *c, const struct link_opts *o, struct errtext *e)
 }
 
 static void
-warn_of_plain(const struct link_config *c)
+warn_of_plain(const struct uplink_config *c)
 {
-	struct net_addr a;
+	struct addr a;
 	const struct hostport *at = &c->target.url.at;
 
 	if (c->target.url.tls || strcmp(at->host, "localhost") == 0 ||
-	    (net_addr_literal(at->host, at->port, &a) && net_addr_is_loopback(&a)))
+	    (addr_literal(at->host, at->port, &a) && addr_is_loopback(&a)))
 		return;
 	log_warnx("%s is not encrypted: the secret and all data can be read on the way; use wss://",
 	    c->relay);
 }
 
 int
-link_config_init(struct link_config *c, struct link_opts *o, struct errtext *e)
+uplink_config_init(struct uplink_config *c, struct uplink_opts *o, struct errtext *e)
 {
 	int r;
 
@@ -106,7 +106,7 @@ link_config_init(struct link_config *c, struct link_opts *o, struct errtext *e)
 }
 
 void
-link_config_fini(struct link_config *c)
+uplink_config_fini(struct uplink_config *c)
 {
 	secret_free(c->secret);
 	tls_client_free(c->target.tls);

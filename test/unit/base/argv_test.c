@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* title_test - secrets vanish from argv, and nothing else does. */
+/* argv_test - secrets vanish from argv, and nothing else does. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "lib/base/title.h"
+#include "lib/base/argv.h"
 
 static void
 both_forms_are_overwritten(void **state)
@@ -18,7 +18,7 @@ both_forms_are_overwritten(void **state)
 	char *argv[] = { prog, one, two, three, four, five, NULL };
 
 	(void)state;
-	title_wipe_arg(6, argv, "--secret");
+	argv_wipe_flag(6, argv, "--secret");
 	assert_string_equal(prog, "tunnel");
 	assert_string_equal(one, "--secret");
 	assert_memory_equal(two, "x\0\0\0\0\0\0", 8);
@@ -35,9 +35,9 @@ a_flag_without_value_and_what_follows_two_dashes_stay(void **state)
 	char *argv[] = { prog, dashes, flag, value, NULL }, *end[] = { prog, empty, last, NULL };
 
 	(void)state;
-	title_wipe_arg(4, argv, "--secret");
+	argv_wipe_flag(4, argv, "--secret");
 	assert_string_equal(value, "plain");
-	title_wipe_arg(3, end, "--secret");
+	argv_wipe_flag(3, end, "--secret");
 	assert_string_equal(empty, "--secret=");
 	assert_string_equal(last, "--secret");
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* link - one session with the relay, kept alive. */
-#include "cmd/common/link.h"
+#include "cmd/common/uplink.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -12,24 +12,24 @@
 #include "lib/base/version.h"
 #include "proto/mux.h"
 
-enum link_state { LINK_WAITING, LINK_DIALLING, LINK_GREETING, LINK_UP, LINK_ENDED };
+enum uplink_state { UPLINK_WAITING, UPLINK_DIALLING, UPLINK_GREETING, UPLINK_UP, UPLINK_ENDED };
 
 /* A session whose relay has said goodbye: until its streams have ended. */
 struct leaving {
-	struct link *link;
+	struct uplink *uplink;
 	struct carrier *carrier;
 	TAILQ_ENTRY(leaving) entry;
 	struct grave grave;
 };
 
-struct link {
+struct uplink {
 	struct loop *loop;
-	const struct link_config *cfg;
+	const struct uplink_config *cfg;
 	enum ctl_role role;
 	char name[CTL_NAME_MAX + 1];
-	const struct link_user *user;
+	const struct uplink_user *user;
 	void *arg;
-	enum link_state state;
+	enum uplink_state state;
 	struct dialer *dialer;
 	struct carrier *carrier;
 	struct timer retry;
@@ -42,10 +42,10 @@ struct link {
 	struct grave grave;
 };
 
-static void link_dial(struct link *k);
+static void uplink_dial(struct uplink *k);
 
 static const char *
-state_name(enum link_state s)
+state_name(enum uplink_state s)
 {
 	static const char *const names[] = { "waiting", "dialling", "greeting", "up", "ended" };
 
@@ -53,15 +53,15 @@ state_name(enum link_state s)
 }
 
 static void
-set_state(struct link *k, enum link_state next)
+set_state(struct uplink *k, enum uplink_state next)
 {
-	log_debug("link to %s: %s -> %s", k->cfg->relay, state_name(k->state), state_name(next));
+	log_debug("uplink to %s: %s -> %s", k->cfg->relay, state_name(k->state), state_name(next));
 	k->state = next;
 }
 
 /* Full jitter: thousands of agents of one relay that comes back must not all knock at the same moment. */
 static uint64_t
-next_wait_ms(struct link *k)
+next_wait_ms(struct uplink *k)
 {
 	uint64_t wait = 0;
 
@@ -69,32 +69,32 @@ next_wait_ms(struct link *k)
 		wait = 0;
 	wait += k->backoff_ms / 2;
 	k->backoff_ms =
-	    k->backoff_ms * 2 < LINK_BACKOFF_MAX_MS ? k->backoff_ms * 2 : LINK_BACKOFF_MAX_MS;
+	    k->backoff_ms * 2 < UPLINK_BACKOFF_MAX_MS ? k->backoff_ms * 2 : UPLINK_BACKOFF_MAX_MS;
 	return wait;
 }
 
-/* link_finish has been called: when the last session has gone, the owner is told. */
+/* uplink_finish has been called: when the last session has gone, the owner is told. */
 static void
-link_ended(struct link *k, const char *text)
+uplink_ended(struct uplink *k, const char *text)
 {
 	if (k->carrier != NULL || k->n_leaving > 0)
 		return;
-	set_state(k, LINK_ENDED);
+	set_state(k, UPLINK_ENDED);
 	k->user->down(k->arg, ERR_EOF, text, 0);
 }
 
 /* A session that lasted was a success: the back-off starts anew. */
 static bool
-note_success(struct link *k)
+note_success(struct uplink *k)
 {
-	if (k->state != LINK_UP || loop_now_ms(k->loop) - k->up_ms < LINK_LASTED_MS)
+	if (k->state != UPLINK_UP || loop_now_ms(k->loop) - k->up_ms < UPLINK_LASTED_MS)
 		return false;
-	k->backoff_ms = LINK_BACKOFF_MIN_MS;
+	k->backoff_ms = UPLINK_BACKOFF_MIN_MS;
 	return true;
 }
 
 static void
-link_lost(struct link *k, int err, const char *text)
+uplink_lost(struct uplink *k, int err, const char *text)
 {
 	uint64_t wait;
 
@@ -103,30 +103,30 @@ link_lost(struct link *k, int err, const char *text)
 	    k->carrier, CODE_GONE, text[0] != '\0' ? text : "the link to the relay was lost");
 	k->carrier = NULL;
 	if (k->finishing) {
-		link_ended(k, text);
+		uplink_ended(k, text);
 		return;
 	}
 	wait = next_wait_ms(k);
-	set_state(k, LINK_WAITING);
+	set_state(k, UPLINK_WAITING);
 	timer_set(&k->retry, wait);
 	k->user->down(k->arg, err, text, wait);
 }
 
 /* The relay said why it does not want us; whether to come back is the owner's decision. */
 static void
-link_refused(struct link *k)
+uplink_refused(struct uplink *k)
 {
 	struct carrier *c = k->carrier;
 	bool again;
 
 	k->carrier = NULL;
-	set_state(k, LINK_ENDED);
+	set_state(k, UPLINK_ENDED);
 	again = k->user->refused(k->arg, k->away_code, k->away_text);
 	/* After the owner knows, so that it does not take the end of the streams for the news. */
 	carrier_free(c, k->away_code, k->away_text);
 	if (again) {
-		k->backoff_ms = LINK_BACKOFF_MAX_MS;
-		set_state(k, LINK_WAITING);
+		k->backoff_ms = UPLINK_BACKOFF_MAX_MS;
+		set_state(k, UPLINK_WAITING);
 		timer_set(&k->retry, next_wait_ms(k));
 	}
 }
@@ -142,7 +142,7 @@ leaving_dispose(void *arg)
 static void
 leaving_free(struct leaving *lv, uint32_t code, const char *text)
 {
-	struct link *k = lv->link;
+	struct uplink *k = lv->uplink;
 
 	TAILQ_REMOVE(&k->leaving, lv, entry);
 	k->n_leaving--;
@@ -164,7 +164,7 @@ on_leaving_open(void *arg, struct stream *s, const struct ctl_open *o)
 	struct leaving *lv = arg;
 
 	/* It was under way when the goodbye was said. */
-	lv->link->user->open(lv->link->arg, s, o);
+	lv->uplink->user->open(lv->uplink->arg, s, o);
 }
 
 static void
@@ -187,13 +187,13 @@ static void
 on_leaving_closed(void *arg, int err, const char *text)
 {
 	struct leaving *lv = arg;
-	struct link *k = lv->link;
+	struct uplink *k = lv->uplink;
 
-	log_debug("link to %s: the old session has ended: %s", k->cfg->relay,
+	log_debug("uplink to %s: the old session has ended: %s", k->cfg->relay,
 	    text[0] != '\0' ? text : err_str(err));
 	leaving_free(lv, CODE_GONE, text[0] != '\0' ? text : "the link to the relay was lost");
 	if (k->finishing)
-		link_ended(k, text);
+		uplink_ended(k, text);
 }
 
 static const struct carrier_user leaving_user = { on_leaving_hello, on_leaving_open,
@@ -201,30 +201,30 @@ static const struct carrier_user leaving_user = { on_leaving_hello, on_leaving_o
 
 /* At once, but for one goodbye after the other. */
 static uint64_t
-leave_wait_ms(struct link *k)
+leave_wait_ms(struct uplink *k)
 {
 	uint64_t wait;
 
 	if (!note_success(k))
 		return next_wait_ms(k);
-	if (rand_below(LINK_LEAVE_SPREAD_MS, &wait) != 0)
+	if (rand_below(UPLINK_LEAVE_SPREAD_MS, &wait) != 0)
 		wait = 0;
-	return k->role == CTL_AGENT ? wait : wait + LINK_LEAVE_SPREAD_MS;
+	return k->role == CTL_AGENT ? wait : wait + UPLINK_LEAVE_SPREAD_MS;
 }
 
-/* Put the session aside and begin anew.  Without memory for that it stays, and the link dials when it has ended. */
+/* Put the session aside and begin anew.  Without memory for that it stays, and the uplink dials when it has ended. */
 static void
-link_leave(struct link *k)
+uplink_leave(struct uplink *k)
 {
 	struct leaving *lv = mem_zalloc(sizeof *lv);
 	uint64_t wait;
 
 	if (lv == NULL)
 		return;
-	if (k->n_leaving == LINK_LEAVING_MAX)
+	if (k->n_leaving == UPLINK_LEAVING_MAX)
 		leaving_free(TAILQ_FIRST(&k->leaving), CODE_GONE,
 		    "the relay went away, and others after it");
-	lv->link = k;
+	lv->uplink = k;
 	lv->carrier = k->carrier;
 	TAILQ_INSERT_TAIL(&k->leaving, lv, entry);
 	k->n_leaving++;
@@ -235,7 +235,7 @@ link_leave(struct link *k)
 	k->away_code = CODE_OK;
 	k->away_text[0] = '\0';
 	wait = leave_wait_ms(k);
-	set_state(k, LINK_WAITING);
+	set_state(k, UPLINK_WAITING);
 	timer_set(&k->retry, wait);
 }
 
@@ -244,14 +244,14 @@ link_leave(struct link *k)
 static enum session_verdict
 on_hello(void *arg, const struct ctl_hello *h)
 {
-	struct link *k = arg;
+	struct uplink *k = arg;
 
 	if (h->role != CTL_RELAY) {
 		session_goaway(carrier_session(k->carrier), CODE_PROTOCOL, "this is not a relay");
 		return SESSION_REFUSED;
 	}
 	k->up_ms = loop_now_ms(k->loop);
-	set_state(k, LINK_UP);
+	set_state(k, UPLINK_UP);
 	k->user->up(k->arg);
 	return SESSION_GO_ON;
 }
@@ -259,7 +259,7 @@ on_hello(void *arg, const struct ctl_hello *h)
 static void
 on_open(void *arg, struct stream *s, const struct ctl_open *o)
 {
-	struct link *k = arg;
+	struct uplink *k = arg;
 
 	k->user->open(k->arg, s, o);
 }
@@ -267,19 +267,20 @@ on_open(void *arg, struct stream *s, const struct ctl_open *o)
 static void
 on_goaway(void *arg, uint32_t code, const char *text)
 {
-	struct link *k = arg;
+	struct uplink *k = arg;
 
 	k->away_code = code;
 	snprintf(k->away_text, sizeof k->away_text, "%s", text);
 	log_debug("relay says goodbye: %s (%s)", frame_code_str(code), text);
-	if (code == CODE_OK && k->state == LINK_UP && !k->finishing && k->user->away(k->arg, text))
-		link_leave(k);
+	if (code == CODE_OK && k->state == UPLINK_UP && !k->finishing &&
+	    k->user->away(k->arg, text))
+		uplink_leave(k);
 }
 
 static void
 on_idle(void *arg)
 {
-	struct link *k = arg;
+	struct uplink *k = arg;
 
 	if (k->finishing)
 		carrier_finish(k->carrier);
@@ -296,12 +297,12 @@ is_refusal(uint32_t code)
 static void
 on_closed(void *arg, int err, const char *text)
 {
-	struct link *k = arg;
+	struct uplink *k = arg;
 
 	if (is_refusal(k->away_code) && !k->finishing)
-		link_refused(k);
+		uplink_refused(k);
 	else
-		link_lost(k, err,
+		uplink_lost(k, err,
 		    k->away_text[0] != '\0' ? k->away_text
 		    : text[0] != '\0'       ? text
 					    : "the relay closed the connection");
@@ -313,7 +314,7 @@ static const struct carrier_user carrier_user = { on_hello, on_open, on_goaway, 
 /* ---- dialling ---- */
 
 static int
-say_hello(struct link *k, struct session *s)
+say_hello(struct uplink *k, struct session *s)
 {
 	struct ctl_hello h = {
 		.version = CTL_VERSION, .role = k->role, .keepalive_ms = k->cfg->keepalive_ms
@@ -332,7 +333,7 @@ say_hello(struct link *k, struct session *s)
 static void
 on_dialled(void *arg, struct filter *f, int err, const char *text)
 {
-	struct link *k = arg;
+	struct uplink *k = arg;
 	struct mux_config cfg = {
 		.dialer = true, .retain = true, .keepalive_ms = k->cfg->keepalive_ms
 	};
@@ -340,7 +341,7 @@ on_dialled(void *arg, struct filter *f, int err, const char *text)
 
 	k->dialer = NULL;
 	if (f == NULL) {
-		link_lost(k, err, text);
+		uplink_lost(k, err, text);
 		return;
 	}
 	k->away_code = CODE_OK;
@@ -351,40 +352,40 @@ on_dialled(void *arg, struct filter *f, int err, const char *text)
 	if (k->carrier == NULL) {
 		session_free(s);
 		filter_free(f);
-		link_lost(k, ERR_NOMEM, "out of memory");
+		uplink_lost(k, ERR_NOMEM, "out of memory");
 		return;
 	}
 	if (say_hello(k, s) != 0) {
-		link_lost(k, ERR_NOMEM, "out of memory");
+		uplink_lost(k, ERR_NOMEM, "out of memory");
 		return;
 	}
-	set_state(k, LINK_GREETING);
+	set_state(k, UPLINK_GREETING);
 	k->user->ready(k->arg);
 }
 
 static void
-link_dial(struct link *k)
+uplink_dial(struct uplink *k)
 {
 	k->dialer = dialer_start(k->loop, &k->cfg->target, on_dialled, k);
 	if (k->dialer == NULL)
-		link_lost(k, ERR_NOMEM, "out of memory");
+		uplink_lost(k, ERR_NOMEM, "out of memory");
 	else
-		set_state(k, LINK_DIALLING);
+		set_state(k, UPLINK_DIALLING);
 }
 
 static void
 on_retry(void *arg)
 {
-	link_dial(arg);
+	uplink_dial(arg);
 }
 
 /* ---- life ---- */
 
-struct link *
-link_new(struct loop *l, const struct link_config *cfg, enum ctl_role role, const char *name,
-    const struct link_user *user, void *arg)
+struct uplink *
+uplink_new(struct loop *l, const struct uplink_config *cfg, enum ctl_role role, const char *name,
+    const struct uplink_user *user, void *arg)
 {
-	struct link *k = mem_zalloc(sizeof *k);
+	struct uplink *k = mem_zalloc(sizeof *k);
 
 	if (k == NULL)
 		return NULL;
@@ -398,41 +399,41 @@ link_new(struct loop *l, const struct link_config *cfg, enum ctl_role role, cons
 	snprintf(k->name, sizeof k->name, "%s", name);
 	k->user = user;
 	k->arg = arg;
-	k->backoff_ms = LINK_BACKOFF_MIN_MS;
+	k->backoff_ms = UPLINK_BACKOFF_MIN_MS;
 	TAILQ_INIT(&k->leaving);
 	timer_set(&k->retry, 0);
 	return k;
 }
 
 static void
-link_dispose(void *arg)
+uplink_dispose(void *arg)
 {
 	mem_free(arg);
 }
 
 void
-link_free(struct link *k, uint32_t code, const char *text)
+uplink_free(struct uplink *k, uint32_t code, const char *text)
 {
 	if (k == NULL)
 		return;
-	k->state = LINK_ENDED;
+	k->state = UPLINK_ENDED;
 	dialer_cancel(k->dialer);
 	while (k->n_leaving > 0)
 		leaving_free(TAILQ_FIRST(&k->leaving), code, text);
 	carrier_free(k->carrier, code, text);
 	timer_fini(&k->retry);
-	loop_bury(k->loop, &k->grave, link_dispose, k);
+	loop_bury(k->loop, &k->grave, uplink_dispose, k);
 }
 
 void
-link_finish(struct link *k, const char *text)
+uplink_finish(struct uplink *k, const char *text)
 {
 	k->finishing = true;
 	if (k->carrier == NULL) {
 		dialer_cancel(k->dialer);
 		k->dialer = NULL;
 		timer_cancel(&k->retry);
-		link_ended(k, text);
+		uplink_ended(k, text);
 		return;
 	}
 	session_goaway(carrier_session(k->carrier), CODE_OK, text);
@@ -441,10 +442,10 @@ link_finish(struct link *k, const char *text)
 }
 
 struct stream *
-link_open(struct link *k, const struct ctl_open *o, const struct stream_user *user, void *arg,
+uplink_open(struct uplink *k, const struct ctl_open *o, const struct stream_user *user, void *arg,
     struct errtext *why)
 {
-	if (!link_has_session(k)) {
+	if (!uplink_has_session(k)) {
 		err_set(why, ERR_CLOSED, "there is no connection to %s", k->cfg->relay);
 		return NULL;
 	}
@@ -452,20 +453,20 @@ link_open(struct link *k, const struct ctl_open *o, const struct stream_user *us
 }
 
 bool
-link_is_up(const struct link *k)
+uplink_is_up(const struct uplink *k)
 {
-	return k->state == LINK_UP;
+	return k->state == UPLINK_UP;
 }
 
 bool
-link_has_session(const struct link *k)
+uplink_has_session(const struct uplink *k)
 {
-	return (k->state == LINK_UP || k->state == LINK_GREETING) &&
+	return (k->state == UPLINK_UP || k->state == UPLINK_GREETING) &&
 	       !carrier_session(k->carrier)->going;
 }
 
 uint32_t
-link_streams(const struct link *k)
+uplink_streams(const struct uplink *k)
 {
 	return k->carrier != NULL ? carrier_session(k->carrier)->n_streams : 0;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * net_dial - connecting to a name (RFC 8305).
+ * dial - connecting to a name (RFC 8305).
  *
  * States: looking up → trying (one attempt for each address, several at once) → over.  What happens next is decided in one place,
  * try_next(), after each event.
  */
-#include "lib/net/net_dial.h"
+#include "lib/net/dial.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -14,23 +14,24 @@
 
 #include "lib/net/hostport.h"
 #include "lib/base/mem.h"
-#include "lib/net/net.h"
+#include "lib/net/addr.h"
+#include "lib/net/sockopt.h"
 #include "lib/net/resolve.h"
 #include "lib/base/str.h"
 
 struct attempt {
-	struct net_dial *d;
-	struct net_addr a;
+	struct dial *d;
+	struct addr a;
 	int fd; /* -1: not begun, or over */
 	struct io io;
 	int error;   /* why it failed */
-	bool vetoed; /* not tried: net_dial_set_vet */
+	bool vetoed; /* not tried: dial_set_vet */
 };
 
-struct net_dial {
+struct dial {
 	struct loop *loop;
-	char target[NET_ADDR_TEXT + HOSTPORT_TEXT_MAX]; /* for messages */
-	net_dial_fn *fn;
+	char target[ADDR_TEXT + HOSTPORT_TEXT_MAX]; /* for messages */
+	dial_fn *fn;
 	void *arg;
 	bool (*may)(void *arg, const struct sockaddr *sa); /* NULL: every address */
 	void *may_arg;
@@ -62,7 +63,7 @@ dispose(void *arg)
 
 /* Let go of everything; the memory goes at the end of the turn. */
 static void
-dial_bury(struct net_dial *d)
+dial_bury(struct dial *d)
 {
 	resolve_cancel(d->resolve);
 	d->resolve = NULL;
@@ -75,9 +76,9 @@ dial_bury(struct net_dial *d)
 }
 
 static void
-dial_end(struct net_dial *d, int fd, int err, const char *text)
+dial_end(struct dial *d, int fd, int err, const char *text)
 {
-	net_dial_fn *fn = d->fn;
+	dial_fn *fn = d->fn;
 	void *arg = d->arg;
 
 	dial_bury(d);
@@ -86,9 +87,9 @@ dial_end(struct net_dial *d, int fd, int err, const char *text)
 
 /* Every address that was tried, with its error. */
 static void
-dial_fail(struct net_dial *d, int err)
+dial_fail(struct dial *d, int err)
 {
-	char at[NET_ADDR_TEXT];
+	char at[ADDR_TEXT];
 	struct strbuf b;
 
 	strbuf_init(&b, ERR_TEXT_MAX - 1);
@@ -97,7 +98,7 @@ dial_fail(struct net_dial *d, int err)
 		const struct attempt *t = &d->attempts[i];
 
 		strbuf_adds(&b, i == 0 ? ": " : "; ");
-		if (strcmp(net_addr_text(&t->a, at), d->target) != 0)
+		if (strcmp(addr_text(&t->a, at), d->target) != 0)
 			strbuf_addf(&b, "%s: ", at);
 		strbuf_adds(
 		    &b, t->vetoed ? "not allowed" : strerror(t->error != 0 ? t->error : ETIMEDOUT));
@@ -108,7 +109,7 @@ dial_fail(struct net_dial *d, int err)
 
 /* What the failures of all attempts come to. */
 static int
-dial_error(const struct net_dial *d)
+dial_error(const struct dial *d)
 {
 	int err = d->n > d->vetoed ? ERR_NOTFOUND : d->n > 0 ? ERR_DENIED : ERR_CLOSED;
 
@@ -134,23 +135,23 @@ dial_error(const struct net_dial *d)
 }
 
 static void
-dial_win(struct net_dial *d, struct attempt *t)
+dial_win(struct dial *d, struct attempt *t)
 {
 	int fd = t->fd;
 
 	io_fini(&t->io);
 	t->fd = -1;
-	net_nodelay(fd);
+	sockopt_nodelay(fd);
 	dial_end(d, fd, 0, "");
 }
 
-static void try_next(struct net_dial *d);
+static void try_next(struct dial *d);
 
 static void
 on_connect(void *arg, int what)
 {
 	struct attempt *t = arg;
-	struct net_dial *d = t->d;
+	struct dial *d = t->d;
 	socklen_t len = sizeof t->error;
 
 	(void)what;
@@ -196,7 +197,7 @@ attempt_start(struct attempt *t)
 }
 
 static void
-try_next(struct net_dial *d)
+try_next(struct dial *d)
 {
 	timer_cancel(&d->stagger);
 	while (d->next < d->n) {
@@ -216,7 +217,7 @@ try_next(struct net_dial *d)
 		if (r == ERR_AGAIN) {
 			d->running++;
 			if (d->next < d->n)
-				timer_set(&d->stagger, NET_DIAL_STAGGER_MS);
+				timer_set(&d->stagger, DIAL_STAGGER_MS);
 			return;
 		}
 	}
@@ -239,7 +240,7 @@ on_begin(void *arg)
 static void
 on_deadline(void *arg)
 {
-	struct net_dial *d = arg;
+	struct dial *d = arg;
 
 	if (d->resolve != NULL) {
 		char text[ERR_TEXT_MAX];
@@ -255,15 +256,15 @@ on_deadline(void *arg)
 }
 
 static void
-add_addr(struct net_dial *d, const struct net_addr *a)
+add_addr(struct dial *d, const struct addr *a)
 {
 	d->attempts[d->n++].a = *a;
 }
 
 static void
-on_resolved(void *arg, const struct net_addr *a, size_t n, int err, const char *text)
+on_resolved(void *arg, const struct addr *a, size_t n, int err, const char *text)
 {
-	struct net_dial *d = arg;
+	struct dial *d = arg;
 
 	d->resolve = NULL;
 	if (err != 0) {
@@ -277,15 +278,15 @@ on_resolved(void *arg, const struct net_addr *a, size_t n, int err, const char *
 
 /* Set up what the target needs.  Returns 0 or ERR_NOMEM. */
 static int
-dial_prepare(struct net_dial *d, const char *host, uint16_t port)
+dial_prepare(struct dial *d, const char *host, uint16_t port)
 {
-	bool is_unix = strncmp(host, NET_UNIX_PREFIX, strlen(NET_UNIX_PREFIX)) == 0;
+	bool is_unix = strncmp(host, ADDR_UNIX_PREFIX, strlen(ADDR_UNIX_PREFIX)) == 0;
 	struct hostport hp;
-	struct net_addr a;
+	struct addr a;
 
 	if (is_unix) {
 		snprintf(d->target, sizeof d->target, "%s", host);
-		if (net_addr_parse(host, &a, NULL) == 0)
+		if (addr_parse(host, &a, NULL) == 0)
 			add_addr(d, &a);
 	} else if (hostport_host(host, &hp, NULL) == 0) {
 		hp.port = port;
@@ -300,11 +301,11 @@ dial_prepare(struct net_dial *d, const char *host, uint16_t port)
 	return 0;
 }
 
-struct net_dial *
-net_dial_start(struct loop *l, const char *host, uint16_t port, uint64_t timeout_ms,
-    net_dial_fn *fn, void *arg)
+struct dial *
+dial_start(
+    struct loop *l, const char *host, uint16_t port, uint64_t timeout_ms, dial_fn *fn, void *arg)
 {
-	struct net_dial *d = mem_zalloc(sizeof *d);
+	struct dial *d = mem_zalloc(sizeof *d);
 
 	if (d == NULL)
 		return NULL;
@@ -325,14 +326,14 @@ net_dial_start(struct loop *l, const char *host, uint16_t port, uint64_t timeout
 }
 
 void
-net_dial_set_vet(struct net_dial *d, bool (*may)(void *arg, const struct sockaddr *sa), void *arg)
+dial_set_vet(struct dial *d, bool (*may)(void *arg, const struct sockaddr *sa), void *arg)
 {
 	d->may = may;
 	d->may_arg = arg;
 }
 
 void
-net_dial_cancel(struct net_dial *d)
+dial_cancel(struct dial *d)
 {
 	if (d != NULL)
 		dial_bury(d);

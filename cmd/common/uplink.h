@@ -1,38 +1,38 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * link - an agent's or a connect client's session with its relay: dialled, greeted, watched, dialled again.
+ * uplink - an agent's or a connect client's session with its relay: dialled, greeted, watched, dialled again.
  *
  *     DIALLING ── WebSocket open ──> GREETING ── relay's HELLO ──> UP ── lost ──> WAITING ── back-off ──> DIALLING
  *
- * A relay that is shutting down says goodbye while streams are open.  Such a session leaves: it is kept beside the link until its
- * streams have ended, and the link dials again at once, since a new relay may be there already.
+ * A relay that is shutting down says goodbye while streams are open.  Such a session leaves: it is kept beside the uplink until its
+ * streams have ended, and the uplink dials again at once, since a new relay may be there already.
  *
- * The back-off is exponential with full jitter, LINK_BACKOFF_MIN_MS to LINK_BACKOFF_MAX_MS, and starts anew after a session that
- * lasted LINK_LASTED_MS.  Every dial looks the relay's name up anew.
+ * The back-off is exponential with full jitter, UPLINK_BACKOFF_MIN_MS to UPLINK_BACKOFF_MAX_MS, and starts anew after a session that
+ * lasted UPLINK_LASTED_MS.  Every dial looks the relay's name up anew.
  */
-#ifndef CMD_LINK_H
-#define CMD_LINK_H
+#ifndef CMD_UPLINK_H
+#define CMD_UPLINK_H
 
 #include "cmd/common/carrier.h"
 #include "cmd/common/dialer.h"
 #include "lib/conf/opt.h"
 #include "lib/base/secret.h"
 
-#define LINK_BACKOFF_MIN_MS 500
-#define LINK_BACKOFF_MAX_MS 30000
-#define LINK_LASTED_MS 10000 /* a session that stood this long was a success */
-#define LINK_CARRIERS_MAX 8
+#define UPLINK_BACKOFF_MIN_MS 500
+#define UPLINK_BACKOFF_MAX_MS 30000
+#define UPLINK_LASTED_MS 10000 /* a session that stood this long was a success */
+#define UPLINK_CARRIERS_MAX 8
 /*
  * After the relay's goodbye its agents dial within this time, its clients in the same time after that: spread, so that they do not all
  * knock at once, and in this order, so that a client finds its agent.
  */
-#define LINK_LEAVE_SPREAD_MS 200
+#define UPLINK_LEAVE_SPREAD_MS 200
 /* Sessions that leave, beside the one that counts; one more cuts off the oldest. */
-#define LINK_LEAVING_MAX 4
+#define UPLINK_LEAVING_MAX 4
 
-/* ---- what the command line says of links; the rows stand in the tables of agent and connect ---- */
+/* ---- what the command line says of uplinks; the rows stand in the tables of agent and connect ---- */
 
-struct link_opts {
+struct uplink_opts {
 	char *relay;
 	struct secret *secret;
 	char *secret_file;
@@ -43,7 +43,7 @@ struct link_opts {
 	uint64_t keepalive_ms;
 };
 
-#define LINK_OPT_ROWS(S, m)                                                                    \
+#define UPLINK_OPT_ROWS(S, m)                                                                  \
 	{ .name = "relay",                                                                     \
 		.letter = 'r',                                                                 \
 		.kind = OPT_STRING,                                                            \
@@ -101,8 +101,8 @@ struct link_opts {
 		.max = 3600000, .help = "silence before a ping; a peer is dead after three"    \
 	}
 
-/* What all links of a process share; made once, borrowed by them. */
-struct link_config {
+/* What all uplinks of a process share; made once, borrowed by them. */
+struct uplink_config {
 	struct dialer_target target;
 	struct secret *secret; /* owned */
 	uint8_t instance[CTL_TOKEN_LEN];
@@ -111,17 +111,18 @@ struct link_config {
 };
 
 /*
- * link_config_init - check the options, read the secret and the trusted certificates.  ERR_INVALID and others with e.  opts
- * must outlive the configuration; its secret moves.  link_config_fini in every case.
+ * uplink_config_init - check the options, read the secret and the trusted certificates.  ERR_INVALID and others with e.  opts
+ * must outlive the configuration; its secret moves.  uplink_config_fini in every case.
  */
-int link_config_init(struct link_config *c, struct link_opts *opts, struct errtext *e) WARN_UNUSED;
-void link_config_fini(struct link_config *c);
+int uplink_config_init(
+    struct uplink_config *c, struct uplink_opts *opts, struct errtext *e) WARN_UNUSED;
+void uplink_config_fini(struct uplink_config *c);
 
-/* ---- links ---- */
+/* ---- uplinks ---- */
 
-struct link;
+struct uplink;
 
-struct link_user {
+struct uplink_user {
 	/* A WebSocket stands and we have said HELLO: streams may be opened, though the relay has not answered yet. */
 	void (*ready)(void *arg);
 	/* The relay has let us in. */
@@ -135,7 +136,7 @@ struct link_user {
 	bool (*away)(void *arg, const char *text);
 	/*
 	 * The relay will not have us (code: CODE_DENIED, CODE_REPLACED, ...).  Return true to try again with the longest back-off,
-	 * false to stay away; the link is then idle until it is freed.
+	 * false to stay away; the uplink is then idle until it is freed.
 	 */
 	bool (*refused)(void *arg, uint32_t code, const char *text);
 	/* The relay opens a stream; see carrier_user. */
@@ -144,30 +145,30 @@ struct link_user {
 	void (*idle)(void *arg);
 };
 
-/* link_new - begins to dial from the loop.  name: see struct ctl_hello.  NULL: out of memory. */
-struct link *link_new(struct loop *l, const struct link_config *cfg, enum ctl_role role,
-    const char *name, const struct link_user *user, void *arg);
+/* uplink_new - begins to dial from the loop.  name: see struct ctl_hello.  NULL: out of memory. */
+struct uplink *uplink_new(struct loop *l, const struct uplink_config *cfg, enum ctl_role role,
+    const char *name, const struct uplink_user *user, void *arg);
 
-/* link_free - streams end with code and text; accepts NULL; safe in callbacks. */
-void link_free(struct link *k, uint32_t code, const char *text);
+/* uplink_free - streams end with code and text; accepts NULL; safe in callbacks. */
+void uplink_free(struct uplink *k, uint32_t code, const char *text);
 
-/* link_finish - say GOAWAY and go when the streams have ended, old sessions' too; user->down with ERR_EOF then, and no new dial. */
-void link_finish(struct link *k, const char *text);
+/* uplink_finish - say GOAWAY and go when the streams have ended, old sessions' too; user->down with ERR_EOF then, and no new dial. */
+void uplink_finish(struct uplink *k, const char *text);
 
 /*
- * link_open - open a stream: on the session that is up, or on one whose greeting is under way (nothing waits for a round trip).
+ * uplink_open - open a stream: on the session that is up, or on one whose greeting is under way (nothing waits for a round trip).
  * NULL and why when there is none.
  */
-struct stream *link_open(struct link *k, const struct ctl_open *o, const struct stream_user *user,
-    void *arg, struct errtext *why);
+struct stream *uplink_open(struct uplink *k, const struct ctl_open *o,
+    const struct stream_user *user, void *arg, struct errtext *why);
 
-bool link_is_up(const struct link *k);
+bool uplink_is_up(const struct uplink *k);
 /*
- * link_has_session - may link_open be called: a WebSocket stands, even if the relay has not answered
+ * uplink_has_session - may uplink_open be called: a WebSocket stands, even if the relay has not answered
  * yet, and neither side has said goodbye.
  */
-bool link_has_session(const struct link *k);
-/* link_streams - of the session that takes new ones. */
-uint32_t link_streams(const struct link *k);
+bool uplink_has_session(const struct uplink *k);
+/* uplink_streams - of the session that takes new ones. */
+uint32_t uplink_streams(const struct uplink *k);
 
 #endif
