@@ -457,27 +457,21 @@ read_data(struct tls_rec *r, struct bufq *in, size_t n, struct bufq *out, struct
 
 /* ---- opening ---- */
 
-/* Decrypt len bytes, the last of them the tag, where they are.  ERR_DENIED: the tag is wrong, and nothing may be believed. */
+/* Decrypt the pieces where they are.  ERR_DENIED: the tag is wrong, and nothing may be believed. */
 static int
-decrypt(struct half *h, const uint8_t *head, struct iovec *iov, int k, size_t len,
+decrypt(struct half *h, const uint8_t *head, const struct iovec *iov, int k,
     const uint8_t tag[TLS_AEAD_TAG])
 {
 	uint8_t nonce[TLS_AEAD_NONCE], mine[TLS_AEAD_TAG];
-	size_t left = len - TLS_AEAD_TAG;
 	int ret;
 
 	half_nonce(h, nonce);
 	if (k == 1)
 		return tls_aead_open(
-		    &h->aead, nonce, head, TLS_REC_HEADER, iov[0].iov_base, left, tag);
+		    &h->aead, nonce, head, TLS_REC_HEADER, iov[0].iov_base, iov[0].iov_len, tag);
 	ret = tls_aead_begin(&h->aead, false, nonce, head, TLS_REC_HEADER);
-	for (int i = 0; i < k && ret == 0; i++) {
-		size_t n = iov[i].iov_len < left ? iov[i].iov_len : left;
-
-		ret = tls_aead_update(&h->aead, iov[i].iov_base, n, iov[i].iov_base);
-		iov[i].iov_len = n;
-		left -= n;
-	}
+	for (int i = 0; i < k && ret == 0; i++)
+		ret = tls_aead_update(&h->aead, iov[i].iov_base, iov[i].iov_len, iov[i].iov_base);
 	if (ret != 0 || (ret = tls_aead_end(&h->aead, mine)) != 0)
 		return ret;
 	if (hash_equal(mine, tag, sizeof mine))
@@ -487,27 +481,20 @@ decrypt(struct half *h, const uint8_t *head, struct iovec *iov, int k, size_t le
 	return ERR_DENIED;
 }
 
-/* 5.4: the last byte that is not zero is the type, and payload stands before it.  False: there is none. */
-static bool
-find_type(const struct iovec *iov, int k, size_t len, uint8_t *type, size_t *n)
+bool
+tls_rec_find_type(const struct iovec *iov, int k, uint8_t *type, size_t *padding)
 {
-	size_t left = len - TLS_AEAD_TAG, off = 0;
+	*padding = 0;
+	while (k-- > 0) {
+		const uint8_t *p = iov[k].iov_base;
 
-	*n = SIZE_MAX;
-	for (int i = 0; i < k && left > 0; i++) {
-		const uint8_t *p = iov[i].iov_base;
-		size_t m = iov[i].iov_len < left ? iov[i].iov_len : left, at = m;
-
-		while (at > 0 && p[at - 1] == 0)
-			at--;
-		if (at > 0) {
-			*type = p[at - 1];
-			*n = off + at - 1;
-		}
-		off += m;
-		left -= m;
+		for (size_t at = iov[k].iov_len; at > 0; at--, (*padding)++)
+			if (p[at - 1] != 0) {
+				*type = p[at - 1];
+				return true;
+			}
 	}
-	return *n != SIZE_MAX;
+	return false;
 }
 
 /* The record is decrypted: n bytes of payload, of this type, at the front of in. */
@@ -535,23 +522,22 @@ static int
 open_body(struct tls_rec *r, const uint8_t *head, struct bufq *in, size_t len, struct bufq *out,
     struct errtext *e)
 {
-	struct iovec iov[PIECES], own[PIECES];
-	uint8_t tag[TLS_AEAD_TAG], type = 0;
-	size_t n, before = in->len;
-	int k = bufq_own(in, 0, len, iov, PIECES), ret;
+	struct iovec iov[PIECES];
+	uint8_t tag[TLS_AEAD_TAG], type;
+	size_t inner = len - sizeof tag, padding, before = in->len;
+	int k = bufq_own(in, 0, inner, iov, PIECES), ret;
 
-	IGNORE_RESULT(bufq_read(in, len - sizeof tag, tag, sizeof tag)); /* they are there */
-	memcpy(own, iov, sizeof own);
-	ret = decrypt(&r->rd, head, own, k, len, tag);
+	IGNORE_RESULT(bufq_read(in, inner, tag, sizeof tag)); /* they are there */
+	ret = decrypt(&r->rd, head, iov, k, tag);
 	if (ret == ERR_DENIED)
 		return refuse(r, TLS_ALERT_BAD_RECORD_MAC, e, TLS_WORDS_CHANGED);
 	if (ret != 0)
 		return ret;
-	if (len - TLS_AEAD_TAG > TLS_REC_PLAIN + 1)
+	if (inner > TLS_REC_PLAIN + 1)
 		return refuse_malformed(r, TLS_ALERT_RECORD_OVERFLOW, e); /* 5.4 */
-	if (!find_type(iov, k, len, &type, &n))
+	if (!tls_rec_find_type(iov, k, &type, &padding))
 		return refuse_unexpected(r, e); /* 5.4 */
-	ret = read_content(r, type, in, n, out, e);
+	ret = read_content(r, type, in, inner - padding - 1, out, e);
 	bufq_drain(in, len - (before - in->len));
 	return ret;
 }

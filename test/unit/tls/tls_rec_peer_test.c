@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "test/unit/rectest.h"
@@ -58,6 +60,38 @@ padding_may_reach_over_blocks(void **state)
 		assert_int_equal(x.in.len, 0);
 		rectest_stop(&x);
 	}
+}
+
+/*
+ * The work does not depend on the payload: its pages cannot be read, so a look at one byte of it ends the test.  The type is
+ * the first byte of the only page that can be read, with padding behind it.
+ */
+static void
+the_type_is_found_without_a_look_at_the_payload(void **state)
+{
+	static const size_t paddings[] = { 0, 1, 7, 8, 100, 4095 };
+	const size_t page = 4096;
+	uint8_t *map =
+	    mmap(NULL, 4 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	(void)state;
+	assert_true(map != MAP_FAILED);
+	assert_int_equal(sysconf(_SC_PAGESIZE), page);
+	assert_int_equal(mprotect(map, 3 * page, PROT_NONE), 0);
+	map[3 * page] = RECTEST_DATA;
+	for (size_t i = 0; i < sizeof paddings / sizeof paddings[0]; i++)
+		for (size_t cut = 0; cut <= 1; cut++) {
+			/* Payload in two pieces, and its end in that of the type, or before it. */
+			struct iovec iov[] = { { map, page }, { map + page, 2 * page - cut * 100 },
+				{ map + 3 * page - cut * 100, cut * 100 + 1 + paddings[i] } };
+			size_t padding = SIZE_MAX;
+			uint8_t type = 0;
+
+			assert_true(tls_rec_find_type(iov, 3, &type, &padding));
+			assert_int_equal(type, RECTEST_DATA);
+			assert_int_equal(padding, paddings[i]);
+		}
+	munmap(map, 4 * page);
 }
 
 static void
@@ -319,6 +353,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(padding_is_taken_off),
 		cmocka_unit_test(padding_may_reach_over_blocks),
+		cmocka_unit_test(the_type_is_found_without_a_look_at_the_payload),
 		cmocka_unit_test(unknown_contents_are_refused),
 		cmocka_unit_test(empty_records_are_counted),
 		cmocka_unit_test(alerts_end_the_connection),
