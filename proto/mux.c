@@ -415,20 +415,6 @@ mux_has_output(const struct session *s)
 	       !TAILQ_EMPTY(&m->sparse) || !TAILQ_EMPTY(&m->bulk);
 }
 
-static bool
-mux_express(struct session *s, size_t *n)
-{
-	struct mux *m = mux_of(s);
-	const struct stream *to = m->filling != NULL ? &m->filling->s : NULL;
-
-	/* Between two frames the next one is taken to be like the last. */
-	if (m->fill_left > 0)
-		m->express = to != NULL && to->user != NULL && to->user->express != NULL &&
-			     to->user->express(to->arg);
-	*n = m->fill_left;
-	return m->express && m->state == MUX_OPEN;
-}
-
 /* ---- the user's side ---- */
 
 static struct stream *
@@ -598,7 +584,6 @@ static const struct session_ops mux_ops = {
 	.input = mux_input,
 	.output = mux_output,
 	.has_output = mux_has_output,
-	.express = mux_express,
 	.open = mux_open,
 	.greet = mux_greet,
 	.goaway = mux_goaway,

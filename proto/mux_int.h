@@ -65,7 +65,6 @@ struct mux_stream {
 	enum mux_queue queue;
 	TAILQ_ENTRY(mux_stream) turn;
 	uint64_t deficit; /* bytes it may still send in this round */
-	uint64_t debt;    /* bytes it has sent beyond its turns, to be paid with the next ones */
 	uint64_t epoch_ms, epoch_bytes;
 	bool window_due; /* in the session's list of WINDOW frames to send */
 	bool ack_due;    /* something to acknowledge, not urgent */
@@ -98,7 +97,6 @@ struct mux {
 	struct mux_stream
 	    *filling;       /* the stream whose DATA frame is being read, NULL when dropped */
 	uint32_t fill_left; /* bytes of that frame still to come */
-	bool express;       /* its user need not see them */
 
 	struct bufq control; /* frames that go before all payload */
 	struct mux_stream_list sparse, bulk, windows, acks;

@@ -81,18 +81,13 @@ static ssize_t
 data_frame(struct mux_stream *ms, struct bufq *out, size_t max)
 {
 	uint64_t n = mux_stream_sendable(ms);
-	size_t piece = bufq_to_pipe(&ms->out, (size_t)(ms->out_sent - ms->out_base));
 	struct frame f = { FRAME_DATA, 0, 0, ms->id };
 	uint8_t hdr[FRAME_HDR_LEN];
 	int r;
 
 	if (n > FRAME_DATA_MAX)
 		n = FRAME_DATA_MAX;
-	/* A piece that came as a pipe leaves as one: cut, it would cost its system calls twice.  Not to a carrier that has become slow. */
-	if (piece > 0 && piece <= n && piece / 4 <= max) {
-		n = piece;
-		ms->debt += piece > max ? piece - max : 0;
-	} else if (n > max)
+	if (n > max)
 		n = max;
 	f.len = (uint16_t)n;
 	frame_pack(hdr, &f);
@@ -181,28 +176,14 @@ serve_sparse(struct mux *m, struct bufq *out)
 	return serve(ms, out, MUX_QUANTUM);
 }
 
-/* A stream's next turn.  False: it has had it already, and goes behind the others. */
-static bool
-begin_turn(struct mux *m, struct mux_stream *ms, size_t round)
+/* A stream's next turn. */
+static void
+begin_turn(struct mux_stream *ms, size_t round)
 {
-	uint64_t paid;
-
 	/* Large frames are cheaper: alone it needs no fairness, and on a fast carrier several turns fit in a round. */
 	ms->deficit = round / 4 > MUX_QUANTUM ? round / 4 : MUX_QUANTUM;
-	if (TAILQ_NEXT(ms, turn) == NULL) {
-		ms->debt = 0;
+	if (TAILQ_NEXT(ms, turn) == NULL || ms->deficit > FRAME_DATA_MAX)
 		ms->deficit = FRAME_DATA_MAX;
-	}
-	if (ms->deficit > FRAME_DATA_MAX)
-		ms->deficit = FRAME_DATA_MAX;
-	paid = ms->debt < ms->deficit ? ms->debt : ms->deficit;
-	ms->debt -= paid;
-	ms->deficit -= paid;
-	if (ms->deficit > 0)
-		return true;
-	TAILQ_REMOVE(&m->bulk, ms, turn);
-	TAILQ_INSERT_TAIL(&m->bulk, ms, turn);
-	return false;
 }
 
 static ssize_t
@@ -211,8 +192,8 @@ serve_bulk(struct mux *m, struct bufq *out, size_t max, size_t round)
 	struct mux_stream *ms = TAILQ_FIRST(&m->bulk);
 	size_t quantum;
 
-	if (ms->deficit == 0 && !begin_turn(m, ms, round))
-		return 0;
+	if (ms->deficit == 0)
+		begin_turn(ms, round);
 	quantum = ms->deficit < max ? (size_t)ms->deficit : max;
 	ms->deficit -= quantum;
 	if (ms->deficit == 0) {

@@ -46,8 +46,6 @@ struct stream_user {
 	void (*acked)(void *arg, uint64_t off, bool eof);
 	/* The stream is gone: code CODE_OK when both halves ended in good order, else why.  The last call; s is no longer valid. */
 	void (*closed)(void *arg, uint32_t code, const char *text);
-	/* May data come as a pipe (lib/net/bufpipe.h), since it goes on to a socket as it is, and soon?  NULL: no. */
-	bool (*express)(void *arg);
 };
 
 struct stream_ops {
@@ -163,7 +161,6 @@ struct session_ops {
 	int (*input)(struct session *s, struct bufq *in, uint64_t now_ms, struct errtext *why);
 	int (*output)(struct session *s, struct bufq *out, size_t max, uint64_t now_ms);
 	bool (*has_output)(const struct session *s);
-	bool (*express)(struct session *s, size_t *n);
 	struct stream *(*open)(struct session *s, const struct ctl_open *o,
 	    const struct stream_user *user, void *arg, struct errtext *why);
 	int (*greet)(struct session *s, const struct ctl_hello *h);
@@ -182,7 +179,6 @@ struct session {
 	uint64_t heard_ms; /* when the last byte came from the peer */
 	uint64_t rtt_us;   /* smallest round trip measured lately; 0: not yet */
 	bool going;        /* a GOAWAY was sent or received: no new streams */
-	bool takes_pipes;  /* what carries it does, and is fast; set by its owner */
 	int open_error;    /* of the last session_open that failed */
 };
 
@@ -214,16 +210,6 @@ static inline bool
 session_has_output(const struct session *s)
 {
 	return s->ops->has_output(s);
-}
-
-/*
- * session_express - after session_input: is payload coming that its user need not see?  *n: how many of the next bytes are such
- * (see filter_express).
- */
-static inline bool
-session_express(struct session *s, size_t *n)
-{
-	return s->ops->express(s, n);
 }
 
 /*

@@ -286,7 +286,7 @@ on_closed(void *arg, uint32_t code, const char *text)
 }
 
 static const struct stream_user early_user = { on_opened, on_data, on_eof, on_sent, on_acked,
-	on_closed, NULL };
+	on_closed };
 
 /* ---- opening ---- */
 

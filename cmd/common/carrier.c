@@ -4,7 +4,6 @@
 
 #include <string.h>
 
-#include "lib/net/bufpipe.h"
 #include "lib/base/mem.h"
 
 struct carrier {
@@ -17,9 +16,7 @@ struct carrier {
 	    flush; /* at the end of the turn: what all of its events have queued leaves together */
 	struct timer timer;
 	uint64_t armed_ms; /* when the timer fires; UINT64_MAX: not set */
-	bool pipes;        /* the filters pass on bytes without looking at them */
 	bool finishing, shut, dead, busy;
-	bool piped; /* pipes were used, and some may be left to close */
 	struct grave grave;
 };
 
@@ -28,8 +25,6 @@ arm_timer(struct carrier *c)
 {
 	uint64_t due = session_deadline_ms(c->s), now = loop_now_ms(c->loop);
 
-	if (c->piped && due > now + BUFPIPE_IDLE_MS)
-		due = now + BUFPIPE_IDLE_MS;
 	if (c->dead || c->shut || due >= c->armed_ms)
 		return;
 	c->armed_ms = due;
@@ -60,11 +55,9 @@ write_some(struct carrier *c)
 
 	if (room == 0)
 		return 0;
-	c->s->takes_pipes = c->pipes && room >= CARRIER_PIPE_ROOM;
 	/* A little more, so that the headers of a round of full frames do not make a second write of its last bytes. */
 	r = session_output(c->s, &out, room + room / 128, loop_now_ms(c->loop));
 	n = out.len;
-	c->piped |= out.pipes > 0;
 	if (r == 0)
 		r = filter_write(c->f, &out);
 	bufq_fini(&out);
@@ -126,8 +119,6 @@ on_readable(void *arg)
 {
 	struct carrier *c = arg;
 	struct errtext why = { "" };
-	bool pieces;
-	size_t n;
 	int r;
 
 	if (c->dead)
@@ -139,9 +130,6 @@ on_readable(void *arg)
 		carrier_fail(c, r, why.s);
 		return;
 	}
-	pieces = session_express(c->s, &n);
-	c->piped |= pieces;
-	filter_express(c->f, pieces && c->f->in.len == 0, n);
 	arm_timer(c);
 }
 
@@ -229,7 +217,6 @@ on_timer(void *arg)
 		    c->shut ? "the peer did not say goodbye" : "the peer does not read");
 		return;
 	}
-	c->piped = bufpipe_idle(loop_now_ms(c->loop)) && c->piped;
 	r = session_tick(c->s, loop_now_ms(c->loop), &why);
 	if (r != 0)
 		carrier_end(c, r, why.s);
@@ -258,7 +245,6 @@ carrier_new(
 	c->arg = arg;
 	c->armed_ms = UINT64_MAX;
 	task_init(&c->flush, on_flush, c);
-	c->pipes = filter_takes_pipes(f);
 	session_set_user(s, &session_user, c);
 	filter_set_user(f, &filter_user, c);
 	arm_timer(c);
@@ -272,9 +258,6 @@ carrier_dispose(void *arg)
 
 	/* Here, at the end of the turn: the session may have been the caller of whoever freed the carrier. */
 	session_free(c->s);
-	/* Nobody else may be left in this thread whose timer would see to them. */
-	if (c->piped)
-		bufpipe_trim();
 	mem_free(c);
 }
 

@@ -13,11 +13,6 @@
 
 /* How long a carrier that was told to finish waits for the peer's goodbye. */
 #define CARRIER_FINISH_MS 3000
-/*
- * A socket that would take less than this at once is a slow one: bytes for it come in memory, where they can be cut into frames of its
- * measure.  Pipes are for those where a copy is what costs.
- */
-#define CARRIER_PIPE_ROOM (64 * 1024)
 /* Bytes written in one turn before others get theirs. */
 #define CARRIER_TURN (1024 * 1024)
 

@@ -20,7 +20,6 @@ struct pump {
 	uint64_t consumed; /* bytes that the kernel has taken and the stream was told of */
 	uint64_t received; /* bytes from the stream */
 	uint64_t sent;     /* bytes to the stream */
-	uint64_t drained_ms;           /* when the socket took something last */
 	bool started, eof_in, eof_out; /* eof_in: from the stream; eof_out: to the stream */
 	bool
 	    end_acked; /* the stream's far end has passed on all that the socket said, and its end */
@@ -90,7 +89,6 @@ on_drained(void *arg)
 
 	if (p->over)
 		return;
-	p->drained_ms = loop_now_ms(p->loop);
 	if (p->s != NULL)
 		pump_account(p);
 	else
@@ -130,16 +128,6 @@ on_data(void *arg, struct bufq *in)
 	task_soon(p->loop, &p->flush);
 }
 
-static bool
-on_express(void *arg)
-{
-	struct pump *p = arg;
-	bool moves = f_sock_pending(p->f) < PUMP_PIPED_MAX ||
-		     loop_now_ms(p->loop) - p->drained_ms < PUMP_STILL_MS;
-
-	return moves && !p->deaf && filter_takes_pipes(p->f);
-}
-
 static void
 on_eof(void *arg)
 {
@@ -169,8 +157,6 @@ pump_feed(struct pump *p)
 		}
 		p->sent += n;
 	}
-	/* All of it is payload. */
-	filter_express(p->f, p->s->session->takes_pipes, SIZE_MAX);
 	filter_pause(p->f, stream_room(p->s) == 0);
 }
 
@@ -302,7 +288,6 @@ static const struct stream_user stream_user = {
 	.data = on_data,
 	.eof = on_eof,
 	.sent = on_sent,
-	.express = on_express,
 	.acked = on_acked,
 	.closed = on_stream_closed,
 };

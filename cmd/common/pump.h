@@ -20,13 +20,6 @@
 /* How often it is asked meanwhile whether it has them: a RST drops what the kernel still holds. */
 #define PUMP_LINGER_POLL_MS 20
 
-/*
- * With so many bytes waiting for a local socket that has taken nothing for so long, no more come as pipes: those are few, and for who is
- * fast.
- */
-#define PUMP_PIPED_MAX (256 * 1024)
-#define PUMP_STILL_MS 50
-
 struct pump;
 
 /* How it went, for the log and the exit status. */

@@ -428,7 +428,7 @@ on_closed(void *arg, uint32_t code, const char *text)
 }
 
 static const struct stream_user answer_user = { on_opened, on_early_data, on_early, on_sent,
-	on_acked, on_closed, NULL };
+	on_acked, on_closed };
 
 /* ---- the way there ---- */
 

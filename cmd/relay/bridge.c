@@ -8,13 +8,6 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 
-/*
- * Bytes that may wait for a hop that has taken nothing for BRIDGE_STILL_MS, and still come as
- * pipes: what a turn brings.
- */
-#define BRIDGE_PIPED_MAX (512 * 1024)
-#define BRIDGE_STILL_MS 50
-
 struct bridge {
 	struct stream *client, *agent; /* NULL once gone */
 	struct peer *owner;            /* the client, while its stream is there */
@@ -22,9 +15,7 @@ struct bridge {
 	TAILQ_ENTRY(bridge) held_turn; /* while there are any */
 	struct loop *loop;
 	uint64_t since_ms;
-	uint64_t up, up_sent;     /* bytes from the client, and of them to the agent */
-	uint64_t up_ms, down_ms;  /* when bytes were sent last */
-	uint64_t down_read, down; /* bytes from the agent, and of them to the client */
+	uint64_t up, down; /* bytes from the client, and sent to it */
 	char label[ADDR_TEXT + CTL_NAME_MAX + CTL_HOST_MAX + 16];
 	struct grave grave;
 	bool over;
@@ -151,14 +142,6 @@ pass_closed(
 		bridge_end(b, side, CODE_OK, "");
 }
 
-/* The bytes of a stream that stands still would only keep pipes from others. */
-static bool
-may_pipe(const struct bridge *b, const struct stream *to, uint64_t queued, uint64_t moved_ms)
-{
-	return to != NULL && to->session->takes_pipes &&
-	       (queued < BRIDGE_PIPED_MAX || loop_now_ms(b->loop) - moved_ms < BRIDGE_STILL_MS);
-}
-
 /* ---- the client's side ---- */
 
 static void
@@ -193,17 +176,8 @@ client_sent(void *arg, size_t n)
 
 	held_less(b, n);
 	b->down += n;
-	b->down_ms = loop_now_ms(b->loop);
 	if (b->agent != NULL)
 		stream_consumed(b->agent, n);
-}
-
-static bool
-client_express(void *arg)
-{
-	struct bridge *b = arg;
-
-	return may_pipe(b, b->agent, b->up - b->up_sent, b->up_ms);
 }
 
 static void
@@ -232,7 +206,6 @@ static const struct stream_user client_user = {
 	client_sent,
 	client_acked,
 	client_closed,
-	client_express,
 };
 
 /* ---- the agent's side ---- */
@@ -251,7 +224,6 @@ agent_data(void *arg, struct bufq *in)
 {
 	struct bridge *b = arg;
 
-	b->down_read += in->len;
 	pass_data(b, b->client, in);
 }
 
@@ -270,18 +242,8 @@ agent_sent(void *arg, size_t n)
 	struct bridge *b = arg;
 
 	held_less(b, n);
-	b->up_sent += n;
-	b->up_ms = loop_now_ms(b->loop);
 	if (b->client != NULL)
 		stream_consumed(b->client, n);
-}
-
-static bool
-agent_express(void *arg)
-{
-	struct bridge *b = arg;
-
-	return may_pipe(b, b->client, b->down_read - b->down, b->down_ms);
 }
 
 static void
@@ -309,7 +271,6 @@ static const struct stream_user agent_user = {
 	agent_sent,
 	agent_acked,
 	agent_closed,
-	agent_express,
 };
 
 /* ---- opening ---- */

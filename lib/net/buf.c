@@ -5,7 +5,6 @@
 #include <assert.h>
 #include <string.h>
 
-#include "lib/net/bufpipe.h"
 #include "lib/base/mem.h"
 
 /* Free blocks kept for each class; more go back to malloc.  Bulk needs a handful, and the last freed is still cached. */
@@ -61,9 +60,7 @@ block_unref(struct block *b)
 {
 	if (b == NULL || --b->refs > 0)
 		return;
-	if (b->class == BUF_PIPE)
-		bufpipe_put(b);
-	else if (pool[b->class].n < classes[b->class].keep)
+	if (pool[b->class].n < classes[b->class].keep)
 		pool[b->class].free[pool[b->class].n++] = b;
 	else
 		mem_free(b);
@@ -75,7 +72,6 @@ buf_pool_free(void)
 	for (int c = 0; c < N_CLASSES; c++)
 		while (pool[c].n > 0)
 			mem_free(pool[c].free[--pool[c].n]);
-	bufpipe_trim();
 }
 
 static struct slice *
@@ -84,17 +80,10 @@ slice_at(const struct bufq *q, uint32_t i)
 	return &q->v[(q->head + i) & (q->cap - 1)];
 }
 
-static bool
-in_memory(const struct slice *s)
-{
-	return s->b->class != BUF_PIPE || bufpipe_mem(s->b) != NULL;
-}
-
 static uint8_t *
 slice_mem(const struct slice *s)
 {
-	assert(in_memory(s));
-	return (s->b->class == BUF_PIPE ? bufpipe_mem(s->b) : s->b->data) + s->off;
+	return s->b->data + s->off;
 }
 
 static int
@@ -153,7 +142,6 @@ ring_push(struct bufq *q, struct slice s)
 	}
 	if (t == NULL || t->b != s.b)
 		q->pinned += s.b->cap;
-	q->pipes += s.b->class == BUF_PIPE;
 	q->n++;
 	*slice_at(q, q->n - 1) = s;
 }
@@ -166,7 +154,6 @@ ring_pop(struct bufq *q)
 
 	if (q->n == 1 || slice_at(q, 1)->b != s->b)
 		q->pinned -= s->b->cap;
-	q->pipes -= s->b->class == BUF_PIPE;
 	q->head = (q->head + 1) & (q->cap - 1);
 	q->n--;
 	if (q->n == 0) {
@@ -197,54 +184,13 @@ bufq_append(struct bufq *q, struct block *b, uint8_t *p, size_t n)
 	return 0;
 }
 
-int
-bufq_append_pipe(struct bufq *q, struct block *b)
-{
-	assert(b->class == BUF_PIPE);
-	if (ring_grow(q, 1) != 0)
-		return ERR_NOMEM;
-	ring_push(q, (struct slice){ block_ref(b), 0, b->fill });
-	return 0;
-}
-
-int
-bufq_load(struct bufq *q)
-{
-	for (uint32_t i = 0; q->pipes > 0 && i < q->n; i++) {
-		struct block *b = slice_at(q, i)->b;
-
-		if (b->class == BUF_PIPE && bufpipe_load(b) != 0)
-			return ERR_NOMEM;
-	}
-	return 0;
-}
-
-size_t
-bufq_to_pipe(const struct bufq *q, size_t off)
-{
-	size_t end = 0;
-
-	for (uint32_t i = 0; q->pipes > 0 && i < q->n; i++) {
-		end += slice_at(q, i)->n;
-		if (end > off && slice_at(q, i)->b->class == BUF_PIPE)
-			return end - off;
-	}
-	return 0;
-}
-
-const struct slice *
-bufq_first(const struct bufq *q)
-{
-	return q->n > 0 ? slice_at(q, 0) : NULL;
-}
-
 /* The tail block, when its unused end follows the tail slice and no other queue can be filling it. */
 static struct block *
 tail_with_room(const struct bufq *q)
 {
 	struct slice *t = q->n ? slice_at(q, q->n - 1) : NULL;
 
-	if (t == NULL || t->b->class == BUF_PIPE || t->b->refs != 1 || t->off + t->n != t->b->fill)
+	if (t == NULL || t->b->refs != 1 || t->off + t->n != t->b->fill)
 		return NULL;
 	return block_room(t->b) > 0 ? t->b : NULL;
 }
@@ -323,53 +269,27 @@ bufq_move(struct bufq *dst, struct bufq *src, size_t n)
 	return 0;
 }
 
-/* Slices of a pipe cannot be shared, but a whole pipe can be doubled. */
-static int
-share_pipe(struct bufq *dst, const struct slice *s, size_t skip, size_t n)
-{
-	struct block *b = NULL;
-
-	if (skip == 0 && s->off == 0 && n == s->b->fill)
-		b = bufpipe_tee(s->b);
-	if (b != NULL) {
-		ring_push(dst, (struct slice){ b, 0, b->fill });
-		return 0;
-	}
-	if (bufpipe_load(s->b) != 0)
-		return ERR_NOMEM;
-	ring_push(dst, (struct slice){ block_ref(s->b), s->off + (uint32_t)skip, (uint32_t)n });
-	return 0;
-}
-
 int
 bufq_share(struct bufq *dst, const struct bufq *src, size_t off, size_t n)
 {
-	struct bufq add = { 0 };
 	uint32_t i, k;
 	size_t skip;
-	int r = 0;
 
 	assert(off + n <= src->len);
 	if (n == 0)
 		return 0;
 	k = slice_span(src, off, n, &i, &skip);
-	if (ring_grow(dst, k) != 0 || ring_grow(&add, k) != 0)
+	if (ring_grow(dst, k) != 0)
 		return ERR_NOMEM;
-	for (; n > 0 && r == 0; i++, skip = 0) {
+	for (; n > 0; i++, skip = 0) {
 		const struct slice *s = slice_at(src, i);
 		size_t m = s->n - skip < n ? s->n - skip : n;
 
-		if (!in_memory(s))
-			r = share_pipe(&add, s, skip, m);
-		else
-			ring_push(&add, (struct slice){ block_ref(s->b), s->off + (uint32_t)skip,
-					    (uint32_t)m });
+		ring_push(
+		    dst, (struct slice){ block_ref(s->b), s->off + (uint32_t)skip, (uint32_t)m });
 		n -= m;
 	}
-	if (r == 0)
-		r = bufq_move(dst, &add, add.len);
-	bufq_fini(&add);
-	return r;
+	return 0;
 }
 
 void
@@ -406,8 +326,6 @@ bufq_peek(const struct bufq *q, size_t off, size_t n, struct iovec *iov, int max
 		const struct slice *s = slice_at(q, i);
 		size_t m = s->n - skip < n ? s->n - skip : n;
 
-		if (!in_memory(s))
-			break;
 		iov[got++] = (struct iovec){ slice_mem(s) + skip, m };
 		n -= m;
 	}
@@ -454,8 +372,7 @@ bufq_compact(struct bufq *q)
 	struct bufq own = { 0 };
 	uint8_t chunk[4096];
 
-	if (bufq_weight(q) <= BUF_COMPACT_MIN || bufq_weight(q) / BUF_COMPACT_RATIO <= q->len ||
-	    bufq_load(q) != 0)
+	if (bufq_weight(q) <= BUF_COMPACT_MIN || bufq_weight(q) / BUF_COMPACT_RATIO <= q->len)
 		return;
 	for (size_t off = 0; off < q->len;) {
 		size_t n = bufq_read(q, off, chunk, sizeof chunk);

@@ -15,9 +15,6 @@
  * another thread, hand over every queue that shares them.  A block goes back to the pool of the thread that drops
  * the last reference.
  *
- * Bytes that need not be looked at can stay in the kernel: a block may be a pipe (lib/net/bufpipe.h) that splice(2) has filled.  It is
- * queued, moved and dropped like any other; what must see its bytes calls bufq_load() first.
- *
  * Units: lengths and offsets are bytes.  Errors: ERR_NOMEM only; a failed call leaves its arguments as they were.
  */
 #ifndef LIB_BUF_H
@@ -41,12 +38,9 @@ struct block {
 	uint32_t refs;
 	uint32_t cap;   /* bytes in data */
 	uint32_t fill;  /* bytes used from the front; only the one filler advances it */
-	uint32_t class; /* index of the pool it returns to; BUF_PIPE */
-	uint8_t data[]; /* of a pipe: private to bufpipe */
+	uint32_t class; /* index of the pool it returns to */
+	uint8_t data[];
 };
-
-/* The class of a block whose bytes are in a pipe. */
-#define BUF_PIPE UINT32_MAX
 
 /* Bytes [off, off + n) of a block. */
 struct slice {
@@ -59,7 +53,6 @@ struct bufq {
 	size_t len;      /* bytes queued */
 	size_t pinned;   /* bytes of the blocks behind them */
 	struct slice *v; /* ring of cap slices */
-	uint32_t pipes;  /* slices of pipes among them */
 	uint32_t cap, head, n;
 };
 
@@ -90,37 +83,19 @@ int bufq_copy(struct bufq *q, const void *p, size_t n) WARN_UNUSED;
 /* bufq_move - move the first n (<= src->len) bytes of src to the end of dst without copying. */
 int bufq_move(struct bufq *dst, struct bufq *src, size_t n) WARN_UNUSED;
 
-/* bufq_append_pipe - queue all bytes of the pipe b; takes a reference of its own. */
-int bufq_append_pipe(struct bufq *q, struct block *b) WARN_UNUSED;
-
-/*
- * bufq_load - see that all bytes are in memory, where the calls below find them.  ERR_NOMEM: some are not.  Everything that hands
- * queues to code which may not know of pipes does this for it: filter_write(), bufq_compact().
- */
-int bufq_load(struct bufq *q) WARN_UNUSED;
-
-/* bufq_first - the first slice; NULL when empty.  Valid until q changes. */
-const struct slice *bufq_first(const struct bufq *q);
-
-/* bufq_to_pipe - the bytes from offset off to the end of the first pipe from there on; 0 when there is none. */
-size_t bufq_to_pipe(const struct bufq *q, size_t off);
-
 /* bufq_share - append n bytes of src from offset off to dst; src keeps them.  off + n <= src->len. */
 int bufq_share(struct bufq *dst, const struct bufq *src, size_t off, size_t n) WARN_UNUSED;
 
 /* bufq_drain - drop the first n (<= len) bytes. */
 void bufq_drain(struct bufq *q, size_t n);
 
-/*
- * bufq_peek - describe bytes from offset off in at most max iovecs, at most n bytes; returns the number of iovecs.  Stops before
- * bytes that are not in memory.
- */
+/* bufq_peek - describe bytes from offset off in at most max iovecs, at most n bytes; returns the number of iovecs. */
 int bufq_peek(const struct bufq *q, size_t off, size_t n, struct iovec *iov, int max);
 
-/* bufq_front - the first contiguous run, in memory; *n its length (0 and NULL when empty).  Valid until q changes. */
+/* bufq_front - the first contiguous run; *n its length (0 and NULL when empty).  Valid until q changes. */
 const uint8_t *bufq_front(const struct bufq *q, size_t *n);
 
-/* bufq_read - copy up to n bytes from offset off, in memory, into p without removing them; returns how many. */
+/* bufq_read - copy up to n bytes from offset off into p without removing them; returns how many. */
 size_t bufq_read(const struct bufq *q, size_t off, void *p, size_t n);
 
 /*

@@ -3,9 +3,7 @@
  * f_sock - the socket at the bottom of a filter stack.
  *
  * Copies of payload: kernel → block (read), block → kernel (writev); none in user space, but reads of at most BUF_SMALL
- * bytes, which are copied so that a keystroke does not pin a large block.  Bytes that nobody has to see (filter_express) are not
- * copied at all: socket → pipe → socket (splice).  While such bulk goes on, what stands between two pieces of it, the frames'
- * headers, is read in small portions, so that the next piece is still in the kernel when it is known how long it is.
+ * bytes, which are copied so that a keystroke does not pin a large block.
  *
  * The descriptor is watched edge-triggered, for everything, once: `readable` and `writable` remember what the kernel said
  * last, and no epoll_ctl is needed when a reader pauses or a writer fills up.
@@ -21,7 +19,6 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "lib/net/bufpipe.h"
 #include "lib/net/linger.h"
 #include "lib/base/mem.h"
 #include "lib/net/sockopt.h"
@@ -31,12 +28,6 @@ enum {
 	IOV_MAX_TURN = 128, /* slices in one writev */
 	CHECK_MS = 100,     /* what stands behind the last bytes without an event is noticed */
 	SHRINK_AFTER = 32,  /* small reads in a row before the block size goes down */
-	HEAD_READ =
-	    64, /* bytes: the headers of a WebSocket message and a DATA frame, and a few more */
-	BULK_READ = 16 * 1024, /* a read of this much says that bulk is coming */
-	PIPE_MIN = 16 * 1024,  /* bytes to come that are worth a pipe */
-	HEADS_MAX = 4,         /* headers without such payload after which it has ended */
-	TRICKLE = 4 * 1024,    /* bytes that came, and were not */
 };
 
 struct f_sock {
@@ -52,10 +43,6 @@ struct f_sock {
 	struct task again;      /* reading goes on after the budget was used up, or after a pause */
 	size_t read_size;       /* the size of block to read into */
 	unsigned n_small;
-	unsigned n_heads; /* headers in a row that no such bytes followed */
-	size_t express;   /* bytes to come that the user need not see */
-	bool fast, bulk;  /* large reads come; such bytes go through pipes */
-	bool corked;      /* what was written last waits in the kernel for what follows */
 	struct pace pace; /* of the writing side */
 	uint64_t written;
 	void (*drained)(void *arg);
@@ -104,10 +91,11 @@ read_adapt(struct f_sock *s, size_t got, size_t cap)
 	}
 }
 
-/* One read of at most max bytes into f.in.  Returns bytes; 0 at the end of file; ERR_AGAIN, ERR_NOMEM, or ERR_SYS. */
+/* One read into f.in.  Returns bytes; 0 at the end of file; ERR_AGAIN, ERR_NOMEM, or ERR_SYS. */
 static ssize_t
-read_once(struct f_sock *s, size_t max)
+read_once(struct f_sock *s)
 {
+	size_t max = s->read_size;
 	struct block *b = block_new(max);
 	ssize_t n;
 	int r = 0;
@@ -133,70 +121,21 @@ read_once(struct f_sock *s, size_t max)
 	return r != 0 ? r : n;
 }
 
-/* What nobody has to see stays in the kernel.  Returns as read_once, or ERR_LIMIT when it must be read after all. */
-static ssize_t
-read_pipe(struct f_sock *s)
-{
-	struct block *b;
-	struct bufq q = { 0 };
-	ssize_t n = bufpipe_fill(s->rfd, s->express, &b);
-	int r;
-
-	if (n <= 0) {
-		s->bulk = s->bulk && n != ERR_LIMIT;
-		return n;
-	}
-	r = bufq_append_pipe(&q, b);
-	block_unref(b);
-	/* A trickle would take a pipe for every few bytes. */
-	if (r == 0 && n < TRICKLE && (size_t)n < s->express) {
-		s->bulk = false;
-		r = bufq_load(&q);
-	}
-	if (r == 0)
-		r = bufq_move(&s->f.in, &q, q.len);
-	bufq_fini(&q);
-	return r != 0 ? r : n;
-}
-
-/* One portion of input, by whatever way fits. */
-static ssize_t
-read_some(struct f_sock *s)
-{
-	ssize_t n = ERR_LIMIT;
-
-	if (s->bulk && s->express >= PIPE_MIN)
-		n = read_pipe(s);
-	if (n == ERR_LIMIT) {
-		/* The rest of a piece that is too short for a pipe, and the header behind it. */
-		size_t max = s->bulk ? s->express + HEAD_READ : s->read_size;
-
-		n = read_once(s, max);
-		if (n > 0 && !s->bulk)
-			read_adapt(s, (size_t)n, max);
-		if (n >= BULK_READ)
-			s->fast = true;
-	}
-	if (n > 0)
-		s->express -= s->express < (size_t)n ? s->express : (size_t)n;
-	s->arrived = s->arrived || n > 0;
-	return n;
-}
-
-/* Read until there is no more, or the turn is over, or the user has to say what comes next.  Returns as read_some. */
+/* Read until there is no more, or the turn is over.  Returns as read_once. */
 static ssize_t
 read_portion(struct f_sock *s, size_t *budget)
 {
 	ssize_t n = 1;
 
 	while (n > 0 && s->readable && *budget > 0) {
-		bool head = s->bulk && s->express < PIPE_MIN;
+		size_t max = s->read_size;
 
-		n = read_some(s);
-		if (n > 0)
+		n = read_once(s);
+		if (n > 0) {
+			read_adapt(s, (size_t)n, max);
+			s->arrived = true;
 			*budget -= (size_t)n < *budget ? (size_t)n : *budget;
-		if (head)
-			break;
+		}
 	}
 	return n;
 }
@@ -260,54 +199,26 @@ finish_shutdown(struct f_sock *s)
 	}
 }
 
-/* One gathered write of k pieces.  Returns bytes, ERR_AGAIN, or ERR_SYS. */
+/* One gathered write.  Returns bytes, ERR_AGAIN, or ERR_SYS. */
 static ssize_t
-write_memory(struct f_sock *s, struct iovec *iov, int k)
+write_once(struct f_sock *s)
 {
-	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = (size_t)k };
+	struct iovec iov[IOV_MAX_TURN];
+	int k = bufq_peek(&s->out, 0, s->out.len, iov, IOV_MAX_TURN);
 	size_t offered = 0;
-	bool more;
 	ssize_t n;
 
 	for (int i = 0; i < k; i++)
 		offered += iov[i].iov_len;
-	/* A header in front of a pipe's bytes leaves together with them. */
-	more = s->pace.tcp && offered < s->out.len;
 	do
-		n = more ? sendmsg(s->wfd, &msg, MSG_MORE | MSG_NOSIGNAL) : writev(s->wfd, iov, k);
+		n = writev(s->wfd, iov, k);
 	while (n < 0 && errno == EINTR);
 	/* After a partial write the kernel tells of room by a new edge. */
 	if (n < (ssize_t)offered)
 		s->writable = false;
 	if (n < 0)
 		return errno == EAGAIN || errno == EWOULDBLOCK ? ERR_AGAIN : ERR_SYS;
-	s->corked = more;
 	return n;
-}
-
-/* As write_memory for the pipe in front. */
-static ssize_t
-write_pipe(struct f_sock *s)
-{
-	const struct slice *p = bufq_first(&s->out);
-	ssize_t n = bufpipe_send(p->b, p->off, p->n, s->wfd);
-
-	if (n == ERR_INVALID)
-		return bufq_load(&s->out); /* and then in memory, in the next round */
-	if (n == ERR_AGAIN)
-		s->writable = false;
-	else /* the kernel expects the rest of a pipe at once */
-		s->corked = s->pace.tcp && n >= 0 && n < (ssize_t)p->n;
-	return n;
-}
-
-/* The kernel took nothing more.  Of what it has nothing may be under way whose acknowledgement would send a header that waits. */
-static void
-uncork(struct f_sock *s)
-{
-	if (s->corked)
-		sockopt_nodelay(s->wfd);
-	s->corked = false;
 }
 
 /* Returns 0, or -1 after the filter was closed. */
@@ -317,14 +228,10 @@ sock_write(struct f_sock *s)
 	uint64_t before = s->written;
 
 	while (s->out.len > 0 && s->writable) {
-		struct iovec iov[IOV_MAX_TURN];
-		int k = bufq_peek(&s->out, 0, s->out.len, iov, IOV_MAX_TURN);
-		ssize_t n = k > 0 ? write_memory(s, iov, k) : write_pipe(s);
+		ssize_t n = write_once(s);
 
-		if (n == ERR_AGAIN) {
-			uncork(s);
-		} else if (n < 0) {
-			sock_fail(s, n == ERR_NOMEM ? ENOMEM : errno);
+		if (n < 0 && n != ERR_AGAIN) {
+			sock_fail(s, errno);
 			return -1;
 		}
 		if (n > 0) {
@@ -391,7 +298,7 @@ check_error(struct f_sock *s)
 
 	if (getsockopt(s->rfd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error == 0)
 		return;
-	while (read_once(s, s->read_size) > 0)
+	while (read_once(s) > 0)
 		;
 	filter_readable(&s->f);
 	sock_fail(s, error);
@@ -407,13 +314,12 @@ arm_check(struct f_sock *s)
 
 /*
  * A read tells of a connection that broke right behind what the last one found, and of bytes behind an urgent one: both kinds of read end
- * in front of it, as if there were no more, and splice(2) never gets any further (RFC 9293 3.8.5).
+ * in front of it, as if there were no more (RFC 9293 3.8.5).
  */
 static void
 look_again(struct f_sock *s)
 {
 	s->looked_ms = loop_now_ms(s->f.loop);
-	s->bulk = false;
 	s->readable = true;
 	if (s->f.paused || s->f.eof)
 		check_error(s);
@@ -444,7 +350,7 @@ suspect(struct f_sock *s)
 
 	if (s->f.loop == NULL) /* it is on its way to another thread, which will be told anew */
 		return;
-	rare = !s->bulk && loop_now_ms(s->f.loop) - s->looked_ms >= CHECK_MS;
+	rare = loop_now_ms(s->f.loop) - s->looked_ms >= CHECK_MS;
 	if (s->f.paused || s->f.eof)
 		check_error(s);
 	else if (!s->readable && !s->checking && rare)
@@ -481,27 +387,6 @@ on_write_event(void *arg, int what)
 	s->writable = true;
 	if (!s->f.closed && sock_write(s) == 0 && s->writable)
 		filter_writable(&s->f);
-}
-
-/*
- * Only a socket whose last reads were large goes over to pipes.  When several headers were not followed by payload, the bulk is over.
- */
-static void
-sock_op_express(struct filter *f, bool pieces, size_t n)
-{
-	struct f_sock *s = sock_of(f);
-
-	s->express = f->in.len == 0 ? n : 0;
-	s->n_heads = s->express > 0 || s->fast ? 0 : s->n_heads + 1;
-	s->bulk = pieces && (s->fast || (s->bulk && s->n_heads < HEADS_MAX));
-	s->fast = false;
-}
-
-static bool
-sock_op_takes_pipes(const struct filter *f)
-{
-	(void)f;
-	return true;
 }
 
 static void
@@ -576,8 +461,6 @@ static const struct filter_ops sock_ops = {
 	.shutdown = sock_op_shutdown,
 	.fini = sock_op_fini,
 	.pause = sock_op_pause,
-	.express = sock_op_express,
-	.takes_pipes = sock_op_takes_pipes,
 	.detach = sock_op_detach,
 	.attach = sock_op_attach,
 };

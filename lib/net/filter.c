@@ -56,22 +56,7 @@ filter_write(struct filter *f, struct bufq *src)
 {
 	if (f->closed)
 		return ERR_CLOSED;
-	if (src->pipes > 0 && !filter_takes_pipes(f) && bufq_load(src) != 0)
-		return ERR_NOMEM;
 	return f->ops->write(f, src);
-}
-
-bool
-filter_takes_pipes(const struct filter *f)
-{
-	return f->ops->takes_pipes != NULL && f->ops->takes_pipes(f);
-}
-
-void
-filter_express(struct filter *f, bool pieces, size_t n)
-{
-	if (!f->closed && f->ops->express != NULL)
-		f->ops->express(f, pieces, n);
 }
 
 int

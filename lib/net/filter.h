@@ -15,9 +15,6 @@
  *            filter_write() takes bytes (never partially, whatever the room: room is advice, so that a reply can always
  *            be queued).  filter_flush() lets them go: a filter may hold written bytes until then to make one message or
  *            record of many small writes.
- *   pipes    A user that knows the next n bytes to be payload, and need not see them, says so by filter_express(): they may come as
- *            blocks that are pipes (lib/net/bufpipe.h), which costs no copy.  A filter that has to look at what it writes gets
- *            it in memory all the same.
  *   end      filter_shutdown() ends our direction after all that was written (FIN; TLS close_notify; WebSocket Close).
  *            user->closed is called once, when the stream is over: ERR_EOF after the peer's orderly end when all input
  *            has been delivered, another ERR_* with a text otherwise.  On a socket filter a half-close is told by
@@ -69,10 +66,6 @@ struct filter_ops {
 	/* Leave / enter a loop.  attach may fail with ERR_NOMEM, the stack is then closed by its owner. */
 	void (*detach)(struct filter *f);
 	int (*attach)(struct filter *f, struct loop *l);
-	/* NULL: bytes always come in memory. */
-	void (*express)(struct filter *f, bool pieces, size_t n);
-	/* Does write pass on bytes without looking at them?  NULL: no. */
-	bool (*takes_pipes)(const struct filter *f);
 };
 
 /* Embedded as the first member of each implementation.  in may be used by the user; the rest through the functions. */
@@ -102,13 +95,6 @@ void filter_flush(struct filter *f);
 size_t filter_room(struct filter *f);
 void filter_shutdown(struct filter *f);
 void filter_pause(struct filter *f, bool paused);
-/*
- * filter_express - say anew whenever f->in was taken: payload that need not be seen comes in pieces, with headers between them, and of
- * what has not arrived yet the next n bytes are one (0: a header comes next).  pieces false takes it back.  Advice: bytes may
- * come in memory nevertheless.
- */
-void filter_express(struct filter *f, bool pieces, size_t n);
-bool filter_takes_pipes(const struct filter *f);
 void filter_free(struct filter *f);
 void filter_detach(struct filter *f);
 int filter_attach(struct filter *f, struct loop *l) WARN_UNUSED;

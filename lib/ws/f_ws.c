@@ -357,7 +357,7 @@ take(struct f_ws *w, struct bufq *q, size_t n)
 	struct bufq *in = &w->f.below->in;
 	int r;
 
-	if (n > SMALL_PIECE || q->len == 0 || in->pipes > 0)
+	if (n > SMALL_PIECE || q->len == 0)
 		return bufq_move(q, in, n);
 	r = bufq_copy(q, piece, bufq_read(in, 0, piece, n));
 	if (r == 0)
@@ -602,27 +602,6 @@ ws_op_pause(struct filter *f, bool paused)
 		task_later(f->loop, &w->again);
 }
 
-/* Payload that needs no unmasking, up to the frame's end. */
-static void
-ws_op_express(struct filter *f, bool pieces, size_t n)
-{
-	struct f_ws *w = ws_of(f);
-	uint64_t left = w->rf.len - w->rf.done;
-
-	if (w->cfg.mode != F_WS_STREAM || w->rx != RX_PAYLOAD || w->rf.masked ||
-	    f_ws_frame_is_control(&w->rf) || f->in.len > 0)
-		n = 0;
-	filter_express(f->below, pieces, n < left ? n : (size_t)left);
-}
-
-static bool
-ws_op_takes_pipes(const struct filter *f)
-{
-	const struct f_ws *w = ws_of(f);
-
-	return (!w->cfg.client || w->cfg.zero_key) && filter_takes_pipes(f->below);
-}
-
 static void
 ws_op_detach(struct filter *f)
 {
@@ -662,8 +641,6 @@ static const struct filter_ops ws_ops = {
 	.shutdown = ws_op_shutdown,
 	.fini = ws_op_fini,
 	.pause = ws_op_pause,
-	.express = ws_op_express,
-	.takes_pipes = ws_op_takes_pipes,
 	.detach = ws_op_detach,
 	.attach = ws_op_attach,
 };

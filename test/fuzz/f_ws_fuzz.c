@@ -84,7 +84,7 @@ pipe_attach(struct filter *f, struct loop *l)
 }
 
 static const struct filter_ops pipe_ops = { "pipe", pipe_write, pipe_nothing, pipe_room,
-	pipe_nothing, pipe_nothing, pipe_pause, pipe_nothing, pipe_attach, NULL, NULL };
+	pipe_nothing, pipe_nothing, pipe_pause, pipe_nothing, pipe_attach };
 
 /* ---- the user above ---- */
 

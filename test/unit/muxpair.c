@@ -6,10 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include "lib/net/bufpipe.h"
 #include "lib/base/mem.h"
 
 /* ---- a stream at an endpoint ---- */
@@ -37,8 +34,7 @@ side_data(void *arg, struct bufq *in)
 	struct side *x = arg;
 	size_t n = in->len;
 
-	/* Pipes are few, and all of it is kept here. */
-	if (bufq_load(in) == 0 && bufq_move(&x->got, in, n) == 0 && !x->hold) {
+	if (bufq_move(&x->got, in, n) == 0 && !x->hold) {
 		stream_consumed(x->s, n);
 		stream_ack(x->s, x->got.len, false);
 	}
@@ -87,14 +83,8 @@ side_closed(void *arg, uint32_t code, const char *text)
 	hook(x, "closed");
 }
 
-static bool
-side_express(void *arg)
-{
-	return ((struct side *)arg)->end->net->pipes;
-}
-
 static const struct stream_user side_user = { side_opened, side_data, side_eof, side_sent,
-	side_acked, side_closed, side_express };
+	side_acked, side_closed };
 
 /* ---- the relay's bridge: nothing but what cmd/relay/bridge.c does ---- */
 
@@ -183,15 +173,8 @@ bridge_closed(void *arg, uint32_t code, const char *text)
 		mem_free(b);
 }
 
-static bool
-bridge_express(void *arg)
-{
-	(void)arg;
-	return true; /* asked only when the net has pipes */
-}
-
 static const struct stream_user bridge_user = { bridge_opened, bridge_data, bridge_eof, bridge_sent,
-	bridge_acked, bridge_closed, bridge_express };
+	bridge_acked, bridge_closed };
 
 static void
 bridge_open(struct end *e, struct stream *s, const struct ctl_open *o)
@@ -333,56 +316,12 @@ piece(struct net *n)
 	return 1 + net_random(n, net_random(n, 2) == 0 ? 20 : 5000);
 }
 
-int
-net_pipe(struct net *n, struct bufq *dst, struct bufq *src, size_t len)
-{
-	uint8_t p[BUFPIPE_PIECE];
-	int fd[2], r = 0;
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd) != 0)
-		return ERR_NOMEM;
-	while (len > 0 && r == 0) {
-		size_t k = bufq_read(src, 0, p, len < sizeof p ? len : sizeof p);
-		struct block *b;
-		ssize_t got;
-
-		if (write(fd[1], p, k) != (ssize_t)k)
-			abort();
-		got = bufpipe_fill(fd[0], SIZE_MAX, &b);
-		if (got == ERR_LIMIT) {
-			r = bufq_move(dst, src, len);
-			break;
-		}
-		assert(got == (ssize_t)k);
-		r = bufq_append_pipe(dst, b);
-		block_unref(b);
-		bufq_drain(src, k);
-		len -= k;
-		n->n_pipes++;
-	}
-	close(fd[0]);
-	close(fd[1]);
-	return r;
-}
-
-/* What has arrived at an end, as its carrier hands it over. */
-static int
-end_take(struct end *e, size_t k)
-{
-	size_t n;
-
-	if (k > e->wire.len)
-		k = e->wire.len;
-	if (!e->net->pipes || e->in.len > 0 || !session_express(e->s, &n) || n == 0)
-		return bufq_move(&e->in, &e->wire, k);
-	return net_pipe(e->net, &e->in, &e->wire, k < n ? k : n);
-}
-
 static void
 end_input(struct end *e)
 {
 	while (e->wire.len > 0 && e->err == 0) {
-		int r = end_take(e, piece(e->net));
+		size_t k = piece(e->net);
+		int r = bufq_move(&e->in, &e->wire, k < e->wire.len ? k : e->wire.len);
 
 		if (r == 0)
 			r = session_input(e->s, &e->in, e->net->now_ms, &e->why);
@@ -395,8 +334,6 @@ end_input(struct end *e)
 static int
 copy_over(struct net *n, struct bufq *dst, struct bufq *src, bool mangle)
 {
-	if (bufq_load(src) != 0)
-		return ERR_NOMEM;
 	while (src->len > 0) {
 		uint8_t tmp[4096];
 		size_t k = bufq_read(src, 0, tmp, sizeof tmp);
@@ -623,16 +560,8 @@ side_send(struct side *x, size_t n)
 		r = bufq_copy(&q, tmp, k);
 		off += k;
 	}
-	if (r == 0 && x->end->net->pipes) {
-		struct bufq piped = { 0 };
-
-		r = net_pipe(x->end->net, &piped, &q, n);
-		if (r == 0)
-			r = stream_send(x->s, &piped, n);
-		bufq_fini(&piped);
-	} else if (r == 0) {
+	if (r == 0)
 		r = stream_send(x->s, &q, n);
-	}
 	if (r == 0)
 		x->sent += n;
 	bufq_fini(&q);

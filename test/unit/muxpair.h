@@ -60,9 +60,6 @@ struct net {
 	uint64_t seed;
 	unsigned mangle; /* of what the client says one byte in so many is another one; 0: none */
 	size_t portion;  /* bytes that a carrier takes at once */
-	bool
-	    pipes; /* payload that need not be seen comes as pipes (lib/net/bufpipe.h), as from a socket */
-	unsigned n_pipes; /* that came so, or were sent by an endpoint */
 };
 
 /* Both ends of each carrier are greeted.  NULL: out of memory (only while mem_fail_after is on).  net_free accepts NULL. */
@@ -87,8 +84,6 @@ size_t net_random(struct net *n, size_t below);
 /* side_open - a stream from e; false when the session refuses.  side_send: n bytes of a pattern that goes on from call to call. */
 bool side_open(struct side *x, struct end *e);
 int side_send(struct side *x, size_t n);
-/* net_pipe - the first n bytes of src at the end of dst as pipes, or as they are while there are none.  ERR_NOMEM. */
-int net_pipe(struct net *n, struct bufq *dst, struct bufq *src, size_t len);
 /* side_check - what arrived is the pattern's first n bytes, and no more. */
 bool side_check(const struct side *x, size_t n);
 void side_fini(struct side *x);

@@ -83,7 +83,7 @@ on_stream_closed(void *arg, uint32_t code, const char *text)
 }
 
 static const struct stream_user stream_user = { on_opened, on_data, on_eof, on_sent, on_acked,
-	on_stream_closed, NULL };
+	on_stream_closed };
 
 /* ---- a carrier's owner ---- */
 

@@ -168,6 +168,70 @@ resets_that_wait_for_room_have_one_limit_together(void **state)
 	raw_fini(&r);
 }
 
+/* Pieces that a session has taken, and the stream is given up by either side at any moment. */
+static void
+a_stream_that_is_reset_takes_nothing_of_the_others(void **state)
+{
+	(void)state;
+	for (int by = 0; by < 2; by++)
+		for (int steps = 1; steps < 12; steps++) {
+			struct net *n = net_new_relay();
+			struct side a[2] = { { 0 } };
+
+			assert_non_null(n);
+			n->chunk = NET_RANDOM;
+			for (int i = 0; i < 2; i++)
+				assert_true(side_open(&a[i], net_client(n)));
+			net_run(n);
+			for (int i = 0; i < 2; i++)
+				assert_int_equal(side_send(&a[i], 600000), 0);
+			for (int i = 0; i < steps; i++)
+				net_step(n);
+			stream_reset(by == 0 ? a[0].s : net_agent(n)->side[0].s, CODE_RESET, "x");
+			net_run(n);
+			net_wait(n, 100);
+			for (int i = 0; i < n->n; i++)
+				assert_int_equal(n->end[i].err, 0);
+			assert_true(side_check(&net_agent(n)->side[1], 600000));
+			net_free(n);
+			for (int i = 0; i < 2; i++)
+				side_fini(&a[i]);
+		}
+}
+
+/* Half a DATA frame has come; then its stream is gone.  The rest is skipped, and the next frame is a frame. */
+static void
+the_rest_of_a_frame_is_skipped_when_its_stream_is_gone(void **state)
+{
+	static const uint8_t zeros[60000];
+
+	(void)state;
+	for (size_t part = 1; part < 60000; part += 9973) {
+		struct frame data = { FRAME_DATA, 0, 60000, 1 }, f;
+		struct bufq rest = { 0 };
+		struct raw r;
+		struct end *e = &r.net.end[0];
+		uint8_t hdr[FRAME_HDR_LEN], ping[8] = "12345678", body[FRAME_BODY_MAX];
+
+		raw_init(&r, &acceptor, true);
+		assert_int_equal(raw_open(&r, 1), 0);
+		frame_pack(hdr, &data);
+		assert_int_equal(bufq_copy(&e->in, hdr, sizeof hdr), 0);
+		assert_int_equal(session_input(e->s, &e->in, r.net.now_ms, &e->why), 0);
+		assert_int_equal(bufq_copy(&rest, zeros, sizeof zeros), 0);
+		assert_int_equal(bufq_move(&e->in, &rest, part), 0);
+		assert_int_equal(session_input(e->s, &e->in, r.net.now_ms, &e->why), 0);
+		assert_int_equal(e->side[0].got.len, part);
+		stream_reset(e->side[0].s, CODE_RESET, "no more");
+		assert_int_equal(bufq_move(&e->in, &rest, rest.len), 0);
+		assert_int_equal(session_input(e->s, &e->in, r.net.now_ms, &e->why), 0);
+		assert_int_equal(raw_put(&r, FRAME_PING, 0, 0, ping, sizeof ping), 0);
+		assert_true(raw_skip(&r, FRAME_PONG, &f, body));
+		assert_memory_equal(body, ping, sizeof ping);
+		raw_fini(&r);
+	}
+}
+
 static void
 an_aborted_stream_keeps_nothing(void **state)
 {
@@ -352,6 +416,8 @@ main(void)
 		cmocka_unit_test(resets_may_cross),
 		cmocka_unit_test(a_reset_does_not_wait_for_ever_for_the_peers_limit),
 		cmocka_unit_test(resets_that_wait_for_room_have_one_limit_together),
+		cmocka_unit_test(a_stream_that_is_reset_takes_nothing_of_the_others),
+		cmocka_unit_test(the_rest_of_a_frame_is_skipped_when_its_stream_is_gone),
 		cmocka_unit_test(an_aborted_stream_keeps_nothing),
 		cmocka_unit_test(resets_with_full_windows_may_cross),
 		cmocka_unit_test(a_lost_session_resets_the_streams_behind_the_relay),

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * f_sock_pipes_test - payload that passes a socket filter as pipes: pieces with headers between them, in any segments, to any kind of
- * receiver, with every way to end or to stop in the middle.
+ * f_sock_pass_test - payload that passes from one socket filter to another: pieces with headers between them, in any segments,
+ * to any kind of receiver, with every way to end or to stop in the middle.
  *
  * The peer writes frames: four bytes of length, then so many bytes of a pattern that goes on from frame to frame.  The user reads the
  * lengths and passes the payload on, to a queue or to a second filter, without looking at it.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -21,15 +19,13 @@
 
 #include <cmocka.h>
 
-#include "lib/net/bufpipe.h"
 #include "lib/net/f_sock.h"
-#include "lib/net/pace.h"
 #include "test/unit/sockpair.h"
 #include "test/wire.h"
 
-enum { WAIT_MS = 20000, HEAD = 4, FRAMES_MAX = 2000, STALLS = 30, STALL_MS = 100 };
+enum { WAIT_MS = 20000, HEAD = 4, FRAMES_MAX = 2000 };
 
-enum segments { WHOLE, EXACT, RANDOM, DRIBBLE, SMALL };
+enum segments { WHOLE, EXACT, RANDOM, DRIBBLE };
 
 struct fixture {
 	struct loop *l;
@@ -49,9 +45,7 @@ struct fixture {
 	size_t n_head, left;
 	struct bufq got;
 	size_t n_got;
-	unsigned pipes, n_readable;
 	size_t pause_at, free_at; /* bytes of payload; 0: never */
-	bool held;                /* nothing is flushed */
 	unsigned n_eof, n_closed;
 
 	size_t far_got;
@@ -67,13 +61,11 @@ take_payload(struct fixture *t, size_t n)
 	struct bufq q = { 0 };
 
 	assert_int_equal(bufq_move(&q, &t->f->in, n), 0);
-	t->pipes += q.pipes;
 	t->n_got += n;
 	t->left -= n;
 	if (t->out != NULL) {
 		assert_int_equal(filter_write(t->out, &q), 0);
-		if (!t->held)
-			filter_flush(t->out);
+		filter_flush(t->out);
 	} else {
 		assert_int_equal(bufq_move(&t->got, &q, n), 0);
 	}
@@ -85,7 +77,6 @@ on_readable(void *arg)
 {
 	struct fixture *t = arg;
 
-	t->n_readable++;
 	while (t->f->in.len > 0) {
 		if (t->left > 0) {
 			size_t n = t->f->in.len < t->left ? t->f->in.len : t->left;
@@ -106,7 +97,6 @@ on_readable(void *arg)
 		t->f = NULL;
 		return;
 	}
-	filter_express(t->f, true, t->left);
 	if (t->pause_at > 0 && t->n_got >= t->pause_at)
 		filter_pause(t->f, true);
 }
@@ -238,8 +228,6 @@ peer_write(struct fixture *t)
 		n = 1 + random_below(&t->seed, n < 30000 ? n : 30000);
 	} else if (t->how == DRIBBLE) {
 		n = 1;
-	} else if (t->how == SMALL) {
-		n = n < 2000 ? n : 2000;
 	}
 	k = write(t->peer, t->bytes + t->sent, n);
 	if (k > 0)
@@ -330,7 +318,6 @@ check_got(struct fixture *t, size_t n)
 	uint8_t p[4096];
 
 	assert_int_equal(t->got.len, n);
-	assert_int_equal(bufq_load(&t->got), 0);
 	for (size_t at = 0; at < n;) {
 		size_t k = bufq_read(&t->got, 0, p, sizeof p);
 
@@ -344,8 +331,8 @@ check_got(struct fixture *t, size_t n)
 
 /* ---- pieces and headers ---- */
 
-static const size_t sizes[] = { 15 * 1024, 16 * 1024, 16 * 1024 - 1, 17 * 1024, 64 * 1024,
-	BUFPIPE_PIECE, BUFPIPE_PIECE + 1, 65535, 1, 100, 0, 1 << 20 };
+static const size_t sizes[] = { 15 * 1024, 16 * 1024, 16 * 1024 - 1, 17 * 1024, 64 * 1024, BUF_HUGE,
+	BUF_HUGE + 1, 65535, 1, 100, 0, 1 << 20 };
 
 static void
 pieces_of_every_size_arrive_in_any_segments(void **state)
@@ -360,8 +347,6 @@ pieces_of_every_size_arrive_in_any_segments(void **state)
 			for (int k = 0; k < 20; k++)
 				add_frame(t, sizes[i]);
 			assert_true(wire_run(t->l, WAIT_MS, has_all, t));
-			if (how == WHOLE && sizes[i] >= 17 * 1024)
-				assert_true(t->pipes > 0);
 			check_got(t, t->payload);
 			finish(t);
 		}
@@ -380,14 +365,13 @@ pieces_of_all_sizes_mixed(void **state)
 					 ? random_below(&t->seed, 2000)
 					 : 14000 + random_below(&t->seed, 100000));
 		assert_true(wire_run(t->l, WAIT_MS, has_all, t));
-		assert_true(t->pipes > 0);
 		check_got(t, t->payload);
 		finish(t);
 	}
 }
 
 static void
-a_dribble_takes_no_pipes(void **state)
+a_dribble_pins_little(void **state)
 {
 	struct fixture *t = start_tcp();
 
@@ -396,10 +380,8 @@ a_dribble_takes_no_pipes(void **state)
 	add_frame(t, 100000);
 	assert_true(wire_run(t->l, WAIT_MS, has_all, t));
 	t->how = DRIBBLE;
-	t->pipes = 0;
 	add_frame(t, 40000);
 	assert_true(wire_run(t->l, WAIT_MS, has_all, t));
-	assert_true(t->pipes < 100);
 	bufq_compact(&t->got);
 	assert_true(bufq_weight(&t->got) < BUF_COMPACT_RATIO * t->payload + BUF_COMPACT_MIN);
 	check_got(t, t->payload);
@@ -490,33 +472,6 @@ the_filter_may_be_freed_while_it_reads(void **state)
 	}
 }
 
-/* The user changes its mind: the next bytes are to be looked at after all. */
-static void
-express_can_be_taken_back(void **state)
-{
-	struct fixture *t = start_tcp();
-
-	(void)state;
-	for (int i = 0; i < 10; i++)
-		add_frame(t, 300000);
-	t->pause_at = 400000;
-	assert_true(wire_run(t->l, WAIT_MS, has_paused, t));
-	filter_express(t->f, false, 0);
-	t->pause_at = 0;
-	t->pipes = 0;
-	filter_set_user(t->f, &far_user, t);
-	filter_pause(t->f, false);
-	for (int i = 0; i < 5; i++) {
-		peer_write(t);
-		wire_turns(t->l, 1);
-	}
-	assert_int_equal(t->f->in.pipes, 0);
-	filter_set_user(t->f, &user, t);
-	assert_true(wire_run(t->l, WAIT_MS, has_all, t));
-	check_got(t, t->payload);
-	finish(t);
-}
-
 /* ---- on to another socket ---- */
 
 static void
@@ -532,89 +487,14 @@ pieces_pass_from_socket_to_socket(void **state)
 			add_frame(t,
 			    random_below(&t->seed, 4) == 0 ? random_below(&t->seed, 1000) : 65528);
 		assert_true(wire_run(t->l, WAIT_MS, has_all, t));
-		assert_true(t->pipes > 0);
 		assert_int_equal(t->far_got, t->payload);
 		assert_int_equal(f_sock_written(t->out), t->payload);
 		finish(t);
 	}
 }
 
-static uint64_t
-now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-static bool
-far_has_all(void *arg)
-{
-	struct fixture *t = arg;
-
-	far_read(t, 1 << 18);
-	return t->far_got >= t->payload;
-}
-
-/* n bytes of the pattern that did not come from the peer. */
 static void
-pass_memory(struct fixture *t, size_t n)
-{
-	uint8_t p[10000];
-
-	assert_true(n <= sizeof p);
-	for (size_t i = 0; i < n; i++)
-		p[i] = pattern(t->payload + i);
-	assert_int_equal(filter_send(t->out, p, n), 0);
-	t->payload += n;
-	t->n_got += n;
-}
-
-/*
- * A socket that takes little which it has not sent, and sends only whole segments while more is said to come: after what it took of
- * a header, or of a pipe, it must not wait for the rest, for which it has no room.
- */
-static void
-nothing_waits_in_the_kernel_for_what_does_not_come(void **state)
-{
-	(void)state;
-	for (int loaded = 0; loaded < 2; loaded++)
-		for (int i = 0; i < STALLS; i++) {
-			struct fixture *t = start_tcp();
-			uint64_t began;
-			int lowat = PACE_LOWAT_MIN;
-
-			forward_tcp(t);
-			assert_int_equal(setsockopt(f_sock_fd(t->out), IPPROTO_TCP,
-					     TCP_NOTSENT_LOWAT, &lowat, sizeof lowat),
-			    0);
-			add_frame(t, 200000); /* bulk begins */
-			add_frame(t, 200000);
-			assert_true(wire_run(t->l, WAIT_MS, has_all, t));
-			t->held = true;
-			if (loaded)
-				pass_memory(t, 10000);
-			for (int k = 0; k < 3; k++)
-				add_frame(t, 50000);
-			t->pipes = 0;
-			/* So that there is a lot at once, in small segments. */
-			t->how = SMALL;
-			for (size_t k = 0; k < 150000; k += 2000)
-				peer_write(t);
-			assert_true(wire_run(t->l, WAIT_MS, user_has_all, t));
-			assert_true(t->pipes > 0);
-			began = now_ms();
-			filter_flush(t->out);
-			assert_true(wire_run(t->l, WAIT_MS, far_has_all, t));
-			if (now_ms() - began > STALL_MS)
-				fail_msg("it took %llu ms", (unsigned long long)(now_ms() - began));
-			finish(t);
-		}
-}
-
-static void
-a_half_close_comes_after_the_pipes(void **state)
+a_half_close_comes_after_the_bytes(void **state)
 {
 	struct fixture *t = start_tcp();
 
@@ -647,7 +527,7 @@ a_receiver_that_goes_away_is_noticed(void **state)
 }
 
 static void
-both_move_to_another_loop_with_pipes_queued(void **state)
+both_move_to_another_loop_with_bytes_queued(void **state)
 {
 	struct fixture *t = start_tcp();
 	struct loop *other = loop_new();
@@ -684,7 +564,6 @@ pieces_pass_between_unix_sockets(void **state)
 	for (int k = 0; k < 100; k++)
 		add_frame(t, 65528);
 	assert_true(wire_run(t->l, WAIT_MS, has_all, t));
-	assert_true(t->pipes > 0);
 	finish(t);
 }
 
@@ -708,7 +587,6 @@ pieces_pass_between_pipes(void **state)
 	for (int k = 0; k < 100; k++)
 		add_frame(t, 65528);
 	assert_true(wire_run(t->l, WAIT_MS, has_all, t));
-	assert_true(t->pipes > 0);
 	filter_shutdown(t->out);
 	assert_true(wire_run(t->l, WAIT_MS, far_has_end, t));
 	assert_int_equal(t->far_got, t->payload);
@@ -737,7 +615,6 @@ pieces_go_to_a_terminal(void **state)
 	for (int k = 0; k < 20; k++)
 		add_frame(t, 65528);
 	assert_true(wire_run(t->l, WAIT_MS, has_all, t));
-	assert_true(t->pipes > 0);
 	finish(t);
 	close(unused[1]);
 }
@@ -748,17 +625,15 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pieces_of_every_size_arrive_in_any_segments),
 		cmocka_unit_test(pieces_of_all_sizes_mixed),
-		cmocka_unit_test(a_dribble_takes_no_pipes),
+		cmocka_unit_test(a_dribble_pins_little),
 		cmocka_unit_test(an_end_in_the_middle_comes_after_the_bytes),
 		cmocka_unit_test(a_reset_in_the_middle_is_told),
 		cmocka_unit_test(a_pause_in_the_middle_loses_nothing),
 		cmocka_unit_test(the_filter_may_be_freed_while_it_reads),
-		cmocka_unit_test(express_can_be_taken_back),
 		cmocka_unit_test(pieces_pass_from_socket_to_socket),
-		cmocka_unit_test(nothing_waits_in_the_kernel_for_what_does_not_come),
-		cmocka_unit_test(a_half_close_comes_after_the_pipes),
+		cmocka_unit_test(a_half_close_comes_after_the_bytes),
 		cmocka_unit_test(a_receiver_that_goes_away_is_noticed),
-		cmocka_unit_test(both_move_to_another_loop_with_pipes_queued),
+		cmocka_unit_test(both_move_to_another_loop_with_bytes_queued),
 		cmocka_unit_test(pieces_pass_between_unix_sockets),
 		cmocka_unit_test(pieces_pass_between_pipes),
 		cmocka_unit_test(pieces_go_to_a_terminal),

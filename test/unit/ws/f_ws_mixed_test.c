@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* f_ws_pipes_test - WebSocket payload as pipes: keys of zero, random keys and control frames mixed, over real sockets. */
+/* f_ws_mixed_test - frames with keys of zero, random keys and none, control frames and fragments mixed, over real sockets. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -12,7 +12,6 @@
 
 #include <cmocka.h>
 
-#include "lib/net/bufpipe.h"
 #include "lib/net/f_sock.h"
 #include "lib/ws/f_ws.h"
 #include "test/unit/sockpair.h"
@@ -22,21 +21,17 @@ enum { WAIT_MS = 20000, OP_BINARY = 2, OP_CLOSE = 8, OP_PING = 9, OP_PONG = 10, 
 
 enum mask { NO_KEY, ZERO_KEY, RANDOM_KEY };
 
-/* A WebSocket on a socket whose other end is the test; its user takes all for payload that it need not see. */
+/* A WebSocket on a socket whose other end is the test. */
 struct fixture {
 	struct loop *l;
 	struct filter *ws;
 	int peer;
-	bool express;
 	struct bufq got;
-	unsigned pipes, n_pongs, n_closed;
+	unsigned n_pongs, n_closed;
 	int err;
 	/* What the peer sends. */
 	uint8_t *bytes;
 	size_t n_bytes, sent, payload;
-	/* What it has read, without control frames; only frames that are whole. */
-	uint8_t *back;
-	size_t n_back;
 	unsigned seed;
 };
 
@@ -45,11 +40,7 @@ on_readable(void *arg)
 {
 	struct fixture *t = arg;
 
-	t->pipes += t->ws->in.pipes;
-	/* So that more are free than the whole of it takes. */
-	assert_int_equal(bufq_load(&t->ws->in), 0);
 	assert_int_equal(bufq_move(&t->got, &t->ws->in, t->ws->in.len), 0);
-	filter_express(t->ws, t->express, SIZE_MAX);
 }
 
 static void
@@ -81,21 +72,18 @@ on_pong(void *arg, const uint8_t *p, size_t n)
 static const struct filter_user user = { on_readable, on_writable, on_closed };
 
 static struct fixture *
-start(bool client, bool zero_key)
+start(bool client)
 {
 	struct fixture *t = mem_must_zalloc(sizeof *t);
-	struct f_ws_config cfg = { .mode = F_WS_STREAM,
-		.client = client,
-		.zero_key = zero_key,
-		.on_pong = on_pong,
-		.arg = t };
+	struct f_ws_config cfg = {
+		.mode = F_WS_STREAM, .client = client, .on_pong = on_pong, .arg = t
+	};
 	int fd[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
 	t->l = loop_new();
 	t->seed = 42;
 	t->peer = fd[1];
-	t->express = true;
 	t->ws = f_ws_new(f_sock_new(t->l, fd[0], true), t->l, &cfg);
 	assert_non_null(t->ws);
 	filter_set_user(t->ws, &user, t);
@@ -111,7 +99,6 @@ finish(struct fixture *t)
 	wire_turns(t->l, 2);
 	loop_free(t->l);
 	free(t->bytes);
-	free(t->back);
 	mem_free(t);
 	buf_pool_free();
 }
@@ -221,14 +208,12 @@ check_got(struct fixture *t, size_t n)
 	}
 }
 
-/* ---- receiving ---- */
-
 static void
 frames_of_all_kinds_mixed(void **state)
 {
 	(void)state;
 	for (int client = 0; client < 2; client++) {
-		struct fixture *t = start(client == 1, false);
+		struct fixture *t = start(client == 1);
 		unsigned pongs = 0;
 
 		for (int i = 0; i < 200; i++) {
@@ -249,7 +234,6 @@ frames_of_all_kinds_mixed(void **state)
 		}
 		add_payload(t, client ? NO_KEY : RANDOM_KEY, 10);
 		assert_true(wire_run(t->l, WAIT_MS, has_all, t));
-		assert_true(t->pipes > 0);
 		assert_int_equal(t->n_pongs, pongs);
 		assert_int_equal(t->n_closed, 0);
 		check_got(t, t->payload);
@@ -257,25 +241,11 @@ frames_of_all_kinds_mixed(void **state)
 	}
 }
 
-static void
-masked_payload_never_comes_as_pipes(void **state)
-{
-	struct fixture *t = start(false, false);
-
-	(void)state;
-	for (int i = 0; i < 50; i++)
-		add_payload(t, RANDOM_KEY, 100000);
-	assert_true(wire_run(t->l, WAIT_MS, has_all, t));
-	assert_int_equal(t->pipes, 0);
-	check_got(t, t->payload);
-	finish(t);
-}
-
 /* A message in fragments, with control frames between and each with its own kind of key. */
 static void
 fragments_may_change_their_keys(void **state)
 {
-	struct fixture *t = start(false, false);
+	struct fixture *t = start(false);
 	static uint8_t p[80000];
 
 	(void)state;
@@ -288,32 +258,16 @@ fragments_may_change_their_keys(void **state)
 		add_frame(t, FIN | OP_PING, RANDOM_KEY, p, 125);
 	}
 	assert_true(wire_run(t->l, WAIT_MS, has_all, t));
-	assert_true(t->pipes > 0);
 	check_got(t, t->payload);
 	finish(t);
 }
 
 static void
-a_user_that_wants_to_see_gets_memory(void **state)
-{
-	struct fixture *t = start(false, false);
-
-	(void)state;
-	t->express = false;
-	for (int i = 0; i < 50; i++)
-		add_payload(t, ZERO_KEY, 100000);
-	assert_true(wire_run(t->l, WAIT_MS, has_all, t));
-	assert_int_equal(t->pipes, 0);
-	check_got(t, t->payload);
-	finish(t);
-}
-
-static void
-text_and_close_are_seen_behind_pipes(void **state)
+text_and_close_are_seen_behind_bulk(void **state)
 {
 	(void)state;
 	for (int how = 0; how < 3; how++) {
-		struct fixture *t = start(false, false);
+		struct fixture *t = start(false);
 
 		for (int i = 0; i < 20; i++)
 			add_payload(t, ZERO_KEY, 100000);
@@ -325,67 +279,7 @@ text_and_close_are_seen_behind_pipes(void **state)
 			add_bytes(t, "\xff\xff\xff\xff", 4); /* no frame at all */
 		assert_true(wire_run(t->l, WAIT_MS, has_closed, t));
 		assert_int_equal(t->err, how == 1 ? ERR_EOF : ERR_PROTO);
-		assert_true(t->pipes > 0);
 		check_got(t, t->payload);
-		finish(t);
-	}
-}
-
-/* ---- sending ---- */
-
-/* What the other end reads, all of it. */
-static bool
-peer_has_all(void *arg)
-{
-	struct fixture *t = arg;
-	static uint8_t p[1 << 16];
-	ssize_t n;
-
-	while ((n = read(t->peer, p, sizeof p)) > 0) {
-		t->back = realloc(t->back, t->n_back + (size_t)n);
-		assert_non_null(t->back);
-		memcpy(t->back + t->n_back, p, (size_t)n);
-		t->n_back += (size_t)n;
-	}
-	return t->n_back >= t->payload;
-}
-
-/* Pipes into a WebSocket: as they are where nothing is masked, and in memory where it is. */
-static void
-pipes_are_framed_by_every_kind_of_sender(void **state)
-{
-	(void)state;
-	for (int kind = 0; kind < 3; kind++) {
-		struct fixture *t = start(kind > 0, kind == 1);
-		struct bufq q = { 0 };
-		uint8_t p[50000], key[4] = { 0 };
-		struct block *b;
-		int fd[2];
-
-		assert_int_equal(filter_takes_pipes(t->ws), kind < 2);
-		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
-		for (size_t i = 0; i < sizeof p; i++)
-			p[i] = pattern(i);
-		assert_int_equal(write(fd[1], p, sizeof p), sizeof p);
-		assert_int_equal(bufpipe_fill(fd[0], SIZE_MAX, &b), sizeof p);
-		assert_int_equal(bufq_append_pipe(&q, b), 0);
-		block_unref(b);
-		assert_int_equal(filter_write(t->ws, &q), 0);
-		filter_flush(t->ws);
-		t->payload = (kind > 0 ? 8u : 4u) + sizeof p;
-		assert_true(wire_run(t->l, WAIT_MS, peer_has_all, t));
-		assert_int_equal(t->n_back, t->payload);
-		assert_int_equal(t->back[0], FIN | OP_BINARY);
-		assert_int_equal(t->back[1], kind > 0 ? 0xfe : 126);
-		assert_int_equal((size_t)(t->back[2] << 8 | t->back[3]), sizeof p);
-		if (kind > 0)
-			memcpy(key, t->back + 4, 4);
-		assert_int_equal(memcmp(key, "\0\0\0\0", 4) == 0, kind < 2);
-		for (size_t i = 0; i < sizeof p; i++)
-			assert_int_equal(
-			    t->back[t->payload - sizeof p + i] ^ key[i % 4], pattern(i));
-		close(fd[0]);
-		close(fd[1]);
 		finish(t);
 	}
 }
@@ -395,11 +289,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(frames_of_all_kinds_mixed),
-		cmocka_unit_test(masked_payload_never_comes_as_pipes),
 		cmocka_unit_test(fragments_may_change_their_keys),
-		cmocka_unit_test(a_user_that_wants_to_see_gets_memory),
-		cmocka_unit_test(text_and_close_are_seen_behind_pipes),
-		cmocka_unit_test(pipes_are_framed_by_every_kind_of_sender),
+		cmocka_unit_test(text_and_close_are_seen_behind_bulk),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
