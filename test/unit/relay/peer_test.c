@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* peer_test - a login at a relay that runs out of memory at each of its allocations in turn: nothing of it stays. */
+/*
+ * peer_test - a login at a relay that runs out of memory at each of its allocations in turn:
+ * nothing of it stays.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

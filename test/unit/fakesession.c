@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: ISC */
+/* fakesession - a session whose other side is the test. */
+#include "test/unit/fakesession.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/mem.h"
+
+struct fake_session *fake_last;
+static struct fake_session *all;
+
+static struct fake_stream *
+stream_of(struct stream *s)
+{
+	return (struct fake_stream *)s;
+}
+
+static struct fake_session *
+session_of(const struct session *s)
+{
+	return (struct fake_session *)(uintptr_t)s;
+}
+
+/* A user that calls a stream which is over has a pointer that dangles in life. */
+static void
+must_live(const struct fake_stream *f)
+{
+	if (f->over)
+		abort();
+}
+
+/* ---- streams ---- */
+
+static int
+op_accept(struct stream *s, const struct ctl_open_ok *ok)
+{
+	struct fake_stream *f = stream_of(s);
+
+	must_live(f);
+	f->accepted = !f->fail;
+	snprintf(f->target, sizeof f->target, "%s", ok->target);
+	return f->fail ? ERR_NOMEM : 0;
+}
+
+static size_t
+op_room(struct stream *s)
+{
+	must_live(stream_of(s));
+	return 65536;
+}
+
+static int
+op_send(struct stream *s, struct bufq *src, size_t n)
+{
+	struct fake_stream *f = stream_of(s);
+
+	must_live(f);
+	return f->fail ? ERR_NOMEM : bufq_move(&f->sent, src, n);
+}
+
+static void
+op_eof(struct stream *s)
+{
+	must_live(stream_of(s));
+	stream_of(s)->eof = true;
+}
+
+static void
+gone(struct fake_stream *f, uint32_t code, const char *text)
+{
+	must_live(f);
+	f->over = true;
+	f->session->s.n_streams--;
+	f->code = code;
+	snprintf(f->text, sizeof f->text, "%s", text);
+}
+
+static void
+op_reset(struct stream *s, uint32_t code, const char *text)
+{
+	gone(stream_of(s), code, text);
+	stream_of(s)->reset = true;
+}
+
+static void
+op_abort(struct stream *s, uint32_t code, const char *text)
+{
+	gone(stream_of(s), code, text);
+	stream_of(s)->aborted = true;
+}
+
+static void
+op_consumed(struct stream *s, size_t n)
+{
+	must_live(stream_of(s));
+	stream_of(s)->consumed += n;
+}
+
+static void
+op_ack(struct stream *s, uint64_t off, bool eof)
+{
+	must_live(stream_of(s));
+	stream_of(s)->acked = off;
+	stream_of(s)->acked_eof = eof;
+}
+
+static const struct stream_ops stream_ops = {
+	.accept = op_accept,
+	.room = op_room,
+	.send = op_send,
+	.eof = op_eof,
+	.reset = op_reset,
+	.abort = op_abort,
+	.consumed = op_consumed,
+	.ack = op_ack,
+};
+
+static struct fake_stream *
+add_stream(struct fake_session *f, const struct ctl_open *o)
+{
+	struct fake_stream *st = calloc(1, sizeof *st);
+
+	if (st == NULL || f->n_streams == FAKE_STREAMS)
+		abort();
+	st->s.ops = &stream_ops;
+	st->s.session = &f->s;
+	st->session = f;
+	st->open = *o;
+	f->stream[f->n_streams++] = st;
+	f->s.n_streams++;
+	return st;
+}
+
+/* ---- sessions ---- */
+
+static int
+op_input(struct session *s, struct bufq *in, uint64_t now_ms, struct errtext *why)
+{
+	(void)s;
+	(void)now_ms;
+	(void)why;
+	bufq_drain(in, in->len);
+	return 0;
+}
+
+static int
+op_output(struct session *s, struct bufq *out, size_t max, uint64_t now_ms)
+{
+	(void)s;
+	(void)out;
+	(void)max;
+	(void)now_ms;
+	return 0;
+}
+
+static bool
+op_has_output(const struct session *s)
+{
+	(void)s;
+	return false;
+}
+
+static struct stream *
+op_open(struct session *s, const struct ctl_open *o, const struct stream_user *user, void *arg,
+    struct errtext *why)
+{
+	struct fake_session *f = session_of(s);
+	struct fake_stream *st;
+
+	if (f->fail_open != 0) {
+		s->open_error = err_set(why, f->fail_open, "the fake does not open");
+		return NULL;
+	}
+	st = add_stream(f, o);
+	stream_set_user(&st->s, user, arg);
+	return &st->s;
+}
+
+static int
+op_greet(struct session *s, const struct ctl_hello *h)
+{
+	struct fake_session *f = session_of(s);
+
+	f->greeted = f->fail_greet == 0;
+	f->hello = *h;
+	return f->fail_greet;
+}
+
+static void
+op_goaway(struct session *s, uint32_t code, const char *text)
+{
+	struct fake_session *f = session_of(s);
+
+	s->going = true;
+	if (f->n_away++ > 0)
+		return;
+	f->away_code = code;
+	snprintf(f->away_text, sizeof f->away_text, "%s", text);
+}
+
+static int
+op_tick(struct session *s, uint64_t now_ms, struct errtext *why)
+{
+	(void)s;
+	(void)now_ms;
+	(void)why;
+	return 0;
+}
+
+static uint64_t
+op_deadline_ms(const struct session *s)
+{
+	(void)s;
+	return UINT64_MAX;
+}
+
+static void
+op_abandon(struct session *s, uint32_t code, const char *text)
+{
+	struct fake_session *f = session_of(s);
+
+	f->n_abandoned++;
+	for (size_t i = 0; i < f->n_streams; i++)
+		if (!f->stream[i]->over)
+			fake_end(f->stream[i], code, text);
+	s->user = NULL;
+}
+
+static void
+op_free(struct session *s)
+{
+	session_of(s)->freed = true;
+}
+
+static const struct session_ops session_ops = {
+	.name = "fake",
+	.input = op_input,
+	.output = op_output,
+	.has_output = op_has_output,
+	.open = op_open,
+	.greet = op_greet,
+	.goaway = op_goaway,
+	.tick = op_tick,
+	.deadline_ms = op_deadline_ms,
+	.abandon = op_abandon,
+	.free = op_free,
+};
+
+struct fake_session *
+fake_new(void)
+{
+	struct fake_session *f = calloc(1, sizeof *f);
+
+	if (f == NULL)
+		abort();
+	f->s.ops = &session_ops;
+	f->next = all;
+	all = fake_last = f;
+	return f;
+}
+
+void
+fake_free_all(void)
+{
+	struct fake_session *f;
+
+	while ((f = all) != NULL) {
+		all = f->next;
+		for (size_t i = 0; i < f->n_streams; i++) {
+			bufq_fini(&f->stream[i]->sent);
+			free(f->stream[i]);
+		}
+		free(f);
+	}
+	fake_last = NULL;
+}
+
+static struct session *
+fake_accept(const struct mux_config *cfg, uint64_t now_ms)
+{
+	(void)cfg;
+	(void)now_ms;
+	return &fake_new()->s;
+}
+
+static const char *const paths[] = { "/fake", NULL };
+
+const struct dialect dialect_fake = { .name = "fake", .paths = paths, .accept = fake_accept };
+
+/* ---- what the test says as the peer ---- */
+
+enum session_verdict
+fake_hello(struct fake_session *f, enum ctl_role role, const char *name, const char *secret,
+    uint8_t instance)
+{
+	struct ctl_hello h = { .version = CTL_VERSION, .role = role };
+
+	snprintf(h.name, sizeof h.name, "%s", name);
+	snprintf(h.secret, sizeof h.secret, "%s", secret);
+	memset(h.instance, instance, sizeof h.instance);
+	return f->s.user->hello(f->s.arg, &h);
+}
+
+struct fake_stream *
+fake_open(struct fake_session *f, const char *service)
+{
+	struct ctl_open o = { .protocol = "tcp", .source = "a client's claim" };
+	struct fake_stream *st;
+
+	snprintf(o.service, sizeof o.service, "%s", service);
+	st = add_stream(f, &o);
+	f->s.user->open(f->s.arg, &st->s, &o);
+	return st;
+}
+
+void
+fake_data(struct fake_stream *f, const char *text)
+{
+	struct bufq q = { 0 };
+
+	if (bufq_copy(&q, text, strlen(text)) != 0)
+		abort();
+	f->s.user->data(f->s.arg, &q);
+	bufq_fini(&q);
+}
+
+void
+fake_end(struct fake_stream *f, uint32_t code, const char *text)
+{
+	gone(f, code, text);
+	if (f->s.user != NULL)
+		f->s.user->closed(f->s.arg, code, text);
+}
+
+bool
+fake_got(const struct fake_stream *f, const char *text)
+{
+	char got[256];
+	size_t n = bufq_read(&f->sent, 0, got, sizeof got);
+
+	return n == strlen(text) && memcmp(got, text, n) == 0;
+}

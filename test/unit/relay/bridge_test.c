@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * bridge_test - a client's stream joined to an agent's: what one side says the other side is told,
+ * and no more.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "cmd/relay/bridge.h"
+#include "test/unit/relaytest.h"
+
+struct fix {
+	struct relay r;
+	struct fake_session *client, *agent;
+	struct fake_stream *c, *a; /* the two streams that are joined */
+};
+
+static int
+setup(void **state)
+{
+	static struct fix x;
+
+	x = (struct fix){ 0 };
+	relaytest_init(&x.r, 1);
+	x.agent = relaytest_login(&x.r, 0, CTL_AGENT, "pi");
+	x.client = relaytest_login(&x.r, 0, CTL_CONNECT, "pi");
+	x.c = fake_open(x.client, "ssh");
+	x.a = x.agent->stream[0];
+	*state = &x;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct fix *x = *state;
+
+	relaytest_fini(&x->r);
+	return 0;
+}
+
+static void
+agent_accepts(struct fix *x, const char *target)
+{
+	struct ctl_open_ok ok = { 0 };
+
+	snprintf(ok.target, sizeof ok.target, "%s", target);
+	x->a->s.user->opened(x->a->s.arg, &ok);
+}
+
+static void
+the_agent_is_asked_what_the_client_asked(void **state)
+{
+	struct fix *x = *state;
+
+	assert_int_equal(x->agent->n_streams, 1);
+	assert_string_equal(x->a->open.service, "ssh");
+	assert_string_equal(x->a->open.protocol, "tcp");
+	/* Where the client is the relay knows better than it does. */
+	assert_string_equal(x->a->open.source, "192.0.2.7:5022");
+}
+
+static void
+the_answer_is_the_agents(void **state)
+{
+	struct fix *x = *state;
+
+	assert_false(x->c->accepted);
+	agent_accepts(x, "127.0.0.1:22");
+	assert_true(x->c->accepted);
+	assert_string_equal(x->c->target, "127.0.0.1:22");
+}
+
+static void
+a_refusal_is_the_agents(void **state)
+{
+	struct fix *x = *state;
+
+	fake_end(x->a, CODE_REFUSED, "connection refused");
+	assert_true(x->c->reset);
+	assert_int_equal(x->c->code, CODE_REFUSED);
+	assert_string_equal(x->c->text, "connection refused");
+}
+
+static void
+an_answer_that_cannot_be_passed_on_ends_both(void **state)
+{
+	struct fix *x = *state;
+
+	x->c->fail = true;
+	agent_accepts(x, "");
+	assert_int_equal(x->c->code, CODE_INTERNAL);
+	assert_int_equal(x->a->code, CODE_INTERNAL);
+	assert_true(x->c->reset && x->a->reset);
+}
+
+static void
+bytes_pass_both_ways(void **state)
+{
+	struct fix *x = *state;
+
+	fake_data(x->c, "SSH-2.0-a");
+	assert_true(fake_got(x->a, "SSH-2.0-a"));
+	agent_accepts(x, "");
+	fake_data(x->a, "SSH-2.0-b");
+	assert_true(fake_got(x->c, "SSH-2.0-b"));
+	assert_true(fake_got(x->a, "SSH-2.0-a"));
+}
+
+static void
+credit_is_given_for_what_the_next_hop_took(void **state)
+{
+	struct fix *x = *state;
+
+	fake_data(x->c, "12345");
+	fake_data(x->a, "1234567");
+	assert_int_equal(x->c->consumed, 0);
+	assert_int_equal(x->a->consumed, 0);
+	x->a->s.user->sent(x->a->s.arg, 3);
+	assert_int_equal(x->c->consumed, 3);
+	x->a->s.user->sent(x->a->s.arg, 2);
+	assert_int_equal(x->c->consumed, 5);
+	assert_int_equal(x->a->consumed, 0);
+	x->c->s.user->sent(x->c->s.arg, 7);
+	assert_int_equal(x->a->consumed, 7);
+	assert_int_equal(x->c->consumed, 5);
+}
+
+static void
+acknowledgements_are_the_endpoints(void **state)
+{
+	struct fix *x = *state;
+
+	fake_data(x->c, "12345");
+	x->a->s.user->sent(x->a->s.arg, 5);
+	assert_int_equal(x->c->acked, 0);
+	x->a->s.user->acked(x->a->s.arg, 4, false);
+	assert_int_equal(x->c->acked, 4);
+	assert_false(x->c->acked_eof);
+	x->a->s.user->acked(x->a->s.arg, 5, true);
+	assert_int_equal(x->c->acked, 5);
+	assert_true(x->c->acked_eof);
+	x->c->s.user->acked(x->c->s.arg, 9, true);
+	assert_int_equal(x->a->acked, 9);
+	assert_true(x->a->acked_eof);
+}
+
+static void
+each_half_ends_by_itself(void **state)
+{
+	struct fix *x = *state;
+
+	x->c->s.user->eof(x->c->s.arg);
+	assert_true(x->a->eof);
+	assert_false(x->c->eof);
+	fake_data(x->a, "still here");
+	assert_true(fake_got(x->c, "still here"));
+	x->a->s.user->eof(x->a->s.arg);
+	assert_true(x->c->eof);
+	assert_false(x->c->over || x->a->over);
+}
+
+static void
+a_side_in_good_order_waits_for_the_other(void **state)
+{
+	struct fix *x = *state;
+
+	fake_end(x->a, CODE_OK, "");
+	assert_false(x->c->over);
+	/* Late calls of the other side find nobody. */
+	fake_data(x->c, "late");
+	x->c->s.user->eof(x->c->s.arg);
+	x->c->s.user->sent(x->c->s.arg, 0);
+	x->c->s.user->acked(x->c->s.arg, 0, true);
+	fake_end(x->c, CODE_OK, "");
+	relaytest_settle(&x->r);
+}
+
+static void
+the_client_may_be_the_first_that_is_done(void **state)
+{
+	struct fix *x = *state;
+
+	fake_end(x->c, CODE_OK, "");
+	assert_false(x->a->over);
+	agent_accepts(x, "");
+	fake_data(x->a, "late");
+	x->a->s.user->eof(x->a->s.arg);
+	x->a->s.user->sent(x->a->s.arg, 0);
+	x->a->s.user->acked(x->a->s.arg, 0, true);
+	fake_end(x->a, CODE_OK, "");
+	relaytest_settle(&x->r);
+}
+
+static void
+a_reset_is_passed_on_with_its_words(void **state)
+{
+	struct fix *x = *state;
+
+	fake_end(x->c, CODE_INTERNAL, "the program died");
+	assert_true(x->a->reset);
+	assert_false(x->a->aborted);
+	assert_int_equal(x->a->code, CODE_INTERNAL);
+	assert_string_equal(x->a->text, "the program died");
+	relaytest_settle(&x->r);
+}
+
+static void
+bytes_that_cannot_be_passed_on_end_both(void **state)
+{
+	struct fix *x = *state;
+
+	x->a->fail = true;
+	fake_data(x->c, "no memory for this");
+	assert_true(x->a->reset && x->c->reset);
+	assert_int_equal(x->a->code, CODE_INTERNAL);
+	assert_int_equal(x->c->code, CODE_INTERNAL);
+}
+
+static void
+a_lost_session_resets_the_other_side(void **state)
+{
+	struct fix *x = *state;
+
+	relaytest_hang_up(x->agent);
+	relaytest_settle(&x->r);
+	assert_true(x->agent->freed);
+	assert_true(x->c->reset);
+	assert_int_equal(x->c->code, CODE_GONE);
+	assert_false(x->client->freed);
+}
+
+static void
+who_cannot_be_asked_is_said(void **state)
+{
+	static const struct {
+		int err;
+		uint32_t code;
+	} v[] = { { ERR_CLOSED, CODE_GONE }, { ERR_NOMEM, CODE_INTERNAL },
+		{ ERR_LIMIT, CODE_LIMIT } };
+	struct fix *x = *state;
+
+	for (size_t i = 0; i < sizeof v / sizeof v[0]; i++) {
+		struct fake_stream *s;
+
+		x->agent->fail_open = v[i].err;
+		s = fake_open(x->client, "ssh");
+		assert_true(s->reset);
+		assert_int_equal(s->code, v[i].code);
+		assert_string_equal(s->text, "the fake does not open");
+	}
+	assert_int_equal(x->agent->n_streams, 1);
+}
+
+static void
+targets_are_named_as_they_were_asked_for(void **state)
+{
+	struct ctl_open o = { .service = "ssh", .host = "ignored", .port = 1 };
+	char text[RELAY_TARGET_TEXT];
+
+	(void)state;
+	assert_string_equal(relay_target_text(&o, text), "ssh");
+	o.service[0] = '\0';
+	snprintf(o.host, sizeof o.host, "db.lan");
+	o.port = 65535;
+	assert_string_equal(relay_target_text(&o, text), "db.lan:65535");
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(the_agent_is_asked_what_the_client_asked),
+		T(the_answer_is_the_agents),
+		T(a_refusal_is_the_agents),
+		T(an_answer_that_cannot_be_passed_on_ends_both),
+		T(bytes_pass_both_ways),
+		T(credit_is_given_for_what_the_next_hop_took),
+		T(acknowledgements_are_the_endpoints),
+		T(each_half_ends_by_itself),
+		T(a_side_in_good_order_waits_for_the_other),
+		T(the_client_may_be_the_first_that_is_done),
+		T(a_reset_is_passed_on_with_its_words),
+		T(bytes_that_cannot_be_passed_on_end_both),
+		T(a_lost_session_resets_the_other_side),
+		T(who_cannot_be_asked_is_said),
+		cmocka_unit_test(targets_are_named_as_they_were_asked_for),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * guest_test - a connection until it is a peer: what each request is answered, and that its place
+ * is always given back.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "cmd/relay/guest.h"
+#include "lib/base/mem.h"
+#include "test/unit/memfilter.h"
+#include "test/unit/muxpair.h"
+#include "test/unit/relaytest.h"
+#include "test/unit/sockpair.h"
+#include "test/unit/turns.h"
+
+#define UPGRADE(path, version)                                               \
+	"GET " path " HTTP/1.1\r\nHost: t\r\nUpgrade: websocket\r\n"         \
+	"Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==" \
+	"\r\nSec-WebSocket-Version: " version "\r\n\r\n"
+
+struct fix {
+	struct relay r;
+	struct worker *w;
+	int fd; /* the visitor's end */
+	char got[8192];
+	size_t len;
+	bool over; /* the relay has closed its end */
+};
+
+static int
+setup(void **state)
+{
+	static struct fix x;
+
+	x = (struct fix){ .fd = -1 };
+	relaytest_init(&x.r, 1);
+	x.w = &x.r.workers[0];
+	*state = &x;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct fix *x = *state;
+
+	if (x->fd >= 0)
+		close(x->fd);
+	relaytest_fini(&x->r);
+	return 0;
+}
+
+static void
+visit(struct fix *x)
+{
+	struct addr from = { .len = sizeof(struct sockaddr_in) };
+	int fd[2];
+
+	from.u.in.sin_family = AF_INET;
+	sockpair_tcp(fd, true);
+	x->fd = fd[0];
+	atomic_fetch_add(&x->r.counts.guests, 1);
+	guest_start(x->w, fd[1], &from, false);
+}
+
+static void
+say_bytes(struct fix *x, const void *p, size_t n)
+{
+	assert_int_equal(send(x->fd, p, n, MSG_NOSIGNAL), n);
+}
+
+static void
+say(struct fix *x, const char *text)
+{
+	say_bytes(x, text, strlen(text));
+}
+
+static void
+listen_in(struct fix *x)
+{
+	ssize_t n = recv(x->fd, x->got + x->len, sizeof x->got - 1 - x->len, 0);
+
+	if (n > 0)
+		x->len += (size_t)n;
+	x->over = x->over || n == 0;
+	x->got[x->len] = '\0';
+}
+
+static bool
+has_head(void *arg)
+{
+	struct fix *x = arg;
+
+	listen_in(x);
+	return strstr(x->got, "\r\n\r\n") != NULL;
+}
+
+static bool
+is_over(void *arg)
+{
+	struct fix *x = arg;
+
+	listen_in(x);
+	return x->over;
+}
+
+static bool
+has_left(void *arg)
+{
+	struct fix *x = arg;
+
+	return atomic_load(&x->r.counts.guests) == 0;
+}
+
+static bool
+has_peer(void *arg)
+{
+	struct fix *x = arg;
+
+	return !TAILQ_EMPTY(&x->w->peers);
+}
+
+/*
+ * What the relay answers to this request on a connection of its own, and that nothing stays of it.
+ */
+static const char *
+answer(struct fix *x, const char *request)
+{
+	visit(x);
+	x->len = 0;
+	x->over = false;
+	say(x, request);
+	assert_true(turns_until(x->w->loop, is_over, x));
+	close(x->fd);
+	x->fd = -1;
+	assert_true(turns_until(x->w->loop, has_left, x));
+	assert_true(TAILQ_EMPTY(&x->w->guests) && TAILQ_EMPTY(&x->w->peers));
+	return x->got;
+}
+
+static bool
+starts(const char *text, const char *with)
+{
+	return strncmp(text, with, strlen(with)) == 0;
+}
+
+static void
+health_is_told_as_it_is(void **state)
+{
+	struct fix *x = *state;
+	const char *s = answer(x, "GET /health HTTP/1.1\r\nHost: t\r\n\r\n");
+
+	assert_true(starts(s, "HTTP/1.1 200 "));
+	assert_string_equal(strstr(s, "\r\n\r\n"), "\r\n\r\nok\n");
+	s = answer(x, "HEAD /health HTTP/1.1\r\nHost: t\r\n\r\n");
+	assert_true(starts(s, "HTTP/1.1 200 "));
+	assert_string_equal(strstr(s, "\r\n\r\n"), "\r\n\r\n");
+	assert_true(starts(answer(x, "POST /health HTTP/1.1\r\nHost: t\r\n\r\n"), "HTTP/1.1 404 "));
+	atomic_store(&x->r.draining, true);
+	s = answer(x, "GET /health HTTP/1.1\r\nHost: t\r\n\r\n");
+	assert_true(starts(s, "HTTP/1.1 503 "));
+	assert_string_equal(strstr(s, "\r\n\r\n"), "\r\n\r\ndraining\n");
+}
+
+static void
+what_is_no_tunnel_is_refused(void **state)
+{
+	struct fix *x = *state;
+
+	assert_true(starts(answer(x, UPGRADE("/elsewhere", "13")), "HTTP/1.1 404 "));
+	assert_true(starts(answer(x, "GET / HTTP/1.1\r\nHost: t\r\n\r\n"), "HTTP/1.1 404 "));
+	assert_true(starts(answer(x, UPGRADE("/", "12")), "HTTP/1.1 426 "));
+	assert_true(starts(answer(x, "\x16\x03\x01 is TLS\r\n\r\n"), "HTTP/1.1 400 "));
+}
+
+static void
+a_relay_that_drains_lets_nobody_in(void **state)
+{
+	struct fix *x = *state;
+
+	atomic_store(&x->r.draining, true);
+	assert_true(starts(answer(x, UPGRADE("/", "13")), "HTTP/1.1 503 "));
+}
+
+static void
+an_upgrade_makes_a_peer(void **state)
+{
+	struct fix *x = *state;
+
+	visit(x);
+	say(x, UPGRADE("/tunnel?x=1", "13"));
+	assert_true(turns_until(x->w->loop, has_head, x));
+	assert_true(starts(x->got, "HTTP/1.1 101 "));
+	assert_non_null(strstr(x->got, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+	assert_true(has_peer(x));
+	/* Its deadline still runs, and it still counts. */
+	assert_int_equal(atomic_load(&x->r.counts.guests), 1);
+	assert_false(TAILQ_EMPTY(&x->w->guests));
+	close(x->fd);
+	x->fd = -1;
+	assert_true(turns_until(x->w->loop, has_left, x));
+	assert_true(TAILQ_EMPTY(&x->w->peers));
+}
+
+static void
+a_request_may_come_in_any_pieces(void **state)
+{
+	static const char request[] = UPGRADE("/", "13");
+	struct fix *x = *state;
+
+	visit(x);
+	for (size_t i = 0; i < sizeof request - 1; i++) {
+		assert_false(has_peer(x));
+		say_bytes(x, request + i, 1);
+		mem_settle(x->w->loop);
+	}
+	assert_true(turns_until(x->w->loop, has_head, x));
+	assert_true(starts(x->got, "HTTP/1.1 101 "));
+}
+
+/* A client that does not wait for the 101, and whose login is right. */
+static void
+a_login_behind_the_request_is_taken(void **state)
+{
+	const struct mux_config cfg = { .dialer = true, .retain = true, .keepalive_ms = 60000 };
+	struct session *s = mux_new(&cfg, 1);
+	struct ctl_hello h = net_hello(CTL_AGENT);
+	struct fix *x = *state;
+	uint8_t frame[4096] = { 0x82, 0x80 | 126 };
+	struct bufq out = { 0 };
+	size_t n;
+
+	assert_int_equal(session_greet(s, &h), 0);
+	assert_int_equal(session_output(s, &out, 4000, 1), 0);
+	n = bufq_read(&out, 0, frame + 8, sizeof frame - 8);
+	frame[2] = (uint8_t)(n >> 8);
+	frame[3] = (uint8_t)n;
+	visit(x);
+	say(x, UPGRADE("/", "13"));
+	say_bytes(x, frame, n + 8);
+	assert_true(turns_until(x->w->loop, has_left, x));
+	assert_true(has_peer(x));
+	assert_int_equal(atomic_load(&x->r.counts.agents), 1);
+	assert_true(TAILQ_EMPTY(&x->w->guests));
+	bufq_fini(&out);
+	session_free(s);
+}
+
+static void
+who_says_nothing_is_dropped_at_the_deadline(void **state)
+{
+	struct fix *x = *state;
+
+	x->r.opts.handshake_ms = 30;
+	visit(x);
+	assert_true(turns_until(x->w->loop, is_over, x));
+	assert_int_equal(x->len, 0);
+	assert_true(has_left(x));
+}
+
+static void
+who_does_not_log_in_is_told_at_the_deadline(void **state)
+{
+	struct fix *x = *state;
+
+	x->r.opts.handshake_ms = 100;
+	visit(x);
+	say(x, UPGRADE("/", "13"));
+	assert_true(turns_until(x->w->loop, is_over, x));
+	assert_non_null(memmem(x->got, x->len, "no login within the time", 24));
+	close(x->fd);
+	x->fd = -1;
+	assert_true(turns_until(x->w->loop, has_left, x));
+}
+
+static void
+what_comes_after_an_answer_is_not_a_request(void **state)
+{
+	struct fix *x = *state;
+	const char *s = answer(
+	    x, "GET /health HTTP/1.1\r\nHost: t\r\n\r\nGET /health HTTP/1.1\r\nHost: t\r\n\r\n");
+
+	assert_string_equal(strstr(s, "\r\n\r\n"), "\r\n\r\nok\n");
+}
+
+static void
+all_can_be_dropped_at_any_stage(void **state)
+{
+	struct fix *x = *state;
+
+	visit(x);
+	say(x, "GET /hea");
+	mem_settle(x->w->loop);
+	guest_drop_all(x->w);
+	assert_true(has_left(x));
+	assert_true(turns_until(x->w->loop, is_over, x));
+	close(x->fd);
+	visit(x);
+	say(x, UPGRADE("/", "13"));
+	assert_true(turns_until(x->w->loop, has_peer, x));
+	worker_drop_all(x->w);
+	assert_true(has_left(x) && !has_peer(x));
+}
+
+static void
+without_memory_the_connection_is_closed(void **state)
+{
+	struct fix *x = *state;
+	bool started = false;
+	long fail = 0;
+
+	for (; !started; fail++) {
+		x->over = false;
+		mem_fail_after(fail);
+		visit(x);
+		mem_fail_after(MEM_NO_FAIL);
+		started = !TAILQ_EMPTY(&x->w->guests);
+		if (!started) {
+			assert_true(has_left(x));
+			assert_true(turns_until(x->w->loop, is_over, x));
+		}
+		close(x->fd);
+		x->fd = -1;
+	}
+	assert_true(fail > 3);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(health_is_told_as_it_is),
+		T(what_is_no_tunnel_is_refused),
+		T(a_relay_that_drains_lets_nobody_in),
+		T(an_upgrade_makes_a_peer),
+		T(a_request_may_come_in_any_pieces),
+		T(a_login_behind_the_request_is_taken),
+		T(who_says_nothing_is_dropped_at_the_deadline),
+		T(who_does_not_log_in_is_told_at_the_deadline),
+		T(what_comes_after_an_answer_is_not_a_request),
+		T(all_can_be_dropped_at_any_stage),
+		T(without_memory_the_connection_is_closed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

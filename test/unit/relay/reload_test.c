@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * reload_test - files read again beside the loop: what is taken, what stays, and what is asked for
+ * meanwhile.
+ *
+ * link: -Wl,--wrap=loop_post
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "cmd/relay/reload.h"
+#include "lib/base/mem.h"
+#include "lib/tls/cert.h"
+#include "lib/tls/tls.h"
+#include "test/unit/memfilter.h"
+#include "test/unit/relaytest.h"
+#include "test/unit/turns.h"
+
+int __real_loop_post(struct loop *l, void (*fn)(void *arg), void (*drop)(void *arg), void *arg);
+int __wrap_loop_post(struct loop *l, void (*fn)(void *arg), void (*drop)(void *arg), void *arg);
+
+/* Messages are lost, for want of memory. */
+static atomic_bool no_post;
+
+int
+__wrap_loop_post(struct loop *l, void (*fn)(void *arg), void (*drop)(void *arg), void *arg)
+{
+	return atomic_load(&no_post) ? ERR_NOMEM : __real_loop_post(l, fn, drop, arg);
+}
+
+#define A "{\"edge-agents\":{\"a\":\"secret\"}}"
+#define B "{\"edge-agents\":{\"b\":\"secret\"}}"
+
+struct fix {
+	struct relay r;
+	struct reload rl;
+	struct loop *l;
+	char dir[64], creds[96], cert[96], key[96];
+	int n_done, wanted;
+};
+
+static void
+on_done(void *arg)
+{
+	((struct fix *)arg)->n_done++;
+}
+
+static void
+put(const char *path, const char *text)
+{
+	assert_int_equal(file_write_atomic(path, text, strlen(text), 0600, NULL), 0);
+}
+
+static int
+setup(void **state)
+{
+	static struct fix x;
+
+	x = (struct fix){ .dir = "/tmp/reload_test.XXXXXX" };
+	relaytest_init(&x.r, 1);
+	x.l = x.r.workers[0].loop;
+	if (mkdtemp(x.dir) == NULL)
+		return -1;
+	snprintf(x.creds, sizeof x.creds, "%s/creds", x.dir);
+	snprintf(x.cert, sizeof x.cert, "%s/cert", x.dir);
+	snprintf(x.key, sizeof x.key, "%s/key", x.dir);
+	x.r.opts.credentials = x.creds;
+	reload_init(&x.rl, &x.r, on_done, &x);
+	*state = &x;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct fix *x = *state;
+
+	reload_fini(&x->rl);
+	tls_server_free(x->r.tls);
+	relaytest_fini(&x->r);
+	unlink(x->creds);
+	unlink(x->cert);
+	unlink(x->key);
+	return rmdir(x->dir);
+}
+
+/* The credentials are text now, and were read. */
+static void
+begin_with(struct fix *x, const char *text)
+{
+	put(x->creds, text);
+	reload_seen(&x->rl);
+	relaytest_creds(&x->r, text);
+}
+
+static bool
+is_idle(void *arg)
+{
+	return !((struct fix *)arg)->rl.running;
+}
+
+static bool
+is_done(void *arg)
+{
+	struct fix *x = arg;
+
+	return x->n_done >= x->wanted && is_idle(x);
+}
+
+static bool
+is_undelivered(void *arg)
+{
+	return atomic_load(&((struct fix *)arg)->rl.undelivered);
+}
+
+static bool
+lets_in(struct fix *x, const char *name)
+{
+	struct creds *c = relay_creds(&x->r);
+	struct creds_id id;
+	bool yes = c != NULL && creds_agent(c, name, "secret", 0, &id) == 0;
+
+	creds_unref(c);
+	return yes;
+}
+
+static void
+settle(struct fix *x)
+{
+	assert_true(turns_until(x->l, is_idle, x));
+}
+
+static void
+a_changed_file_is_in_force(void **state)
+{
+	struct fix *x = *state;
+
+	begin_with(x, A);
+	reload_watch(&x->rl);
+	settle(x);
+	assert_int_equal(x->n_done, 0);
+	put(x->creds, B);
+	reload_watch(&x->rl);
+	settle(x);
+	assert_int_equal(x->n_done, 1);
+	assert_true(lets_in(x, "b") && !lets_in(x, "a"));
+	/* Once is enough. */
+	reload_watch(&x->rl);
+	settle(x);
+	assert_int_equal(x->n_done, 1);
+}
+
+static void
+a_broken_file_changes_nothing(void **state)
+{
+	struct fix *x = *state;
+
+	begin_with(x, A);
+	put(x->creds, "{\"edge-agents\":");
+	reload_watch(&x->rl);
+	settle(x);
+	assert_int_equal(x->n_done, 0);
+	assert_true(lets_in(x, "a"));
+	assert_int_equal(unlink(x->creds), 0);
+	reload_watch(&x->rl);
+	settle(x);
+	assert_true(lets_in(x, "a"));
+	put(x->creds, B);
+	reload_watch(&x->rl);
+	settle(x);
+	assert_true(lets_in(x, "b"));
+}
+
+static void
+on_demand_a_file_is_read_changed_or_not(void **state)
+{
+	struct fix *x = *state;
+
+	begin_with(x, A);
+	reload_start(&x->rl, true, true);
+	settle(x);
+	assert_int_equal(x->n_done, 1);
+	reload_start(&x->rl, false, true);
+	settle(x);
+	assert_int_equal(x->n_done, 1);
+}
+
+static void
+without_files_there_is_nothing_to_read(void **state)
+{
+	struct fix *x = *state;
+
+	x->r.opts.credentials = NULL;
+	reload_start(&x->rl, true, true);
+	assert_false(x->rl.running);
+	reload_watch(&x->rl);
+	assert_false(x->rl.running);
+	x->r.opts.credentials = x->creds;
+}
+
+/* A reading that waits, as the credentials are a FIFO that nobody has written to yet. */
+static void
+begin_slowly(struct fix *x)
+{
+	assert_int_equal(mkfifo(x->creds, 0600), 0);
+	reload_start(&x->rl, true, false);
+	assert_true(x->rl.running);
+}
+
+static void
+write_fifo(struct fix *x, const char *text)
+{
+	FILE *f = fopen(x->creds, "w");
+
+	assert_true(f != NULL && fputs(text, f) >= 0 && fclose(f) == 0);
+}
+
+static void
+what_is_asked_for_meanwhile_is_done_once_more(void **state)
+{
+	struct fix *x = *state;
+
+	begin_slowly(x);
+	reload_start(&x->rl, true, false);
+	reload_start(&x->rl, true, false);
+	/* A look at the clock asks for nothing. */
+	reload_watch(&x->rl);
+	write_fifo(x, A);
+	x->wanted = 1;
+	assert_false(is_done(x));
+	while (x->n_done == 0)
+		mem_settle(x->l);
+	assert_true(lets_in(x, "a") && x->rl.running);
+	write_fifo(x, B);
+	x->wanted = 2;
+	assert_true(turns_until(x->l, is_done, x));
+	assert_true(lets_in(x, "b"));
+	assert_int_equal(x->n_done, 2);
+}
+
+static void
+a_reading_that_waits_can_be_ended(void **state)
+{
+	struct fix *x = *state;
+
+	begin_slowly(x);
+	reload_fini(&x->rl);
+	assert_false(x->rl.running);
+	assert_int_equal(x->n_done, 0);
+}
+
+static void
+a_lost_message_is_made_good_at_the_next_look(void **state)
+{
+	struct fix *x = *state;
+
+	begin_with(x, A);
+	atomic_store(&no_post, true);
+	put(x->creds, B);
+	reload_watch(&x->rl);
+	assert_true(turns_until(x->l, is_undelivered, x));
+	assert_true(lets_in(x, "a"));
+	atomic_store(&no_post, false);
+	reload_watch(&x->rl);
+	x->wanted = 1;
+	assert_true(turns_until(x->l, is_done, x));
+	assert_true(lets_in(x, "b"));
+}
+
+/* ---- certificates ---- */
+
+static void
+put_pair(struct fix *x)
+{
+	const char *const hosts[] = { "relay.test" };
+	struct cert c = { 0 };
+
+	assert_int_equal(cert_self_signed(hosts, 1, 1, &c, NULL), 0);
+	put(x->cert, c.pem);
+	assert_int_equal(
+	    file_write_atomic(x->key, secret_bytes(c.key_pem), secret_len(c.key_pem), 0600, NULL),
+	    0);
+	cert_fini(&c);
+}
+
+static void
+certificates_are_looked_at_too(void **state)
+{
+	struct fix *x = *state;
+	struct tls_pair pair = { x->cert, x->key };
+
+	x->r.opts.credentials = NULL;
+	put_pair(x);
+	assert_int_equal(tls_server_new(&pair, 1, &x->r.tls, NULL), 0);
+	reload_watch(&x->rl);
+	settle(x);
+	assert_false(x->rl.with_tls);
+	put_pair(x);
+	reload_watch(&x->rl);
+	settle(x);
+	assert_true(x->rl.with_tls);
+	assert_int_equal(x->rl.tls_rc, 0);
+	assert_false(tls_server_changed(x->r.tls));
+	put(x->cert, "not a certificate");
+	reload_watch(&x->rl);
+	settle(x);
+	assert_true(x->rl.with_tls);
+	assert_int_equal(x->rl.tls_rc, ERR_INVALID);
+	assert_int_equal(x->n_done, 0);
+	x->r.opts.credentials = x->creds;
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(a_changed_file_is_in_force),
+		T(a_broken_file_changes_nothing),
+		T(on_demand_a_file_is_read_changed_or_not),
+		T(without_files_there_is_nothing_to_read),
+		T(what_is_asked_for_meanwhile_is_done_once_more),
+		T(a_reading_that_waits_can_be_ended),
+		T(a_lost_message_is_made_good_at_the_next_look),
+		T(certificates_are_looked_at_too),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: ISC */
+/* relaytest - a relay without listeners and threads. */
+#include "test/unit/relaytest.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/relay/registry.h"
+#include "test/unit/memfilter.h"
+
+enum { ENDS_MAX = 64 };
+
+/* The test's ends of the connections. */
+static struct {
+	struct fake_session *of;
+	struct filter *f;
+} ends[ENDS_MAX];
+static size_t n_ends;
+
+static void
+must(bool ok)
+{
+	if (!ok)
+		abort();
+}
+
+void
+relaytest_init(struct relay *r, int n)
+{
+	*r = (struct relay){ .opts = { .max_agents = 10,
+				 .max_clients = 10,
+				 .max_streams = 10,
+				 .max_handshakes = 10,
+				 .handshake_ms = 60000,
+				 .max_window = MUX_WINDOW_MAX,
+				 .keepalive_ms = 60000 } };
+	r->registry = registry_new(n);
+	must(r->registry != NULL && pthread_mutex_init(&r->creds_lock, NULL) == 0);
+	must(workers_init(r, n, NULL) == 0);
+}
+
+void
+relaytest_fini(struct relay *r)
+{
+	for (int i = 0; i < r->n_workers; i++)
+		worker_drop_all(&r->workers[i]);
+	while (n_ends > 0)
+		if (ends[--n_ends].f != NULL)
+			filter_free(ends[n_ends].f);
+	workers_fini(r);
+	registry_free(r->registry);
+	creds_unref(r->creds);
+	pthread_mutex_destroy(&r->creds_lock);
+	buf_pool_free();
+	fake_free_all();
+}
+
+void
+relaytest_creds(struct relay *r, const char *json)
+{
+	struct creds *c = NULL;
+
+	must(creds_parse(json, strlen(json), &c, NULL) == 0);
+	creds_unref(r->creds);
+	r->creds = c;
+}
+
+void
+relaytest_settle(struct relay *r)
+{
+	/* As often as a message can wander: from any worker to any other, and back. */
+	for (int round = 0; round < 3; round++)
+		for (int i = 0; i < r->n_workers; i++)
+			mem_settle(r->workers[i].loop);
+}
+
+static void
+on_settled(void *arg)
+{
+	int *n = arg;
+
+	if (n != NULL)
+		(*n)++;
+}
+
+struct fake_session *
+relaytest_peer(struct relay *r, int w, int *settled)
+{
+	struct filter *f[2];
+
+	must(memfilter_pair(r->workers[w].loop, f));
+	must(peer_new(&r->workers[w], f[1], &dialect_fake, "192.0.2.7:5022", on_settled, settled) !=
+	     NULL);
+	must(n_ends < ENDS_MAX);
+	ends[n_ends].of = fake_last;
+	ends[n_ends++].f = f[0];
+	return fake_last;
+}
+
+struct fake_session *
+relaytest_login(struct relay *r, int w, enum ctl_role role, const char *name)
+{
+	static uint8_t instance;
+	struct fake_session *f = relaytest_peer(r, w, NULL);
+
+	fake_hello(f, role, name, "", ++instance);
+	relaytest_settle(r);
+	return f;
+}
+
+void
+relaytest_hang_up(struct fake_session *f)
+{
+	for (size_t i = 0; i < n_ends; i++)
+		if (ends[i].of == f && ends[i].f != NULL) {
+			filter_free(ends[i].f);
+			ends[i].f = NULL;
+		}
+}
