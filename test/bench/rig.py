@@ -311,6 +311,16 @@ class Rig:
         told = self.tunnel(name, "connect", "--relay", relay, "--secret-file", self.path(secret), "-L", "0=pi:svc", *args)
         return LO, told["local"][0]["port"]
 
+    def delay_link(self, name, net, ms):
+        """A link that delays packets by ms each way: 10.9.NET.1 of this namespace is reached as 10.9.NET.2 over it."""
+        self.spawn(name, [os.path.join(TOOLS, "delay"), name, str(ms)])
+
+        def there():
+            with open("/proc/self/net/dev") as f:
+                return any(line.split(":")[0].strip() == name for line in f)
+        wait_for(f"the link {name}", there)
+        run(f"ip addr add 10.9.{net}.1/24 dev {name}", f"ip link set {name} txqueuelen 10000 up")
+
     def stop(self):
         self.memory.over.set()
         self.memory.join()
