@@ -138,9 +138,8 @@ start_next(struct agents *a)
 		char name[CTL_NAME_MAX + 1];
 
 		snprintf(name, sizeof name, "a%llu", (unsigned long long)a->n_started);
-		a->uplinks[a->n_started] =
-		    uplink_new(a->loop, &a->config, CTL_AGENT, name, &user, a);
-		if (a->uplinks[a->n_started] == NULL) {
+		a->links[a->n_started] = uplink_new(a->loop, &a->config, CTL_AGENT, name, &user, a);
+		if (a->links[a->n_started] == NULL) {
 			log_errorx("out of memory");
 			stop(a, CMD_FAILED);
 			return;
@@ -208,7 +207,7 @@ static void
 agents_fini(struct agents *a)
 {
 	for (uint64_t i = 0; i < a->n_started; i++)
-		uplink_free(a->uplinks[i], CODE_GONE, "the agents have ended");
+		uplink_free(a->links[i], CODE_GONE, "the agents have ended");
 	mem_free(a->links);
 	sig_fini(&a->term);
 	sig_fini(&a->intr);
