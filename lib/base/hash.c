@@ -10,6 +10,8 @@
 #include <mbedtls/sha256.h>
 #include <mbedtls/version.h>
 
+#include "lib/base/hex.h"
+
 int
 hash_sha256(const void *p, size_t n, uint8_t out[HASH_SHA256_LEN])
 {
@@ -34,27 +36,14 @@ hash_hmac_sha256(
 void
 hash_hex(char *out, const void *p, size_t n)
 {
-	static const char hex[] = "0123456789abcdef";
 	const uint8_t *in = p;
 	size_t i;
 
 	for (i = 0; i < n; i++) {
-		out[2 * i] = hex[in[i] >> 4];
-		out[2 * i + 1] = hex[in[i] & 15];
+		out[2 * i] = hex_digits[in[i] >> 4];
+		out[2 * i + 1] = hex_digits[in[i] & 15];
 	}
 	out[2 * n] = '\0';
-}
-
-static int
-nibble(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
 }
 
 bool
@@ -65,7 +54,7 @@ hash_unhex(void *out, size_t n, const char *s)
 	int hi, lo;
 
 	for (i = 0; i < n; i++) {
-		if ((hi = nibble(s[2 * i])) < 0 || (lo = nibble(s[2 * i + 1])) < 0)
+		if ((hi = hex_value(s[2 * i])) < 0 || (lo = hex_value(s[2 * i + 1])) < 0)
 			return false;
 		to[i] = (uint8_t)(hi << 4 | lo);
 	}

@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/base/hex.h"
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
 
@@ -112,7 +113,6 @@ put(struct line *l, const char *s)
 static void
 put_escaped(struct line *l, const char *s)
 {
-	static const char hex[] = "0123456789abcdef";
 	char few[ESCAPED_MAX + 1];
 
 	for (; l->len + ESCAPED_MAX + END_MAX <= sizeof(l->s) && *s != '\0'; s++) {
@@ -126,8 +126,8 @@ put_escaped(struct line *l, const char *s)
 			if (log_form == LOG_FORMAT_JSON)
 				*o++ = '\\';
 			*o++ = 'x';
-			*o++ = hex[c >> 4];
-			*o++ = hex[c & 15];
+			*o++ = hex_digits[c >> 4];
+			*o++ = hex_digits[c & 15];
 		} else {
 			if (log_form == LOG_FORMAT_JSON && (c == '"' || c == '\\'))
 				*o++ = '\\';

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/base/hex.h"
 #include "lib/base/mem.h"
 
 #define STRBUF_FIRST 64 /* bytes of the first allocation */
@@ -124,7 +125,6 @@ strbuf_take(struct strbuf *b)
 const char *
 str_escape(char *out, size_t outsz, const void *p, size_t n)
 {
-	static const char hex[] = "0123456789abcdef";
 	const unsigned char *s = p;
 	size_t i, o = 0, cut = 0, w;
 
@@ -143,8 +143,8 @@ str_escape(char *out, size_t outsz, const void *p, size_t n)
 		}
 		out[o++] = '\\';
 		out[o++] = 'x';
-		out[o++] = hex[s[i] >> 4];
-		out[o++] = hex[s[i] & 15];
+		out[o++] = hex_digits[s[i] >> 4];
+		out[o++] = hex_digits[s[i] & 15];
 	}
 	out[o] = '\0';
 	return out;

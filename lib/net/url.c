@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/base/hex.h"
 #include "lib/base/mem.h"
 
 static const struct {
@@ -63,18 +64,6 @@ parse_scheme(const char *s, unsigned allowed, const char *what, struct url *u, s
 	return NULL;
 }
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* RFC 3986 2.1.  False for a malformed escape, an escaped NUL, or more than URL_USER_MAX characters. */
 static bool
 percent_decode(const char *s, size_t n, char out[URL_USER_MAX + 1])
@@ -85,9 +74,9 @@ percent_decode(const char *s, size_t n, char out[URL_USER_MAX + 1])
 		int c = (unsigned char)s[i];
 
 		if (c == '%') {
-			if (n - i < 3 || hex_digit(s[i + 1]) < 0 || hex_digit(s[i + 2]) < 0)
+			if (n - i < 3 || hex_value(s[i + 1]) < 0 || hex_value(s[i + 2]) < 0)
 				return false;
-			c = hex_digit(s[i + 1]) * 16 + hex_digit(s[i + 2]);
+			c = hex_value(s[i + 1]) * 16 + hex_value(s[i + 2]);
 			i += 2;
 		}
 		if (c == 0 || len == URL_USER_MAX)
@@ -119,7 +108,10 @@ parse_user(
 	return 0;
 }
 
-/* RFC 6874 2: in a URL the % before a zone is written as %25; as in curl and browsers a bare one is taken too. */
+/*
+ * RFC 6874 2: in a URL the % before a zone is written as %25.  As in curl and browsers a bare one is taken too, where that is
+ * not what follows.
+ */
 static void
 decode_zone(struct hostport *at)
 {
@@ -249,12 +241,18 @@ const char *
 url_text(const struct url *u, char *out, size_t outsz)
 {
 	char host[HOSTPORT_TEXT_MAX + 1];
-	const char *name = "";
+	const char *name = "", *zone, *rest = "";
+	int n;
 
 	for (int i = 0; i < N_SCHEMES; i++)
 		if (schemes[i].scheme == u->scheme)
 			name = schemes[i].name;
-	snprintf(out, outsz, "%s://%s%s", name, authority_text(u, &u->at, host),
+	authority_text(u, &u->at, host);
+	zone = u->at.is_v6 ? strchr(host, '%') : NULL;
+	n = (int)(zone != NULL ? (size_t)(zone - host) : strlen(host));
+	if (zone != NULL)
+		rest = zone + 1;
+	snprintf(out, outsz, "%s://%.*s%s%s%s", name, n, host, zone != NULL ? "%25" : "", rest,
 	    strcmp(u->target, "/") == 0 ? "" : u->target);
 	return out;
 }

@@ -139,6 +139,32 @@ wrong_urls_are_refused_with_a_text(void **state)
 	assert_int_equal(url_parse(lengthy, RELAY, "relay URL", &u, NULL), ERR_INVALID);
 }
 
+/* RFC 6874 2: what is written out reads the same, a zone that begins with 25 too. */
+static void
+zones_come_back_the_same(void **state)
+{
+	static const struct {
+		const char *in, *host, *out;
+	} t[] = {
+		{ "ws://[fe80::1%eth0]/", "fe80::1%eth0", "ws://[fe80::1%25eth0]" },
+		{ "ws://[fe80::1%25eth0]:81/x", "fe80::1%eth0", "ws://[fe80::1%25eth0]:81/x" },
+		{ "ws://[::%25256]", "::%256", "ws://[::%25256]" },
+		{ "ws://[::%2525]", "::%25", "ws://[::%2525]" },
+		{ "ws://[::%25]", "::%25", "ws://[::%2525]" },
+	};
+	char text[256];
+	struct url u;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
+		assert_int_equal(url_parse(t[i].in, RELAY, "URL", &u, NULL), 0);
+		assert_string_equal(u.at.host, t[i].host);
+		assert_string_equal(url_text(&u, text, sizeof text), t[i].out);
+		assert_int_equal(url_parse(text, RELAY, "URL", &u, NULL), 0);
+		assert_string_equal(u.at.host, t[i].host);
+	}
+}
+
 int
 main(void)
 {
@@ -147,6 +173,7 @@ main(void)
 		cmocka_unit_test(user_and_password_are_a_proxys),
 		cmocka_unit_test(a_password_is_not_taken_for_a_host),
 		cmocka_unit_test(wrong_urls_are_refused_with_a_text),
+		cmocka_unit_test(zones_come_back_the_same),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
