@@ -227,11 +227,11 @@ on_dialled(void *arg, int fd, int err, const char *text)
 
 /* PROTOCOL.md: the agent's own list decides, on the address that is really dialled. */
 static bool
-may_dial(void *arg, const struct sockaddr *sa)
+may_dial(void *arg, const struct addr *a)
 {
 	const struct serving *sg = arg;
 
-	return sg->vetted || match_target(sg->sv->allow, sg->host, sa);
+	return sg->vetted || match_target(sg->sv->allow, sg->host, a);
 }
 
 /* ---- the stream while its target is being dialled ---- */

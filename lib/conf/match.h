@@ -15,18 +15,18 @@
  *
  * The agent asks match_target() for each resolved address just before it dials that very address.
  * An address rule admits it whatever it was called.  A name rule admits it only if the address is
- * an ordinary one: a name cannot be pointed (DNS rebinding) at loopback, link-local (cloud
- * metadata), multicast or the unspecified address.  Names at or below localhost may be loopback
- * (RFC 6761 6.3).  The relay, which resolves nothing, asks match_name().
+ * an ordinary one: a name cannot be pointed (DNS rebinding) at loopback, at the metadata services
+ * of clouds or at another address that addr_is_special() knows.  Names at or below localhost may be
+ * loopback (RFC 6761 6.3).  The relay, which resolves nothing, asks match_name().
  */
 #ifndef LIB_MATCH_H
 #define LIB_MATCH_H
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
 #include "lib/base/err.h"
+#include "lib/net/addr.h"
 #include "lib/net/hostport.h"
 
 #define MATCH_RULES_MAX 4096 /* patterns of one list */
@@ -45,11 +45,11 @@ int match_add(struct match *m, const char *pattern, struct errtext *e) WARN_UNUS
 int match_add_loopback(struct match *m) WARN_UNUSED;
 
 /*
- * match_target - may sa be dialled for somebody who asked for name?
+ * match_target - may a be dialled for somebody who asked for name?
  *   name   host as it was asked for, name or address; any letter case, one trailing dot ignored
- *   sa     AF_INET or AF_INET6, port included; another family is never admitted
+ *   a      port included; a Unix socket is never admitted
  */
-bool match_target(const struct match *m, const char *name, const struct sockaddr *sa);
+bool match_target(const struct match *m, const char *name, const struct addr *a);
 
 /* match_name - would the pattern list admit this host (name, or address as text) as it is written,
  * and the port? */
@@ -58,9 +58,5 @@ bool match_name(const struct match *m, const char *host, uint16_t port);
 /* match_glob - does text match pattern, where '*' stands for any run of characters and the rest for
  * itself? */
 bool match_glob(const char *pattern, const char *text);
-
-/* match_is_loopback - 127.0.0.0/8, ::1 or ::ffff:127.0.0.0/104; AF_UNIX counts too, other families
- * do not. */
-bool match_is_loopback(const struct sockaddr *sa);
 
 #endif

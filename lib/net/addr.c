@@ -7,37 +7,54 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/str.h"
 #include "lib/net/hostport.h"
+
+bool
+addr_read(const char *s, struct addr *a, const char **zone)
+{
+	char plain[INET6_ADDRSTRLEN];
+	size_t n = strcspn(s, "%");
+
+	*zone = NULL;
+	*a = (struct addr){ .len = sizeof a->u.in };
+	if (inet_pton(AF_INET, s, &a->u.in.sin_addr) == 1) {
+		a->u.in.sin_family = AF_INET;
+		return true;
+	}
+	*a = (struct addr){ .len = sizeof a->u.in6 };
+	/* A zone is an interface's name or number (RFC 4007 11.2). */
+	if (n >= sizeof plain || (s[n] == '%' && !str_is_name(s + n + 1, IF_NAMESIZE - 1)))
+		return false;
+	memcpy(plain, s, n);
+	plain[n] = '\0';
+	if (inet_pton(AF_INET6, plain, &a->u.in6.sin6_addr) != 1)
+		return false;
+	a->u.in6.sin6_family = AF_INET6;
+	if (s[n] == '%')
+		*zone = s + n + 1;
+	return true;
+}
 
 bool
 addr_literal(const char *host, uint16_t port, struct addr *a)
 {
-	char text[HOSTPORT_HOST_MAX + 1];
-	char *zone;
+	const char *zone;
+	uint64_t index;
 
-	*a = (struct addr){ 0 };
-	if (inet_pton(AF_INET, host, &a->u.in.sin_addr) == 1) {
-		a->u.in.sin_family = AF_INET;
+	if (!addr_read(host, a, &zone))
+		return false;
+	if (a->u.sa.sa_family == AF_INET) {
 		a->u.in.sin_port = htons(port);
-		a->len = sizeof a->u.in;
 		return true;
 	}
-	if (strlen(host) >= sizeof text)
-		return false;
-	memcpy(text, host, strlen(host) + 1);
-	zone = strchr(text, '%');
-	if (zone != NULL) {
-		*zone++ = 0;
-		a->u.in6.sin6_scope_id = if_nametoindex(zone);
-		if (a->u.in6.sin6_scope_id == 0)
-			return false;
-	}
-	if (inet_pton(AF_INET6, text, &a->u.in6.sin6_addr) != 1)
-		return false;
-	a->u.in6.sin6_family = AF_INET6;
 	a->u.in6.sin6_port = htons(port);
-	a->len = sizeof a->u.in6;
-	return true;
+	if (zone == NULL)
+		return true;
+	a->u.in6.sin6_scope_id = if_nametoindex(zone);
+	if (a->u.in6.sin6_scope_id == 0 && str_parse_u64(zone, 1, UINT32_MAX, &index) == 0)
+		a->u.in6.sin6_scope_id = (uint32_t)index;
+	return a->u.in6.sin6_scope_id != 0;
 }
 
 static int
@@ -141,18 +158,6 @@ addr_port(const struct addr *a)
 	return 0;
 }
 
-bool
-addr_is_loopback(const struct addr *a)
-{
-	if (a->u.sa.sa_family == AF_INET)
-		return ntohl(a->u.in.sin_addr.s_addr) >> 24 == 127;
-	if (is_mapped(a))
-		return a->u.in6.sin6_addr.s6_addr[12] == 127;
-	if (a->u.sa.sa_family == AF_INET6)
-		return IN6_IS_ADDR_LOOPBACK(&a->u.in6.sin6_addr);
-	return a->u.sa.sa_family == AF_UNIX;
-}
-
 int
 addr_local(int fd, struct addr *a)
 {
@@ -165,4 +170,130 @@ addr_peer(int fd, struct addr *a)
 {
 	a->len = sizeof a->u;
 	return getpeername(fd, &a->u.sa, &a->len) == 0 ? 0 : ERR_SYS;
+}
+
+/* ---- what is known of an address ---- */
+
+/* The bits before an IPv4 address in ::ffff:0:0/96. */
+#define V4_BITS 96
+
+/* Every address in one form, so that a network has one prefix length and no spelling slips past it: 16 bytes, IPv4 mapped. */
+static bool
+to_bytes(const struct addr *a, uint8_t out[16])
+{
+	if (a->u.sa.sa_family == AF_INET) {
+		memset(out, 0, 10);
+		out[10] = out[11] = 0xff;
+		memcpy(out + 12, &a->u.in.sin_addr, 4);
+		return true;
+	}
+	if (a->u.sa.sa_family != AF_INET6)
+		return false;
+	memcpy(out, &a->u.in6.sin6_addr, 16);
+	return true;
+}
+
+static bool
+in_net(const uint8_t b[16], const struct addr_net *net)
+{
+	unsigned whole = net->bits / 8, rest = net->bits % 8;
+
+	if (memcmp(b, net->b, whole) != 0)
+		return false;
+	return rest == 0 || ((b[whole] ^ net->b[whole]) >> (8 - rest)) == 0;
+}
+
+bool
+addr_in_net(const struct addr *a, const struct addr_net *net)
+{
+	uint8_t b[16];
+
+	return to_bytes(a, b) && in_net(b, net);
+}
+
+static bool
+in_any(const struct addr *a, const struct addr_net *nets, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (addr_in_net(a, &nets[i]))
+			return true;
+	return false;
+}
+
+/* x.y.0.0/n as a network. */
+#define V4(x, y, n)                                                         \
+	{                                                                   \
+		.b = { [10] = 0xff, 0xff, (x), (y) }, .bits = V4_BITS + (n) \
+	}
+#define N_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+bool
+addr_is_loopback(const struct addr *a)
+{
+	static const struct addr_net nets[] = { V4(127, 0, 8), { .b = { [15] = 1 }, .bits = 128 } };
+
+	return a->u.sa.sa_family == AF_UNIX || in_any(a, nets, N_OF(nets));
+}
+
+bool
+addr_is_special(const struct addr *a)
+{
+	static const struct addr_net nets[] = {
+		V4(0, 0, 8),      /* "this" network */
+		V4(169, 254, 16), /* link-local, and most clouds' metadata */
+		V4(224, 0, 4),    /* multicast */
+		V4(240, 0, 4),    /* reserved, broadcast */
+		/* Metadata: Alibaba's 100.100.100.200, Azure's 168.63.129.16, AWS's and Google's in IPv6. */
+		{ .b = { [10] = 0xff, 0xff, 100, 100, 100, 200 }, .bits = 128 },
+		{ .b = { [10] = 0xff, 0xff, 168, 63, 129, 16 }, .bits = 128 },
+		{ .b = { 0xfd, 0, 0x0e, 0xc2, [14] = 0x02, 0x54 }, .bits = 128 },
+		{ .b = { 0xfd, 0x20, 0, 0xce, [14] = 0x02, 0x54 }, .bits = 128 },
+		{ .bits = 96 },                                     /* ::, and IPv4-compatible */
+		{ .b = { 0xfe, 0x80 }, .bits = 10 },                /* link-local */
+		{ .b = { 0xff }, .bits = 8 },                       /* multicast */
+		{ .b = { 0, 0x64, 0xff, 0x9b }, .bits = 96 },       /* NAT64 (RFC 6052) */
+		{ .b = { 0, 0x64, 0xff, 0x9b, 0, 1 }, .bits = 48 }, /* NAT64 (RFC 8215) */
+	};
+
+	return addr_is_loopback(a) || in_any(a, nets, N_OF(nets));
+}
+
+void
+addr_identity(const struct addr *a, uint8_t out[ADDR_IDENTITY_LEN])
+{
+	static const struct addr_net v4 = V4(0, 0, 0);
+	enum { SUBSCRIBER = 56 / 8 };
+
+	memset(out, 0, ADDR_IDENTITY_LEN);
+	if (to_bytes(a, out) && !in_net(out, &v4))
+		memset(out + SUBSCRIBER, 0, ADDR_IDENTITY_LEN - SUBSCRIBER);
+}
+
+/* ---- networks ---- */
+
+int
+addr_net_parse(const char *s, struct addr_net *net)
+{
+	char host[INET6_ADDRSTRLEN + 1 + IF_NAMESIZE];
+	size_t n = strcspn(s, "/");
+	const char *zone;
+	uint64_t bits;
+	unsigned width;
+	struct addr a;
+
+	if (n >= sizeof host)
+		return ERR_INVALID;
+	memcpy(host, s, n);
+	host[n] = '\0';
+	if (!addr_read(host, &a, &zone) || !to_bytes(&a, net->b))
+		return ERR_INVALID;
+	width = a.u.sa.sa_family == AF_INET ? 32 : 128;
+	bits = width;
+	if (s[n] == '/' && str_parse_u64(s + n + 1, 0, width, &bits) != 0)
+		return ERR_INVALID;
+	net->bits = (unsigned)bits + 128 - width;
+	for (unsigned i = net->bits; i < 128; i++)
+		if ((net->b[i / 8] & 0x80 >> i % 8) != 0)
+			return ERR_LIMIT;
+	return 0;
 }

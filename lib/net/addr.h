@@ -17,6 +17,7 @@
 
 #define ADDR_TEXT 128 /* room for any address as text, terminated */
 #define ADDR_UNIX_PREFIX "unix:"
+#define ADDR_IDENTITY_LEN 16
 
 /* One address; u.sa.sa_family says which. */
 struct addr {
@@ -36,19 +37,58 @@ struct addr {
  */
 int addr_parse(const char *s, struct addr *a, struct errtext *e) WARN_UNUSED;
 
-/* addr_literal - an IP address without port or brackets ("::1", "fe80::1%eth0"); false if host is a name. */
+/*
+ * addr_read - an IP address as text, without port or brackets: "192.0.2.1", "::1", "fe80::1%eth0".
+ *   zone   set to what stands behind the '%' of an IPv6 address, in s; NULL if there is none.  Whether this machine has such
+ *          an interface is not asked, and a gets no scope.
+ * False if s is none; every other reader of addresses asks this one.
+ */
+bool addr_read(const char *s, struct addr *a, const char **zone);
+
+/* addr_literal - as addr_read, with a port; the zone is an interface's name or number; false also if none has the name. */
 bool addr_literal(const char *host, uint16_t port, struct addr *a);
 
-/* addr_text - as above, an IPv4-mapped IPv6 address as IPv4; an unnamed Unix socket is "unix:".  Returns out. */
+/* addr_text - with port; an IPv4-mapped IPv6 address as IPv4; an unnamed Unix socket is "unix:".  Returns out. */
 const char *addr_text(const struct addr *a, char out[ADDR_TEXT]);
 /* addr_host - the address alone, without port and brackets ("unix" for a Unix socket). */
 const char *addr_host(const struct addr *a, char out[ADDR_TEXT]);
 /* addr_port - host byte order; 0 for a Unix socket. */
 uint16_t addr_port(const struct addr *a);
-/* addr_is_loopback - 127/8, ::1, mapped 127/8, or a Unix socket: reached from this machine only. */
-bool addr_is_loopback(const struct addr *a);
 /* addr_local, addr_peer - the two ends of a socket.  ERR_SYS (ENOTCONN after a reset). */
 int addr_local(int fd, struct addr *a) WARN_UNUSED;
 int addr_peer(int fd, struct addr *a) WARN_UNUSED;
+
+/* ---- what is known of an address; ::ffff:a.b.c.d is a.b.c.d in all of it ---- */
+
+/* addr_is_loopback - 127.0.0.0/8, ::1, or a Unix socket: reached from this machine only. */
+bool addr_is_loopback(const struct addr *a);
+
+/*
+ * addr_is_special - an address that a name from the network has no business to point at (DNS rebinding): loopback, link-local,
+ * the metadata services of clouds, multicast, unspecified, reserved, and IPv4 addresses behind a translator.
+ */
+bool addr_is_special(const struct addr *a);
+
+/*
+ * addr_identity - whom limits are counted for: an IPv4 address itself; of an IPv6 address the /56 that one subscriber gets; a
+ * Unix socket as ::1.
+ */
+void addr_identity(const struct addr *a, uint8_t out[ADDR_IDENTITY_LEN]);
+
+/* ---- networks ---- */
+
+struct addr_net {
+	uint8_t b[16];
+	/* Of b that count, 0 to 128. */
+	unsigned bits;
+};
+
+/*
+ * addr_net_parse - "10.0.0.0/8", "2001:db8::/32", or one address, whose zone does not count.
+ * Returns 0; ERR_INVALID: neither; ERR_LIMIT: there are bits beyond the prefix (10.1.2.3/8), which is a slip of the pen.
+ */
+int addr_net_parse(const char *s, struct addr_net *net) WARN_UNUSED;
+/* addr_in_net - never of a Unix socket. */
+bool addr_in_net(const struct addr *a, const struct addr_net *net);
 
 #endif

@@ -33,7 +33,7 @@ struct dial {
 	char target[ADDR_TEXT + HOSTPORT_TEXT_MAX]; /* for messages */
 	dial_fn *fn;
 	void *arg;
-	bool (*may)(void *arg, const struct sockaddr *sa); /* NULL: every address */
+	bool (*may)(void *arg, const struct addr *a); /* NULL: every address */
 	void *may_arg;
 	size_t vetoed; /* addresses it refused */
 	uint64_t timeout_ms;
@@ -204,7 +204,7 @@ try_next(struct dial *d)
 		struct attempt *t = &d->attempts[d->next++];
 		int r;
 
-		t->vetoed = d->may != NULL && !d->may(d->may_arg, &t->a.u.sa);
+		t->vetoed = d->may != NULL && !d->may(d->may_arg, &t->a);
 		if (t->vetoed) {
 			d->vetoed++;
 			continue;
@@ -326,7 +326,7 @@ dial_start(
 }
 
 void
-dial_set_vet(struct dial *d, bool (*may)(void *arg, const struct sockaddr *sa), void *arg)
+dial_set_vet(struct dial *d, bool (*may)(void *arg, const struct addr *a), void *arg)
 {
 	d->may = may;
 	d->may_arg = arg;

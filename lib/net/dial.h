@@ -12,9 +12,9 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
 #include "lib/base/err.h"
+#include "lib/net/addr.h"
 #include "lib/net/loop.h"
 
 #define DIAL_STAGGER_MS 250 /* RFC 8305 5: connection attempt delay */
@@ -40,10 +40,10 @@ struct dial *dial_start(struct loop *l, const char *host, uint16_t port, uint64_
     dial_fn *fn, void *arg) WARN_UNUSED;
 
 /*
- * dial_set_vet - ask may(arg, sa) about each address just before it is tried; those it refuses are left out, and if none remains
+ * dial_set_vet - ask may(arg, a) about each address just before it is tried; those it refuses are left out, and if none remains
  * the dial ends with ERR_DENIED and a text naming them.  To be called right after dial_start, before the loop goes on.
  */
-void dial_set_vet(struct dial *d, bool (*may)(void *arg, const struct sockaddr *sa), void *arg);
+void dial_set_vet(struct dial *d, bool (*may)(void *arg, const struct addr *a), void *arg);
 
 /* dial_cancel - give up without calling fn; accepts NULL.  Not after fn was called. */
 void dial_cancel(struct dial *d);

@@ -4,30 +4,21 @@
  */
 #include "lib/net/hostport.h"
 
-#include <arpa/inet.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "lib/base/str.h"
+#include "lib/net/addr.h"
 
 #define SHOWN 300 /* bytes of the operator's text in an error */
 
 static bool
 is_v6(const char *s)
 {
-	struct in6_addr a;
-	char plain[INET6_ADDRSTRLEN];
-	size_t n = strcspn(s, "%"), zone = strlen(s) - n;
+	struct addr a;
+	const char *zone;
 
-	/* A zone is an interface's name or number (RFC 4007 11.2). */
-	if (n >= sizeof(plain) || zone == 1 || zone > IF_NAMESIZE)
-		return false;
-	memcpy(plain, s, n);
-	plain[n] = '\0';
-	if (zone > 1 && !str_is_name(s + n + 1, IF_NAMESIZE - 1))
-		return false;
-	return inet_pton(AF_INET6, plain, &a) == 1;
+	return addr_read(s, &a, &zone) && a.u.sa.sa_family == AF_INET6;
 }
 
 static bool

@@ -4,12 +4,11 @@
  * target that parses prints back to what parses the same, and neither spelling of an IPv4 address
  * gets more than the other.
  */
-#include <arpa/inet.h>
 #include <assert.h>
-#include <netinet/in.h>
 #include <stdint.h>
 #include <string.h>
 
+#include "lib/net/addr.h"
 #include "lib/net/hostport.h"
 #include "lib/conf/match.h"
 
@@ -34,20 +33,20 @@ take_line(const uint8_t *data, size_t size, char out[LINE_MAX_BYTES + 1])
 static void
 try_target(const struct match *m, const struct hostport *hp)
 {
-	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons(hp->port) };
-	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons(hp->port) };
-	bool by_v4, by_v6;
+	struct addr v4, v6;
+	uint8_t id4[ADDR_IDENTITY_LEN], id6[ADDR_IDENTITY_LEN];
 
 	match_name(m, hp->host, hp->port);
-	if (inet_pton(AF_INET, hp->host, &v4.sin_addr) != 1)
-		v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	v6.sin6_addr.s6_addr[10] = v6.sin6_addr.s6_addr[11] = 0xff;
-	memcpy(&v6.sin6_addr.s6_addr[12], &v4.sin_addr, 4);
-	by_v4 = match_target(m, hp->host, (struct sockaddr *)&v4);
-	by_v6 = match_target(m, hp->host, (struct sockaddr *)&v6);
-	assert(by_v4 == by_v6);
-	assert(
-	    match_is_loopback((struct sockaddr *)&v4) == match_is_loopback((struct sockaddr *)&v6));
+	if (!addr_literal(hp->host, hp->port, &v4) || v4.u.sa.sa_family != AF_INET)
+		assert(addr_literal("127.0.0.1", hp->port, &v4));
+	assert(addr_literal("::ffff:0.0.0.0", hp->port, &v6));
+	memcpy(&v6.u.in6.sin6_addr.s6_addr[12], &v4.u.in.sin_addr, 4);
+	assert(match_target(m, hp->host, &v4) == match_target(m, hp->host, &v6));
+	assert(addr_is_loopback(&v4) == addr_is_loopback(&v6));
+	assert(addr_is_special(&v4) == addr_is_special(&v6));
+	addr_identity(&v4, id4);
+	addr_identity(&v6, id6);
+	assert(memcmp(id4, id6, sizeof id4) == 0);
 }
 
 int

@@ -72,12 +72,177 @@ wrong_addresses_are_refused_with_a_text(void **state)
 	assert_int_equal(addr_parse(lengthy, &a, NULL), ERR_INVALID);
 }
 
+static void
+zones_are_read_and_looked_up(void **state)
+{
+	static const char *const bad[] = { "fe80::1%", "fe80::1%a b", "fe80::1%0123456789abcdef",
+		"127.0.0.1%lo", "%lo", "[::1]", "::1/64", "" };
+	const char *zone;
+	struct addr a;
+
+	(void)state;
+	assert_true(addr_read("fe80::1%nosuchif", &a, &zone));
+	assert_string_equal(zone, "nosuchif");
+	assert_true(addr_read("fe80::1%0123456789abcde", &a, &zone));
+	assert_true(addr_read("fe80::1", &a, &zone));
+	assert_null(zone);
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+		if (addr_read(bad[i], &a, &zone) || addr_literal(bad[i], 1, &a))
+			fail_msg("%s", bad[i]);
+	assert_false(addr_literal("fe80::1%nosuchif", 1, &a));
+	assert_true(addr_literal("fe80::1%lo", 1, &a));
+	assert_int_equal(a.u.in6.sin6_scope_id, 1);
+	assert_true(addr_literal("fe80::1%7", 1, &a));
+	assert_int_equal(a.u.in6.sin6_scope_id, 7);
+	assert_false(addr_literal("fe80::1%0", 1, &a));
+}
+
+static void
+loopback_and_special_in_all_their_forms(void **state)
+{
+	static const struct {
+		const char *ip;
+		bool loopback, special;
+	} t[] = {
+		{ "127.0.0.1", true, true },
+		{ "127.255.255.255", true, true },
+		{ "::ffff:127.0.0.1", true, true },
+		{ "::1", true, true },
+		{ "126.255.255.255", false, false },
+		{ "128.0.0.1", false, false },
+		{ "0.255.255.255", false, true },
+		{ "1.0.0.0", false, false },
+		{ "::", false, true },
+		{ "::2", false, true },
+		{ "::127.0.0.1", false, true },
+		{ "::1:0:0", false, false },
+		{ "::ffff:8.8.8.8", false, false },
+		{ "169.253.255.255", false, false },
+		{ "169.254.169.254", false, true },
+		{ "169.255.0.0", false, false },
+		{ "223.255.255.255", false, false },
+		{ "224.0.0.0", false, true },
+		{ "255.255.255.255", false, true },
+		{ "100.100.100.199", false, false },
+		{ "100.100.100.200", false, true },
+		{ "::ffff:100.100.100.200", false, true },
+		{ "100.100.100.201", false, false },
+		{ "168.63.129.16", false, true },
+		{ "fd00:ec2::254", false, true },
+		{ "fd00:ec2::255", false, false },
+		{ "fd20:ce::254", false, true },
+		{ "fe80::1", false, true },
+		{ "febf::1", false, true },
+		{ "fec0::1", false, false },
+		{ "ff02::1", false, true },
+		{ "64:ff9b::7f00:1", false, true },
+		{ "64:ff9b:1:2::1", false, true },
+		{ "64:ff9b:2::1", false, false },
+		{ "2001:db8::1", false, false },
+		{ "fd00::1", false, false },
+	};
+	struct addr a;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
+		assert_true(addr_literal(t[i].ip, 80, &a));
+		if (addr_is_loopback(&a) != t[i].loopback || addr_is_special(&a) != t[i].special)
+			fail_msg("%s", t[i].ip);
+	}
+	a.u.sa.sa_family = AF_UNSPEC;
+	assert_false(addr_is_loopback(&a));
+}
+
+static bool
+same_identity(const char *x, const char *y)
+{
+	uint8_t a[ADDR_IDENTITY_LEN], b[ADDR_IDENTITY_LEN];
+	struct addr at;
+
+	assert_int_equal(addr_parse(x, &at, NULL), 0);
+	addr_identity(&at, a);
+	assert_int_equal(addr_parse(y, &at, NULL), 0);
+	addr_identity(&at, b);
+	return memcmp(a, b, sizeof a) == 0;
+}
+
+static void
+an_identity_is_what_one_subscriber_has(void **state)
+{
+	(void)state;
+	assert_true(same_identity("192.0.2.1:80", "192.0.2.1:81"));
+	assert_true(same_identity("192.0.2.1:80", "[::ffff:192.0.2.1]:81"));
+	assert_false(same_identity("192.0.2.1:80", "192.0.2.0:80"));
+	assert_false(same_identity("192.0.2.1:80", "193.0.2.1:80"));
+	assert_true(same_identity("[2001:db8:0:100::1]:1", "[2001:db8:0:1ff:ffff::2]:2"));
+	assert_false(same_identity("[2001:db8:0:100::1]:1", "[2001:db8:0:200::1]:1"));
+	assert_false(same_identity("[2001:db8:0:0::1]:1", "[2001:db8:0:100::1]:1"));
+	assert_true(same_identity("unix:/a", "unix:/b"));
+	assert_true(same_identity("unix:/a", "[::1]:1"));
+	assert_false(same_identity("[::1]:1", "127.0.0.1:1"));
+}
+
+static void
+networks_are_prefixes(void **state)
+{
+	static const struct {
+		const char *net, *in, *out;
+	} t[] = {
+		{ "10.0.0.0/8", "10.255.255.255", "11.0.0.0" },
+		{ "10.0.0.0/8", "::ffff:10.1.1.1", "::10.1.1.1" },
+		{ "192.0.2.128/25", "192.0.2.128", "192.0.2.127" },
+		{ "192.0.2.1", "192.0.2.1", "192.0.2.2" },
+		{ "0.0.0.0/0", "255.255.255.255", "::1" },
+		{ "2001:db8::/33", "2001:db8:7fff::1", "2001:db8:8000::1" },
+		{ "2001:db8::1", "2001:db8::1", "2001:db8::" },
+		{ "::ffff:10.0.0.0/104", "10.1.2.3", "11.1.2.3" },
+	};
+	static const struct {
+		const char *net;
+		int err;
+	} bad[] = {
+		{ "", ERR_INVALID },
+		{ "/8", ERR_INVALID },
+		{ "10.0.0.0/", ERR_INVALID },
+		{ "10.0.0.0/33", ERR_INVALID },
+		{ "10.0.0.0/-1", ERR_INVALID },
+		{ "10.0.0.0/8/8", ERR_INVALID },
+		{ "10.0.0/8", ERR_INVALID },
+		{ "::/129", ERR_INVALID },
+		{ "example.com", ERR_INVALID },
+		{ "10.0.0.1/31", ERR_LIMIT },
+		{ "2001:db8::1/127", ERR_LIMIT },
+		{ "128.0.0.0/0", ERR_LIMIT },
+	};
+	struct addr_net net;
+	struct addr a;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
+		assert_int_equal(addr_net_parse(t[i].net, &net), 0);
+		assert_true(addr_literal(t[i].in, 0, &a));
+		assert_true(addr_in_net(&a, &net));
+		assert_true(addr_literal(t[i].out, 0, &a));
+		assert_false(addr_in_net(&a, &net));
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+		if (addr_net_parse(bad[i].net, &net) != bad[i].err)
+			fail_msg("%s", bad[i].net);
+	assert_int_equal(addr_net_parse("::/0", &net), 0);
+	assert_int_equal(addr_parse("unix:/a", &a, NULL), 0);
+	assert_false(addr_in_net(&a, &net));
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(addresses_are_written_as_they_are_read),
 		cmocka_unit_test(wrong_addresses_are_refused_with_a_text),
+		cmocka_unit_test(zones_are_read_and_looked_up),
+		cmocka_unit_test(loopback_and_special_in_all_their_forms),
+		cmocka_unit_test(an_identity_is_what_one_subscriber_has),
+		cmocka_unit_test(networks_are_prefixes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -124,24 +124,24 @@ a_refusal_names_each_address(void **state)
 }
 
 static bool
-only_ipv6(void *arg, const struct sockaddr *sa)
+only_ipv6(void *arg, const struct addr *a)
 {
 	int *asked = arg;
 
 	++*asked;
-	return sa->sa_family == AF_INET6;
+	return a->u.sa.sa_family == AF_INET6;
 }
 
 static bool
-nothing(void *arg, const struct sockaddr *sa)
+nothing(void *arg, const struct addr *a)
 {
-	return only_ipv6(arg, sa) && false; /* counted there */
+	return only_ipv6(arg, a) && false; /* counted there */
 }
 
 static void
 addresses_that_may_not_be_tried_are_left_out(void **state)
 {
-	static bool (*const may[])(void *, const struct sockaddr *) = { only_ipv6, nothing };
+	static bool (*const may[])(void *, const struct addr *) = { only_ipv6, nothing };
 	struct addr a;
 	int fd = listen_on("127.0.0.1:0", &a);
 
