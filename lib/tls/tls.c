@@ -179,6 +179,15 @@ read_key(const char *path, mbedtls_pk_context *key, struct errtext *e)
 	return ret == 0 ? 0 : tls_fail(e, ret, "no private key in PEM form", path);
 }
 
+/* A server's handshake signs with its key.  mbedTLS shows a certificate that forbids this to nobody. */
+static bool
+is_for_servers(const mbedtls_x509_crt *crt)
+{
+	return mbedtls_x509_crt_check_key_usage(crt, MBEDTLS_X509_KU_DIGITAL_SIGNATURE) == 0 &&
+	       mbedtls_x509_crt_check_extended_key_usage(
+		   crt, MBEDTLS_OID_SERVER_AUTH, MBEDTLS_OID_SIZE(MBEDTLS_OID_SERVER_AUTH)) == 0;
+}
+
 static int
 read_pair(const char *cert, const char *key, struct tls_gen_pair *p, struct errtext *e)
 {
@@ -190,6 +199,11 @@ read_pair(const char *cert, const char *key, struct tls_gen_pair *p, struct errt
 	if (mbedtls_pk_check_pair(&p->chain.pk, &p->key, rand_callback, NULL) != 0)
 		return err_set(e, ERR_INVALID,
 		    "%s: the key does not belong to the first certificate of %s", key, cert);
+	if (!is_for_servers(&p->chain))
+		return err_set(e, ERR_INVALID,
+		    "%s: this certificate is not meant for a server: its key usage must allow "
+		    "server authentication and digital signatures",
+		    cert);
 	return 0;
 }
 
@@ -205,51 +219,105 @@ is_wildcard_for(const char *pattern, size_t n, const char *name, size_t len)
 }
 
 static bool
-is_named(const mbedtls_x509_buf *b, const char *name, size_t len, bool wildcard)
+is_address(const mbedtls_x509_buf *name)
 {
-	const char *p = (const char *)b->p;
-
-	return wildcard ? is_wildcard_for(p, b->len, name, len)
-			: b->len == len && strncasecmp(p, name, len) == 0;
+	return (name->tag & MBEDTLS_ASN1_TAG_VALUE_MASK) == MBEDTLS_X509_SAN_IP_ADDRESS;
 }
 
-/* RFC 6125 6.4.4: the common name counts only where there are no alternative names. */
+/* Does fn say true of one of the names and addresses that the certificate is for? */
 static bool
-cert_names(const mbedtls_x509_crt *crt, const char *name, size_t len, bool wildcard)
+any_name(const mbedtls_x509_crt *crt, bool (*fn)(const mbedtls_x509_buf *name, const void *arg),
+    const void *arg)
 {
+	/* RFC 6125 6.4.4: the common name counts only where there are no alternative names. */
 	if (!mbedtls_x509_crt_has_ext_type(crt, MBEDTLS_X509_EXT_SUBJECT_ALT_NAME)) {
 		for (const mbedtls_x509_name *n = &crt->subject; n != NULL; n = n->next)
-			if (MBEDTLS_OID_CMP(MBEDTLS_OID_AT_CN, &n->oid) == 0 &&
-			    is_named(&n->val, name, len, wildcard))
+			if (MBEDTLS_OID_CMP(MBEDTLS_OID_AT_CN, &n->oid) == 0 && fn(&n->val, arg))
 				return true;
 		return false;
 	}
-	for (const mbedtls_x509_sequence *s = &crt->subject_alt_names; s != NULL; s = s->next)
-		if ((s->buf.tag & MBEDTLS_ASN1_TAG_VALUE_MASK) == MBEDTLS_X509_SAN_DNS_NAME &&
-		    is_named(&s->buf, name, len, wildcard))
+	for (const mbedtls_x509_sequence *s = &crt->subject_alt_names; s != NULL; s = s->next) {
+		int type = s->buf.tag & MBEDTLS_ASN1_TAG_VALUE_MASK;
+
+		if ((type == MBEDTLS_X509_SAN_DNS_NAME || type == MBEDTLS_X509_SAN_IP_ADDRESS) &&
+		    fn(&s->buf, arg))
 			return true;
+	}
 	return false;
 }
 
-/* All pairs that fit are offered, so that an ECDSA and an RSA certificate may stand for one name. */
+/* A name that is looked for in certificates, as it is or as what a wildcard stands for. */
+struct wanted {
+	const mbedtls_x509_buf *name;
+	bool by_wildcard;
+};
+
+static bool
+is_wanted(const mbedtls_x509_buf *b, const void *arg)
+{
+	const struct wanted *w = arg;
+	const char *has = (const char *)b->p, *name = (const char *)w->name->p;
+	size_t len = w->name->len;
+
+	if (w->by_wildcard)
+		return !is_address(b) && !is_address(w->name) &&
+		       is_wildcard_for(has, b->len, name, len);
+	if (b->len != len || is_address(b) != is_address(w->name))
+		return false;
+	return is_address(b) ? memcmp(has, name, len) == 0 : strncasecmp(has, name, len) == 0;
+}
+
+static bool
+cert_names(const mbedtls_x509_crt *crt, const mbedtls_x509_buf *name, bool by_wildcard)
+{
+	return any_name(crt, is_wanted, &(struct wanted){ name, by_wildcard });
+}
+
+static bool
+is_name_of(const mbedtls_x509_buf *name, const void *crt)
+{
+	return cert_names(crt, name, false) || cert_names(crt, name, true);
+}
+
+/*
+ * All pairs that fit are offered, so that of an ECDSA and an RSA certificate the client gets the one that it can check: mbedTLS
+ * takes the first of the kind that the client likes most.  For a name that nobody has the pairs without a name remain.
+ */
 static int
-on_sni(void *arg, mbedtls_ssl_context *ssl, const unsigned char *name, size_t len)
+on_sni(void *arg, mbedtls_ssl_context *ssl, const unsigned char *p, size_t len)
 {
 	struct tls_gen *g = arg;
-	bool found = false;
+	const mbedtls_x509_buf name = {
+		.tag = MBEDTLS_X509_SAN_DNS_NAME, .p = (unsigned char *)(uintptr_t)p, .len = len
+	};
 
-	for (int wildcard = 0; wildcard <= 1 && !found; wildcard++) {
+	for (int by_wildcard = 0; by_wildcard <= 1; by_wildcard++) {
 		for (size_t i = 0; i < g->n_pairs; i++) {
-			struct tls_gen_pair *p = &g->pairs[i];
+			struct tls_gen_pair *pair = &g->pairs[i];
+			bool exact = cert_names(&pair->chain, &name, false);
 
-			if (!cert_names(&p->chain, (const char *)name, len, wildcard != 0))
+			if (by_wildcard ? exact || !cert_names(&pair->chain, &name, true) : !exact)
 				continue;
-			if (mbedtls_ssl_set_hs_own_cert(ssl, &p->chain, &p->key) != 0)
+			if (mbedtls_ssl_set_hs_own_cert(ssl, &pair->chain, &pair->key) != 0)
 				return -1;
-			found = true;
 		}
 	}
-	/* An unknown name gets the first pair: the client is the one who knows whether it accepts that. */
+	return 0;
+}
+
+/* Without a name, or with an unknown one, the first pair is shown, or one that shares a name with it. */
+static int
+gen_add_pairs(struct tls_gen *g)
+{
+	for (size_t i = 0; i < g->n_pairs; i++) {
+		struct tls_gen_pair *p = &g->pairs[i];
+
+		if (i > 0 && !any_name(&g->pairs[0].chain, is_name_of, &p->chain))
+			continue;
+		if (mbedtls_ssl_conf_own_cert(&g->conf, &p->chain, &p->key) != 0)
+			return ERR_NOMEM;
+	}
+	mbedtls_ssl_conf_sni(&g->conf, on_sni, g);
 	return 0;
 }
 
@@ -286,11 +354,10 @@ gen_new_server(struct tls_server_ctx *ctx, struct tls_gen **out, struct errtext 
 	if ((r = gen_configure(g, MBEDTLS_SSL_IS_SERVER, e)) != 0 ||
 	    (r = gen_add_tickets(g, e)) != 0)
 		goto fail;
-	if (mbedtls_ssl_conf_own_cert(&g->conf, &g->pairs[0].chain, &g->pairs[0].key) != 0) {
-		r = err_set(e, ERR_NOMEM, "out of memory");
+	if ((r = gen_add_pairs(g)) != 0) {
+		err_set(e, r, "out of memory");
 		goto fail;
 	}
-	mbedtls_ssl_conf_sni(&g->conf, on_sni, g);
 	*out = g;
 	return 0;
 fail:

@@ -5,8 +5,10 @@
  * A context lives for the whole run of a program and serves the connections of all its threads.  TLS 1.3 and 1.2 with
  * ephemeral key exchange and AEAD ciphers only (RFC 9325); no renegotiation, no early data, no compression.
  *
- * Server: any number of certificate and key pairs, chosen by the name that the client asks for (RFC 6066 3): first the
- * pairs whose certificate names it exactly, then those with a wildcard for its first label, then the first pair.
+ * Server: any number of certificate and key pairs, chosen by the name that the client asks for (RFC 6066 3): the pairs
+ * whose certificate names it, exactly or by a wildcard for its first label; for no name or an unknown one the first pair
+ * and those that share a name with it.  Of these the client gets one that it can check (RFC 8446 4.2.3), of the
+ * kind of key it likes most; of several of that kind an exact name goes before a wildcard, and the first before the next.
  * tls_server_reload() reads all files anew.  Connections keep the certificates they began with; they hold a reference
  * to that generation.  Session tickets (RFC 8446 4.6.1, RFC 5077) are sealed with keys that change every
  * TLS_TICKET_S seconds and are never written anywhere.
@@ -47,7 +49,7 @@ struct tls_pair {
 /*
  * tls_server_new - read n pairs (1 to TLS_PAIRS_MAX; names are copied).
  * Returns 0 and *out for tls_server_free(); ERR_NOTFOUND, ERR_INVALID (not PEM, a key that does not belong to its
- * certificate), ERR_LIMIT, ERR_SYS, ERR_NOMEM or ERR_TLS with e naming the file.
+ * certificate, a certificate that is not for servers), ERR_LIMIT, ERR_SYS, ERR_NOMEM or ERR_TLS with e naming the file.
  */
 int tls_server_new(const struct tls_pair *pairs, size_t n, struct tls_server_ctx **out,
     struct errtext *e) WARN_UNUSED;

@@ -251,6 +251,42 @@ an_encrypted_key_is_named(void **state)
 	expect_server_error(pem[3], key[3], ERR_INVALID, key[3]);
 }
 
+/* keygen makes no such certificates. */
+static void
+make_for(const char *usage)
+{
+	char command[4 * PATH + 256];
+
+	snprintf(command, sizeof command,
+	    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 "
+	    "-subj /CN=a.test -addext %s -keyout %s -out %s 2>/dev/null",
+	    usage, key[3], pem[3]);
+	assert_int_equal(system(command), 0);
+}
+
+static void
+a_certificate_that_is_not_for_servers_is_refused(void **state)
+{
+	static const char *const others[] = { "extendedKeyUsage=clientAuth",
+		"keyUsage=keyEncipherment,keyAgreement" };
+	struct tls_pair pair = { pem[3], key[3] };
+	struct tls_server_ctx *ctx;
+	struct errtext e;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		make_for(others[i]);
+		expect_server_error(
+		    pem[3], key[3], ERR_INVALID, "this certificate is not meant for a server");
+	}
+	make_for("extendedKeyUsage=clientAuth,serverAuth");
+	assert_int_equal(tls_server_new(&pair, 1, &ctx, &e), 0);
+	/* Nor is it taken when it comes later. */
+	make_for(others[0]);
+	assert_int_equal(tls_server_reload(ctx, &e), ERR_INVALID);
+	tls_server_free(ctx);
+}
+
 static void
 every_failed_allocation_is_reported(void **state)
 {
@@ -405,6 +441,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(mistakes_in_server_files_are_named, make_files),
 		cmocka_unit_test_setup(an_encrypted_key_is_named, make_files),
+		cmocka_unit_test_setup(
+		    a_certificate_that_is_not_for_servers_is_refused, make_files),
 		cmocka_unit_test_setup(every_failed_allocation_is_reported, make_files),
 		cmocka_unit_test_setup(the_name_chooses_exact_then_wildcard_then_first, make_files),
 		cmocka_unit_test_setup(a_reload_leaves_open_connections_alone, make_files),
