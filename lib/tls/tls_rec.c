@@ -339,6 +339,8 @@ read_alert(struct tls_rec *r, struct bufq *in, size_t n, struct errtext *e)
 {
 	uint8_t p[ALERT_LEN];
 
+	if (n == 0)
+		return refuse_unexpected(r, e); /* 5.4 */
 	if (n != ALERT_LEN)
 		return refuse_malformed(r, TLS_ALERT_DECODE_ERROR, e);
 	IGNORE_RESULT(bufq_read(in, 0, p, sizeof p)); /* they are there */

@@ -155,7 +155,11 @@ alerts_end_the_connection(void **state)
 	rectest_refused(
 	    &x, rectest_hear(&x, RECTEST_ALERT, "\1\0\1\0", 4, 0), TLS_ALERT_DECODE_ERROR);
 	rectest_start(&x, false);
-	rectest_refused(&x, rectest_hear(&x, RECTEST_ALERT, "", 0, 0), TLS_ALERT_DECODE_ERROR);
+	rectest_refused(
+	    &x, rectest_hear(&x, RECTEST_ALERT, "", 0, 0), TLS_ALERT_UNEXPECTED_MESSAGE);
+	rectest_start(&x, true);
+	rectest_refused(
+	    &x, rectest_hear(&x, RECTEST_ALERT, "", 0, 100), TLS_ALERT_UNEXPECTED_MESSAGE);
 }
 
 /* ---- handshake messages ---- */
