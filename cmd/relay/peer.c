@@ -13,6 +13,8 @@
 #include "lib/base/mem.h"
 #include "lib/base/version.h"
 
+#define REVOKED "the credentials were revoked or have expired"
+
 /* A peer with what only its login needs. */
 struct login {
 	struct peer p; /* first: a login becomes the peer it was all along */
@@ -176,7 +178,41 @@ refuse_full(struct peer *p, const char *name)
 		  : "the relay has no room for another client");
 }
 
+/* Do the credentials of this moment know who was let in by those of an earlier one? */
+static bool
+is_still_known(const struct peer *p)
+{
+	struct creds *c = relay_creds(p->w->relay);
+	bool yes = c == NULL || creds_still_valid(c, &p->id, clock_wall_s());
+
+	creds_unref(c);
+	return yes;
+}
+
+static void
+log_revoked(const struct peer *p)
+{
+	log_warnx("%s %s from %s: credentials revoked, disconnected", ctl_role_str(p->role),
+	    p->name, p->from);
+}
+
 static enum session_verdict peer_arrive(struct peer *p);
+
+/* peer_arrive of one that was in no worker's list meanwhile: what all peers were told, it missed. */
+static enum session_verdict
+arrive_late(struct peer *p)
+{
+	enum session_verdict v;
+
+	if (!is_still_known(p)) {
+		log_revoked(p);
+		return refuse(p, CODE_REVOKED, REVOKED);
+	}
+	v = peer_arrive(p);
+	if (v == SESSION_GO_ON && atomic_load(&p->w->relay->draining))
+		peer_drain(p);
+	return v;
+}
 
 static void
 on_arrived(void *arg)
@@ -188,14 +224,9 @@ on_arrived(void *arg)
 	/* Before it is judged: one that is refused has an owner until it is gone, too. */
 	TAILQ_INSERT_TAIL(&p->w->peers, p, link);
 	p->listed = true;
-	if (carrier_attach(p->carrier, p->w->loop) != 0 || peer_arrive(p) != SESSION_GO_ON) {
+	if (carrier_attach(p->carrier, p->w->loop) != 0 || arrive_late(p) != SESSION_GO_ON)
 		peer_close(p, CODE_INTERNAL, "out of memory");
-		carrier_resume(p->carrier); /* its goodbye is waited for, and would not be read */
-		return;
-	}
-	/* On its way it was in no worker's list when the relay began to drain. */
-	if (atomic_load(&p->w->relay->draining))
-		peer_drain(p);
+	/* In every case: the goodbye of one that was refused is waited for, and must be read. */
 	carrier_resume(p->carrier);
 }
 
@@ -514,18 +545,12 @@ fail:
 void
 peers_check(struct worker *w)
 {
-	struct creds *c = relay_creds(w->relay);
 	struct peer *p;
-	int64_t now = clock_wall_s();
 
-	if (c == NULL)
-		return;
 	TAILQ_FOREACH (p, &w->peers, link) {
-		if (p->since_ms == 0 || p->closing || creds_still_valid(c, &p->id, now))
+		if (p->since_ms == 0 || p->closing || is_still_known(p))
 			continue;
-		log_warnx("%s %s from %s: credentials revoked, disconnected", ctl_role_str(p->role),
-		    p->name, p->from);
-		peer_close(p, CODE_REVOKED, "the credentials were revoked or have expired");
+		log_revoked(p);
+		peer_close(p, CODE_REVOKED, REVOKED);
 	}
-	creds_unref(c);
 }
