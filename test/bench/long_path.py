@@ -10,7 +10,6 @@ Steady is the speed in the second half of the time, the ramp are the seconds unt
 Passes (exit status 0) when the median of steady is at least --least (0.8) of the plain one in each row.  Needs root.
 """
 import argparse
-import concurrent.futures
 import socket
 import statistics
 import sys
@@ -62,9 +61,9 @@ def plain(r, service):
 
 
 def tunnel(r, service):
-    relay = r.relay(host="0.0.0.0")
-    r.agent(f"ws://{LINKS[1]}:{relay}", service)
-    return r.connect(f"ws://{LINKS[0]}:{relay}")
+    for_agents, for_clients = r.relay(host="0.0.0.0")
+    r.agent(f"ws://{LINKS[1]}:{for_agents}", service)
+    return r.connect(f"ws://{LINKS[0]}:{for_clients}")
 
 
 def push(s):
@@ -104,12 +103,10 @@ def judge(series):
 
 
 def stand_idle(address, n):
-    def one(_):
-        s = rig.dial(address, "S", MIB)
+    standing = rig.dial_many(n, address, "S", MIB)
+    for s in standing:
         rig.drop(s, MIB)
-        return s
-    with concurrent.futures.ThreadPoolExecutor(64) as pool:
-        return list(pool.map(one, range(n)))
+    return standing
 
 
 def measure(path, way, ms, idle, secs):

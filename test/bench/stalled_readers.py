@@ -39,9 +39,9 @@ def download(address, secs):
 def one_run(case, secs, peaks):
     n, first, goes_on, rcvbuf = CASES[case]
     with rig.Rig() as r:
-        url = f"ws://{rig.LO}:{r.relay()}"
-        r.agent(url, r.service())
-        address = r.connect(url)
+        for_agents, for_clients = r.relay()
+        r.agent(f"ws://{rig.LO}:{for_agents}", r.service())
+        address = r.connect(f"ws://{rig.LO}:{for_clients}")
         alone = download(address, secs)
         rig.settled(lambda: r.served()[0])
         others = []
