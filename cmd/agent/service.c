@@ -2,6 +2,7 @@
 /* service - what an agent offers, and the connections to it. */
 #include "cmd/agent/service.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -10,11 +11,14 @@
 #include "cmd/common/pump.h"
 #include "lib/net/f_sock.h"
 #include "lib/net/hostport.h"
-#include "lib/base/log.h"
+#include "lib/base/log_limit.h"
 #include "lib/conf/match.h"
 #include "lib/base/mem.h"
 #include "lib/net/addr.h"
 #include "lib/net/dial.h"
+
+/* Lines a second about the streams of all clients. */
+#define SERVICE_LOG_LINES 100
 
 struct service {
 	char name[CTL_NAME_MAX + 1];
@@ -43,7 +47,8 @@ struct services {
 	size_t n;
 	struct match *allow;
 	TAILQ_HEAD(, serving) open;
-	struct log_limit refused_log;
+	/* Clients decide how often streams open and close. */
+	struct log_limit log;
 };
 
 /* ---- configuration ---- */
@@ -94,6 +99,7 @@ services_new(struct loop *l, const struct opt_list *tcp, const struct opt_list *
 
 	sv->loop = l;
 	TAILQ_INIT(&sv->open);
+	log_limit_init(&sv->log, SERVICE_LOG_LINES, LOG_LIMIT_MS, "streams");
 	sv->allow = match_new();
 	if (sv->allow == NULL)
 		r = err_set(e, ERR_NOMEM, "out of memory");
@@ -143,22 +149,29 @@ services_free(struct services *sv)
 			stream_reset(sg->s, CODE_GONE, "the agent is shutting down");
 		serving_free(sg);
 	}
+	log_limit_fini(&sv->log);
 	match_free(sv->allow);
 	mem_free(sv);
+}
+
+/* A line about a stream. */
+__attribute__((format(printf, 3, 4))) static void
+log_stream(struct serving *sg, enum log_level level, const char *fmt, ...)
+{
+	char text[LOG_LINE_MAX / 2];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	log_limited(
+	    &sg->sv->log, loop_now_ms(sg->sv->loop), level, "stream %s: %s", sg->label, text);
 }
 
 static void
 refuse(struct serving *sg, uint32_t code, const char *why)
 {
-	struct log_limit *limit = &sg->sv->refused_log;
-
-	/* Clients decide how often this happens. */
-	if (log_ratelimit(limit, loop_now_ms(sg->sv->loop))) {
-		if (limit->suppressed > 0)
-			log_warnx(
-			    "%llu more refused streams", (unsigned long long)limit->suppressed);
-		log_warnx("stream %s: refused: %s", sg->label, why);
-	}
+	log_stream(sg, LOG_LEVEL_WARN, "refused: %s", why);
 	stream_reset(sg->s, code, why);
 	serving_free(sg);
 }
@@ -169,8 +182,9 @@ on_done(void *arg, const struct pump_result *res)
 	struct serving *sg = arg;
 	uint64_t ms = loop_now_ms(sg->sv->loop) - sg->since_ms;
 
-	log_info("stream %s: closed by %s: %s%s%s, %llu bytes up, %llu down, %llu.%03llu s",
-	    sg->label, res->local ? "target" : "peer",
+	log_stream(sg, LOG_LEVEL_INFO,
+	    "closed by %s: %s%s%s, %llu bytes up, %llu down, %llu.%03llu s",
+	    res->local ? "target" : "peer",
 	    res->code == CODE_OK ? "ended" : frame_code_str(res->code),
 	    res->text[0] != '\0' ? ": " : "", res->text, (unsigned long long)res->from_stream,
 	    (unsigned long long)res->to_stream, (unsigned long long)ms / 1000,
@@ -195,7 +209,7 @@ carry(struct serving *sg, int fd, const struct ctl_open_ok *ok)
 		refuse(sg, CODE_INTERNAL, "out of memory");
 		return;
 	}
-	log_info("stream %s: opened", sg->label);
+	log_stream(sg, LOG_LEVEL_INFO, "opened");
 	pump_deliver(sg->pump, &sg->early, sg->early_eof);
 	pump_start(sg->pump);
 }
@@ -280,7 +294,7 @@ on_closed(void *arg, uint32_t code, const char *text)
 {
 	struct serving *sg = arg;
 
-	log_info("stream %s: gone before the target was connected: %s %s", sg->label,
+	log_stream(sg, LOG_LEVEL_INFO, "gone before the target was connected: %s %s",
 	    frame_code_str(code), text);
 	serving_free(sg);
 }

@@ -8,7 +8,7 @@
 #include "cmd/connect/connect.h"
 #include "lib/net/f_sock.h"
 #include "lib/conf/jobj.h"
-#include "lib/base/log.h"
+#include "lib/base/log_limit.h"
 #include "lib/base/mem.h"
 #include "lib/base/rlimit.h"
 
@@ -69,9 +69,8 @@ on_pause_over(void *arg)
 static void
 out_of_descriptors(struct forward *fw)
 {
-	if (log_ratelimit(&fw->full_log, loop_now_ms(fw->client->loop)))
-		log_errorx("%s: out of file descriptors: new connections are closed (ulimit -n)",
-		    fw->spec);
+	log_limited(&fw->full_log, loop_now_ms(fw->client->loop), LOG_LEVEL_ERROR,
+	    "%s: out of file descriptors: new connections are closed (ulimit -n)", fw->spec);
 	IGNORE_RESULT(
 	    rlimit_reserve_refuse(&fw->reserve, fw->fd)); /* tried again at the next pause */
 	IGNORE_RESULT(io_want(&fw->io, 0));               /* at worst we are called again at once */
@@ -108,6 +107,7 @@ forward_free(struct forward *fw)
 	if (fw->fd >= 0)
 		listen_close(fw->fd);
 	rlimit_reserve_fini(&fw->reserve);
+	log_limit_fini(&fw->full_log);
 	mem_free(fw);
 }
 
@@ -160,6 +160,7 @@ forward_add(
 	fw->socks = socks;
 	fw->fd = fw->reserve.fd = -1;
 	snprintf(fw->spec, sizeof fw->spec, "%s %s", flag, spec);
+	log_limit_init(&fw->full_log, LOG_LIMIT_FEW, LOG_LIMIT_LONG_MS, "%s", fw->spec);
 	TAILQ_INSERT_TAIL(list, fw, link);
 	if (eq == NULL || (size_t)(eq - spec) >= sizeof at)
 		return err_set(e, ERR_INVALID, "%s %s: not of the form [BIND:]PORT=AGENT%s", flag,

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/base/log.h"
+#include "lib/base/log_limit.h"
 #include "lib/base/mem.h"
 
 struct bridge {
@@ -13,7 +13,8 @@ struct bridge {
 	struct peer *owner;            /* the client, while its stream is there */
 	uint64_t held;                 /* bytes of both ways that wait for the next hop */
 	TAILQ_ENTRY(bridge) held_turn; /* while there are any */
-	struct loop *loop;
+	struct worker *w;
+	struct log_limit *log; /* the client's, or the worker's */
 	uint64_t since_ms;
 	uint64_t up, down; /* bytes from the client, and sent to it */
 	char label[ADDR_TEXT + CTL_NAME_MAX + CTL_HOST_MAX + 16];
@@ -63,17 +64,17 @@ held_none(struct bridge *b)
 static void
 bridge_end(struct bridge *b, const char *side, uint32_t code, const char *text)
 {
-	uint64_t ms = loop_now_ms(b->loop) - b->since_ms;
+	uint64_t ms = loop_now_ms(b->w->loop) - b->since_ms;
 
 	if (b->over)
 		return;
 	b->over = true;
-	log_info("stream %s: closed by %s: %s%s%s, %llu bytes up, %llu down, %llu.%03llu s",
-	    b->label, side, code == CODE_OK ? "ended" : frame_code_str(code),
-	    text[0] != '\0' ? ": " : "", text, (unsigned long long)b->up,
-	    (unsigned long long)b->down, (unsigned long long)ms / 1000,
-	    (unsigned long long)ms % 1000);
-	loop_bury(b->loop, &b->grave, bridge_dispose, b);
+	log_limited(b->log, loop_now_ms(b->w->loop), LOG_LEVEL_INFO,
+	    "stream %s: closed by %s: %s%s%s, %llu bytes up, %llu down, %llu.%03llu s", b->label,
+	    side, code == CODE_OK ? "ended" : frame_code_str(code), text[0] != '\0' ? ": " : "",
+	    text, (unsigned long long)b->up, (unsigned long long)b->down,
+	    (unsigned long long)ms / 1000, (unsigned long long)ms % 1000);
+	loop_bury(b->w->loop, &b->grave, bridge_dispose, b);
 }
 
 static void
@@ -197,6 +198,8 @@ client_closed(void *arg, uint32_t code, const char *text)
 	b->client = NULL;
 	held_none(b);
 	pass_closed(b, "client", b->agent, code, text);
+	/* From here on the client may be gone. */
+	b->log = &b->w->left_log;
 }
 
 static const struct stream_user client_user = {
@@ -297,8 +300,9 @@ bridge_open(struct peer *client, struct peer *agent, struct stream *s, const str
 		stream_reset(s, CODE_INTERNAL, "out of memory");
 		return;
 	}
-	b->loop = client->w->loop;
-	b->since_ms = loop_now_ms(b->loop);
+	b->w = client->w;
+	b->log = &client->log;
+	b->since_ms = loop_now_ms(b->w->loop);
 	snprintf(b->label, sizeof b->label, "%s -> %s:%s", client->from, agent->name,
 	    relay_target_text(o, target));
 	/* What the client says of its own address is not believed. */
@@ -313,5 +317,5 @@ bridge_open(struct peer *client, struct peer *agent, struct stream *s, const str
 	b->client = s;
 	b->owner = client;
 	stream_set_user(s, &client_user, b);
-	log_info("stream %s: opened", b->label);
+	log_limited(b->log, b->since_ms, LOG_LEVEL_INFO, "stream %s: opened", b->label);
 }

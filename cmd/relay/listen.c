@@ -12,7 +12,7 @@
 #include "lib/net/listen.h"
 #include "lib/conf/jobj.h"
 #include "lib/net/linger.h"
-#include "lib/base/log.h"
+#include "lib/base/log_limit.h"
 #include "lib/base/mem.h"
 #include "lib/base/ratelimit.h"
 #include "lib/base/rlimit.h"

@@ -9,7 +9,7 @@
 #include "cmd/relay/group.h"
 #include "cmd/relay/registry.h"
 #include "lib/base/clock.h"
-#include "lib/base/log.h"
+#include "lib/base/log_limit.h"
 #include "lib/base/mem.h"
 #include "lib/base/version.h"
 
@@ -24,9 +24,10 @@ struct login {
 	int target; /* the worker that owns the name */
 };
 
-static struct log_limit
-    denied_limit; /* of worker threads: only log_denied touches it, under its lock */
-static pthread_mutex_t denied_lock = PTHREAD_MUTEX_INITIALIZER; /* guards denied_limit */
+/* Attackers decide how often a login is refused. */
+static struct log_limit denied_log = {
+	.who = "refused logins", .lines = LOG_LIMIT_FEW, .ms = LOG_LIMIT_LONG_MS
+};
 
 static const struct carrier_user carrier_user;
 
@@ -46,7 +47,10 @@ login_settled(struct peer *p)
 static void
 peer_dispose(void *arg)
 {
-	mem_free(arg);
+	struct peer *p = arg;
+
+	log_limit_fini(&p->log);
+	mem_free(p);
 }
 
 static atomic_uint *
@@ -120,22 +124,11 @@ refuse(struct peer *p, uint32_t code, const char *text)
 	return SESSION_REFUSED;
 }
 
-/* Attackers decide how often this happens, so the log does not let each of them write. */
 static void
 log_denied(const struct peer *p, const char *name, const char *why)
 {
-	uint64_t suppressed;
-	bool go;
-
-	pthread_mutex_lock(&denied_lock);
-	go = log_ratelimit(&denied_limit, clock_mono_ms());
-	suppressed = denied_limit.suppressed;
-	pthread_mutex_unlock(&denied_lock);
-	if (!go)
-		return;
-	if (suppressed > 0)
-		log_warnx("%llu more refused logins", (unsigned long long)suppressed);
-	log_warnx("%s %s from %s refused: %s", ctl_role_str(p->role), name, p->from, why);
+	log_limited(&denied_log, clock_mono_ms(), LOG_LEVEL_WARN, "%s %s from %s refused: %s",
+	    ctl_role_str(p->role), name, p->from, why);
 }
 
 static int
@@ -289,6 +282,8 @@ on_hello(void *arg, const struct ctl_hello *h)
 	if (!reserve_place(p) && p->role != CTL_AGENT)
 		return refuse_full(p, h->name);
 	snprintf(p->name, sizeof p->name, "%s", h->name);
+	log_limit_init(&p->log, 0, 0, "%s %s from %s", p->role == CTL_AGENT ? "agent" : "client of",
+	    p->name, p->from);
 	memcpy(p->instance, h->instance, sizeof p->instance);
 	lg->target = registry_bind(p->w->relay->registry, p->name);
 	if (lg->target < 0) {
@@ -400,17 +395,10 @@ void
 peer_deny(
     struct peer *p, struct stream *s, const struct ctl_open *o, uint32_t code, const char *why)
 {
-	struct log_limit *limit = &p->w->refused_log;
 	char target[RELAY_TARGET_TEXT];
 
-	/* A client decides how often this happens. */
-	if (log_ratelimit(limit, loop_now_ms(p->w->loop))) {
-		if (limit->suppressed > 0)
-			log_warnx(
-			    "%llu more refused streams", (unsigned long long)limit->suppressed);
-		log_warnx("stream %s -> %s:%s: refused: %s", p->from, p->name,
-		    relay_target_text(o, target), why);
-	}
+	log_limited(&p->log, loop_now_ms(p->w->loop), LOG_LEVEL_WARN,
+	    "stream %s -> %s:%s: refused: %s", p->from, p->name, relay_target_text(o, target), why);
 	stream_reset(s, code, why);
 }
 

@@ -16,6 +16,7 @@
 #include "cmd/common/carrier.h"
 #include "cmd/relay/worker.h"
 #include "lib/net/addr.h"
+#include "lib/base/log_limit.h"
 #include "proto/creds.h"
 #include "proto/dialect/dialect.h"
 
@@ -60,6 +61,8 @@ struct peer {
 	/* In the worker's list, and in the group's of its role. */
 	TAILQ_ENTRY(peer) link;
 	TAILQ_ENTRY(peer) group_link;
+	/* Of lines about its streams: it decides how often there are some. */
+	struct log_limit log;
 	struct grave grave;
 };
 

@@ -89,6 +89,7 @@ void
 reload_init(struct reload *rl, struct relay *r, void (*done)(void *arg), void *arg)
 {
 	*rl = (struct reload){ .relay = r, .done = done, .arg = arg };
+	log_limit_init(&rl->failed_log, LOG_LIMIT_FEW, LOG_LIMIT_LONG_MS, "reload");
 }
 
 void
@@ -130,8 +131,8 @@ begin(struct reload *rl, bool creds, bool tls, bool only_changed)
 	rl->creds_wanted = !only_changed && rl->with_creds;
 	rl->tls_wanted = !only_changed && rl->with_tls;
 	errno = rc;
-	if (log_ratelimit(&rl->failed_log, loop_now_ms(rl->relay->workers[0].loop)))
-		log_error("reload: no thread, nothing is read again");
+	log_limited(&rl->failed_log, loop_now_ms(rl->relay->workers[0].loop), LOG_LEVEL_ERROR,
+	    "reload: no thread, nothing is read again: %s", err_str(ERR_SYS));
 }
 
 void

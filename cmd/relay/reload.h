@@ -17,7 +17,7 @@
 
 #include "cmd/relay/relay.h"
 #include "lib/base/file.h"
-#include "lib/base/log.h"
+#include "lib/base/log_limit.h"
 
 /* Embedded.  Members are private. */
 struct reload {

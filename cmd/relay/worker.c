@@ -23,6 +23,7 @@ workers_init(struct relay *r, int n, struct errtext *e)
 		snprintf(w->name, sizeof w->name, "w%d", w->index);
 		TAILQ_INIT(&w->peers);
 		TAILQ_INIT(&w->guests);
+		log_limit_init(&w->left_log, 0, 0, "streams of clients that have gone");
 		w->loop = loop_new();
 		if (w->loop == NULL)
 			return err_sys(e, "cannot make the event loop of worker %d", w->index);
@@ -95,7 +96,9 @@ workers_stop(struct relay *r)
 void
 workers_fini(struct relay *r)
 {
-	for (int i = 0; i < r->n_workers; i++)
+	for (int i = 0; i < r->n_workers; i++) {
 		loop_free(r->workers[i].loop);
+		log_limit_fini(&r->workers[i].left_log);
+	}
 	mem_free(r->workers);
 }

@@ -16,7 +16,7 @@
 #include <sys/queue.h>
 
 #include "cmd/relay/relay.h"
-#include "lib/base/log.h"
+#include "lib/base/log_limit.h"
 #include "lib/net/loop.h"
 
 struct group;
@@ -40,8 +40,8 @@ struct worker {
 	/* All that are in this thread, let in or not. */
 	struct peer_list peers;
 	struct guest_list guests;
-	/* Of lines about refused streams. */
-	struct log_limit refused_log;
+	/* Of lines about streams whose client has gone before the agent's side ended. */
+	struct log_limit left_log;
 };
 
 /* workers_init - make n workers and their loops; none runs yet.  ERR_SYS with e. */

@@ -268,21 +268,8 @@ LOG_FUNCTION(log_warnx, LOG_LEVEL_WARN, false)
 LOG_FUNCTION(log_info, LOG_LEVEL_INFO, false)
 LOG_FUNCTION(log_debug_line, LOG_LEVEL_DEBUG, false)
 
-bool
-log_ratelimit(struct log_limit *l, uint64_t now_ms)
+void
+log_line(enum log_level level, const char *fmt, va_list ap)
 {
-	if (l->n == 0 || now_ms - l->window_ms >= LOG_LIMIT_WINDOW_MS) {
-		l->window_ms = now_ms;
-		l->n = 1;
-		l->suppressed = l->withheld;
-		l->withheld = 0;
-		return true;
-	}
-	l->suppressed = 0;
-	if (l->n < LOG_LIMIT_BURST) {
-		l->n++;
-		return true;
-	}
-	l->withheld++;
-	return false;
+	vlog(level, false, fmt, ap);
 }

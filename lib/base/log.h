@@ -10,7 +10,9 @@
  *
  * Whatever is formatted may hold bytes from the network.  All bytes outside printable ASCII leave
  * as \xNN (tab as a space), so no peer can forge a line or speak to a terminal.  A message is cut at
- * LOG_LINE_MAX, and a line at PIPE_BUF: a pipe takes it whole or not at all.  Never format a secret: struct secret has no printable form on purpose.
+ * LOG_LINE_MAX, and a line at PIPE_BUF: a pipe takes it whole or not at all.  Never format a secret:
+ * struct secret has no printable form on purpose.  Lines that a peer can cause at will go through
+ * lib/base/log_limit.h.
  *
  *     text    2026-01-02T03:04:05.678Z info w1: agent pi: session opened from 192.0.2.7:5022
  *     json    {"time":"2026-01-02T03:04:05.678Z","level":"info","worker":"w1","msg":"..."}
@@ -20,12 +22,11 @@
 #ifndef LIB_LOG_H
 #define LIB_LOG_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LOG_LINE_MAX 2048         /* bytes of one message before escaping */
-#define LOG_LIMIT_BURST 5         /* lines that log_ratelimit() lets through ... */
-#define LOG_LIMIT_WINDOW_MS 10000 /* ... in this time */
+#define LOG_LINE_MAX 2048 /* bytes of one message before escaping */
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
@@ -67,6 +68,10 @@ void log_warnx(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_debug_line(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* log_line - for those who make their own functions that log. */
+void log_line(enum log_level level, const char *fmt, va_list ap)
+    __attribute__((format(printf, 2, 0)));
+
 #define log_debug(...)                               \
 	do {                                         \
 		if (log_enabled(LOG_LEVEL_DEBUG))    \
@@ -75,21 +80,5 @@ void log_debug_line(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* log_dropped - lines lost so far because the descriptor would have blocked or failed. */
 uint64_t log_dropped(void);
-
-/* A repeated complaint's budget: zero it, give it to log_ratelimit() before each such line.  One
- * thread's own. */
-struct log_limit {
-	uint64_t window_ms;  /* private: when the running window began */
-	unsigned n;          /* private: lines let through in it */
-	uint64_t suppressed; /* read after true: how many were withheld since the last window */
-	uint64_t withheld;   /* private */
-};
-
-/*
- * log_ratelimit - may this line be written at time now_ms (monotonic)?  At most LOG_LIMIT_BURST
- * times true in LOG_LIMIT_WINDOW_MS; the first true of a new window has l->suppressed set, so that
- * the line can tell.
- */
-bool log_ratelimit(struct log_limit *l, uint64_t now_ms);
 
 #endif

@@ -4,13 +4,14 @@
 
 #include <event2/event.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/base/log_limit.h"
 #include "lib/base/mem.h"
 
 /* Indices of the lists of tasks; a task's state is 0 when idle, else 1 + the index of its list. */
@@ -37,21 +38,13 @@ struct loop {
 	unsigned n_orphans;
 	uint64_t now_us; /* 0: not read in this turn */
 	atomic_bool stop;
+	struct timer tell; /* of log lines that were left out */
 
 	int wake_fd; /* eventfd: messages or stop */
 	struct event *wake;
 	pthread_mutex_t lock; /* guards inbox only; nothing else is taken while it is held */
 	struct message_list inbox;
 };
-
-static uint64_t
-clock_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
 
 static void
 wake_up(struct loop *l)
@@ -107,6 +100,14 @@ take_library_log(void)
 	event_set_log_callback(on_library_log);
 }
 
+static void
+on_tell(void *arg)
+{
+	struct loop *l = arg;
+
+	log_limits_tell(loop_now_ms(l));
+}
+
 struct loop *
 loop_new(void)
 {
@@ -115,9 +116,10 @@ loop_new(void)
 	struct event_config *cfg = event_config_new();
 
 	pthread_once(&once, take_library_log);
+	if (l != NULL)
+		l->wake_fd = -1;
 	if (l == NULL || cfg == NULL)
 		goto fail;
-	l->wake_fd = -1;
 	for (int i = 0; i < TASK_LISTS; i++)
 		TAILQ_INIT(&l->tasks[i]);
 	STAILQ_INIT(&l->inbox);
@@ -129,7 +131,8 @@ loop_new(void)
 	if (l->base == NULL || l->wake_fd < 0)
 		goto fail;
 	l->wake = event_new(l->base, l->wake_fd, EV_READ | EV_PERSIST, on_wake, l);
-	if (l->wake == NULL || event_add(l->wake, NULL) != 0)
+	if (l->wake == NULL || event_add(l->wake, NULL) != 0 ||
+	    timer_init(&l->tell, l, on_tell, l) != 0)
 		goto fail;
 	if (pthread_mutex_init(&l->lock, NULL) != 0)
 		goto fail;
@@ -139,6 +142,7 @@ fail:
 	if (cfg != NULL)
 		event_config_free(cfg);
 	if (l != NULL) {
+		timer_fini(&l->tell);
 		if (l->wake != NULL)
 			event_free(l->wake);
 		if (l->base != NULL)
@@ -180,6 +184,7 @@ loop_free(struct loop *l)
 	/* libevent lets go of cancelled look-ups from its loop only. */
 	IGNORE_RESULT(event_base_loop(l->base, EVLOOP_NONBLOCK) < 0);
 	run_graves(l);
+	timer_fini(&l->tell);
 	event_free(l->wake);
 	event_base_free(l->base);
 	close(l->wake_fd);
@@ -230,6 +235,8 @@ loop_run(struct loop *l)
 		if (event_base_loop(l->base, EVLOOP_ONCE | (has_work(l) ? EVLOOP_NONBLOCK : 0)) < 0)
 			return ERR_SYS;
 		run_tasks(l);
+		if (log_limits_waiting() && !timer_pending(&l->tell))
+			timer_set(&l->tell, LOG_LIMIT_MS);
 	}
 	atomic_store_explicit(&l->stop, false, memory_order_relaxed); /* it may run again */
 	return 0;
@@ -253,7 +260,7 @@ loop_now_us(struct loop *l)
 {
 	/* Read at most once a turn, and only in a turn that asks. */
 	if (l->now_us == 0)
-		l->now_us = clock_us();
+		l->now_us = clock_mono_us();
 	return l->now_us;
 }
 

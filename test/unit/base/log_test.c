@@ -256,25 +256,6 @@ a_reader_that_stops_never_blocks_the_writer(void **state)
 	alarm(0);
 }
 
-static void
-complaints_are_limited_and_the_rest_counted(void **state)
-{
-	struct log_limit l = { 0 };
-	uint64_t now = 1000;
-	int i;
-
-	(void)state;
-	for (i = 0; i < LOG_LIMIT_BURST; i++)
-		assert_true(log_ratelimit(&l, now));
-	for (i = 0; i < 100; i++)
-		assert_false(log_ratelimit(&l, now + 1));
-	assert_false(log_ratelimit(&l, now + LOG_LIMIT_WINDOW_MS - 1));
-	assert_true(log_ratelimit(&l, now + LOG_LIMIT_WINDOW_MS));
-	assert_int_equal(l.suppressed, 101);
-	assert_true(log_ratelimit(&l, now + LOG_LIMIT_WINDOW_MS));
-	assert_int_equal(l.suppressed, 0);
-}
-
 int
 main(void)
 {
@@ -287,7 +268,6 @@ main(void)
 		cmocka_unit_test(a_long_line_is_written_whole_or_not_at_all),
 		cmocka_unit_test(a_full_pipe_loses_lines_and_says_how_many),
 		cmocka_unit_test(a_reader_that_stops_never_blocks_the_writer),
-		cmocka_unit_test(complaints_are_limited_and_the_rest_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: ISC */
-/* loop_test - turns, tasks, timers, descriptors, signals, messages, burial. */
+/*
+ * loop_test - turns, tasks, timers, descriptors, signals, messages, burial.
+ *
+ * link: -Wl,--wrap=event_config_new,--wrap=eventfd
+ */
+#include <event2/event.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -8,14 +15,38 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/log_limit.h"
 #include "lib/net/loop.h"
 #include "lib/base/mem.h"
+
+static bool no_config, no_eventfd;
+
+struct event_config *__real_event_config_new(void);
+struct event_config *__wrap_event_config_new(void);
+int __real_eventfd(unsigned n, int flags);
+int __wrap_eventfd(unsigned n, int flags);
+
+struct event_config *
+__wrap_event_config_new(void)
+{
+	return no_config ? NULL : __real_event_config_new();
+}
+
+int
+__wrap_eventfd(unsigned n, int flags)
+{
+	if (!no_eventfd)
+		return __real_eventfd(n, flags);
+	errno = EMFILE;
+	return -1;
+}
 
 /* What happened, one letter each. */
 static char events[256];
@@ -423,6 +454,68 @@ time_stands_still_within_a_turn(void **state)
 	loop_free(x.l);
 }
 
+/* Descriptor 0 is somebody's, and no descriptor of a failed loop stays. */
+static void
+a_loop_that_cannot_be_made_closes_its_own_only(void **state)
+{
+	int before = dup(0), after;
+
+	(void)state;
+	assert_true(before > 0);
+	close(before);
+	no_config = true;
+	assert_null(loop_new());
+	no_config = false;
+	no_eventfd = true;
+	assert_null(loop_new());
+	no_eventfd = false;
+	mem_fail_after(0);
+	assert_null(loop_new());
+	mem_fail_after(MEM_NO_FAIL);
+	assert_true(fcntl(0, F_GETFD) >= 0);
+	after = dup(0);
+	assert_int_equal(after, before);
+	close(after);
+}
+
+static void
+on_left_out(void *arg)
+{
+	struct log_limit *limit = arg;
+
+	for (int i = 0; i < 5; i++)
+		log_limited(limit, clock_mono_ms(), LOG_LEVEL_INFO, "x");
+}
+
+static void
+lines_left_out_are_told_when_quiet_returns(void **state)
+{
+	struct loop *l = loop_new();
+	struct log_limit limit;
+	struct timer shout, stop;
+	char text[1024] = "";
+	int fd[2];
+
+	(void)state;
+	assert_int_equal(pipe2(fd, O_CLOEXEC | O_NONBLOCK), 0);
+	log_init(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, fd[1]);
+	log_limit_init(&limit, 1, 10, "pi");
+	assert_int_equal(timer_init(&shout, l, on_left_out, &limit), 0);
+	assert_int_equal(timer_init(&stop, l, on_stop, l), 0);
+	timer_set(&shout, 1);
+	timer_set(&stop, LOG_LIMIT_MS * 3 / 2);
+	assert_int_equal(loop_run(l), 0);
+	assert_true(read(fd[0], text, sizeof text - 1) > 0);
+	assert_non_null(strstr(text, "pi: 4 lines left out"));
+	log_init(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, STDERR_FILENO);
+	log_limit_fini(&limit);
+	timer_fini(&shout);
+	timer_fini(&stop);
+	loop_free(l);
+	close(fd[0]);
+	close(fd[1]);
+}
+
 int
 main(void)
 {
@@ -440,6 +533,8 @@ main(void)
 		cmocka_unit_test(messages_left_in_a_freed_loop_are_dropped),
 		cmocka_unit_test(a_message_without_memory_stays_with_its_sender),
 		cmocka_unit_test(time_stands_still_within_a_turn),
+		cmocka_unit_test(a_loop_that_cannot_be_made_closes_its_own_only),
+		cmocka_unit_test(lines_left_out_are_told_when_quiet_returns),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
