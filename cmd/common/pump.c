@@ -53,6 +53,8 @@ pump_finish(struct pump *p, uint32_t code, const char *text, bool local)
 
 	if (p->over)
 		return;
+	if (code == CODE_OK)
+		f_sock_reset(p->f, false);
 	pump_release(p);
 	p->done(p->arg, &res);
 }
@@ -180,7 +182,6 @@ pump_break(struct pump *p)
 		timer_set(&p->linger, PUMP_LINGER_POLL_MS);
 		return;
 	}
-	f_sock_reset(p->f);
 	pump_finish(p, p->code, p->text, false);
 }
 
@@ -316,6 +317,7 @@ pump_new(struct loop *l, struct filter *f, struct stream *s,
 	p->before = f_sock_written(f) + f_sock_pending(f);
 	task_init(&p->flush, on_flush, p);
 	filter_pause(f, true); /* until pump_start */
+	f_sock_reset(f, true); /* until both halves have ended in good order */
 	filter_set_user(f, &filter_user, p);
 	f_sock_set_drained(f, on_drained, p);
 	stream_set_user(s, &stream_user, p);

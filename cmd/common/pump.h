@@ -4,7 +4,10 @@
  *
  * Both halves end independently, in order, and without loss: the socket's end of file becomes the stream's EOF after all bytes; the
  * stream's EOF becomes FIN after all bytes; and the end is acknowledged when the kernel has everything.  A broken
- * socket resets the stream after what was read from it; a reset stream closes the socket after what was received.
+ * socket resets the stream after what was read from it; a reset stream resets the socket after what was received.
+ *
+ * A stream that does not end in good order is always a reset of the socket, even if the process is killed: the program behind it
+ * must not take half a file for a whole one.
  *
  * The pump owns the filter.  The stream stays its session's.  Memory: at most MUX_RETAIN_MAX towards the peer (all of a session
  * together MUX_RETAIN_SUM_MAX), the stream's window towards the socket.

@@ -2,6 +2,7 @@
 /* client - routes to agents and the local connections carried over them. */
 #include "cmd/connect/client.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,12 +12,23 @@
 #include "lib/base/mem.h"
 #include "lib/base/rand.h"
 
+/*
+ *     WAITING ── an uplink stands ──> ASKING ── OPEN_OK ──> CARRIED ──> OVER
+ *     WAITING ── nobody asked for an answer ───────────> CARRIED
+ */
+enum conn_state { CONN_WAITING, CONN_ASKING, CONN_CARRIED, CONN_OVER };
+
 struct conn {
 	struct route *route;
-	struct filter *f; /* until the pump has it */
+	enum conn_state state;
+	/* Until the pump has it. */
+	struct filter *f;
 	struct ctl_open open;
-	struct uplink *via; /* NULL while it waits for one */
-	struct stream *s;   /* while waiting for the answer */
+	/* NULL while WAITING. */
+	struct uplink *via;
+	/* While ASKING. */
+	struct stream *s;
+	/* While CARRIED. */
 	struct pump *pump;
 	conn_answer_fn *answer;
 	conn_done_fn *done;
@@ -42,13 +54,150 @@ struct route {
 };
 
 static void conn_go(struct conn *cn, struct uplink *k);
+static void kill_conns(struct route *r, const char *text);
+
+/* ---- states ---- */
+
+static void
+client_set(struct client *c, enum client_state next)
+{
+	static const char *const names[] = { "running", "ending", "leaving", "over" };
+	static const bool can[][4] = {
+		[CLIENT_RUNNING] = { [CLIENT_ENDING] = true,
+		    [CLIENT_LEAVING] = true,
+		    [CLIENT_OVER] = true },
+		[CLIENT_ENDING] = { [CLIENT_LEAVING] = true, [CLIENT_OVER] = true },
+		[CLIENT_LEAVING] = { [CLIENT_OVER] = true },
+		[CLIENT_OVER] = { [CLIENT_OVER] = true },
+	};
+
+	assert(can[c->state][next]);
+	log_debug("client: %s -> %s", names[c->state], names[next]);
+	c->state = next;
+}
+
+static void
+conn_set(struct conn *cn, enum conn_state next)
+{
+	static const char *const names[] = { "waiting", "asking", "carried", "over" };
+	static const bool can[][4] = {
+		[CONN_WAITING] = { [CONN_ASKING] = true,
+		    [CONN_CARRIED] = true,
+		    [CONN_OVER] = true },
+		[CONN_ASKING] = { [CONN_CARRIED] = true, [CONN_OVER] = true },
+		[CONN_CARRIED] = { [CONN_OVER] = true },
+		[CONN_OVER] = { false },
+	};
+
+	assert(can[cn->state][next]);
+	log_debug("connection to %s: %s -> %s", cn->route->agent, names[cn->state], names[next]);
+	cn->state = next;
+}
+
+/* ---- the client's end ---- */
+
+void
+client_code(struct client *c, int code)
+{
+	if (c->code < 0)
+		c->code = code;
+}
 
 void
 client_stop(struct client *c, int code)
 {
-	if (c->code < 0)
-		c->code = code;
+	client_code(c, code);
+	client_set(c, CLIENT_OVER);
 	loop_stop(c->loop);
+}
+
+/* All uplinks have ended, after a goodbye. */
+static bool
+all_ended(const struct client *c)
+{
+	const struct route *r;
+
+	TAILQ_FOREACH (r, &c->routes, link)
+		for (unsigned i = 0; i < r->n; i++)
+			if (!r->uplinks[i].ended)
+				return false;
+	return true;
+}
+
+/* Everything that was carried has ended. */
+static void
+say_goodbye(struct client *c)
+{
+	struct route *r;
+
+	TAILQ_FOREACH (r, &c->routes, link)
+		for (unsigned i = 0; i < r->n; i++)
+			if (!r->uplinks[i].ended)
+				uplink_finish(r->uplinks[i].uplink, "the client is done");
+	if (all_ended(c) && c->state != CLIENT_OVER)
+		client_stop(c, CMD_OK);
+}
+
+void
+client_leave(struct client *c, int code)
+{
+	client_code(c, code);
+	if (c->state >= CLIENT_LEAVING)
+		return;
+	client_set(c, CLIENT_LEAVING);
+	say_goodbye(c);
+}
+
+void
+client_cancel(struct client *c, int code, const char *text)
+{
+	struct route *r;
+
+	client_code(c, code);
+	if (c->state >= CLIENT_LEAVING) {
+		client_stop(c, code);
+		return;
+	}
+	client_set(c, CLIENT_LEAVING);
+	timer_set(&c->deadline, CLIENT_GOODBYE_MS);
+	TAILQ_FOREACH (r, &c->routes, link)
+		kill_conns(r, text);
+	say_goodbye(c);
+}
+
+void
+client_end(struct client *c)
+{
+	if (c->state != CLIENT_RUNNING) {
+		client_stop(c, CMD_FAILED);
+	} else if (c->once || c->n_conns == 0) {
+		client_cancel(c, c->once ? CMD_FAILED : CMD_OK, "the client has ended");
+	} else {
+		client_set(c, CLIENT_ENDING);
+		timer_set(&c->deadline, CLIENT_GRACE_MS);
+	}
+}
+
+static void
+on_deadline(void *arg)
+{
+	struct client *c = arg;
+
+	if (c->state == CLIENT_ENDING) {
+		log_warnx("%u connections are cut off", c->n_conns);
+		client_cancel(c, CMD_FAILED, "the client has ended");
+	} else if (c->state == CLIENT_LEAVING) {
+		client_stop(c, CMD_FAILED);
+	}
+}
+
+int
+client_init(struct client *c)
+{
+	TAILQ_INIT(&c->routes);
+	TAILQ_INIT(&c->socks);
+	c->code = -1;
+	return timer_init(&c->deadline, c->loop, on_deadline, c);
 }
 
 /* ---- uplinks ---- */
@@ -105,7 +254,7 @@ once_over(struct route_uplink *rl, int code)
 	struct client *c = rl->route->client;
 
 	if (!TAILQ_EMPTY(&rl->route->carried) && c->code < 0)
-		c->code = code;
+		client_code(c, code);
 	else
 		client_stop(c, code);
 }
@@ -115,15 +264,11 @@ on_down(void *arg, int err, const char *text, uint64_t next_ms)
 {
 	struct route_uplink *rl = arg;
 	struct client *c = rl->route->client;
-	struct route *r;
 
-	if (err == ERR_EOF && c->draining) {
+	if (err == ERR_EOF && c->state >= CLIENT_LEAVING) {
 		rl->ended = true;
-		TAILQ_FOREACH (r, &c->routes, link)
-			for (unsigned i = 0; i < r->n; i++)
-				if (!r->uplinks[i].ended)
-					return;
-		client_stop(c, CMD_OK);
+		if (all_ended(c))
+			client_stop(c, CMD_OK);
 		return;
 	}
 	if (rl->ended)
@@ -221,29 +366,20 @@ route_get(struct client *c, const char *agent)
 	return NULL;
 }
 
-void
-routes_finish(struct client *c)
-{
-	struct route *r;
-	bool any = false;
-
-	c->draining = true;
-	TAILQ_FOREACH (r, &c->routes, link)
-		for (unsigned i = 0; i < r->n; i++) {
-			any = true;
-			uplink_finish(r->uplinks[i].uplink, "the client is done");
-		}
-	if (!any)
-		client_stop(c, CMD_OK);
-}
+/* ---- the end of a connection ---- */
 
 static void
 conn_free(struct conn *cn)
 {
+	struct client *c = cn->route->client;
+
+	conn_set(cn, CONN_OVER);
 	timer_fini(&cn->wait);
-	if (cn->pump == NULL && cn->f != NULL)
+	if (cn->f != NULL)
 		filter_free(cn->f);
-	loop_bury(cn->route->client->loop, &cn->grave, mem_free, cn);
+	loop_bury(c->loop, &cn->grave, mem_free, cn);
+	if (--c->n_conns == 0 && c->state == CLIENT_ENDING)
+		client_cancel(c, CMD_OK, "the client has ended");
 }
 
 static void
@@ -271,24 +407,7 @@ kill_conns(struct route *r, const char *text)
 	}
 }
 
-void
-client_cancel(struct client *c, int code, const char *text)
-{
-	struct route *r;
-
-	if (c->draining) {
-		client_stop(c, CMD_FAILED);
-		return;
-	}
-	if (c->code < 0)
-		c->code = code;
-	timer_set(&c->goodbye, CLIENT_GOODBYE_MS);
-	TAILQ_FOREACH (r, &c->routes, link)
-		kill_conns(r, text);
-	routes_finish(c);
-}
-
-void
+static void
 routes_free(struct client *c)
 {
 	struct route *r;
@@ -300,6 +419,13 @@ routes_free(struct client *c)
 		TAILQ_REMOVE(&c->routes, r, link);
 		mem_free(r);
 	}
+}
+
+void
+client_fini(struct client *c)
+{
+	routes_free(c);
+	timer_fini(&c->deadline);
 }
 
 /* ---- connections ---- */
@@ -331,10 +457,10 @@ conn_fail(struct conn *cn, uint32_t code, const char *text)
 {
 	struct pump_result res = { .code = code, .text = text };
 
-	if (cn->answer != NULL)
+	if (cn->answer != NULL) {
+		f_sock_reset(cn->f, false);
 		cn->f = NULL; /* the caller's again */
-	else if (cn->f != NULL)
-		f_sock_reset(cn->f);
+	}
 	conn_free(cn);
 	if (cn->answer != NULL)
 		cn->answer(cn->arg, code, text);
@@ -357,6 +483,7 @@ conn_carry(struct conn *cn)
 {
 	struct stream *s = cn->s;
 
+	conn_set(cn, CONN_CARRIED);
 	cn->pump = pump_new(cn->route->client->loop, cn->f, s, on_pump_done, cn);
 	cn->s = NULL;
 	if (cn->pump == NULL) {
@@ -365,6 +492,7 @@ conn_carry(struct conn *cn)
 		conn_fail(cn, CODE_INTERNAL, "out of memory");
 		return;
 	}
+	cn->f = NULL;
 	pump_start(cn->pump);
 }
 
@@ -432,7 +560,7 @@ static const struct stream_user answer_user = { on_opened, on_early_data, on_ear
 
 /* ---- the way there ---- */
 
-/* A uplink stands: open the stream. */
+/* An uplink stands: open the stream. */
 static void
 conn_go(struct conn *cn, struct uplink *k)
 {
@@ -450,6 +578,8 @@ conn_go(struct conn *cn, struct uplink *k)
 	/* Without a question to answer bytes need not wait for a round trip. */
 	if (cn->answer == NULL)
 		conn_carry(cn);
+	else
+		conn_set(cn, CONN_ASKING);
 }
 
 static void
@@ -479,7 +609,9 @@ conn_start(struct route *r, struct filter *f, const struct ctl_open *o, conn_ans
 	cn->answer = answer;
 	cn->done = done;
 	cn->arg = arg;
+	r->client->n_conns++;
 	filter_pause(f, true);
+	f_sock_reset(f, true); /* until it has ended in good order, or is the caller's again */
 	TAILQ_INSERT_TAIL(&r->waiting, cn, link);
 	if (k != NULL)
 		conn_go(cn, k);

@@ -4,6 +4,11 @@
  *
  * A route is the agent's name and its uplinks to the relay (one session each, bound to that agent).  A conn is one local byte stream
  * (standard input and output, an accepted socket) on its way to a target behind the agent.
+ *
+ *     RUNNING ── signal ──> ENDING ── nothing is carried any more ──> LEAVING ── goodbyes said ──> OVER
+ *
+ * ENDING lasts CLIENT_GRACE_MS, for connections that are at their end anyway; what is still carried then is cut: reset at both
+ * ends, so that neither takes it for an end in good order.
  */
 #ifndef CMD_CONNECT_CLIENT_H
 #define CMD_CONNECT_CLIENT_H
@@ -14,10 +19,12 @@
 #include "cmd/common/uplink.h"
 #include "cmd/common/pump.h"
 
-/* How long a local connection waits for a uplink that is being dialled. */
+/* How long a local connection waits for an uplink that is being dialled. */
 #define CLIENT_WAIT_MS 15000
 /* A goodbye takes a round trip; a relay that does not read is not waited for. */
 #define CLIENT_GOODBYE_MS 500
+/* The last acknowledgement of a connection whose program has just ended takes one too. */
+#define CLIENT_GRACE_MS 200
 
 struct connect_opts {
 	struct uplink_opts uplink;
@@ -33,31 +40,43 @@ TAILQ_HEAD(route_list, route);
 struct socks;
 TAILQ_HEAD(socks_list, socks);
 
+enum client_state { CLIENT_RUNNING, CLIENT_ENDING, CLIENT_LEAVING, CLIENT_OVER };
+
 struct client {
 	struct connect_opts opts;
 	struct loop *loop;
 	struct uplink_config config;
 	struct route_list routes;
 	struct socks_list socks; /* connections to -D, until they have ended */
-	struct timer goodbye;
-	bool once; /* standard input and output: the first failure to reach the relay is the end */
-	bool draining;
+	struct timer deadline;   /* of ENDING and LEAVING */
+	enum client_state state;
+	unsigned n_conns;
+	/* Standard input and output: the first failure to reach the relay is the end. */
+	bool once;
+	/* The exit status; negative: not known yet.  The first one counts. */
 	int code;
 };
 
-/* client_stop - end the loop with this exit code; the first call counts. */
+/* client_init - the members below opts; ERR_NOMEM.  client_fini accepts one that was only zeroed. */
+int client_init(struct client *c) WARN_UNUSED;
+void client_fini(struct client *c);
+
+/* client_code - what the exit status will be, unless that is known already. */
+void client_code(struct client *c, int code);
+/* client_stop - end the loop with this exit status. */
 void client_stop(struct client *c, int code);
-/*
- * client_cancel - the same after a goodbye: what is being carried is reset with text, so that no far side takes it for an end in
- * good order.  A second call does not wait.
- */
+/* client_leave - say goodbye on all uplinks and stop when they are gone. */
+void client_leave(struct client *c, int code);
+/* client_cancel - the same after everything that is carried was reset with text; the goodbye gets CLIENT_GOODBYE_MS. */
 void client_cancel(struct client *c, int code, const char *text);
+/*
+ * client_end - a signal: let end what is at its end, cut the rest, say goodbye.  CMD_OK if nothing was cut, otherwise CMD_FAILED.
+ * A second call does not wait.
+ */
+void client_end(struct client *c);
 
 /* route_get - the route to an agent, made and dialled at the first call; NULL: out of memory. */
 struct route *route_get(struct client *c, const char *agent);
-/* routes_finish - say goodbye on all uplinks; client_stop(CMD_OK) when they are gone. */
-void routes_finish(struct client *c);
-void routes_free(struct client *c);
 
 /*
  * conn_target - fill o from "SERVICE" or "HOST:PORT"; what: the option for messages.  ERR_INVALID with e.
@@ -70,7 +89,7 @@ typedef void conn_answer_fn(void *arg, uint32_t code, const char *text);
 typedef void conn_done_fn(void *arg, const struct pump_result *res);
 
 /*
- * conn_start - carry f (taken over, also on failure) to o through the route.
+ * conn_start - carry f (a socket filter, taken over, also on failure) to o through the route.
  *   answer   NULL: bytes flow at once.  Otherwise it is called once; with CODE_OK bytes flow after it returns; with another
  *            code f stays the caller's again.
  *   done     called once at the end, not after an answer with another code than CODE_OK

@@ -68,21 +68,25 @@ struct control {
 };
 
 static void
-on_goodbye_over(void *arg)
-{
-	client_stop(arg, CMD_FAILED);
-}
-
-static void
 on_signal(void *arg)
 {
 	struct control *ct = arg;
 
-	/*
-	 * Forwards are ended on purpose; a transfer on standard output is cut off.  ssh ends its ProxyCommand by SIGHUP, and the relay
-	 * should not take every ssh session for a lost one: there is time for a goodbye.
-	 */
-	client_cancel(ct->client, ct->client->once ? CMD_FAILED : CMD_OK, "the client has ended");
+	/* Nothing new comes while what is there ends. */
+	forwards_stop(&ct->forwards);
+	if (ct->client->once && ct->client->state == CLIENT_RUNNING)
+		log_errorx("the connection is cut off by a signal");
+	client_end(ct->client);
+}
+
+/* So ssh ends its ProxyCommand when it is done: that is no news, and the relay should not take the session for a lost one. */
+static void
+on_hangup(void *arg)
+{
+	struct control *ct = arg;
+
+	forwards_stop(&ct->forwards);
+	client_end(ct->client);
 }
 
 static int
@@ -146,8 +150,8 @@ connect_init(struct client *c, struct control *ct, const struct opt_list *args, 
 		return err_sys(e, "cannot make the event loop");
 	if (sig_init(&ct->term, c->loop, SIGTERM, on_signal, ct) != 0 ||
 	    sig_init(&ct->intr, c->loop, SIGINT, on_signal, ct) != 0 ||
-	    (cmd_hangup_ends() && sig_init(&ct->hup, c->loop, SIGHUP, on_signal, ct) != 0) ||
-	    timer_init(&c->goodbye, c->loop, on_goodbye_over, c) != 0)
+	    (cmd_hangup_ends() && sig_init(&ct->hup, c->loop, SIGHUP, on_hangup, ct) != 0) ||
+	    client_init(c) != 0)
 		return err_sys(e, "cannot set up the event loop");
 	return forwards ? start_forwards(c, ct, e) : start_stdio(c, args, e);
 }
@@ -167,12 +171,11 @@ connect_run(struct client *c, const struct opt_list *args)
 		log_errorx("tunnel connect: %s", why.s);
 	cmd_ready_end(&ct.ready);
 	forwards_free(&ct.forwards);
-	routes_free(c);
+	client_fini(c);
 	socks_free_all(c);
 	sig_fini(&ct.term);
 	sig_fini(&ct.intr);
 	sig_fini(&ct.hup);
-	timer_fini(&c->goodbye);
 	loop_free(c->loop);
 	uplink_config_fini(&c->config);
 	buf_pool_free();
@@ -186,13 +189,11 @@ connect_run(struct client *c, const struct opt_list *args)
 int
 connect_main(int argc, char **argv)
 {
-	struct client c = { .code = -1 };
+	struct client c = { 0 };
 	struct opt_result res = { 0 };
 	int code = cmd_options(&spec, argc, argv, &c.opts, &res);
 
 	if (code == CMD_GO) {
-		TAILQ_INIT(&c.routes);
-		TAILQ_INIT(&c.socks);
 		cmd_begin(&c.opts.common);
 		code = connect_run(&c, &res.args);
 	}

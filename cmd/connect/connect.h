@@ -27,6 +27,8 @@ int forward_local(
     struct client *c, struct forward_list *list, const char *spec, struct errtext *e) WARN_UNUSED;
 int forward_socks(
     struct client *c, struct forward_list *list, const char *spec, struct errtext *e) WARN_UNUSED;
+/* forwards_stop - listen no more; what was accepted goes on. */
+void forwards_stop(struct forward_list *list);
 void forwards_free(struct forward_list *list);
 /* forwards_json - what --ready-file holds; malloc'd, NULL when out of memory. */
 char *forwards_json(const struct forward_list *list);
@@ -35,7 +37,7 @@ char *forwards_json(const struct forward_list *list);
 
 /* socks_start - speak SOCKS5 (RFC 1928) with f, then carry it through r. */
 void socks_start(struct client *c, struct route *r, struct filter *f);
-/* socks_free_all - after routes_free: what has not come to a target yet is closed, too. */
+/* socks_free_all - after client_fini: what has not come to a target yet is closed, too. */
 void socks_free_all(struct client *c);
 
 #endif

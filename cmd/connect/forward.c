@@ -4,9 +4,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/net/listen.h"
 #include "cmd/connect/connect.h"
 #include "lib/net/f_sock.h"
+#include "lib/net/listen.h"
 #include "lib/conf/jobj.h"
 #include "lib/base/log_limit.h"
 #include "lib/base/mem.h"
@@ -100,12 +100,19 @@ on_acceptable(void *arg, int what)
 /* ---- start ---- */
 
 static void
-forward_free(struct forward *fw)
+forward_stop(struct forward *fw)
 {
 	timer_fini(&fw->pause);
 	io_fini(&fw->io);
 	if (fw->fd >= 0)
 		listen_close(fw->fd);
+	fw->fd = -1;
+}
+
+static void
+forward_free(struct forward *fw)
+{
+	forward_stop(fw);
 	rlimit_reserve_fini(&fw->reserve);
 	log_limit_fini(&fw->full_log);
 	mem_free(fw);
@@ -188,6 +195,15 @@ int
 forward_socks(struct client *c, struct forward_list *list, const char *spec, struct errtext *e)
 {
 	return forward_add(c, list, spec, true, e);
+}
+
+void
+forwards_stop(struct forward_list *list)
+{
+	struct forward *fw;
+
+	TAILQ_FOREACH (fw, list, link)
+		forward_stop(fw);
 }
 
 void

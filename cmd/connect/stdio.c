@@ -173,10 +173,7 @@ on_done(void *arg, const struct pump_result *res)
 	struct client *c = arg;
 
 	if (res->code == CODE_OK) {
-		/* The last acknowledgement has yet to leave. */
-		routes_finish(c);
-		if (c->code < 0)
-			c->code = CMD_OK;
+		client_leave(c, CMD_OK); /* the last acknowledgement has yet to leave */
 		return;
 	}
 	if (c->code >= 0) {

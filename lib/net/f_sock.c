@@ -48,7 +48,7 @@ struct f_sock {
 	void (*drained)(void *arg);
 	void *drained_arg;
 	bool readable, writable, hup, shut_wanted, shut_done;
-	bool hard; /* to be reset */
+	bool hard; /* to be reset when it is closed */
 };
 
 static struct f_sock *
@@ -562,11 +562,14 @@ f_sock_fd(const struct filter *f)
 }
 
 void
-f_sock_reset(struct filter *f)
+f_sock_reset(struct filter *f, bool on)
 {
-	struct linger hard = { .l_onoff = 1, .l_linger = 0 };
+	struct linger hard = { .l_onoff = on, .l_linger = 0 };
+	struct f_sock *s = sock_of(f);
 
-	sock_of(f)->hard = true;
-	/* Without it the close is an orderly one, which says less but harms nobody. */
-	IGNORE_RESULT(setsockopt(sock_of(f)->rfd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard));
+	s->hard = on;
+	/* A pipe cannot: its reader sees an end, and somebody else has to tell it more. */
+	IGNORE_RESULT(setsockopt(s->rfd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard));
+	if (s->wfd != s->rfd)
+		IGNORE_RESULT(setsockopt(s->wfd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard));
 }

@@ -55,7 +55,10 @@ void f_sock_set_drained(struct filter *f, void (*fn)(void *arg), void *arg);
 /* f_sock_fd - the descriptor, for options and addresses; still owned by the filter. */
 int f_sock_fd(const struct filter *f);
 
-/* f_sock_reset - close with RST instead of FIN: what a reset stream becomes.  filter_free must follow. */
-void f_sock_reset(struct filter *f);
+/*
+ * f_sock_reset - on: when the socket is closed, by filter_free or because the process dies, the peer gets RST instead of FIN: what a
+ * stream that was cut becomes.  off: FIN again.
+ */
+void f_sock_reset(struct filter *f, bool on);
 
 #endif

@@ -240,7 +240,7 @@ the_application_is_held_back_when_the_peer_does_not_read(void **state)
 static void
 a_reset_breaks_the_socket_after_the_bytes_before_it(void **state)
 {
-	struct fix *x = fix_new(false);
+	struct fix *x = fix_new(true);
 
 	(void)state;
 	assert_int_equal(side_send(&x->a, 100000), 0);
@@ -248,6 +248,7 @@ a_reset_breaks_the_socket_after_the_bytes_before_it(void **state)
 	TURN_UNTIL(x, app_reads(x, SIZE_MAX));
 	assert_true(app_has(x, 100000));
 	TURN_UNTIL(x, x->n_done == 1);
+	assert_int_equal(x->app_error, ECONNRESET);
 	assert_int_equal(x->code, CODE_RESET);
 	assert_false(x->local);
 	fix_free(x);
@@ -273,6 +274,25 @@ a_slow_reader_gets_all_bytes_and_then_the_break(void **state)
 		TURN_UNTIL(x, x->n_done == 1);
 		fix_free(x);
 	}
+}
+
+/* When the pump has gone the kernel still has bytes to deliver. */
+static void
+a_slow_reader_gets_all_bytes_and_then_the_end(void **state)
+{
+	struct fix *x = fix_new(true);
+
+	(void)state;
+	assert_int_equal(shutdown(x->app, SHUT_WR), 0);
+	TURN_UNTIL(x, x->a.eof);
+	assert_int_equal(side_send(&x->a, 100000), 0);
+	stream_eof(x->a.s);
+	TURN_UNTIL(x, x->n_done == 1);
+	assert_int_equal(x->code, CODE_OK);
+	TURN_UNTIL(x, app_reads(x, 5000) && x->app_eof);
+	assert_true(app_has(x, 100000));
+	assert_int_equal(x->app_error, 0);
+	fix_free(x);
 }
 
 static void
@@ -423,14 +443,38 @@ an_aborted_download_does_not_go_on_in_vain(void **state)
 static void
 a_stopped_pump_resets_both_sides_and_says_nothing(void **state)
 {
-	struct fix *x = fix_new(false);
+	/* The application's half may have ended: that makes the other one no more complete. */
+	for (int ended = 0; ended <= 1; ended++) {
+		struct fix *x = fix_new(true);
+
+		(void)state;
+		assert_int_equal(side_send(&x->a, 1000), 0);
+		if (ended)
+			assert_int_equal(shutdown(x->app, SHUT_WR), 0);
+		TURN_UNTIL(x, (x->n_got == 1000 || app_reads(x, 1000)) && x->a.eof == ended);
+		pump_stop(x->pump, CODE_GONE, "shutdown");
+		x->pump = NULL;
+		TURN_UNTIL(x, x->a.closed && app_reads(x, SIZE_MAX) && x->app_eof);
+		assert_int_equal(x->app_error, ECONNRESET);
+		assert_int_equal(x->a.code, CODE_GONE);
+		assert_int_equal(x->n_done, 0);
+		fix_free(x);
+	}
+}
+
+/* A process that is killed closes its sockets without a word: the kernel must not make that an end in good order. */
+static void
+a_socket_that_nobody_closes_is_reset(void **state)
+{
+	struct filter *f;
+	struct fix *x = fix_begin(true, &f);
+	struct linger l = { 0 };
+	socklen_t len = sizeof l;
 
 	(void)state;
-	pump_stop(x->pump, CODE_GONE, "shutdown");
-	x->pump = NULL;
-	TURN_UNTIL(x, x->a.closed && app_reads(x, SIZE_MAX));
-	assert_int_equal(x->a.code, CODE_GONE);
-	assert_int_equal(x->n_done, 0);
+	fix_pump(x, f);
+	assert_int_equal(getsockopt(f_sock_fd(f), SOL_SOCKET, SO_LINGER, &l, &len), 0);
+	assert_true(l.l_onoff && l.l_linger == 0);
 	fix_free(x);
 }
 
@@ -443,6 +487,7 @@ main(void)
 		cmocka_unit_test(the_application_is_held_back_when_the_peer_does_not_read),
 		cmocka_unit_test(a_reset_breaks_the_socket_after_the_bytes_before_it),
 		cmocka_unit_test(a_slow_reader_gets_all_bytes_and_then_the_break),
+		cmocka_unit_test(a_slow_reader_gets_all_bytes_and_then_the_end),
 		cmocka_unit_test(a_broken_socket_resets_the_stream),
 		cmocka_unit_test(a_socket_that_broke_before_the_pump_had_it_is_told_as_that),
 		cmocka_unit_test(an_answer_arrives_although_the_connection_broke_behind_it),
@@ -450,6 +495,7 @@ main(void)
 		cmocka_unit_test(last_words_arrive_before_the_reset),
 		cmocka_unit_test(an_aborted_download_does_not_go_on_in_vain),
 		cmocka_unit_test(a_stopped_pump_resets_both_sides_and_says_nothing),
+		cmocka_unit_test(a_socket_that_nobody_closes_is_reset),
 	};
 
 	signal(SIGPIPE, SIG_IGN); /* as main() does */

@@ -457,7 +457,7 @@ our_reset_is_seen_by_the_peer(void **state)
 
 	(void)state;
 	open_tcp(&t);
-	f_sock_reset(t.x.f);
+	f_sock_reset(t.x.f, true);
 	filter_free(t.x.f);
 	t.x.f = NULL;
 	assert_int_equal(fcntl(t.peer, F_SETFL, 0), 0);
