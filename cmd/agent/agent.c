@@ -11,6 +11,7 @@
 #include "lib/conf/jobj.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "lib/ws/f_ws.h"
 
 struct agent_opts {
 	struct uplink_opts uplink;
@@ -278,6 +279,7 @@ agent_fini(struct agent *a)
 	timer_fini(&a->drain);
 	loop_free(a->loop);
 	uplink_config_fini(&a->config);
+	f_ws_thread_fini();
 	buf_pool_free();
 }
 

@@ -9,6 +9,7 @@
 #include "cmd/cmd.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "lib/ws/f_ws.h"
 
 #define OFF(m) offsetof(struct connect_opts, m)
 
@@ -178,6 +179,7 @@ connect_run(struct client *c, const struct opt_list *args)
 	sig_fini(&ct.hup);
 	loop_free(c->loop);
 	uplink_config_fini(&c->config);
+	f_ws_thread_fini();
 	buf_pool_free();
 	if (stdio_end() != 0 && r == 0 && c->code == CMD_OK)
 		return CMD_FAILED; /* all was carried, and the last of it could not be written */

@@ -16,6 +16,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/rand.h"
 #include "lib/tls/tls.h"
+#include "lib/ws/f_ws.h"
 #include "proto/mux.h"
 
 #define DRAIN_STEP_MS 20
@@ -487,6 +488,7 @@ relay_main(int argc, char **argv)
 		registry_free(r.registry);
 		tls_server_free(r.tls);
 		creds_unref(r.creds);
+		f_ws_thread_fini();
 		buf_pool_free();
 	}
 	opt_fini(&spec, &r.opts, &res);

@@ -10,6 +10,7 @@
 #include "cmd/relay/peer.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "lib/ws/f_ws.h"
 
 int
 workers_init(struct relay *r, int n, struct errtext *e)
@@ -49,6 +50,7 @@ worker_run(void *arg)
 	worker_drop_all(w);
 	/* In this thread, whose pool the blocks go back to. */
 	loop_settle(w->loop);
+	f_ws_thread_fini();
 	buf_pool_free();
 	return NULL;
 }

@@ -6,7 +6,7 @@
  *   receiving   below->in → unmasked in place → moved to f->in or the message: 0 (pieces up to SMALL_PIECE: 1, so that a
  *               flood of tiny frames costs memory in proportion to its bytes)
  *   sending     server, or client with zero_key: header + moved slices: 0.  Client: masked into fresh blocks, filled whole: 1.
- *               Control frames and F_WS_MESSAGES: 1, through wslay.
+ *               Control frames: 2.
  *
  * States: receiving HEADER ⇄ PAYLOAD → OVER (after the peer's Close, or a failure; input is then dropped).  Our Close goes out at
  * most once (close_sent); the stream is over when it was sent and the peer's was received.
@@ -122,6 +122,13 @@ ws_fail_proto(struct f_ws *w, int code, const char *text)
 
 /* ---- control frames sent ---- */
 
+/* How all frames but a stream's data are masked. */
+static enum f_ws_mask
+mask_of(const struct f_ws *w)
+{
+	return w->cfg.client ? F_WS_RANDOM_KEY : F_WS_UNMASKED;
+}
+
 /* Send one control frame now.  Returns 0, or an error for which nothing was sent. */
 static int
 send_control(struct f_ws *w, enum f_ws_opcode opcode, const void *p, size_t n)
@@ -130,7 +137,7 @@ send_control(struct f_ws *w, enum f_ws_opcode opcode, const void *p, size_t n)
 	int r = bufq_copy(&payload, p, n);
 
 	if (r == 0)
-		r = f_ws_frame_build(w->cfg.client, opcode, &payload, &out);
+		r = f_ws_frame_put(mask_of(w), opcode, &payload, n, &out);
 	if (r == 0)
 		r = filter_write(w->f.below, &out);
 	if (r == 0)
@@ -157,9 +164,7 @@ send_pong(struct f_ws *w)
 static void
 send_held(struct f_ws *w)
 {
-	enum f_ws_mask mask = !w->cfg.client    ? F_WS_UNMASKED
-			      : w->cfg.zero_key ? F_WS_ZERO_KEY
-						: F_WS_RANDOM_KEY;
+	enum f_ws_mask mask = w->cfg.client && w->cfg.zero_key ? F_WS_ZERO_KEY : mask_of(w);
 	struct bufq out = { 0 };
 	int r = 0;
 
@@ -170,7 +175,7 @@ send_held(struct f_ws *w)
 	while (w->held.len > 0 && r == 0) {
 		size_t n = w->held.len < F_WS_FRAME_MAX ? w->held.len : F_WS_FRAME_MAX;
 
-		r = f_ws_frame_bulk(mask, &w->held, n, &out);
+		r = f_ws_frame_put(mask, F_WS_OP_BINARY, &w->held, n, &out);
 	}
 	if (r == 0)
 		r = filter_write(w->f.below, &out);
@@ -301,16 +306,19 @@ begin_data(struct f_ws *w)
 	return true;
 }
 
-/* Take a header off the input.  Returns false if there is none yet, or after a failure. */
+/* Take a header off the input, or a whole control frame.  Returns false if there is none yet, or after a failure. */
 static bool
-read_header(struct f_ws *w)
+read_frame(struct f_ws *w)
 {
 	struct bufq *in = &w->f.below->in;
-	uint8_t p[F_WS_FRAME_HEADER_MAX];
+	uint8_t p[F_WS_FRAME_LOOK];
 	const char *why = NULL;
-	ssize_t n = f_ws_frame_parse(&w->rf, p, bufq_read(in, 0, p, sizeof p), w->cfg.client, &why);
+	ssize_t n = f_ws_frame_parse(
+	    &w->rf, p, bufq_read(in, 0, p, sizeof p), w->cfg.client, w->control, &why);
 
-	if (n < 0)
+	if (n == ERR_NOMEM)
+		ws_fail_nomem(w);
+	else if (n < 0)
 		ws_fail_proto(w, F_WS_PROTOCOL, why);
 	if (n <= 0)
 		return false;
@@ -385,19 +393,6 @@ read_data(struct f_ws *w, size_t n)
 		bufq_compact(&w->message);
 }
 
-static void
-read_control(struct f_ws *w, size_t n)
-{
-	struct bufq *in = &w->f.below->in;
-	uint8_t *p = w->control + w->rf.done;
-
-	n = bufq_read(in, 0, p, n);
-	bufq_drain(in, n);
-	if (w->rf.masked)
-		wsmask(p, p, n, w->rf.key, (unsigned)w->rf.done);
-	w->rf.done += n;
-}
-
 /* The last byte of a data frame has come. */
 static void
 end_data(struct f_ws *w)
@@ -425,31 +420,23 @@ end_data(struct f_ws *w)
 static bool
 step(struct f_ws *w)
 {
-	bool control = f_ws_frame_is_control(&w->rf);
 	uint64_t left;
 
-	if (w->rx == RX_HEADER) {
-		/* A frame without payload ends with its header. */
-		if (!read_header(w))
-			return false;
-		return true;
-	}
+	/* A frame without payload ends with its header. */
+	if (w->rx == RX_HEADER)
+		return read_frame(w);
 	left = w->rf.len - w->rf.done;
 	if (left > 0) {
 		size_t n = w->f.below->in.len;
 
 		if (n == 0)
 			return false;
-		n = n < left ? n : (size_t)left;
-		if (control)
-			read_control(w, n);
-		else
-			read_data(w, n);
+		read_data(w, n < left ? n : (size_t)left);
 		if (is_over(w) || w->rf.done < w->rf.len)
 			return !is_over(w);
 	}
 	w->rx = RX_HEADER;
-	if (control)
+	if (f_ws_frame_is_control(&w->rf))
 		on_control(w);
 	else
 		end_data(w);
@@ -672,14 +659,16 @@ int
 f_ws_send_message(struct filter *f, enum f_ws_kind kind, struct bufq *payload)
 {
 	struct f_ws *w = ws_of(f);
+	enum f_ws_opcode opcode = kind == F_WS_TEXT ? F_WS_OP_TEXT : F_WS_OP_BINARY;
+	struct bufq frame = { 0 };
 	int r;
 
 	if (w->close_sent || is_over(w))
 		return ERR_CLOSED;
-	r = f_ws_frame_build(
-	    w->cfg.client, kind == F_WS_TEXT ? F_WS_OP_TEXT : F_WS_OP_BINARY, payload, &w->held);
+	r = f_ws_frame_put(mask_of(w), opcode, payload, payload->len, &frame);
 	if (r == 0)
-		bufq_drain(payload, payload->len);
+		r = bufq_move(&w->held, &frame, frame.len);
+	bufq_fini(&frame);
 	return r;
 }
 

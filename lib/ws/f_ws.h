@@ -30,8 +30,10 @@
 
 /* Payload of one frame sent: enough to make its header free, short enough to plan with. */
 #define F_WS_FRAME_MAX (1024 * 1024)
-#define F_WS_CONTROL_MAX 125 /* payload of a control frame (5.5) */
-#define F_WS_REASON_MAX 123  /* bytes of a close reason */
+/* Payload of a control frame (5.5). */
+#define F_WS_CONTROL_MAX 125
+/* Bytes of a close reason. */
+#define F_WS_REASON_MAX 123
 
 /* Close codes (7.4.1). */
 enum f_ws_code {
@@ -85,7 +87,8 @@ struct filter *f_ws_new(
 
 /*
  * f_ws_send_message - F_WS_MESSAGES: one whole message; payload is moved.  Text is the caller's to have checked.  filter_flush lets it
- * go.  Returns 0; ERR_CLOSED after Close was sent; ERR_NOMEM with payload unchanged.
+ * go.  Returns 0; ERR_CLOSED after Close was sent; ERR_NOMEM or ERR_SYS (no random bytes), and then the message is not sent and
+ * payload may have lost its beginning.
  */
 int f_ws_send_message(struct filter *f, enum f_ws_kind kind, struct bufq *payload) WARN_UNUSED;
 
@@ -94,6 +97,9 @@ int f_ws_ping(struct filter *f, const void *p, size_t n) WARN_UNUSED;
 
 /* f_ws_close - as filter_shutdown with a code and a reason (UTF-8; cut to F_WS_REASON_MAX bytes).  A second call does nothing. */
 void f_ws_close(struct filter *f, int code, const char *reason);
+
+/* f_ws_thread_fini - free what this thread keeps for all its WebSockets; before it ends. */
+void f_ws_thread_fini(void);
 
 /* f_ws_peer_code - the code of the peer's Close: F_WS_NO_CODE if it had none, F_WS_ABNORMAL if there was no Close. */
 int f_ws_peer_code(const struct filter *f);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * f_ws_frame - single WebSocket frames (RFC 6455 5.2): headers read and written, whole frames built.  No state, no I/O.
+ * f_ws_frame - single WebSocket frames (RFC 6455 5.2) by wslay: headers and control frames read, headers
+ * written, whole frames built.  No I/O.
  *
- * For f_ws only.  It is told what a frame is by itself; what may follow what (fragments, Close) is f_ws's business.
+ * For f_ws only.  It knows what a frame is by itself; what may follow what (fragments, Close) is f_ws's
+ * business.  wslay's contexts belong to the calling thread (f_ws_thread_fini in f_ws.h).
  *
  * Private to lib/ws.
  */
@@ -15,8 +17,11 @@
 
 #include "lib/net/buf.h"
 #include "lib/base/err.h"
+#include "lib/ws/f_ws.h"
 
-#define F_WS_FRAME_HEADER_MAX 14 /* 2 bytes, 8 of length, 4 of key */
+/* 2 bytes, 8 of length, 4 of key. */
+#define F_WS_FRAME_HEADER_MAX 14
+#define F_WS_FRAME_LOOK (F_WS_FRAME_HEADER_MAX + F_WS_CONTROL_MAX)
 
 enum f_ws_opcode {
 	F_WS_OP_CONTINUATION = 0,
@@ -27,12 +32,12 @@ enum f_ws_opcode {
 	F_WS_OP_PONG = 10,
 };
 
-/* What a header says, and how much of the payload has gone by. */
+/* What a header says, and how many bytes of the payload have gone by. */
 struct f_ws_frame {
 	bool fin, masked;
 	uint8_t opcode;
 	uint8_t key[4];
-	uint64_t len, done; /* bytes */
+	uint64_t len, done;
 };
 
 /* f_ws_frame_is_control - Close, Ping, Pong (5.5). */
@@ -43,22 +48,16 @@ f_ws_frame_is_control(const struct f_ws_frame *fr)
 }
 
 /*
- * f_ws_frame_parse - read one header.
- *   p, n     what there is; at most F_WS_FRAME_HEADER_MAX bytes are looked at
- *   client   we are the client: the frame must not be masked, otherwise it must (5.1)
- *   why      set with ERR_PROTO only: what is wrong
- * Returns the header's length; 0 if more bytes are needed; ERR_PROTO.  What the first two bytes say wrong is refused without
- * waiting for the rest.
+ * f_ws_frame_parse - read one header, and the payload of a control frame with it.
+ *   p, n      what there is; at most F_WS_FRAME_LOOK bytes are looked at, and none is changed
+ *   client    we are the client: the frame must not be masked, otherwise it must (5.1)
+ *   control   filled with the unmasked payload of a control frame, fr->len bytes
+ *   why       set with ERR_PROTO only: what is wrong
+ * Returns the bytes to drop: the header of a data frame, a whole control frame; 0 if more are needed;
+ * ERR_PROTO; ERR_NOMEM.
  */
-ssize_t f_ws_frame_parse(
-    struct f_ws_frame *fr, const uint8_t *p, size_t n, bool client, const char **why) WARN_UNUSED;
-
-/*
- * f_ws_frame_build - one whole frame of any kind, by wslay; payload is copied.
- * Returns 0, or ERR_NOMEM with out as it was.
- */
-int f_ws_frame_build(
-    bool client, enum f_ws_opcode opcode, const struct bufq *payload, struct bufq *out) WARN_UNUSED;
+ssize_t f_ws_frame_parse(struct f_ws_frame *fr, const uint8_t *p, size_t n, bool client,
+    uint8_t control[F_WS_CONTROL_MAX], const char **why) WARN_UNUSED;
 
 /* How a frame is masked (5.3). */
 enum f_ws_mask {
@@ -68,10 +67,12 @@ enum f_ws_mask {
 };
 
 /*
- * f_ws_frame_bulk - the first n bytes of src as one binary frame at the end of out: masked into fresh blocks with a random key, otherwise
- * moved.  Returns 0; after ERR_NOMEM or ERR_SYS (no random bytes) some of src may be lost.
+ * f_ws_frame_put - the first n bytes of src as one whole frame at the end of out: masked into fresh
+ * blocks with a random key, otherwise moved.  A control frame has at most F_WS_CONTROL_MAX bytes.
+ * Returns 0; after ERR_NOMEM or ERR_SYS (no random bytes) some of src and a part of the frame may be lost.
  */
-int f_ws_frame_bulk(enum f_ws_mask mask, struct bufq *src, size_t n, struct bufq *out) WARN_UNUSED;
+int f_ws_frame_put(enum f_ws_mask mask, enum f_ws_opcode opcode, struct bufq *src, size_t n,
+    struct bufq *out) WARN_UNUSED;
 
 /* f_ws_frame_is_close_code - may this code stand in a Close frame (7.4)? */
 bool f_ws_frame_is_close_code(int code);

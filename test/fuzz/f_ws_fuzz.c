@@ -83,8 +83,15 @@ pipe_attach(struct filter *f, struct loop *l)
 	return 0;
 }
 
-static const struct filter_ops pipe_ops = { "pipe", pipe_write, pipe_nothing, pipe_room,
-	pipe_nothing, pipe_nothing, pipe_pause, pipe_nothing, pipe_attach };
+static const struct filter_ops pipe_ops = { .name = "pipe",
+	.write = pipe_write,
+	.flush = pipe_nothing,
+	.room = pipe_room,
+	.shutdown = pipe_nothing,
+	.fini = pipe_nothing,
+	.pause = pipe_pause,
+	.detach = pipe_nothing,
+	.attach = pipe_attach };
 
 /* ---- the user above ---- */
 

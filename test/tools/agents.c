@@ -20,6 +20,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/rand.h"
 #include "lib/base/rlimit.h"
+#include "lib/ws/f_ws.h"
 
 enum { AT_ONCE = 64, N_MAX = 1000000 };
 
@@ -214,6 +215,7 @@ agents_fini(struct agents *a)
 	io_fini(&a->in);
 	loop_free(a->loop);
 	uplink_config_fini(&a->config);
+	f_ws_thread_fini();
 	buf_pool_free();
 }
 

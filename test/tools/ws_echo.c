@@ -411,6 +411,7 @@ main(int argc, char **argv)
 	sig_fini(&x.term);
 	tls_client_free(x.tls);
 	loop_free(x.l);
+	f_ws_thread_fini();
 	buf_pool_free();
 	return r != 0 ? r : x.exit_code;
 }

@@ -69,6 +69,7 @@ ws_fix_free(struct ws_fix *x)
 	loop_free(x->l);
 	mem_free(x->log);
 	mem_free(x);
+	f_ws_thread_fini();
 	buf_pool_free();
 }
 
