@@ -5,12 +5,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/relay/origin.h"
 #include "cmd/relay/peer.h"
 #include "lib/net/f_sock.h"
 #include "lib/tls/f_tls.h"
 #include "lib/ws/f_ws.h"
 #include "lib/http/http.h"
-#include "lib/base/log.h"
+#include "lib/base/log_limit.h"
 #include "lib/base/mem.h"
 #include "lib/ws/ws.h"
 
@@ -20,6 +21,7 @@ struct guest {
 	struct peer *peer;
 	struct http_head *head;
 	struct timer deadline;
+	struct gate_place *place;
 	char from[ADDR_TEXT];
 	bool answered, over;
 	TAILQ_ENTRY(guest) link;
@@ -43,7 +45,7 @@ guest_free(struct guest *g)
 	if (g->f != NULL)
 		filter_free(g->f);
 	TAILQ_REMOVE(&g->w->guests, g, link);
-	atomic_fetch_sub(&g->w->relay->counts.guests, 1);
+	gate_leave(g->w->relay->gate, g->place);
 	loop_bury(g->w->loop, &g->grave, guest_dispose, g);
 }
 
@@ -211,6 +213,45 @@ on_deadline(void *arg)
 		guest_free(g);
 }
 
+/* ---- places that are given to others ---- */
+
+static void
+evict(void *arg)
+{
+	struct worker *w = arg;
+	struct guest *g;
+
+	while ((g = gate_evicted(w->relay->gate, w->index)) != NULL) {
+		log_limited(&w->evicted_log, loop_now_ms(w->loop), LOG_LEVEL_WARN,
+		    "%s: not logged in yet, dropped to make room for others "
+		    "(--max-handshakes)",
+		    g->from);
+		if (g->peer != NULL)
+			peer_drop(g->peer, CODE_LIMIT, "others need the place");
+		else
+			guest_free(g);
+	}
+}
+
+/* Any thread.  Those whose worker cannot be told stay until their deadline. */
+static void
+on_evict(void *arg, int worker)
+{
+	struct relay *r = arg;
+
+	if (loop_post(r->workers[worker].loop, evict, NULL, &r->workers[worker]) != 0)
+		log_warnx("worker %d is not told: out of memory", worker);
+}
+
+struct gate *
+guests_gate(struct relay *r, int n_workers)
+{
+	struct gate_limits limits;
+
+	origin_limits(&r->opts, &limits);
+	return gate_new(&limits, n_workers, on_evict, r);
+}
+
 /* ---- life ---- */
 
 static int
@@ -232,33 +273,45 @@ build_stack(struct guest *g, int *fd, bool tls)
 	return 0;
 }
 
+static int
+guest_begin(struct guest *g, int *fd, bool tls)
+{
+	int r;
+
+	g->head = http_head_new(HTTP_HEAD_REQUEST);
+	if (g->head == NULL)
+		return ERR_NOMEM;
+	r = timer_init(&g->deadline, g->w->loop, on_deadline, g);
+	if (r == 0)
+		r = build_stack(g, fd, tls);
+	if (r == 0)
+		timer_set(&g->deadline, g->w->relay->opts.handshake_ms);
+	return r;
+}
+
 void
-guest_start(struct worker *w, int fd, const struct addr *from, bool tls)
+guest_start(struct worker *w, int fd, const struct addr *from, bool tls, struct gate_place *place)
 {
 	struct guest *g = mem_zalloc(sizeof *g);
 	int r = ERR_NOMEM;
 
-	if (g != NULL) {
+	if (g == NULL)
+		gate_leave(w->relay->gate, place);
+	else {
 		g->w = w;
+		g->place = place;
 		addr_text(from, g->from);
 		TAILQ_INSERT_TAIL(&w->guests, g, link);
-		g->head = http_head_new(HTTP_HEAD_REQUEST);
-		if (g->head != NULL)
-			r = timer_init(&g->deadline, w->loop, on_deadline, g);
-		if (r == 0)
-			r = build_stack(g, &fd, tls);
+		r = gate_claim(w->relay->gate, place, g) ? guest_begin(g, &fd, tls) : ERR_LIMIT;
 	}
-	if (r == 0) {
-		timer_set(&g->deadline, w->relay->opts.handshake_ms);
+	if (r == 0)
 		return;
-	}
-	log_warnx("a connection is dropped: out of memory");
+	if (r != ERR_LIMIT)
+		log_warnx("a connection is dropped: out of memory");
 	if (fd >= 0)
 		close(fd);
 	if (g != NULL)
 		guest_free(g);
-	else
-		atomic_fetch_sub(&w->relay->counts.guests, 1);
 }
 
 void

@@ -8,13 +8,13 @@
 #include <unistd.h>
 
 #include "cmd/relay/guest.h"
+#include "cmd/relay/origin.h"
 #include "cmd/relay/worker.h"
 #include "lib/net/listen.h"
 #include "lib/conf/jobj.h"
 #include "lib/net/linger.h"
 #include "lib/base/log_limit.h"
 #include "lib/base/mem.h"
-#include "lib/base/ratelimit.h"
 #include "lib/base/rlimit.h"
 
 #define PLAIN_PREFIX "plain:"
@@ -22,11 +22,6 @@
 #define ACCEPT_PAUSE_MS 100
 /* Connections taken from one listener in a turn. */
 #define ACCEPT_TURN 64
-/*
- * New connections a second from one address, unless the configuration says otherwise; loopback is
- * then free.
- */
-#define CONNECTION_RATE 100
 
 struct listener {
 	struct listeners *all;
@@ -44,9 +39,6 @@ struct listeners {
 	struct loop *loop;
 	struct timer pause; /* out of descriptors */
 	struct rlimit_reserve reserve;
-	struct ratelimit *rate;
-	uint64_t rate_max; /* connections a second from one address */
-	bool rate_loopback;
 	struct log_limit full_log, rate_log;
 };
 
@@ -56,6 +48,7 @@ struct arrival {
 	int fd;
 	bool tls;
 	struct addr from;
+	struct gate_place *place;
 };
 
 /* ---- opening ---- */
@@ -101,14 +94,9 @@ listeners_open(struct relay *r, struct listeners **out, struct errtext *e)
 
 	ls->relay = r;
 	ls->reserve.fd = -1;
-	ls->rate_max = r->opts.connection_rate;
-	ls->rate_loopback = ls->rate_max != 0;
-	if (ls->rate_max == 0)
-		ls->rate_max = CONNECTION_RATE;
-	ls->rate = ratelimit_new(ls->rate_max, ls->rate_max);
+	log_limit_init(&ls->rate_log, LOG_LIMIT_FEW, LOG_LIMIT_LONG_MS, "new connections");
+	log_limit_init(&ls->full_log, LOG_LIMIT_FEW, LOG_LIMIT_LONG_MS, "new connections");
 	ls->v = mem_must_zalloc(r->opts.listen.n * sizeof *ls->v);
-	if (ls->rate == NULL)
-		rc = err_set(e, ERR_NOMEM, "out of memory");
 	for (; rc == 0 && ls->n < r->opts.listen.n; ls->n++) {
 		ls->v[ls->n].all = ls;
 		rc = listener_open(r, &ls->v[ls->n], r->opts.listen.v[ls->n], e);
@@ -162,7 +150,7 @@ on_deal(void *arg)
 {
 	struct arrival *a = arg;
 
-	guest_start(a->w, a->fd, &a->from, a->tls);
+	guest_start(a->w, a->fd, &a->from, a->tls, a->place);
 	mem_free(a);
 }
 
@@ -171,52 +159,32 @@ on_deal_dropped(void *arg)
 {
 	struct arrival *a = arg;
 
-	atomic_fetch_sub(&a->w->relay->counts.guests, 1);
+	gate_leave(a->w->relay->gate, a->place);
 	close(a->fd);
 	mem_free(a);
 }
 
 static void
-deal(struct listener *l, int fd, const struct addr *from)
+deal(
+    struct listener *l, struct worker *w, int fd, const struct addr *from, struct gate_place *place)
 {
 	struct listeners *ls = l->all;
-	struct worker *w = &ls->relay->workers[ls->next_worker];
 	struct arrival *a;
 
-	ls->next_worker = (ls->next_worker + 1) % ls->relay->n_workers;
-	/* Here, where the limit is checked: what waits for its worker counts too. */
-	atomic_fetch_add(&ls->relay->counts.guests, 1);
 	if (w->loop == ls->loop) {
-		guest_start(w, fd, from, l->tls);
+		guest_start(w, fd, from, l->tls, place);
 		return;
 	}
 	a = mem_zalloc(sizeof *a);
 	if (a != NULL) {
-		*a = (struct arrival){ w, fd, l->tls, *from };
+		*a = (struct arrival){ w, fd, l->tls, *from, place };
 		if (loop_post(w->loop, on_deal, on_deal_dropped, a) == 0)
 			return;
 	}
-	atomic_fetch_sub(&ls->relay->counts.guests, 1);
+	gate_leave(ls->relay->gate, place);
 	mem_free(a);
 	close(fd);
 	log_warnx("a connection is dropped: out of memory");
-}
-
-/* One bucket for an IPv4 address, one for an IPv6 network (what one subscriber gets). */
-static void
-rate_key(const struct addr *a, uint8_t key[RATELIMIT_KEY_LEN])
-{
-	memset(key, 0, RATELIMIT_KEY_LEN);
-	if (a->u.sa.sa_family == AF_INET) {
-		key[0] = 4;
-		memcpy(key + 1, &a->u.in.sin_addr, 4);
-	} else if (a->u.sa.sa_family == AF_INET6) {
-		bool mapped = IN6_IS_ADDR_V4MAPPED(&a->u.in6.sin6_addr);
-
-		key[0] = mapped ? 4 : 6;
-		memcpy(key + 1, (const uint8_t *)&a->u.in6.sin6_addr + (mapped ? 12 : 0),
-		    mapped ? 4 : 8);
-	}
 }
 
 /* Too many: say so where it costs nothing (a TLS client would not understand), and close. */
@@ -241,28 +209,41 @@ turn_away(struct listener *l, int fd, int status)
 }
 
 static void
+complain(struct listeners *ls, enum gate_answer answer, const struct addr *from)
+{
+	uint64_t now_ms = loop_now_ms(ls->loop);
+	char text[ADDR_TEXT];
+
+	if (answer == GATE_OFTEN)
+		log_limited(&ls->rate_log, now_ms, LOG_LEVEL_WARN,
+		    "%s: too many new connections a second (--connection-rate), turned away",
+		    addr_host(from, text));
+	else
+		log_limited(&ls->full_log, now_ms, LOG_LEVEL_WARN,
+		    "%s: turned away, connections that are to go are still there "
+		    "(--max-handshakes)",
+		    addr_host(from, text));
+}
+
+static void
 welcome(struct listener *l, int fd, const struct addr *from)
 {
 	struct listeners *ls = l->all;
-	uint64_t now = loop_now_ms(ls->loop);
-	uint8_t key[RATELIMIT_KEY_LEN];
-	char text[ADDR_TEXT];
+	struct relay *r = ls->relay;
+	struct worker *w = &r->workers[ls->next_worker];
+	struct gate_who who;
+	struct gate_place *place;
+	enum gate_answer answer;
 
-	rate_key(from, key);
-	if ((ls->rate_loopback || !addr_is_loopback(from)) && !ratelimit_take(ls->rate, key, now)) {
-		if (log_ratelimit(&ls->rate_log, now))
-			log_warnx("%s: more than %llu new connections a second, turned away",
-			    addr_host(from, text), (unsigned long long)ls->rate_max);
-		turn_away(l, fd, 429);
-	} else if (atomic_load(&ls->relay->counts.guests) >= ls->relay->opts.max_handshakes) {
-		if (log_ratelimit(&ls->full_log, now))
-			log_warnx("%llu connections are not logged in yet (--max-handshakes); new "
-				  "ones are turned away",
-			    (unsigned long long)ls->relay->opts.max_handshakes);
-		turn_away(l, fd, 503);
-	} else {
-		deal(l, fd, from);
+	origin_who(r, from, &who);
+	answer = gate_enter(r->gate, &who, w->index, loop_now_ms(ls->loop), &place);
+	if (answer == GATE_IN) {
+		ls->next_worker = (ls->next_worker + 1) % r->n_workers;
+		deal(l, w, fd, from, place);
+		return;
 	}
+	complain(ls, answer, from);
+	turn_away(l, fd, answer == GATE_OFTEN ? 429 : 503);
 }
 
 static void
@@ -287,9 +268,9 @@ out_of_descriptors(struct listener *l)
 {
 	struct listeners *ls = l->all;
 
-	if (log_ratelimit(&ls->full_log, loop_now_ms(ls->loop)))
-		log_errorx("out of file descriptors: new connections are closed; raise the limit "
-			   "(ulimit -n, LimitNOFILE=)");
+	log_limited(&ls->full_log, loop_now_ms(ls->loop), LOG_LEVEL_ERROR,
+	    "out of file descriptors: new connections are closed; raise the limit "
+	    "(ulimit -n, LimitNOFILE=)");
 	IGNORE_RESULT(
 	    rlimit_reserve_refuse(&ls->reserve, l->fd)); /* tried again at the next pause */
 	set_accepting(ls, false);
@@ -343,7 +324,8 @@ listeners_stop(struct listeners *ls)
 			listen_close(ls->v[i].fd);
 	}
 	rlimit_reserve_fini(&ls->reserve);
-	ratelimit_free(ls->rate);
+	log_limit_fini(&ls->rate_log);
+	log_limit_fini(&ls->full_log);
 	mem_free(ls->v);
 	mem_free(ls);
 }

@@ -69,8 +69,8 @@ uncount(struct peer *p)
 	p->counted = false;
 }
 
-static void
-peer_free(struct peer *p, uint32_t code, const char *text)
+void
+peer_drop(struct peer *p, uint32_t code, const char *text)
 {
 	struct login *lg = (struct login *)p;
 
@@ -112,7 +112,7 @@ peer_drop_all(struct worker *w)
 	struct peer *p;
 
 	while ((p = TAILQ_FIRST(&w->peers)) != NULL)
-		peer_free(p, CODE_GONE, "the relay is shutting down");
+		peer_drop(p, CODE_GONE, "the relay is shutting down");
 }
 
 /* ---- login ---- */
@@ -233,7 +233,7 @@ on_not_arrived(void *arg)
 	p->w = &p->w->relay->workers[lg->target];
 	IGNORE_RESULT(
 	    carrier_attach(p->carrier, p->w->loop)); /* only so that it can be freed on a loop */
-	peer_free(p, CODE_GONE, "the relay is shutting down");
+	peer_drop(p, CODE_GONE, "the relay is shutting down");
 }
 
 /* From a task: within the session's own callback it cannot leave the thread. */
@@ -254,7 +254,7 @@ on_hand_over(void *arg)
 		return;
 	IGNORE_RESULT(
 	    carrier_attach(p->carrier, from->loop)); /* only so that it can be freed on a loop */
-	peer_free(p, CODE_INTERNAL, "out of memory");
+	peer_drop(p, CODE_INTERNAL, "out of memory");
 }
 
 static enum session_verdict
@@ -491,7 +491,7 @@ on_closed(void *arg, int err, const char *text)
 		    (unsigned long long)ms / 1000, text[0] != '\0' ? text : err_str(err));
 	else
 		log_debug("connection from %s ended before login: %s", p->from, text);
-	peer_free(p, CODE_GONE, "the connection to the other side was lost");
+	peer_drop(p, CODE_GONE, "the connection to the other side was lost");
 }
 
 static const struct carrier_user carrier_user = { on_hello, on_open, on_goaway, on_idle,

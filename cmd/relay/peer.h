@@ -86,6 +86,9 @@ void peer_close(struct peer *p, uint32_t code, const char *text);
 /* peer_drain - no new streams; it is closed when the last has gone. */
 void peer_drain(struct peer *p);
 
+/* peer_drop - end it at once; nothing is said or waited for. */
+void peer_drop(struct peer *p, uint32_t code, const char *text);
+
 /* peer_drop_all - end every peer of w at once; at the end of the process. */
 void peer_drop_all(struct worker *w);
 

@@ -7,7 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/relay/guest.h"
 #include "cmd/relay/listen.h"
+#include "cmd/relay/gate.h"
 #include "cmd/relay/peer.h"
 #include "cmd/relay/registry.h"
 #include "cmd/relay/reload.h"
@@ -132,7 +134,7 @@ static const struct opt_row rows[] = {
 	    .def = "4096",
 	    .min = 1,
 	    .max = 1000000,
-	    .help = "connections that are not logged in yet" },
+	    .help = "connections that are not logged in yet, a quarter of them from one address" },
 	{ .name = "max-streams",
 	    .kind = OPT_U64,
 	    .off = OFF(max_streams),
@@ -361,7 +363,8 @@ relay_load(struct relay *r, struct control *c, struct errtext *e)
 			    "%s: nobody can log in with these credentials", r->opts.credentials);
 	}
 	r->registry = registry_new(n);
-	if (r->registry == NULL || default_listen(&r->opts) != 0)
+	r->gate = guests_gate(r, n);
+	if (r->registry == NULL || r->gate == NULL || default_listen(&r->opts) != 0)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	if ((rc = load_tls(r, e)) != 0 || (rc = workers_init(r, n, e)) != 0)
 		return rc;
@@ -486,6 +489,7 @@ relay_main(int argc, char **argv)
 		code = relay_run(&r);
 		workers_fini(&r);
 		registry_free(r.registry);
+		gate_free(r.gate);
 		tls_server_free(r.tls);
 		creds_unref(r.creds);
 		f_ws_thread_fini();

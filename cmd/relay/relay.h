@@ -10,7 +10,7 @@
  *
  * Threads: all that belongs to a guest, a peer or a bridge happens on its worker's thread.  The
  * threads share only what stands in struct relay: options (constant once the workers run), counts
- * (atomic), the registry, the credentials and the TLS contexts (each with a lock of its own).
+ * (atomic), the registry, the gate, the credentials and the TLS contexts (each with a lock of its own).
  */
 #ifndef CMD_RELAY_RELAY_H
 #define CMD_RELAY_RELAY_H
@@ -24,6 +24,7 @@
 
 #define RELAY_WORKERS_MAX 64
 
+struct gate;
 struct registry;
 struct tls_server_ctx;
 struct worker;
@@ -48,7 +49,7 @@ struct relay_opts {
 
 /* A place is counted before the thing it is for exists, so that no race passes the limit. */
 struct relay_counts {
-	atomic_uint agents, clients, guests;
+	atomic_uint agents, clients;
 };
 
 struct relay {
@@ -56,6 +57,8 @@ struct relay {
 	/* NULL: no --tls-cert. */
 	struct tls_server_ctx *tls;
 	struct registry *registry;
+	/* Places of those that have not logged in. */
+	struct gate *gate;
 	struct relay_counts counts;
 	/* n_workers of them; the first is the main thread's. */
 	struct worker *workers;

@@ -25,6 +25,8 @@ workers_init(struct relay *r, int n, struct errtext *e)
 		TAILQ_INIT(&w->peers);
 		TAILQ_INIT(&w->guests);
 		log_limit_init(&w->left_log, 0, 0, "streams of clients that have gone");
+		log_limit_init(&w->evicted_log, LOG_LIMIT_FEW, LOG_LIMIT_LONG_MS,
+		    "connections that are not logged in");
 		w->loop = loop_new();
 		if (w->loop == NULL)
 			return err_sys(e, "cannot make the event loop of worker %d", w->index);
@@ -101,6 +103,7 @@ workers_fini(struct relay *r)
 	for (int i = 0; i < r->n_workers; i++) {
 		loop_free(r->workers[i].loop);
 		log_limit_fini(&r->workers[i].left_log);
+		log_limit_fini(&r->workers[i].evicted_log);
 	}
 	mem_free(r->workers);
 }

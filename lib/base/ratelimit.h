@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #define RATELIMIT_KEYS_MAX 8192 /* buckets kept; about 100 bytes each */
-#define RATELIMIT_KEY_LEN 16    /* an IPv6 /64, or an IPv4 address */
+#define RATELIMIT_KEY_LEN 16    /* an IPv6 /56, or an IPv4 address */
 
 struct ratelimit;
 

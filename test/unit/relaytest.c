@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/relay/gate.h"
+#include "cmd/relay/guest.h"
 #include "cmd/relay/registry.h"
 #include "test/unit/memfilter.h"
 
@@ -36,7 +38,8 @@ relaytest_init(struct relay *r, int n)
 				 .keepalive_ms = 60000 } };
 	r->registry = registry_new(n);
 	must(r->registry != NULL && pthread_mutex_init(&r->creds_lock, NULL) == 0);
-	must(workers_init(r, n, NULL) == 0);
+	r->gate = guests_gate(r, n);
+	must(r->gate != NULL && workers_init(r, n, NULL) == 0);
 }
 
 void
@@ -49,6 +52,7 @@ relaytest_fini(struct relay *r)
 			filter_free(ends[n_ends].f);
 	workers_fini(r);
 	registry_free(r->registry);
+	gate_free(r->gate);
 	creds_unref(r->creds);
 	pthread_mutex_destroy(&r->creds_lock);
 	buf_pool_free();

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "cmd/relay/guest.h"
+#include "cmd/relay/origin.h"
 #include "lib/base/mem.h"
 #include "test/unit/memfilter.h"
 #include "test/unit/muxpair.h"
@@ -57,17 +58,38 @@ teardown(void **state)
 	return 0;
 }
 
+static struct gate_place *
+enter(struct fix *x, const struct addr *from)
+{
+	struct gate_place *place;
+	struct gate_who who;
+
+	origin_who(&x->r, from, &who);
+	assert_int_equal(gate_enter(x->r.gate, &who, 0, 0, &place), GATE_IN);
+	return place;
+}
+
+/* A visit while only so many allocations succeed. */
 static void
-visit(struct fix *x)
+visit_failing(struct fix *x, long fail)
 {
 	struct addr from = { .len = sizeof(struct sockaddr_in) };
+	struct gate_place *place;
 	int fd[2];
 
 	from.u.in.sin_family = AF_INET;
+	place = enter(x, &from);
 	sockpair_tcp(fd, true);
 	x->fd = fd[0];
-	atomic_fetch_add(&x->r.counts.guests, 1);
-	guest_start(x->w, fd[1], &from, false);
+	mem_fail_after(fail);
+	guest_start(x->w, fd[1], &from, false, place);
+	mem_fail_after(MEM_NO_FAIL);
+}
+
+static void
+visit(struct fix *x)
+{
+	visit_failing(x, MEM_NO_FAIL);
 }
 
 static void
@@ -116,7 +138,7 @@ has_left(void *arg)
 {
 	struct fix *x = arg;
 
-	return atomic_load(&x->r.counts.guests) == 0;
+	return gate_count(x->r.gate) == 0;
 }
 
 static bool
@@ -201,7 +223,7 @@ an_upgrade_makes_a_peer(void **state)
 	assert_non_null(strstr(x->got, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
 	assert_true(has_peer(x));
 	/* Its deadline still runs, and it still counts. */
-	assert_int_equal(atomic_load(&x->r.counts.guests), 1);
+	assert_int_equal(gate_count(x->r.gate), 1);
 	assert_false(TAILQ_EMPTY(&x->w->guests));
 	close(x->fd);
 	x->fd = -1;
@@ -318,9 +340,7 @@ without_memory_the_connection_is_closed(void **state)
 
 	for (; !started; fail++) {
 		x->over = false;
-		mem_fail_after(fail);
-		visit(x);
-		mem_fail_after(MEM_NO_FAIL);
+		visit_failing(x, fail);
 		started = !TAILQ_EMPTY(&x->w->guests);
 		if (!started) {
 			assert_true(has_left(x));
@@ -330,6 +350,69 @@ without_memory_the_connection_is_closed(void **state)
 		x->fd = -1;
 	}
 	assert_true(fail > 3);
+}
+
+/* Two more of its address, as many as may be there: the visitor has to go. */
+static void
+crowd_out(struct fix *x)
+{
+	struct addr from = { .len = sizeof(struct sockaddr_in) };
+	struct gate_place *place[2];
+
+	from.u.in.sin_family = AF_INET;
+	for (int i = 0; i < 2; i++) {
+		place[i] = enter(x, &from);
+		assert_true(gate_claim(x->r.gate, place[i], &place[i]));
+	}
+	assert_true(turns_until(x->w->loop, is_over, x));
+	assert_int_equal(gate_count(x->r.gate), 2);
+	assert_true(TAILQ_EMPTY(&x->w->guests));
+	assert_true(TAILQ_EMPTY(&x->w->peers));
+	for (int i = 0; i < 2; i++)
+		gate_leave(x->r.gate, place[i]);
+}
+
+static void
+who_has_said_nothing_makes_room(void **state)
+{
+	struct fix *x = *state;
+
+	visit(x);
+	crowd_out(x);
+	assert_int_equal(x->len, 0);
+}
+
+static void
+who_has_not_logged_in_makes_room_at_once(void **state)
+{
+	struct fix *x = *state;
+
+	visit(x);
+	say(x, UPGRADE("/", "13"));
+	assert_true(turns_until(x->w->loop, has_head, x));
+	assert_true(has_peer(x));
+	crowd_out(x);
+}
+
+static void
+who_lost_the_place_on_the_way_is_closed_on_arrival(void **state)
+{
+	struct fix *x = *state;
+	struct addr from = { .len = sizeof(struct sockaddr_in) };
+	struct gate_place *place[3];
+	int fd[2];
+
+	from.u.in.sin_family = AF_INET;
+	for (int i = 0; i < 3; i++)
+		place[i] = enter(x, &from);
+	sockpair_tcp(fd, true);
+	x->fd = fd[0];
+	guest_start(x->w, fd[1], &from, false, place[0]);
+	assert_true(turns_until(x->w->loop, is_over, x));
+	assert_true(TAILQ_EMPTY(&x->w->guests));
+	assert_int_equal(gate_count(x->r.gate), 2);
+	gate_leave(x->r.gate, place[1]);
+	gate_leave(x->r.gate, place[2]);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -348,6 +431,9 @@ main(void)
 		T(who_does_not_log_in_is_told_at_the_deadline),
 		T(what_comes_after_an_answer_is_not_a_request),
 		T(all_can_be_dropped_at_any_stage),
+		T(who_has_said_nothing_makes_room),
+		T(who_has_not_logged_in_makes_room_at_once),
+		T(who_lost_the_place_on_the_way_is_closed_on_arrival),
 		T(without_memory_the_connection_is_closed),
 	};
 
