@@ -21,6 +21,7 @@ struct pump {
 	uint64_t received; /* bytes from the stream */
 	uint64_t sent;     /* bytes to the stream */
 	bool started, eof_in, eof_out; /* eof_in: from the stream; eof_out: to the stream */
+	bool awaiting;                 /* the far side has not accepted the stream yet */
 	bool
 	    end_acked; /* the stream's far end has passed on all that the socket said, and its end */
 	bool deaf;     /* the socket takes nothing more: what comes for it is dropped */
@@ -106,12 +107,26 @@ on_flush(void *arg)
 		filter_flush(p->f);
 }
 
+/* The far side has said something, and has not accepted the stream yet: then it is not the target that said it. */
+static bool
+came_too_early(struct pump *p)
+{
+	if (!p->awaiting)
+		return false;
+	stream_reset(p->s, CODE_PROTOCOL, PUMP_TOO_EARLY);
+	p->s = NULL;
+	pump_finish(p, CODE_PROTOCOL, PUMP_TOO_EARLY, false);
+	return true;
+}
+
 static void
 on_data(void *arg, struct bufq *in)
 {
 	struct pump *p = arg;
 	int r = 0;
 
+	if (came_too_early(p))
+		return;
 	p->received += in->len;
 	if (!p->deaf)
 		r = filter_write(p->f, in);
@@ -135,6 +150,8 @@ on_eof(void *arg)
 {
 	struct pump *p = arg;
 
+	if (came_too_early(p))
+		return;
 	p->eof_in = true;
 	if (!p->deaf)
 		filter_shutdown(p->f);
@@ -245,8 +262,10 @@ on_closed(void *arg, int err, const char *text)
 static void
 on_opened(void *arg, const struct ctl_open_ok *ok)
 {
+	struct pump *p = arg;
+
 	(void)ok;
-	pump_start(arg);
+	p->awaiting = false;
 }
 
 static void
@@ -322,6 +341,12 @@ pump_new(struct loop *l, struct filter *f, struct stream *s,
 	f_sock_set_drained(f, on_drained, p);
 	stream_set_user(s, &stream_user, p);
 	return p;
+}
+
+void
+pump_await(struct pump *p)
+{
+	p->awaiting = true;
 }
 
 void

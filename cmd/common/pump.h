@@ -23,6 +23,9 @@
 /* How often it is asked meanwhile whether it has them: a RST drops what the kernel still holds. */
 #define PUMP_LINGER_POLL_MS 20
 
+/* What both sides are told of bytes before OPEN_OK. */
+#define PUMP_TOO_EARLY "the relay or the agent sent bytes before it accepted the stream"
+
 struct pump;
 
 /* How it went, for the log and the exit status. */
@@ -39,6 +42,12 @@ struct pump_result {
  */
 struct pump *pump_new(struct loop *l, struct filter *f, struct stream *s,
     void (*done)(void *arg, const struct pump_result *res), void *arg);
+
+/*
+ * pump_await - after pump_new: we opened the stream, and it has yet to be accepted.  Bytes of the socket go at once; bytes from the
+ * stream must not come before that (PROTOCOL.md 4.3): both sides are then reset, with CODE_PROTOCOL.
+ */
+void pump_await(struct pump *p);
 
 /* pump_start - the stream stands: begin reading the socket.  Before, only data from the stream is taken. */
 void pump_start(struct pump *p);

@@ -479,7 +479,7 @@ on_pump_done(void *arg, const struct pump_result *res)
 }
 
 static void
-conn_carry(struct conn *cn)
+conn_carry(struct conn *cn, bool accepted)
 {
 	struct stream *s = cn->s;
 
@@ -493,6 +493,8 @@ conn_carry(struct conn *cn)
 		return;
 	}
 	cn->f = NULL;
+	if (!accepted)
+		pump_await(cn->pump);
 	pump_start(cn->pump);
 }
 
@@ -507,7 +509,7 @@ on_opened(void *arg, const struct ctl_open_ok *ok)
 	(void)ok;
 	cn->answer = NULL;
 	answer(cn->arg, CODE_OK, "");
-	conn_carry(cn);
+	conn_carry(cn, true);
 }
 
 static void
@@ -519,8 +521,8 @@ on_early(void *arg)
 	/* PROTOCOL.md: nothing comes before OPEN_OK. */
 	TAILQ_REMOVE(&cn->route->carried, cn, link);
 	cn->s = NULL;
-	stream_reset(s, CODE_PROTOCOL, "bytes before OPEN_OK");
-	conn_fail(cn, CODE_PROTOCOL, "bytes before OPEN_OK");
+	stream_reset(s, CODE_PROTOCOL, PUMP_TOO_EARLY);
+	conn_fail(cn, CODE_PROTOCOL, PUMP_TOO_EARLY);
 }
 
 static void
@@ -577,7 +579,7 @@ conn_go(struct conn *cn, struct uplink *k)
 	TAILQ_INSERT_TAIL(&cn->route->carried, cn, link);
 	/* Without a question to answer bytes need not wait for a round trip. */
 	if (cn->answer == NULL)
-		conn_carry(cn);
+		conn_carry(cn, false);
 	else
 		conn_set(cn, CONN_ASKING);
 }

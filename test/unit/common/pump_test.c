@@ -462,6 +462,31 @@ a_stopped_pump_resets_both_sides_and_says_nothing(void **state)
 	}
 }
 
+/* Bytes or an end that come before the far side has accepted the stream are not the target's. */
+static void
+nothing_passes_before_the_stream_is_accepted(void **state)
+{
+	(void)state;
+	for (int end = 0; end <= 1; end++) {
+		struct fix *x = fix_new(true);
+
+		pump_await(x->pump);
+		assert_int_equal(write(x->app, "hello", 5), 5);
+		TURN_UNTIL(x, x->a.got.len == 5);
+		if (end)
+			stream_eof(x->a.s);
+		else
+			assert_int_equal(side_send(&x->a, 1000), 0);
+		TURN_UNTIL(x, x->a.closed && app_reads(x, SIZE_MAX) && x->app_eof);
+		assert_int_equal(x->n_got, 0);
+		assert_int_equal(x->app_error, ECONNRESET);
+		assert_int_equal(x->a.code, CODE_PROTOCOL);
+		assert_int_equal(x->n_done, 1);
+		assert_int_equal(x->code, CODE_PROTOCOL);
+		fix_free(x);
+	}
+}
+
 /* A process that is killed closes its sockets without a word: the kernel must not make that an end in good order. */
 static void
 a_socket_that_nobody_closes_is_reset(void **state)
@@ -495,6 +520,7 @@ main(void)
 		cmocka_unit_test(last_words_arrive_before_the_reset),
 		cmocka_unit_test(an_aborted_download_does_not_go_on_in_vain),
 		cmocka_unit_test(a_stopped_pump_resets_both_sides_and_says_nothing),
+		cmocka_unit_test(nothing_passes_before_the_stream_is_accepted),
 		cmocka_unit_test(a_socket_that_nobody_closes_is_reset),
 	};
 
