@@ -14,6 +14,7 @@
 #   WERROR=0|1               whether a warning is an error (default: in a git work tree, and always in checks)
 #   FUZZ_TIME=30             seconds for each fuzz harness of `make fuzz`
 #   BENCH_DIR=../shared/bench  the benchmark that `make bench` runs
+#   MUTANTS=                 options of test/tools/mutants.py for `make mutants`
 #   JOBS=2                   end-to-end tests that run at once
 #   V=1                      show the commands
 #
@@ -137,7 +138,7 @@ tool_bin := $(tool_src:test/tools/%.c=$(TOOLS)/%)
 bench_bin := $(bench_src:test/bench/%.c=$(O)/bench/%)
 all_src := $(lib_src) $(cmd_src) $(unit_src) $(test_help_src) $(fuzz_src) $(tool_src) $(bench_src) $(wildcard test/fuzz/replay.c)
 
-.PHONY: all check units replays lint fuzz bench bench-gcm demo test-tools install clean help compile_commands.json FORCE
+.PHONY: all check units replays lint fuzz bench bench-gcm demo mutants test-tools install clean help compile_commands.json FORCE
 
 all: $(if $(main_src),$(O)/tunnel)
 	$(if $(and $(main_src),$(TOP_BINARY)),@ln -f $(O)/tunnel $(TOP_BINARY))
@@ -244,6 +245,9 @@ bench: all ## the data path against plain copy hops (BENCH_DIR, BENCH_ARGS)
 
 bench-gcm: $(O)/bench/gcm_bench ## AES-GCM and TLS 1.3 records: libipsec-mb beside mbedTLS's own
 	$(O)/bench/gcm_bench
+
+mutants: units all test-tools ## how many seeded mistakes the tests notice (MUTANTS='--seed 2 --each 10 --e2e')
+	python3 test/tools/mutants.py $(MUTANTS)
 
 demo: deps ## real SSH through wss: builds, starts sshd, relay and agent, copies 256 MiB each way
 	@$(MAKE) --no-print-directory all
