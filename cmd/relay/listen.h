@@ -21,8 +21,9 @@ struct listeners;
 
 /*
  * listeners_open - bind every --listen of r.
- * Returns 0 and *out, which listeners_stop frees; else the error with e, and nothing is left open.  A listener that other machines can reach is refused
- * (ERR_INVALID) if there are no credentials and no --insecure.
+ * Returns 0 and *out, which listeners_stop frees; else the error with e, and nothing is left open.
+ * A listener that other machines can reach is refused (ERR_INVALID) if there are no credentials and
+ * no --insecure.
  */
 int listeners_open(struct relay *r, struct listeners **out, struct errtext *e) WARN_UNUSED;
 

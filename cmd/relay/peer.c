@@ -2,11 +2,14 @@
 /* peer - an agent or a client of the relay. */
 #include "cmd/relay/peer.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "cmd/relay/admit.h"
 #include "cmd/relay/bridge.h"
 #include "cmd/relay/group.h"
+#include "cmd/relay/move.h"
 #include "cmd/relay/registry.h"
 #include "lib/base/clock.h"
 #include "lib/base/log_limit.h"
@@ -20,8 +23,23 @@ struct login {
 	struct peer p; /* first: a login becomes the peer it was all along */
 	void (*settled)(void *arg);
 	void *settled_arg;
-	struct task hand_over;
-	int target; /* the worker that owns the name */
+	struct admit admit;
+	struct registry_ask ask;
+	struct move move;
+	/* Its HELLO is on the stack; verdict is what that will be answered. */
+	bool in_hello;
+	enum session_verdict verdict;
+};
+
+static const char *const state_name[] = { "new", "asked", "binding", "moving", "in", "leaving" };
+
+/* From the row's state to the column's. */
+static const bool state_can[PEER_STATES][PEER_STATES] = {
+	[PEER_NEW] = { [PEER_ASKED] = true, [PEER_LEAVING] = true },
+	[PEER_ASKED] = { [PEER_BINDING] = true, [PEER_LEAVING] = true },
+	[PEER_BINDING] = { [PEER_MOVING] = true, [PEER_IN] = true, [PEER_LEAVING] = true },
+	[PEER_MOVING] = { [PEER_IN] = true, [PEER_LEAVING] = true },
+	[PEER_IN] = { [PEER_LEAVING] = true },
 };
 
 /* Attackers decide how often a login is refused. */
@@ -30,6 +48,15 @@ static struct log_limit denied_log = {
 };
 
 static const struct carrier_user carrier_user;
+
+static void
+set_state(struct peer *p, enum peer_state next)
+{
+	assert(state_can[p->state][next]);
+	log_debug(
+	    "peer %s from %s: %s -> %s", p->name, p->from, state_name[p->state], state_name[next]);
+	p->state = next;
+}
 
 static void
 login_settled(struct peer *p)
@@ -69,12 +96,25 @@ uncount(struct peer *p)
 	p->counted = false;
 }
 
+/* What it waits for is not wanted any more. */
+static void
+stop_asking(struct peer *p)
+{
+	struct login *lg = (struct login *)p;
+	struct relay *r = p->w->relay;
+
+	if (p->state == PEER_ASKED)
+		r->admitter->cancel(r, &lg->admit);
+	else if (p->state == PEER_BINDING)
+		registry_cancel(r->registry, &lg->ask);
+	else if (p->state == PEER_MOVING)
+		move_cancel(&lg->move);
+}
+
 void
 peer_drop(struct peer *p, uint32_t code, const char *text)
 {
-	struct login *lg = (struct login *)p;
-
-	task_cancel(p->w->loop, &lg->hand_over);
+	stop_asking(p);
 	login_settled(p);
 	group_leave(p);
 	if (p->bound)
@@ -83,19 +123,25 @@ peer_drop(struct peer *p, uint32_t code, const char *text)
 	if (p->listed)
 		TAILQ_REMOVE(&p->w->peers, p, link);
 	carrier_free(p->carrier, code, text);
-	loop_bury(p->w->loop, &p->grave, peer_dispose, lg);
+	loop_bury(p->w->loop, &p->grave, peer_dispose, p);
 }
 
 void
 peer_close(struct peer *p, uint32_t code, const char *text)
 {
-	if (p->closing)
+	bool waiting = p->state != PEER_NEW && p->state != PEER_IN;
+
+	if (p->state == PEER_LEAVING)
 		return;
-	p->closing = true;
+	stop_asking(p);
+	set_state(p, PEER_LEAVING);
 	session_goaway(carrier_session(p->carrier), code, text);
 	session_abandon(carrier_session(p->carrier), code, text);
 	group_leave(p);
 	carrier_finish(p->carrier);
+	/* The goodbye of one whose input was kept is waited for, and must be read. */
+	if (waiting)
+		carrier_resume(p->carrier);
 }
 
 void
@@ -120,6 +166,7 @@ peer_drop_all(struct worker *w)
 static enum session_verdict
 refuse(struct peer *p, uint32_t code, const char *text)
 {
+	set_state(p, PEER_LEAVING);
 	session_goaway(carrier_session(p->carrier), code, text);
 	return SESSION_REFUSED;
 }
@@ -129,20 +176,6 @@ log_denied(const struct peer *p, const char *name, const char *why)
 {
 	log_limited(&denied_log, clock_mono_ms(), LOG_LEVEL_WARN, "%s %s from %s refused: %s",
 	    ctl_role_str(p->role), name, p->from, why);
-}
-
-static int
-check_secret(struct peer *p, const struct ctl_hello *h)
-{
-	struct creds *c = relay_creds(p->w->relay);
-	int r = 0;
-
-	if (c != NULL)
-		r = h->role == CTL_AGENT
-			? creds_agent(c, h->name, h->secret, clock_wall_s(), &p->id)
-			: creds_client(c, h->secret, clock_wall_s(), &p->id);
-	creds_unref(c);
-	return r;
 }
 
 /* Reserve a place among the agents, or the clients, before there is one more. */
@@ -191,7 +224,9 @@ log_revoked(const struct peer *p)
 
 static enum session_verdict peer_arrive(struct peer *p);
 
-/* peer_arrive of one that was in no worker's list meanwhile: what all peers were told, it missed. */
+/*
+ * peer_arrive of one that was in no worker's list meanwhile: what all peers were told, it missed.
+ */
 static enum session_verdict
 arrive_late(struct peer *p)
 {
@@ -207,94 +242,146 @@ arrive_late(struct peer *p)
 	return v;
 }
 
+/* The login is decided: in its HELLO's answer, or later. */
 static void
-on_arrived(void *arg)
+decided(struct peer *p, enum session_verdict v)
 {
-	struct login *lg = arg;
-	struct peer *p = &lg->p;
+	struct login *lg = (struct login *)p;
 
-	p->w = &p->w->relay->workers[lg->target];
-	/* Before it is judged: one that is refused has an owner until it is gone, too. */
-	TAILQ_INSERT_TAIL(&p->w->peers, p, link);
-	p->listed = true;
-	if (carrier_attach(p->carrier, p->w->loop) != 0 || arrive_late(p) != SESSION_GO_ON)
-		peer_close(p, CODE_INTERNAL, "out of memory");
+	lg->verdict = v;
+	if (lg->in_hello)
+		return;
+	if (v != SESSION_GO_ON)
+		carrier_finish(p->carrier);
 	/* In every case: the goodbye of one that was refused is waited for, and must be read. */
 	carrier_resume(p->carrier);
 }
 
-/* The other worker has ended before it saw the message: nobody else knows of this peer. */
+/* ---- the way to the worker that owns the name ---- */
+
 static void
-on_not_arrived(void *arg)
+on_leave(void *arg)
 {
-	struct login *lg = arg;
-	struct peer *p = &lg->p;
+	struct peer *p = arg;
 
-	p->w = &p->w->relay->workers[lg->target];
-	IGNORE_RESULT(
-	    carrier_attach(p->carrier, p->w->loop)); /* only so that it can be freed on a loop */
-	peer_drop(p, CODE_GONE, "the relay is shutting down");
-}
-
-/* From a task: within the session's own callback it cannot leave the thread. */
-static void
-on_hand_over(void *arg)
-{
-	struct login *lg = arg;
-	struct peer *p = &lg->p;
-	struct worker *from = p->w;
-
-	if (p->closing) /* meanwhile: it ends here */
-		return;
 	carrier_detach(p->carrier);
-	TAILQ_REMOVE(&from->peers, p, link);
+	TAILQ_REMOVE(&p->w->peers, p, link);
 	p->listed = false;
 	login_settled(p);
-	if (loop_post(from->relay->workers[lg->target].loop, on_arrived, on_not_arrived, lg) == 0)
+}
+
+static void
+on_lost(void *arg, struct worker *w)
+{
+	struct peer *p = arg;
+
+	p->w = w;
+	/* Only so that it can be freed on a loop. */
+	IGNORE_RESULT(carrier_attach(p->carrier, w->loop));
+	peer_drop(p, CODE_GONE, "the relay is shutting down, or out of memory");
+}
+
+static void
+on_arrive(void *arg, struct worker *w)
+{
+	struct peer *p = arg;
+
+	p->w = w;
+	/* Before it is judged: one that is refused has an owner until it is gone, too. */
+	TAILQ_INSERT_TAIL(&w->peers, p, link);
+	p->listed = true;
+	if (carrier_attach(p->carrier, w->loop) != 0)
+		peer_drop(p, CODE_INTERNAL, "out of memory");
+	else
+		decided(p, arrive_late(p));
+}
+
+static const struct move_user move_user = { on_leave, on_arrive, on_lost };
+
+/* ---- the questions ---- */
+
+static void
+on_bound(void *arg, int worker)
+{
+	struct peer *p = arg;
+	struct login *lg = (struct login *)p;
+
+	if (worker < 0) {
+		uncount(p);
+		decided(p, refuse(p, CODE_INTERNAL, "out of memory"));
 		return;
-	IGNORE_RESULT(
-	    carrier_attach(p->carrier, from->loop)); /* only so that it can be freed on a loop */
-	peer_drop(p, CODE_INTERNAL, "out of memory");
+	}
+	p->bound = true;
+	if (worker == p->w->index) {
+		decided(p, lg->in_hello ? peer_arrive(p) : arrive_late(p));
+		return;
+	}
+	set_state(p, PEER_MOVING);
+	move_start(&lg->move, p->w, &p->w->relay->workers[worker]);
+}
+
+static enum session_verdict
+refuse_login(struct peer *p, int err)
+{
+	log_denied(p, p->name,
+	    err == ERR_AGAIN     ? "the credentials cannot be checked now"
+	    : err == ERR_TIMEOUT ? "expired"
+				 : "wrong name or secret");
+	if (err == ERR_AGAIN)
+		return refuse(p, CODE_INTERNAL, "the credentials cannot be checked now");
+	return refuse(p, CODE_DENIED,
+	    err == ERR_TIMEOUT ? "the credentials have expired" : "wrong name or secret");
+}
+
+static void
+on_admitted(void *arg, int err, const struct creds_id *id)
+{
+	struct peer *p = arg;
+	struct login *lg = (struct login *)p;
+
+	if (err != 0) {
+		decided(p, refuse_login(p, err));
+		return;
+	}
+	p->id = *id;
+	if (atomic_load(&p->w->relay->draining)) {
+		decided(p, refuse(p, CODE_OK, "the relay is shutting down"));
+		return;
+	}
+	/*
+	 * An agent may be about to take the place of its own stale session: that shows when it
+	 * arrives.
+	 */
+	if (!reserve_place(p) && p->role != CTL_AGENT) {
+		decided(p, refuse_full(p, p->name));
+		return;
+	}
+	log_limit_init(&p->log, 0, 0, "%s %s from %s", p->role == CTL_AGENT ? "agent" : "client of",
+	    p->name, p->from);
+	set_state(p, PEER_BINDING);
+	lg->ask = (struct registry_ask){ on_bound, p };
+	registry_bind(p->w->relay->registry, &lg->ask, p->name);
 }
 
 static enum session_verdict
 on_hello(void *arg, const struct ctl_hello *h)
 {
-	struct login *lg = arg;
-	struct peer *p = &lg->p;
-	int r;
+	struct peer *p = arg;
+	struct login *lg = (struct login *)p;
+	struct relay *r = p->w->relay;
 
 	p->role = h->role;
 	if (h->role == CTL_RELAY || !ctl_is_name(h->name))
 		return refuse(p, CODE_PROTOCOL, "neither an agent nor a client, or no valid name");
-	r = check_secret(p, h);
-	if (r != 0) {
-		log_denied(p, h->name, r == ERR_TIMEOUT ? "expired" : "wrong name or secret");
-		return refuse(p, CODE_DENIED,
-		    r == ERR_TIMEOUT ? "the credentials have expired" : "wrong name or secret");
-	}
-	if (atomic_load(&p->w->relay->draining))
-		return refuse(p, CODE_OK, "the relay is shutting down");
-	/*
-	 * An agent may be about to take the place of its own stale session: that shows when it
-	 * arrives.
-	 */
-	if (!reserve_place(p) && p->role != CTL_AGENT)
-		return refuse_full(p, h->name);
 	snprintf(p->name, sizeof p->name, "%s", h->name);
-	log_limit_init(&p->log, 0, 0, "%s %s from %s", p->role == CTL_AGENT ? "agent" : "client of",
-	    p->name, p->from);
 	memcpy(p->instance, h->instance, sizeof p->instance);
-	lg->target = registry_bind(p->w->relay->registry, p->name);
-	if (lg->target < 0) {
-		uncount(p);
-		return refuse(p, CODE_INTERNAL, "out of memory");
-	}
-	p->bound = true;
-	if (lg->target == p->w->index)
-		return peer_arrive(p);
-	task_soon(p->w->loop, &lg->hand_over);
-	return SESSION_HOLD;
+	lg->in_hello = true;
+	lg->verdict = SESSION_HOLD;
+	set_state(p, PEER_ASKED);
+	lg->admit = (struct admit){ on_admitted, p };
+	r->admitter->ask(r, &lg->admit, h);
+	lg->in_hello = false;
+	return lg->verdict;
 }
 
 /* ---- arrival at the worker that owns the name ---- */
@@ -382,6 +469,7 @@ peer_arrive(struct peer *p)
 		return refuse(p, CODE_INTERNAL, "out of memory");
 	}
 	group_join(g, p);
+	set_state(p, PEER_IN);
 	p->since_ms = loop_now_ms(p->w->loop);
 	log_info("%s %s: session opened from %s", p->role == CTL_AGENT ? "agent" : "client of",
 	    p->name, p->from);
@@ -520,7 +608,7 @@ peer_new(struct worker *w, struct filter *f, const struct dialect *d, const char
 	lg->settled = settled;
 	lg->settled_arg = arg;
 	TAILQ_INIT(&lg->p.held_by);
-	task_init(&lg->hand_over, on_hand_over, lg);
+	move_init(&lg->move, &move_user, &lg->p);
 	TAILQ_INSERT_TAIL(&w->peers, &lg->p, link);
 	lg->p.listed = true;
 	return &lg->p;
@@ -536,7 +624,7 @@ peers_check(struct worker *w)
 	struct peer *p;
 
 	TAILQ_FOREACH (p, &w->peers, link) {
-		if (p->since_ms == 0 || p->closing || is_still_known(p))
+		if (p->state != PEER_IN || is_still_known(p))
 			continue;
 		log_revoked(p);
 		peer_close(p, CODE_REVOKED, REVOKED);

@@ -3,8 +3,11 @@
  * peer - an agent or a client of the relay: its login, its way to the worker that owns its name,
  * its streams, its end.
  *
- *     HELLO ── right secret ──> bound to a name ──> (handed to the name's worker)
- *           ──> arrived: greeted, in its group
+ *     HELLO ──> asked: who is it? ──> binding: whose is the name? ──> (moving: to that worker) ──> in
+ *
+ * Each question may be answered at once or later; meanwhile the session's input is kept.  A login
+ * that took its time, or another worker, is judged anew when it arrives: a reload or a drain may
+ * have missed it.
  *
  * A peer belongs to the worker it is on and owns its carrier.  It ends by itself when the carrier
  * is lost; peer_close and peer_drain say why to the other side first.  Its memory lives until the
@@ -28,10 +31,28 @@ struct group;
 
 TAILQ_HEAD(bridge_list, bridge);
 
+/* What is the matter with it; peer.c has the table of moves. */
+enum peer_state {
+	/* Has said nothing yet. */
+	PEER_NEW,
+	/* Its credentials are being checked (admit.h). */
+	PEER_ASKED,
+	/* The registry is asked for its worker. */
+	PEER_BINDING,
+	/* On its way there (move.h). */
+	PEER_MOVING,
+	/* Let in: greeted, in its group. */
+	PEER_IN,
+	/* Was refused or told to go. */
+	PEER_LEAVING,
+	PEER_STATES
+};
+
 struct peer {
 	struct worker *w;
 	/* Owned. */
 	struct carrier *carrier;
+	enum peer_state state;
 	enum ctl_role role;
 	/* An agent's own; of a client the agent's that it is bound to. */
 	char name[CTL_NAME_MAX + 1];
@@ -48,8 +69,6 @@ struct peer {
 	bool counted;
 	/* In the worker's list: everywhere but on the way between two workers. */
 	bool listed;
-	/* Was told to go. */
-	bool closing;
 	/* When it was let in; 0: not yet. */
 	uint64_t since_ms;
 	/*

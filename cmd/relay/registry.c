@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
+#include "lib/base/err.h"
 #include "lib/base/hashtab.h"
 #include "lib/base/mem.h"
 #include "proto/ctl.h"
@@ -16,96 +17,138 @@ struct entry {
 	UT_hash_handle hh;
 };
 
-struct registry {
+/* The table of this process. */
+struct table {
+	struct registry r;
 	pthread_mutex_t lock; /* guards everything below; nothing else is taken while it is held */
 	struct entry *names;
 	int n_workers;
 	unsigned *load; /* names of each worker */
 };
 
-struct registry *
-registry_new(int n_workers)
-{
-	struct registry *r = mem_zalloc(sizeof *r);
-
-	if (r == NULL)
-		return NULL;
-	r->n_workers = n_workers;
-	r->load = mem_array((size_t)n_workers, sizeof *r->load);
-	if (r->load == NULL || pthread_mutex_init(&r->lock, NULL) != 0) {
-		mem_free(r->load);
-		mem_free(r);
-		return NULL;
-	}
-	return r;
-}
-
-void
-registry_free(struct registry *r)
-{
-	struct entry *e, *tmp;
-
-	if (r == NULL)
-		return;
-	HASH_ITER(hh, r->names, e, tmp)
-	{
-		HASH_DEL(r->names, e);
-		mem_free(e);
-	}
-	pthread_mutex_destroy(&r->lock);
-	mem_free(r->load);
-	mem_free(r);
-}
-
 static struct entry *
-entry_new(struct registry *r, const char *name)
+entry_new(struct table *t, const char *name)
 {
 	struct entry *e = mem_zalloc(sizeof *e);
 
 	if (e == NULL)
 		return NULL;
 	snprintf(e->name, sizeof e->name, "%s", name);
-	for (int i = 1; i < r->n_workers; i++)
-		if (r->load[i] < r->load[e->worker])
+	for (int i = 1; i < t->n_workers; i++)
+		if (t->load[i] < t->load[e->worker])
 			e->worker = i;
-	HASH_ADD_STR(r->names, name, e);
+	HASH_ADD_STR(t->names, name, e);
 	if (!hashtab_has(e)) {
 		mem_free(e);
 		return NULL;
 	}
-	r->load[e->worker]++;
+	t->load[e->worker]++;
 	return e;
 }
 
-int
-registry_bind(struct registry *r, const char *name)
+static void
+table_bind(struct registry *r, struct registry_ask *q, const char *name)
 {
+	struct table *t = (struct table *)r;
 	struct entry *e;
 	int worker = ERR_NOMEM;
 
-	pthread_mutex_lock(&r->lock);
-	HASH_FIND_STR(r->names, name, e);
+	pthread_mutex_lock(&t->lock);
+	HASH_FIND_STR(t->names, name, e);
 	if (e == NULL)
-		e = entry_new(r, name);
+		e = entry_new(t, name);
 	if (e != NULL) {
 		e->refs++;
 		worker = e->worker;
 	}
-	pthread_mutex_unlock(&r->lock);
-	return worker;
+	pthread_mutex_unlock(&t->lock);
+	q->answer(q->arg, worker);
+}
+
+static void
+table_cancel(struct registry *r, struct registry_ask *q)
+{
+	/* Each question was answered before its bind returned. */
+	(void)r;
+	(void)q;
+}
+
+static void
+table_release(struct registry *r, const char *name)
+{
+	struct table *t = (struct table *)r;
+	struct entry *e;
+
+	pthread_mutex_lock(&t->lock);
+	HASH_FIND_STR(t->names, name, e);
+	if (e != NULL && --e->refs == 0) {
+		t->load[e->worker]--;
+		HASH_DEL(t->names, e);
+		mem_free(e);
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
+static void
+table_free(struct registry *r)
+{
+	struct table *t = (struct table *)r;
+	struct entry *e, *tmp;
+
+	HASH_ITER(hh, t->names, e, tmp)
+	{
+		HASH_DEL(t->names, e);
+		mem_free(e);
+	}
+	pthread_mutex_destroy(&t->lock);
+	mem_free(t->load);
+	mem_free(t);
+}
+
+static const struct registry_ops table_ops = { table_bind, table_cancel, table_release,
+	table_free };
+
+struct registry *
+registry_new(int n_workers)
+{
+	struct table *t = mem_zalloc(sizeof *t);
+
+	if (t == NULL)
+		return NULL;
+	t->r.ops = &table_ops;
+	t->n_workers = n_workers;
+	t->load = mem_array((size_t)n_workers, sizeof *t->load);
+	if (t->load == NULL || pthread_mutex_init(&t->lock, NULL) != 0) {
+		mem_free(t->load);
+		mem_free(t);
+		return NULL;
+	}
+	return &t->r;
+}
+
+/* ---- any kind ---- */
+
+void
+registry_free(struct registry *r)
+{
+	if (r != NULL)
+		r->ops->free(r);
+}
+
+void
+registry_bind(struct registry *r, struct registry_ask *q, const char *name)
+{
+	r->ops->bind(r, q, name);
+}
+
+void
+registry_cancel(struct registry *r, struct registry_ask *q)
+{
+	r->ops->cancel(r, q);
 }
 
 void
 registry_release(struct registry *r, const char *name)
 {
-	struct entry *e;
-
-	pthread_mutex_lock(&r->lock);
-	HASH_FIND_STR(r->names, name, e);
-	if (e != NULL && --e->refs == 0) {
-		r->load[e->worker]--;
-		HASH_DEL(r->names, e);
-		mem_free(e);
-	}
-	pthread_mutex_unlock(&r->lock);
+	r->ops->release(r, name);
 }

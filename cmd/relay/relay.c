@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/relay/admit.h"
 #include "cmd/relay/guest.h"
 #include "cmd/relay/listen.h"
 #include "cmd/relay/gate.h"
@@ -480,7 +481,7 @@ relay_run(struct relay *r)
 int
 relay_main(int argc, char **argv)
 {
-	struct relay r = { .creds_lock = PTHREAD_MUTEX_INITIALIZER };
+	struct relay r = { .admitter = &admit_by_creds, .creds_lock = PTHREAD_MUTEX_INITIALIZER };
 	struct opt_result res = { 0 };
 	int code = cmd_options(&spec, argc, argv, &r.opts, &res);
 

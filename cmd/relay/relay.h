@@ -25,6 +25,7 @@
 #define RELAY_WORKERS_MAX 64
 
 struct gate;
+struct admitter;
 struct registry;
 struct tls_server_ctx;
 struct worker;
@@ -59,6 +60,8 @@ struct relay {
 	struct registry *registry;
 	/* Places of those that have not logged in. */
 	struct gate *gate;
+	/* Who may log in; constant. */
+	const struct admitter *admitter;
 	struct relay_counts counts;
 	/* n_workers of them; the first is the main thread's. */
 	struct worker *workers;

@@ -127,7 +127,8 @@ mem_op_fini(struct filter *f)
 	bufq_fini(&m->out);
 	if (m->peer != NULL) {
 		m->peer->peer = NULL;
-		if (!m->peer->f.closed && !m->shut_told)
+		/* One between two loops is told nothing, as a socket is not. */
+		if (m->peer->f.loop != NULL && !m->peer->f.closed && !m->shut_told)
 			filter_close(&m->peer->f, ERR_EOF, "");
 	}
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/relay/admit.h"
 #include "cmd/relay/gate.h"
 #include "cmd/relay/guest.h"
 #include "cmd/relay/registry.h"
@@ -36,6 +37,7 @@ relaytest_init(struct relay *r, int n)
 				 .handshake_ms = 60000,
 				 .max_window = MUX_WINDOW_MAX,
 				 .keepalive_ms = 60000 } };
+	r->admitter = &admit_by_creds;
 	r->registry = registry_new(n);
 	must(r->registry != NULL && pthread_mutex_init(&r->creds_lock, NULL) == 0);
 	r->gate = guests_gate(r, n);

@@ -9,7 +9,10 @@
 
 #include <cmocka.h>
 
+#include "cmd/relay/admit.h"
 #include "cmd/relay/group.h"
+#include "cmd/relay/registry.h"
+#include "lib/base/err.h"
 #include "test/unit/memfilter.h"
 #include "test/unit/relaytest.h"
 
@@ -434,6 +437,259 @@ a_revocation_finds_who_is_on_the_way(void **state)
 	assert_true(on_worker(r, 1, "w1", 0, 0));
 }
 
+static void
+who_is_dropped_on_the_way_is_freed(void **state)
+{
+	struct relay *r = *state;
+	struct fake_session *f = relaytest_peer(r, 0, NULL);
+
+	fake_hello(f, CTL_CONNECT, "w1", "", 1);
+	mem_settle(r->workers[0].loop);
+	/* The message was not read yet when the relay ends: teardown frees the loops. */
+	assert_false(f->freed);
+}
+
+/* ---- answers that come later ---- */
+
+/* Whoever asks who may log in waits until the test answers. */
+static struct admit *asked;
+static int n_cancelled;
+
+static void
+late_ask(struct relay *r, struct admit *a, const struct ctl_hello *h)
+{
+	(void)r;
+	assert_string_equal(h->secret, "s");
+	asked = a;
+}
+
+static void
+late_cancel(struct relay *r, struct admit *a)
+{
+	(void)r;
+	assert_ptr_equal(a, asked);
+	asked = NULL;
+	n_cancelled++;
+}
+
+static const struct admitter late = { late_ask, late_cancel };
+
+static void
+answer(int err)
+{
+	struct creds_id id = { .kind = CREDS_AGENT, .name = "pi" };
+	struct admit *a = asked;
+
+	asked = NULL;
+	a->done(a->arg, err, &id);
+}
+
+/* A registry that answers when the test says so. */
+static struct late_registry {
+	struct registry r;
+	struct registry *table;
+	struct registry_ask *q;
+	char name[CTL_NAME_MAX + 1];
+	int n_cancelled, n_held;
+} far;
+
+static void
+far_bind(struct registry *r, struct registry_ask *q, const char *name)
+{
+	(void)r;
+	far.q = q;
+	snprintf(far.name, sizeof far.name, "%s", name);
+}
+
+static void
+far_cancel(struct registry *r, struct registry_ask *q)
+{
+	(void)r;
+	assert_ptr_equal(q, far.q);
+	far.q = NULL;
+	far.n_cancelled++;
+}
+
+static void
+far_release(struct registry *r, const char *name)
+{
+	(void)r;
+	assert_string_equal(name, far.name);
+	far.n_held--;
+}
+
+static void
+far_free(struct registry *r)
+{
+	(void)r;
+	registry_free(far.table);
+}
+
+static const struct registry_ops far_ops = { far_bind, far_cancel, far_release, far_free };
+
+static void
+far_answer(int worker)
+{
+	struct registry_ask *q = far.q;
+
+	far.q = NULL;
+	far.n_held += worker >= 0;
+	q->answer(q->arg, worker);
+}
+
+static int
+setup_late(void **state)
+{
+	struct relay *r;
+
+	if (setup_n(state, 2) != 0)
+		return -1;
+	r = *state;
+	far = (struct late_registry){ .r.ops = &far_ops, .table = r->registry };
+	r->registry = &far.r;
+	r->admitter = &late;
+	n_cancelled = 0;
+	asked = NULL;
+	return 0;
+}
+
+static void
+late_answers_let_in_as_well(void **state)
+{
+	struct relay *r = *state;
+	int settled = 0;
+	struct fake_session *f = relaytest_peer(r, 0, &settled);
+
+	assert_int_equal(fake_hello(f, CTL_AGENT, "pi", "s", 1), SESSION_HOLD);
+	assert_null(far.q);
+	answer(0);
+	assert_string_equal(far.name, "pi");
+	assert_int_equal(atomic_load(&r->counts.agents), 1);
+	assert_false(f->greeted);
+	assert_int_equal(settled, 0);
+	far_answer(0);
+	assert_true(f->greeted);
+	assert_int_equal(settled, 1);
+	assert_true(on_worker(r, 0, "pi", 1, 0));
+	relaytest_hang_up(f);
+	relaytest_settle(r);
+	assert_true(f->freed);
+	assert_int_equal(far.n_held, 0);
+	assert_int_equal(n_cancelled + far.n_cancelled, 0);
+}
+
+static void
+a_late_answer_may_name_another_worker(void **state)
+{
+	struct relay *r = *state;
+	struct fake_session *f = relaytest_peer(r, 0, NULL);
+
+	fake_hello(f, CTL_AGENT, "pi", "s", 1);
+	answer(0);
+	far_answer(1);
+	relaytest_settle(r);
+	assert_true(f->greeted);
+	assert_true(on_worker(r, 1, "pi", 1, 0));
+}
+
+static void
+late_refusals_say_why(void **state)
+{
+	static const struct {
+		int err;
+		uint32_t code;
+	} v[] = { { ERR_DENIED, CODE_DENIED }, { ERR_TIMEOUT, CODE_DENIED },
+		{ ERR_AGAIN, CODE_INTERNAL } };
+	struct relay *r = *state;
+
+	for (size_t i = 0; i < sizeof v / sizeof v[0]; i++) {
+		struct fake_session *f = relaytest_peer(r, 0, NULL);
+
+		fake_hello(f, CTL_AGENT, "pi", "s", 1);
+		answer(v[i].err);
+		assert_true(is_out(f, v[i].code));
+		assert_null(far.q);
+		/* Its goodbye is read, although its input was kept. */
+		relaytest_hang_up(f);
+		relaytest_settle(r);
+		assert_true(f->freed);
+	}
+}
+
+static void
+who_is_lost_meanwhile_wants_no_answer(void **state)
+{
+	struct relay *r = *state;
+	struct fake_session *f = relaytest_peer(r, 0, NULL);
+
+	fake_hello(f, CTL_AGENT, "pi", "s", 1);
+	peer_drop_all(&r->workers[0]);
+	relaytest_settle(r);
+	assert_true(f->freed);
+	assert_int_equal(n_cancelled, 1);
+	f = relaytest_peer(r, 0, NULL);
+	fake_hello(f, CTL_CONNECT, "pi", "s", 1);
+	answer(0);
+	peer_drop_all(&r->workers[0]);
+	relaytest_settle(r);
+	assert_true(f->freed);
+	assert_int_equal(n_cancelled, 1);
+	assert_int_equal(far.n_cancelled, 1);
+	assert_int_equal(far.n_held, 0);
+	assert_int_equal(atomic_load(&r->counts.clients), 0);
+}
+
+static void
+a_deadline_ends_the_waiting(void **state)
+{
+	struct relay *r = *state;
+	int settled = 0;
+	struct fake_session *f = relaytest_peer(r, 0, &settled);
+
+	fake_hello(f, CTL_AGENT, "pi", "s", 1);
+	peer_close(TAILQ_FIRST(&r->workers[0].peers), CODE_TIMEOUT, "too late");
+	peer_close(TAILQ_FIRST(&r->workers[0].peers), CODE_TIMEOUT, "too late");
+	assert_int_equal(n_cancelled, 1);
+	assert_true(is_out(f, CODE_TIMEOUT));
+	relaytest_hang_up(f);
+	relaytest_settle(r);
+	assert_int_equal(settled, 1);
+	assert_true(f->freed);
+}
+
+static void
+what_happened_meanwhile_is_looked_at(void **state)
+{
+	struct relay *r = *state;
+	struct fake_session *f = relaytest_peer(r, 0, NULL);
+
+	fake_hello(f, CTL_AGENT, "pi", "s", 1);
+	answer(0);
+	relaytest_creds(r, PI);
+	far_answer(0);
+	assert_true(is_out(f, CODE_REVOKED));
+	f = relaytest_peer(r, 0, NULL);
+	fake_hello(f, CTL_AGENT, "pi", "s", 1);
+	atomic_store(&r->draining, true);
+	answer(0);
+	assert_true(is_out(f, CODE_OK));
+}
+
+static void
+a_name_that_cannot_be_bound_is_refused(void **state)
+{
+	struct relay *r = *state;
+	struct fake_session *f = relaytest_peer(r, 0, NULL);
+
+	fake_hello(f, CTL_AGENT, "pi", "s", 1);
+	answer(0);
+	far_answer(ERR_NOMEM);
+	assert_true(is_out(f, CODE_INTERNAL));
+	assert_int_equal(atomic_load(&r->counts.agents), 0);
+	assert_int_equal(far.n_held, 0);
+}
+
+#define LATE(name) cmocka_unit_test_setup_teardown(name, setup_late, teardown)
 #define ONE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define THREE(name) cmocka_unit_test_setup_teardown(name, setup_three, teardown)
 
@@ -461,6 +717,14 @@ main(void)
 		THREE(who_is_lost_on_the_way_leaves_nothing),
 		THREE(a_drain_finds_who_is_on_the_way),
 		THREE(a_revocation_finds_who_is_on_the_way),
+		THREE(who_is_dropped_on_the_way_is_freed),
+		LATE(late_answers_let_in_as_well),
+		LATE(a_late_answer_may_name_another_worker),
+		LATE(late_refusals_say_why),
+		LATE(who_is_lost_meanwhile_wants_no_answer),
+		LATE(a_deadline_ends_the_waiting),
+		LATE(what_happened_meanwhile_is_looked_at),
+		LATE(a_name_that_cannot_be_bound_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "cmd/relay/admit.h"
 #include "cmd/relay/group.h"
 #include "cmd/relay/peer.h"
 #include "cmd/relay/registry.h"
@@ -81,6 +82,7 @@ relay_init(struct relay *r)
 				 .max_streams = 10,
 				 .max_window = MUX_WINDOW_MAX,
 				 .keepalive_ms = 60000 } };
+	r->admitter = &admit_by_creds;
 	r->registry = registry_new(1);
 	assert_non_null(r->registry);
 	assert_int_equal(pthread_mutex_init(&r->creds_lock, NULL), 0);
