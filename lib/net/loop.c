@@ -36,6 +36,7 @@ struct loop {
 	struct grave *graves;
 	struct orphan_list orphans; /* the oldest first */
 	unsigned n_orphans;
+	uint64_t turn;
 	uint64_t now_us; /* 0: not read in this turn */
 	atomic_bool stop;
 	struct timer tell; /* of log lines that were left out */
@@ -218,6 +219,7 @@ run_tasks(struct loop *l)
 	run_list(&l->tasks[TASK_LATER + due]);
 	run_list(&l->tasks[TASK_SOON]);
 	run_graves(l);
+	l->turn++;
 }
 
 static bool
@@ -253,6 +255,12 @@ loop_stop(struct loop *l)
 {
 	atomic_store_explicit(&l->stop, true, memory_order_relaxed);
 	wake_up(l);
+}
+
+uint64_t
+loop_turn(const struct loop *l)
+{
+	return l->turn;
 }
 
 uint64_t

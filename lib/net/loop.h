@@ -34,6 +34,9 @@ void loop_stop(struct loop *l);
 /* loop_settle - outside loop_run: run the tasks that are due and free what was buried, without waiting. */
 void loop_settle(struct loop *l);
 
+/* loop_turn - the number of this turn: for work that is bounded in each. */
+uint64_t loop_turn(const struct loop *l);
+
 /* loop_now_ms, loop_now_us - the monotonic clock read at most once a turn. */
 uint64_t loop_now_ms(struct loop *l);
 uint64_t loop_now_us(struct loop *l);

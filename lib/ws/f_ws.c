@@ -53,15 +53,23 @@ struct f_ws {
 	int below_err; /* 0, or how below ended */
 	char below_text[128];
 
+	/* What this turn of the loop has seen so far. */
+	uint64_t turn;
+	unsigned n_frames, n_pings;
+	/* It has seen F_WS_TURN_FRAMES: below is paused until the next. */
+	bool resting;
+
 	/* Sending. */
 	struct bufq held; /* F_WS_STREAM: bytes; F_WS_MESSAGES: frames */
 	bool close_sent;
 	bool starved; /* the user found no room while below had some */
 	bool pong_due;
+	/* Below has a pong that was not flushed. */
+	bool unflushed;
 	uint8_t pong_len;
 	uint8_t pong[F_WS_CONTROL_MAX];
 
-	struct task again; /* go on after a pause */
+	struct task again; /* go on after a pause, or in the next turn */
 	struct task tell;  /* there is room again */
 };
 
@@ -129,9 +137,9 @@ mask_of(const struct f_ws *w)
 	return w->cfg.client ? F_WS_RANDOM_KEY : F_WS_UNMASKED;
 }
 
-/* Send one control frame now.  Returns 0, or an error for which nothing was sent. */
+/* Write one control frame.  Returns 0, or an error for which nothing is sent. */
 static int
-send_control(struct f_ws *w, enum f_ws_opcode opcode, const void *p, size_t n)
+write_control(struct f_ws *w, enum f_ws_opcode opcode, const void *p, size_t n)
 {
 	struct bufq payload = { 0 }, out = { 0 };
 	int r = bufq_copy(&payload, p, n);
@@ -140,22 +148,42 @@ send_control(struct f_ws *w, enum f_ws_opcode opcode, const void *p, size_t n)
 		r = f_ws_frame_put(mask_of(w), opcode, &payload, n, &out);
 	if (r == 0)
 		r = filter_write(w->f.below, &out);
-	if (r == 0)
-		filter_flush(w->f.below);
 	bufq_fini(&payload);
 	bufq_fini(&out);
 	return r;
 }
 
-/* The answer to the latest ping, if the socket takes something. */
+/* The same now. */
+static int
+send_control(struct f_ws *w, enum f_ws_opcode opcode, const void *p, size_t n)
+{
+	int r = write_control(w, opcode, p, n);
+
+	if (r == 0)
+		filter_flush(w->f.below);
+	return r;
+}
+
+/* The answer to the latest ping, if the socket takes something; flush_pongs sends it. */
 static void
-send_pong(struct f_ws *w)
+write_pong(struct f_ws *w)
 {
 	if (!w->pong_due || w->close_sent || is_over(w) || filter_room(w->f.below) == 0)
 		return;
 	w->pong_due = false;
-	if (send_control(w, F_WS_OP_PONG, w->pong, w->pong_len) == ERR_NOMEM)
+	if (write_control(w, F_WS_OP_PONG, w->pong, w->pong_len) == ERR_NOMEM)
 		ws_fail_nomem(w);
+	else
+		w->unflushed = true;
+}
+
+static void
+flush_pongs(struct f_ws *w)
+{
+	if (!w->unflushed || w->f.closed)
+		return;
+	w->unflushed = false;
+	filter_flush(w->f.below);
 }
 
 /* ---- sending bulk ---- */
@@ -252,16 +280,25 @@ on_peer_close(struct f_ws *w)
 		finish_close(w);
 }
 
+/* RFC 6455 5.5.3: the latest replaces one that is not answered yet. */
+static void
+on_ping(struct f_ws *w)
+{
+	memcpy(w->pong, w->control, w->rf.len);
+	w->pong_len = (uint8_t)w->rf.len;
+	w->pong_due = true;
+	if (++w->n_pings <= F_WS_TURN_PONGS)
+		write_pong(w);
+	else
+		task_later(w->f.loop, &w->again);
+}
+
 static void
 on_control(struct f_ws *w)
 {
 	switch (w->rf.opcode) {
 	case F_WS_OP_PING:
-		/* RFC 6455 5.5.3: the latest replaces one that is not answered yet. */
-		memcpy(w->pong, w->control, w->rf.len);
-		w->pong_len = (uint8_t)w->rf.len;
-		w->pong_due = true;
-		send_pong(w);
+		on_ping(w);
 		break;
 	case F_WS_OP_PONG:
 		if (w->cfg.on_pong != NULL)
@@ -436,6 +473,7 @@ step(struct f_ws *w)
 			return !is_over(w);
 	}
 	w->rx = RX_HEADER;
+	w->n_frames++;
 	if (f_ws_frame_is_control(&w->rf))
 		on_control(w);
 	else
@@ -458,6 +496,22 @@ on_end_below(struct f_ws *w)
 	ws_fail(w, 0, ERR_CLOSED, text);
 }
 
+/* Has this turn seen all that it may?  The rest then waits for the next. */
+static bool
+must_rest(struct f_ws *w)
+{
+	if (w->turn != loop_turn(w->f.loop)) {
+		w->turn = loop_turn(w->f.loop);
+		w->n_frames = w->n_pings = 0;
+	}
+	if (w->n_frames < F_WS_TURN_FRAMES)
+		return false;
+	w->resting = true;
+	filter_pause(w->f.below, true);
+	task_later(w->f.loop, &w->again);
+	return true;
+}
+
 /* Read all there is, unless the user pauses. */
 static void
 ws_input(struct f_ws *w)
@@ -472,11 +526,12 @@ ws_input(struct f_ws *w)
 	w->running = true;
 	if (w->close_waiting && !w->f.paused)
 		finish_close(w);
-	while (!is_over(w) && !w->f.paused && !w->close_waiting && step(w))
+	while (!is_over(w) && !w->f.paused && !w->close_waiting && !must_rest(w) && step(w))
 		continue;
+	flush_pongs(w);
 	if (!is_over(w))
 		tell_readable(w);
-	if (!is_over(w) && !w->f.paused && !w->close_waiting && w->below_err != 0)
+	if (!is_over(w) && !w->f.paused && !w->close_waiting && !w->resting && w->below_err != 0)
 		on_end_below(w);
 	w->running = false;
 }
@@ -494,7 +549,8 @@ on_writable(void *arg)
 {
 	struct f_ws *w = arg;
 
-	send_pong(w);
+	write_pong(w);
+	flush_pongs(w);
 	if (!is_over(w) && !w->close_sent)
 		filter_writable(&w->f);
 }
@@ -516,7 +572,14 @@ static const struct filter_user below_user = { on_readable, on_writable, on_clos
 static void
 on_again(void *arg)
 {
-	ws_input(arg);
+	struct f_ws *w = arg;
+
+	if (w->resting) {
+		w->resting = false;
+		filter_pause(w->f.below, w->f.paused);
+	}
+	write_pong(w);
+	ws_input(w);
 }
 
 static void
@@ -583,9 +646,9 @@ ws_op_pause(struct filter *f, bool paused)
 {
 	struct f_ws *w = ws_of(f);
 
-	filter_pause(f->below, paused);
+	filter_pause(f->below, paused || w->resting);
 	/* What is left to do needs no input, so below will not tell of it. */
-	if (!paused && (w->close_waiting || w->below_err != 0))
+	if (!paused && (w->close_waiting || w->resting || w->below_err != 0))
 		task_later(f->loop, &w->again);
 }
 

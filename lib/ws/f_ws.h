@@ -11,8 +11,9 @@
  *   F_WS_MESSAGES   Whole messages: each is handed to on_message, bounded by max_message (1009 beyond), text checked to be UTF-8
  *                   while it arrives (1007).  f_ws_send_message sends one.  f->in stays empty and filter_write is not used.
  *
- * Pings are answered at once, also when the sender's queue is full; of several that cannot be sent yet the latest is answered
- * (5.5.3), so a flood of pings takes no memory.  The end: filter_shutdown() sends Close 1000 (f_ws_close another code) behind
+ * Pings are answered at once, whatever waits to be sent; of several that cannot be answered yet the latest is
+ * (5.5.3), so a flood of pings takes no memory.  A flood of small frames holds the loop for F_WS_TURN_FRAMES
+ * of them at a time.  The end: filter_shutdown() sends Close 1000 (f_ws_close another code) behind
  * what was written, and the peer's Close, or its end of the connection, ends the stream:
  *   closed(ERR_EOF)      Close was exchanged, whoever began
  *   closed(ERR_CLOSED)   the connection went away without a Close
@@ -34,6 +35,13 @@
 #define F_WS_CONTROL_MAX 125
 /* Bytes of a close reason. */
 #define F_WS_REASON_MAX 123
+
+/*
+ * In one turn of the loop so many frames are read at most, the rest in the next one; and of the pings among
+ * them the first ones are answered, and then the latest.
+ */
+#define F_WS_TURN_FRAMES 512
+#define F_WS_TURN_PONGS 16
 
 /* Close codes (7.4.1). */
 enum f_ws_code {

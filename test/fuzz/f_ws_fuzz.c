@@ -14,7 +14,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { MESSAGE_MAX = 4096, OUT_ROOM = 65536 };
+enum { MESSAGE_MAX = 4096, OUT_ROOM = 65536, TURNS = 12 };
 
 /* What happened, as one number: FNV-1a over events and bytes. */
 struct story {
@@ -161,8 +161,8 @@ static const struct filter_user user = { on_readable, on_writable, on_closed };
 static void
 turn(struct loop *l)
 {
-	/* Tasks that ask for the next turn, and what they ask for in theirs. */
-	for (int i = 0; i < 4; i++)
+	/* Tasks that ask for the next turn, and what they ask for in theirs: a flood of frames takes several. */
+	for (int i = 0; i < TURNS; i++)
 		loop_settle(l);
 }
 
