@@ -11,6 +11,7 @@
 #include "lib/tls/f_tls.h"
 #include "lib/ws/f_ws.h"
 #include "lib/http/http.h"
+#include "lib/http/xff.h"
 #include "lib/base/log_limit.h"
 #include "lib/base/mem.h"
 #include "lib/ws/ws.h"
@@ -22,6 +23,7 @@ struct guest {
 	struct http_head *head;
 	struct timer deadline;
 	struct gate_place *place;
+	struct addr addr; /* of the client, as soon as a trusted proxy has told it */
 	char from[ADDR_TEXT];
 	bool answered, over;
 	TAILQ_ENTRY(guest) link;
@@ -94,6 +96,38 @@ answer_health(struct guest *g)
 		guest_status(g, 200, "ok\n");
 }
 
+/* ---- behind a proxy ---- */
+
+/* The client for whom a trusted proxy asks is who counts from now on.  False: answered. */
+static bool
+learn_client(struct guest *g)
+{
+	struct relay *r = g->w->relay;
+	enum gate_answer answer;
+	struct gate_who who;
+	struct addr client;
+
+	if (!origin_is_proxy(r, &g->addr))
+		return true;
+	xff_client(g->head, &g->addr, r->proxies, r->n_proxies, &client);
+	if (origin_is_proxy(r, &client)) {
+		log_limited(&g->w->proxy_log, loop_now_ms(g->w->loop), LOG_LEVEL_WARN,
+		    "%s: a trusted proxy that names no client (X-Forwarded-For); its own address "
+		    "counts",
+		    g->from);
+		return true;
+	}
+	origin_who(r, &client, &who);
+	answer = gate_move(r->gate, g->place, &who, loop_now_ms(g->w->loop));
+	if (answer != GATE_IN) {
+		guest_status(g, answer == GATE_OFTEN ? 429 : 503, NULL);
+		return false;
+	}
+	g->addr = client;
+	addr_text(&client, g->from);
+	return true;
+}
+
 /* ---- the WebSocket ---- */
 
 static void
@@ -156,7 +190,7 @@ handle_request(struct guest *g)
 			guest_free(g);
 	} else if (atomic_load(&g->w->relay->draining))
 		guest_status(g, 503, "draining\n");
-	else
+	else if (learn_client(g))
 		become_peer(g, d);
 }
 
@@ -300,6 +334,7 @@ guest_start(struct worker *w, int fd, const struct addr *from, bool tls, struct 
 	else {
 		g->w = w;
 		g->place = place;
+		g->addr = *from;
 		addr_text(from, g->from);
 		TAILQ_INSERT_TAIL(&w->guests, g, link);
 		r = gate_claim(w->relay->gate, place, g) ? guest_begin(g, &fd, tls) : ERR_LIMIT;

@@ -2,6 +2,8 @@
 /* origin - where a connection comes from. */
 #include "cmd/relay/origin.h"
 
+#include "lib/base/mem.h"
+
 /*
  * New connections a second from one address, unless the configuration says otherwise; loopback is
  * then free.
@@ -9,6 +11,37 @@
 #define CONNECTION_RATE 100
 /* Of --max-handshakes the part that one address may have. */
 #define PLACES_PART 4
+
+int
+origin_proxies(struct relay *r, struct errtext *e)
+{
+	const struct opt_list *l = &r->opts.trusted_proxy;
+
+	r->proxies = mem_must_zalloc(l->n * sizeof *r->proxies);
+	for (; r->n_proxies < l->n; r->n_proxies++) {
+		const char *s = l->v[r->n_proxies];
+		int rc = addr_net_parse(s, &r->proxies[r->n_proxies]);
+
+		if (rc == ERR_LIMIT)
+			return err_set(e, ERR_INVALID,
+			    "--trusted-proxy %s: there are bits behind the network's", s);
+		if (rc != 0)
+			return err_set(e, ERR_INVALID,
+			    "--trusted-proxy %s: not an address or network like 10.0.0.0/8", s);
+	}
+	return 0;
+}
+
+bool
+origin_is_proxy(const struct relay *r, const struct addr *a)
+{
+	if (a->u.sa.sa_family == AF_UNIX)
+		return r->n_proxies > 0;
+	for (size_t i = 0; i < r->n_proxies; i++)
+		if (addr_in_net(a, &r->proxies[i]))
+			return true;
+	return false;
+}
 
 void
 origin_limits(const struct relay_opts *o, struct gate_limits *limits)
@@ -23,7 +56,9 @@ origin_limits(const struct relay_opts *o, struct gate_limits *limits)
 void
 origin_who(const struct relay *r, const struct addr *from, struct gate_who *who)
 {
+	bool proxy = origin_is_proxy(r, from), loopback = addr_is_loopback(from);
+
 	addr_identity(from, who->key);
-	who->any_places = addr_is_loopback(from);
-	who->any_rate = who->any_places && r->opts.connection_rate == 0;
+	who->any_places = proxy || loopback;
+	who->any_rate = proxy || (loopback && r->opts.connection_rate == 0);
 }

@@ -10,7 +10,7 @@
 #include "cmd/relay/admit.h"
 #include "cmd/relay/guest.h"
 #include "cmd/relay/listen.h"
-#include "cmd/relay/gate.h"
+#include "cmd/relay/origin.h"
 #include "cmd/relay/peer.h"
 #include "cmd/relay/registry.h"
 #include "cmd/relay/reload.h"
@@ -71,6 +71,12 @@ static const struct opt_row rows[] = {
 	    .arg = "PATH",
 	    .env = "TUNNEL_PATH",
 	    .help = "URL path of the tunnel endpoint (/ and /tunnel)" },
+	{ .name = "trusted-proxy",
+	    .kind = OPT_LIST,
+	    .off = OFF(trusted_proxy),
+	    .arg = "CIDR",
+	    .env = "TUNNEL_TRUSTED_PROXY",
+	    .help = "believe what proxies in this network say of their clients (X-Forwarded-For)" },
 	{ .name = "threads",
 	    .letter = 't',
 	    .kind = OPT_U64,
@@ -351,7 +357,7 @@ relay_load(struct relay *r, struct control *c, struct errtext *e)
 
 	if (n > RELAY_WORKERS_MAX)
 		n = RELAY_WORKERS_MAX;
-	if ((rc = check_paths(&r->opts, e)) != 0)
+	if ((rc = check_paths(&r->opts, e)) != 0 || (rc = origin_proxies(r, e)) != 0)
 		return rc;
 	if (rand_bytes(r->instance, sizeof r->instance) != 0)
 		return err_set(e, ERR_SYS, "the system gives no random bytes");
@@ -491,6 +497,7 @@ relay_main(int argc, char **argv)
 		workers_fini(&r);
 		registry_free(r.registry);
 		gate_free(r.gate);
+		mem_free(r.proxies);
 		tls_server_free(r.tls);
 		creds_unref(r.creds);
 		f_ws_thread_fini();

@@ -24,6 +24,7 @@
 
 #define RELAY_WORKERS_MAX 64
 
+struct addr_net;
 struct gate;
 struct admitter;
 struct registry;
@@ -38,6 +39,7 @@ struct relay_opts {
 	struct opt_list listen;
 	struct opt_list tls_cert, tls_key;
 	struct opt_list path;
+	struct opt_list trusted_proxy;
 	char *credentials;
 	char *ready_file;
 	uint64_t threads;
@@ -58,6 +60,9 @@ struct relay {
 	/* NULL: no --tls-cert. */
 	struct tls_server_ctx *tls;
 	struct registry *registry;
+	/* --trusted-proxy; constant. */
+	struct addr_net *proxies;
+	size_t n_proxies;
 	/* Places of those that have not logged in. */
 	struct gate *gate;
 	/* Who may log in; constant. */

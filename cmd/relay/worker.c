@@ -27,6 +27,7 @@ workers_init(struct relay *r, int n, struct errtext *e)
 		log_limit_init(&w->left_log, 0, 0, "streams of clients that have gone");
 		log_limit_init(&w->evicted_log, LOG_LIMIT_FEW, LOG_LIMIT_LONG_MS,
 		    "connections that are not logged in");
+		log_limit_init(&w->proxy_log, LOG_LIMIT_FEW, LOG_LIMIT_LONG_MS, "trusted proxies");
 		w->loop = loop_new();
 		if (w->loop == NULL)
 			return err_sys(e, "cannot make the event loop of worker %d", w->index);
@@ -104,6 +105,7 @@ workers_fini(struct relay *r)
 		loop_free(r->workers[i].loop);
 		log_limit_fini(&r->workers[i].left_log);
 		log_limit_fini(&r->workers[i].evicted_log);
+		log_limit_fini(&r->workers[i].proxy_log);
 	}
 	mem_free(r->workers);
 }

@@ -42,8 +42,8 @@ struct worker {
 	struct guest_list guests;
 	/* Of lines about streams whose client has gone before the agent's side ended. */
 	struct log_limit left_log;
-	/* Of lines about guests that made room for others. */
-	struct log_limit evicted_log;
+	/* Of lines about guests that made room for others, and about proxies that name no client. */
+	struct log_limit evicted_log, proxy_log;
 };
 
 /* workers_init - make n workers and their loops; none runs yet.  ERR_SYS with e. */

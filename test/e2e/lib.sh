@@ -205,6 +205,39 @@ start_connect() {
 	started_file "$connect_name" "$tmp/$connect_name.ready"
 }
 
+# start_nginx NAME DIRECTIVES [LISTEN...] - a reverse proxy in front of the relay at $relay_port, with these directives and parameters
+# of listen in its server: $nginx_port.
+start_nginx() {
+	nginx_port=$(free_port) nginx_name=$1 nginx_more=$2
+	shift 2
+	mkdir "$tmp/$nginx_name"
+	cat >"$tmp/$nginx_name.conf" <<-CONF
+		daemon off;
+		pid $tmp/$nginx_name/pid;
+		error_log stderr notice;
+		worker_processes 1;
+		$([ "$(id -u)" != 0 ] || echo "user root;")
+		events { worker_connections 512; }
+		http {
+			access_log off;
+			client_body_temp_path $tmp/$nginx_name/body; proxy_temp_path $tmp/$nginx_name/proxy;
+			fastcgi_temp_path $tmp/$nginx_name/fastcgi; uwsgi_temp_path $tmp/$nginx_name/uwsgi; scgi_temp_path $tmp/$nginx_name/scgi;
+			server {
+				listen 127.0.0.1:$nginx_port $*;
+				proxy_http_version 1.1;
+				proxy_set_header Upgrade \$http_upgrade;
+				proxy_set_header Connection "upgrade";
+				proxy_set_header Host \$host;
+				proxy_read_timeout 1h;
+				$nginx_more
+				location / { proxy_pass http://127.0.0.1:$relay_port; }
+			}
+		}
+	CONF
+	start "$nginx_name" "$(command -v nginx)" -p "$tmp/$nginx_name" -e stderr -c "$tmp/$nginx_name.conf"
+	wait_for "$nginx_name" port_is_open "$nginx_port"
+}
+
 # ---- endpoints and data ----
 
 # start_tcp NAME MODE [ARGUMENT...] - a server of test/e2e/tcp.py on a free port: $tcp_port.

@@ -6,36 +6,7 @@
 start_sshd
 start_relay relay
 make_cert nginx localhost
-nginx_port=$(free_port)
-mkdir "$tmp/nginx"
-cat >"$tmp/nginx.conf" <<CONF
-daemon off;
-pid $tmp/nginx/pid;
-error_log stderr notice;
-worker_processes 1;
-$([ "$(id -u)" != 0 ] || echo "user root;")
-events { worker_connections 512; }
-http {
-	access_log off;
-	client_body_temp_path $tmp/nginx/body; proxy_temp_path $tmp/nginx/proxy; fastcgi_temp_path $tmp/nginx/fastcgi;
-	uwsgi_temp_path $tmp/nginx/uwsgi; scgi_temp_path $tmp/nginx/scgi;
-	server {
-		listen 127.0.0.1:$nginx_port ssl;
-		ssl_certificate $tmp/nginx.pem;
-		ssl_certificate_key $tmp/nginx.key;
-		location / {
-			proxy_pass http://127.0.0.1:$relay_port;
-			proxy_http_version 1.1;
-			proxy_set_header Upgrade \$http_upgrade;
-			proxy_set_header Connection "upgrade";
-			proxy_set_header Host \$host;
-			proxy_read_timeout 1h;
-		}
-	}
-}
-CONF
-start nginx "$(command -v nginx)" -p "$tmp/nginx" -e stderr -c "$tmp/nginx.conf"
-wait_for nginx port_is_open "$nginx_port"
+start_nginx nginx "ssl_certificate $tmp/nginx.pem; ssl_certificate_key $tmp/nginx.key;" ssl
 relay_url=wss://localhost:$nginx_port
 
 start_agent pi --ca "$tmp/nginx.pem" --tcp "ssh=127.0.0.1:$sshd_port"
