@@ -1,74 +1,71 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * f_tls - TLS as a filter, with two engines between two queues of blocks.
+ * f_tls - TLS as a filter: bytes move between two queues, and one of two engines makes and reads the records.
  *
- * mbedTLS (t->session) does every handshake, and the records of TLS 1.2.  When a handshake of TLS 1.3 is done, its secrets and
- * counters are handed to lib/tls/tls_rec.c (t->rec), which makes the records from then on, and mbedTLS's session is freed.  One of
- * the two is there at any time.
+ * A tls_session (mbedTLS) does every handshake, and the records of TLS 1.2.  When a handshake of TLS 1.3 is done, a tls_rec
+ * makes the records from then on, and the session is freed.  One of the two is there at any time.  Copies of payload: see them.
  *
- * Copies of payload.
- *   tls_rec   in: decrypted where it stands and moved: 0.  Out: encrypted into the blocks that are sent: 0 beside that.
- *   mbedTLS   in: below->in → its input buffer, decrypted there → a pooled block of f->in: 2.  Out: slices → its output buffer,
- *             encrypted there → a pooled block for below: 2; slices that are smaller than a record are gathered first: 1 more.
+ *     input    HANDSHAKE ── done ──> OPEN ── close_notify, end below, error ──> ENDED, and told by user->closed
+ *                  └───────────── end below, error ─────────────────────────────┘      when all input was taken
+ *     output   HELD ── handshake done ──> OPEN ── filter_shutdown, the peer's close_notify ──> ENDED
+ *                └── filter_shutdown ──> HELD_END ── handshake done ───────────────────────────┘
  *
- * mbedTLS never waits here: its send callback takes everything, so that only WANT_READ is left.
- *
- *     handshake ── done ──> ready ── filter_shutdown ──> shut (reads on until the peer's end)
- *         └── error ──┬───────┴── close_notify, end below, error ──> told by user->closed
+ * Without a handshake what is written is held.  On the way to ENDED the output sends what is held, and close_notify.
  */
 #include "lib/tls/f_tls.h"
 
+#include <assert.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
-#include <mbedtls/error.h>
-#include <mbedtls/ssl.h>
 
+#include "lib/base/log.h"
 #include "lib/base/mem.h"
-#include "lib/tls/tls_gen.h"
-#include "lib/tls/tls_out.h"
+#include "lib/tls/tls_generation.h"
 #include "lib/tls/tls_rec.h"
-#include "lib/tls/tls_verify.h"
-#include "lib/tls/tls_words.h"
+#include "lib/tls/tls_session.h"
+#include "lib/tls/tls_writer.h"
 
-enum {
-	RECORD_EXTRA =
-	    40, /* of mbedTLS's: header, nonce, tag: 29 in TLS 1.2; with padding 37 in 1.3 */
-	SMALL =
-	    2048, /* a turn that moves no more has touched the head of the record buffers only */
-	BUFFER_HEAD = 64, /* of a record buffer: holds the record's counter between two records */
-	ANSWERS_MAX = 32, /* that reading makes mbedTLS send; none is due in good order */
+enum input { INPUT_HANDSHAKE, INPUT_OPEN, INPUT_ENDED, N_INPUT };
+enum output { OUTPUT_HELD, OUTPUT_HELD_END, OUTPUT_OPEN, OUTPUT_ENDED, N_OUTPUT };
+
+static const char *const input_name[N_INPUT] = { "HANDSHAKE", "OPEN", "ENDED" };
+static const char *const output_name[N_OUTPUT] = { "HELD", "HELD_END", "OPEN", "ENDED" };
+
+static const bool input_can[N_INPUT][N_INPUT] = {
+	[INPUT_HANDSHAKE] = { [INPUT_OPEN] = true, [INPUT_ENDED] = true },
+	[INPUT_OPEN] = { [INPUT_ENDED] = true },
 };
-
-/* mbedTLS's part of a connection. */
-struct session {
-	mbedtls_ssl_context ssl;
-	/* The application traffic secrets of TLS 1.3, as soon as there are any. */
-	uint8_t client_secret[TLS_REC_SECRET_MAX], server_secret[TLS_REC_SECRET_MAX];
-	size_t client_len, server_len;
+static const bool output_can[N_OUTPUT][N_OUTPUT] = {
+	[OUTPUT_HELD] = { [OUTPUT_HELD_END] = true, [OUTPUT_OPEN] = true },
+	[OUTPUT_HELD_END] = { [OUTPUT_ENDED] = true },
+	[OUTPUT_OPEN] = { [OUTPUT_ENDED] = true },
 };
 
 struct f_tls {
 	struct filter f;
-	struct session *session; /* NULL when rec has taken over */
-	struct tls_rec *rec;     /* NULL until then */
-	struct tls_gen *gen;
-	struct tls_verify *verify; /* client, until the handshake is done */
-	struct bufq held;          /* plain text, until a flush after the handshake */
-	struct tls_out out;        /* records, until the call from above or below returns */
+	enum input input;
+	enum output output;
+	/* NULL when rec has taken over. */
+	struct tls_session *session;
+	/* NULL until then. */
+	struct tls_rec *rec;
+	struct tls_generation *gen;
+	/* Plain text, until a flush after the handshake. */
+	struct bufq held;
+	/* Records, until the call from above or below returns. */
+	struct tls_writer records;
 	struct task step;
 	void (*ready_fn)(void *arg);
 	void *ready_arg;
-	bool reading;     /* mbedTLS is */
-	unsigned answers; /* records it has sent meanwhile */
-	uint64_t busy_ms; /* when more than SMALL was moved last */
-	int end;          /* what is to be told when the user has seen all input; 0 */
-	const char *lost; /* the sentence for it */
-	int below_err;    /* 0, or how below ended */
+	/* When the session moved more than a keepalive last, and whether its memory was given back since. */
+	uint64_t busy_ms;
+	bool trimmed;
+	/* The end of the input, and its sentence. */
+	int end;
+	const char *end_text;
+	/* 0, or how below ended. */
+	int below_err;
 	char below_text[64];
-	bool ready, shut_wanted, shut_sent, trimmed;
-	char words[64];
+	char description[64];
 };
 
 static struct f_tls *
@@ -77,29 +74,20 @@ tls_of(const struct filter *f)
 	return (struct f_tls *)(uintptr_t)f;
 }
 
-/* ---- between mbedTLS and the filter below ---- */
-
-static int
-on_recv(void *arg, unsigned char *p, size_t n)
+static void
+set_input(struct f_tls *t, enum input next)
 {
-	struct f_tls *t = arg;
-	size_t got = bufq_read(&t->f.below->in, 0, p, n);
-
-	if (got == 0)
-		return MBEDTLS_ERR_SSL_WANT_READ;
-	bufq_drain(&t->f.below->in, got);
-	return (int)got;
+	assert(input_can[t->input][next]);
+	log_debug("tls: input %s -> %s", input_name[t->input], input_name[next]);
+	t->input = next;
 }
 
-static int
-on_send(void *arg, const unsigned char *p, size_t n)
+static void
+set_output(struct f_tls *t, enum output next)
 {
-	struct f_tls *t = arg;
-
-	/* TLS 1.2: each ask for a new handshake is answered by a warning, and the peer may read none of them. */
-	if (t->reading && ++t->answers > ANSWERS_MAX)
-		return MBEDTLS_ERR_SSL_UNEXPECTED_MESSAGE;
-	return tls_out_put(&t->out, p, n) == 0 ? (int)n : MBEDTLS_ERR_SSL_ALLOC_FAILED;
+	assert(output_can[t->output][next]);
+	log_debug("tls: output %s -> %s", output_name[t->output], output_name[next]);
+	t->output = next;
 }
 
 /*
@@ -109,13 +97,13 @@ on_send(void *arg, const unsigned char *p, size_t n)
 static bool
 push(struct f_tls *t)
 {
-	tls_out_end(&t->out);
-	if (t->out.q.len > 0) {
-		int r = filter_write(t->f.below, &t->out.q);
+	tls_writer_end(&t->records);
+	if (t->records.q.len > 0) {
+		int r = filter_write(t->f.below, &t->records.q);
 
 		if (t->f.closed)
 			return false;
-		bufq_fini(&t->out.q);
+		bufq_fini(&t->records.q);
 		if (r == ERR_NOMEM)
 			filter_close(&t->f, r, "out of memory");
 		else if (r == 0)
@@ -126,39 +114,12 @@ push(struct f_tls *t)
 
 /* ---- the end ---- */
 
-/* What an error of mbedTLS means: its code of lib/base/err.h, and a sentence. */
-static int
-explain(const struct f_tls *t, int ret, struct errtext *e)
+static void
+end_input(struct f_tls *t, int err, const char *text)
 {
-	const char *doing = t->ready ? "TLS" : "TLS handshake";
-	char words[128];
-
-	if (ret == MBEDTLS_ERR_SSL_ALLOC_FAILED)
-		return ERR_NOMEM;
-	if (t->verify != NULL && tls_verify_explain(t->verify, e))
-		return ERR_TLS;
-	if (t->answers > ANSWERS_MAX)
-		return err_set(
-		    e, ERR_TLS, "TLS: the peer asks for a new handshake again and again");
-	switch (ret) {
-	case MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE:
-		return tls_words_alert(e, doing, t->session->ssl.MBEDTLS_PRIVATE(in_msg)[1]);
-	case MBEDTLS_ERR_SSL_INVALID_RECORD:
-		return err_set(e, ERR_TLS, "%s",
-		    t->ready ? TLS_WORDS_MALFORMED : "TLS handshake: the peer does not speak TLS");
-	case MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION:
-		return err_set(
-		    e, ERR_TLS, "TLS handshake: the peer offers neither TLS 1.2 nor 1.3");
-	case MBEDTLS_ERR_SSL_INVALID_MAC:
-		/* mbedTLS as a client sends the alert about a certificate without encryption. */
-		return err_set(e, ERR_TLS, "%s",
-		    t->ready ? TLS_WORDS_CHANGED
-			     : "TLS handshake: a record cannot be decrypted; a peer that "
-			       "does not accept our certificate may send one");
-	default:
-		mbedtls_strerror(ret, words, sizeof words);
-		return err_set(e, ERR_TLS, "%s: %s", doing, words);
-	}
+	set_input(t, INPUT_ENDED);
+	t->end = err;
+	t->end_text = text;
 }
 
 /* The connection is over: the alert about it goes out, if there is one, then the user is told. */
@@ -175,76 +136,62 @@ fail(struct f_tls *t, int err, const struct errtext *e)
 static void
 end_as_below(struct f_tls *t, const char *clean)
 {
-	t->end = t->below_err == ERR_EOF ? ERR_CLOSED : t->below_err;
-	t->lost = t->below_err == ERR_EOF ? clean : t->below_text;
+	if (t->below_err == ERR_EOF)
+		end_input(t, ERR_CLOSED, clean);
+	else
+		end_input(t, t->below_err, t->below_text);
 }
 
 /* Tell of the end once all input before it has been delivered. */
 static void
 tell_end(struct f_tls *t)
 {
-	if (t->end == 0 || t->f.closed || t->f.eof || (t->f.paused && t->f.in.len > 0))
+	if (t->input != INPUT_ENDED || t->f.closed || t->f.eof || (t->f.paused && t->f.in.len > 0))
 		return;
-	filter_close(&t->f, t->end, t->lost);
+	filter_close(&t->f, t->end, t->end_text);
+}
+
+/* ---- the session's memory ---- */
+
+static void
+trim(struct f_tls *t)
+{
+	tls_session_trim(t->session);
+	t->trimmed = true;
+}
+
+/* n bytes of payload were moved: more than a keepalive uses the session's buffers. */
+static void
+note_moved(struct f_tls *t, size_t n)
+{
+	uint64_t now_ms = loop_now_ms(t->f.loop);
+
+	if (n > TLS_SESSION_SMALL) {
+		t->busy_ms = now_ms;
+		t->trimmed = false;
+	} else if (!t->trimmed && now_ms - t->busy_ms > F_TLS_TRIM_MS) {
+		trim(t);
+	}
 }
 
 /* ---- writing ---- */
-
-/* Something was sent or received that is more than a keepalive: mbedTLS's buffers are in use. */
-static void
-note_busy(struct f_tls *t)
-{
-	t->busy_ms = loop_now_ms(t->f.loop);
-	t->trimmed = false;
-}
-
-static int
-write_record(struct f_tls *t, struct block **scratch)
-{
-	size_t n;
-	const uint8_t *p = bufq_front(&t->held, &n);
-	int ret;
-
-	if (n < TLS_REC_PLAIN && n < t->held.len) {
-		if (*scratch == NULL && (*scratch = block_new(TLS_REC_PLAIN)) == NULL)
-			return MBEDTLS_ERR_SSL_ALLOC_FAILED;
-		n = bufq_read(&t->held, 0, (*scratch)->data, TLS_REC_PLAIN);
-		p = (*scratch)->data;
-	}
-	ret = mbedtls_ssl_write(&t->session->ssl, p, n);
-	if (ret > 0)
-		bufq_drain(&t->held, (size_t)ret);
-	return ret;
-}
-
-/* mbedTLS makes records of all that is held.  Returns 0 or its error. */
-static int
-write_records(struct f_tls *t)
-{
-	struct block *scratch = NULL;
-	int ret = 1;
-
-	if (t->held.len > SMALL)
-		note_busy(t);
-	t->out.expected = t->held.len + (t->held.len / TLS_REC_PLAIN + 1) * RECORD_EXTRA;
-	while (t->held.len > 0 && ret > 0)
-		ret = write_record(t, &scratch);
-	block_unref(scratch);
-	return ret > 0 ? 0 : ret;
-}
 
 /* Make records of all that is held.  False: the filter has failed and told so. */
 static bool
 encrypt(struct f_tls *t)
 {
+	size_t n = t->held.len;
 	struct errtext e;
-	int r, ret;
+	int r;
 
+	if (n == 0)
+		return true;
 	if (t->rec != NULL) {
-		r = tls_rec_seal(t->rec, &t->held, &t->out);
+		r = tls_rec_seal(t->rec, &t->held, &t->records);
 	} else {
-		ret = write_records(t);
-		r = ret == 0 ? 0 : explain(t, ret, &e);
+		r = tls_session_seal(t->session, &t->held, &e);
+		if (n > TLS_SESSION_SMALL)
+			note_moved(t, n);
 	}
 	if (r != 0)
 		fail(t, r, &e);
@@ -264,15 +211,15 @@ send_end(struct f_tls *t)
 {
 	int r;
 
-	if (t->shut_sent || !encrypt(t))
+	if (t->output == OUTPUT_ENDED || !encrypt(t))
 		return;
-	t->shut_sent = true;
+	set_output(t, OUTPUT_ENDED);
 	if (t->rec != NULL)
-		r = tls_rec_send_alert(t->rec, TLS_ALERT_CLOSE_NOTIFY, &t->out);
+		r = tls_rec_send_alert(t->rec, TLS_ALERT_CLOSE_NOTIFY, &t->records);
 	else
-		r = mbedtls_ssl_close_notify(&t->session->ssl);
+		r = tls_session_close(t->session);
 	if (r != 0) /* out of memory: the peer will see a cut, which is what it is */
-		tls_out_fini(&t->out);
+		tls_writer_fini(&t->records);
 	if (push(t))
 		filter_shutdown(t->f.below);
 }
@@ -282,7 +229,7 @@ tls_write(struct filter *f, struct bufq *src)
 {
 	struct f_tls *t = tls_of(f);
 
-	if (t->shut_wanted || t->end != 0)
+	if (t->input == INPUT_ENDED || (t->output != OUTPUT_HELD && t->output != OUTPUT_OPEN))
 		return ERR_CLOSED;
 	return bufq_move(&t->held, src, src->len);
 }
@@ -292,7 +239,7 @@ tls_flush(struct filter *f)
 {
 	struct f_tls *t = tls_of(f);
 
-	if (t->ready && !t->shut_sent)
+	if (t->output == OUTPUT_OPEN)
 		send_held(t);
 }
 
@@ -302,10 +249,12 @@ tls_room(struct filter *f)
 	struct f_tls *t = tls_of(f);
 	size_t room = F_TLS_EARLY;
 
-	if (t->ready) {
+	if (t->output == OUTPUT_OPEN) {
 		room = filter_room(f->below);
 		if (room > F_TLS_AHEAD)
 			room = F_TLS_AHEAD;
+	} else if (t->output != OUTPUT_HELD) {
+		return 0;
 	}
 	return room > t->held.len ? room - t->held.len : 0;
 }
@@ -315,141 +264,41 @@ tls_shutdown(struct filter *f)
 {
 	struct f_tls *t = tls_of(f);
 
-	t->shut_wanted = true;
-	if (t->ready)
+	if (t->output == OUTPUT_HELD)
+		set_output(t, OUTPUT_HELD_END);
+	else if (t->output == OUTPUT_OPEN)
 		send_end(t);
 }
 
 /* ---- reading ---- */
 
-/*
- * In TLS 1.2 mbedTLS keeps two buffers of a record each for as long as the connection lives.  Between two records nothing in them
- * matters but the counter at the head, so the whole pages behind it go back to the system; they come back as
- * zeros when they are touched.  mbedTLS has no call for this, hence the look at its members.
- */
-static void
-trim(struct f_tls *t)
-{
-#if !defined(MBEDTLS_SSL_VARIABLE_BUFFER_LENGTH)
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	mbedtls_ssl_context *ssl = &t->session->ssl;
-	unsigned char *buf[] = { ssl->MBEDTLS_PRIVATE(in_buf), ssl->MBEDTLS_PRIVATE(out_buf) };
-
-	if (ssl->MBEDTLS_PRIVATE(in_left) > 0 || mbedtls_ssl_check_pending(ssl))
-		return;
-	for (int i = 0; i < 2; i++) {
-		uintptr_t from = ((uintptr_t)buf[i] + BUFFER_HEAD + page - 1) & ~(page - 1);
-		uintptr_t to = ((uintptr_t)buf[i] + TLS_REC_PLAIN) & ~(page - 1);
-
-		if (to > from)
-			IGNORE_RESULT(
-			    madvise((void *)from, to - from, MADV_DONTNEED)); /* a favour */
-	}
-#endif
-	t->trimmed = true;
-}
-
-static void
-session_free(struct session *s)
-{
-	if (s == NULL)
-		return;
-	mbedtls_ssl_free(&s->ssl);
-	mem_wipe(s, sizeof *s);
-	mem_free(s);
-}
-
-/* mbedTLS has made a secret of the connection. */
-static void
-on_secret(void *arg, mbedtls_ssl_key_export_type type, const unsigned char *p, size_t n,
-    const unsigned char client_random[32], const unsigned char server_random[32],
-    mbedtls_tls_prf_types prf)
-{
-	struct session *s = arg;
-
-	(void)client_random;
-	(void)server_random;
-	(void)prf;
-	if (n > TLS_REC_SECRET_MAX)
-		return;
-	if (type == MBEDTLS_SSL_KEY_EXPORT_TLS1_3_CLIENT_APPLICATION_TRAFFIC_SECRET) {
-		memcpy(s->client_secret, p, n);
-		s->client_len = n;
-	} else if (type == MBEDTLS_SSL_KEY_EXPORT_TLS1_3_SERVER_APPLICATION_TRAFFIC_SECRET) {
-		memcpy(s->server_secret, p, n);
-		s->server_len = n;
-	}
-}
-
-static uint64_t
-counter(const unsigned char p[8])
-{
-	uint64_t n = 0;
-
-	for (int i = 0; i < 8; i++)
-		n = n << 8 | p[i];
-	return n;
-}
-
-/*
- * Hand the connection from mbedTLS to tls_rec.  It has read whole records and no byte more, and its two counters say how many
- * records the new keys have protected (a server's session tickets are some); it has no calls for them, hence the look at its
- * members.  Where something is still in its hands, where the version or the suite is another, or without memory, it goes on.
- */
+/* Hand the connection to a tls_rec, if it can take it. */
 static void
 take_over(struct f_tls *t)
 {
-	struct session *s = t->session;
-	const mbedtls_ssl_context *ssl = &s->ssl;
-	int payload = mbedtls_ssl_get_max_out_record_payload(ssl);
-	struct tls_rec_start start = {
-		.server = mbedtls_ssl_conf_get_endpoint(&t->gen->conf) == MBEDTLS_SSL_IS_SERVER,
-		.suite = mbedtls_ssl_get_ciphersuite_id_from_ssl(ssl),
-		.client_secret = s->client_secret,
-		.server_secret = s->server_secret,
-		.secret_len = s->client_len,
-		.read_seq = counter(ssl->MBEDTLS_PRIVATE(in_ctr)),
-		.write_seq = counter(ssl->MBEDTLS_PRIVATE(cur_out_ctr)),
-		.fragment = TLS_REC_PLAIN,
-	};
-
-	if (mbedtls_ssl_get_version_number(ssl) != MBEDTLS_SSL_VERSION_TLS1_3 ||
-	    !tls_rec_is_known(start.suite) || s->client_len == 0 ||
-	    s->client_len != s->server_len || payload <= 0)
+	t->rec = tls_session_records(t->session);
+	if (t->rec != NULL) {
+		tls_session_free(t->session);
+		t->session = NULL;
 		return;
-	if (mbedtls_ssl_check_pending(ssl) || ssl->MBEDTLS_PRIVATE(in_left) > 0 ||
-	    ssl->MBEDTLS_PRIVATE(out_left) > 0)
-		return;
-	/* The peer may have asked for less than 2^14; mbedTLS's own padding takes a byte off that. */
-	if (payload < TLS_REC_PLAIN - 1)
-		start.fragment = (size_t)payload;
-	t->rec = tls_rec_new(&start);
-	if (t->rec == NULL)
-		return;
-	session_free(s);
-	t->session = NULL;
+	}
+	/* Certificates are large, and many connections are idle from here on. */
+	t->busy_ms = loop_now_ms(t->f.loop);
+	trim(t);
 }
 
 static void
 become_ready(struct f_tls *t)
 {
-	mbedtls_ssl_context *ssl = &t->session->ssl;
-
-	t->ready = true;
-	snprintf(t->words, sizeof t->words, "%s %s", mbedtls_ssl_get_version(ssl),
-	    mbedtls_ssl_get_ciphersuite(ssl));
-	mbedtls_ssl_set_verify(ssl, NULL, NULL);
-	tls_verify_free(t->verify);
-	t->verify = NULL;
+	set_input(t, INPUT_OPEN);
+	tls_session_describe(t->session, t->description, sizeof t->description);
 	take_over(t);
-	if (t->session != NULL) {
-		t->busy_ms = loop_now_ms(t->f.loop);
-		trim(t); /* certificates are large, and many connections are idle from here on */
-	}
-	if (t->shut_wanted)
+	if (t->output == OUTPUT_HELD_END) {
 		send_end(t);
-	else
+	} else {
+		set_output(t, OUTPUT_OPEN);
 		send_held(t);
+	}
 	if (t->ready_fn != NULL && !t->f.closed)
 		t->ready_fn(t->ready_arg);
 	filter_writable(&t->f);
@@ -459,18 +308,18 @@ become_ready(struct f_tls *t)
 static bool
 handshake(struct f_tls *t)
 {
-	int ret = mbedtls_ssl_handshake(&t->session->ssl);
 	struct errtext e;
+	int r = tls_session_handshake(t->session, &e);
 
-	if (ret == MBEDTLS_ERR_SSL_WANT_READ) {
+	if (r == ERR_AGAIN) {
 		if (push(t) && t->below_err != 0) {
 			end_as_below(t, "TLS handshake: the peer ended the connection");
 			tell_end(t);
 		}
 		return false;
 	}
-	if (ret != 0) {
-		fail(t, explain(t, ret, &e), &e);
+	if (r != 0) {
+		fail(t, r, &e);
 		return false;
 	}
 	if (push(t))
@@ -478,106 +327,37 @@ handshake(struct f_tls *t)
 	return !t->f.closed;
 }
 
-/* The block to decrypt into: about as large as what is there, so that a queue of them pins little beyond its length. */
-static struct block *
-input_block(const struct f_tls *t, size_t budget)
-{
-	size_t want = mbedtls_ssl_get_bytes_avail(&t->session->ssl) + t->f.below->in.len;
-
-	if (want > budget)
-		want = budget;
-	return block_new(want < BUF_HUGE ? want : BUF_HUGE);
-}
-
-/* Decrypt until b is full or holds max bytes.  Returns what mbedTLS said last, 1 when it does. */
-static int
-fill_block(struct f_tls *t, struct block *b, size_t max)
-{
-	while (block_room(b) > 0 && b->fill < max) {
-		size_t want = block_room(b) < max - b->fill ? block_room(b) : max - b->fill;
-		int ret;
-
-		t->reading = true;
-		ret = mbedtls_ssl_read(&t->session->ssl, b->data + b->fill, want);
-		t->reading = false;
-		if (ret > 0)
-			b->fill += (uint32_t)ret;
-		else if (ret == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET)
-			continue; /* we never resume */
-		else if (ret == 0)
-			continue; /* RFC 5246 6.2.1: an empty record; mbedTLS ends a flood of them */
-		else if (ret == MBEDTLS_ERR_SSL_WANT_READ && t->f.below->in.len > 0)
-			continue; /* it passed over a warning */
-		else
-			return ret;
-	}
-	return 1;
-}
-
-/* mbedTLS reads records for a turn.  Returns what it said last, 1 when the turn is over. */
-static int
-read_records(struct f_tls *t)
-{
-	size_t budget = F_TLS_TURN;
-	int ret = 1;
-
-	while (ret > 0 && budget > 0) {
-		struct block *b = input_block(t, budget);
-
-		if (b == NULL)
-			return MBEDTLS_ERR_SSL_ALLOC_FAILED;
-		ret = fill_block(t, b, budget);
-		if (bufq_append(&t->f.in, b, b->data, b->fill) != 0)
-			ret = MBEDTLS_ERR_SSL_ALLOC_FAILED;
-		budget -= b->fill < budget ? b->fill : budget;
-		block_unref(b);
-	}
-	return ret;
-}
-
-static void
-consider_trim(struct f_tls *t, size_t moved)
-{
-	if (moved > SMALL)
-		note_busy(t);
-	else if (!t->trimmed && loop_now_ms(t->f.loop) - t->busy_ms > F_TLS_TRIM_MS)
-		trim(t);
-}
-
 /* While the peer takes nothing its answer waits for room, or for the next data, which it goes before.  Returns 0 or ERR_NOMEM. */
 static int
 answer_update(struct f_tls *t)
 {
-	if (!tls_rec_owes_update(t->rec) || t->f.closed || t->shut_sent ||
+	if (!tls_rec_owes_update(t->rec) || t->f.closed || t->output != OUTPUT_OPEN ||
 	    filter_room(t->f.below) == 0)
 		return 0;
-	return tls_rec_send_update(t->rec, false, &t->out);
+	return tls_rec_send_update(t->rec, false, &t->records);
 }
 
 /*
- * Decrypt a turn's worth; whatever has to be said about it goes to out.
+ * Decrypt a turn's worth; whatever has to be said about it goes to records.
  * Returns 0 when all that is there was taken, ERR_AGAIN when the turn is over, ERR_EOF after close_notify, ERR_NOMEM, ERR_TLS and e.
  */
 static int
 decrypt(struct f_tls *t, struct errtext *e)
 {
 	size_t before = t->f.in.len;
-	int ret, r;
+	int r;
 
 	if (t->rec == NULL) {
-		ret = read_records(t);
-		consider_trim(t, t->f.in.len - before);
-		if (ret == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY)
-			return ERR_EOF;
-		return ret > 0 ? ERR_AGAIN
-			       : (ret == MBEDTLS_ERR_SSL_WANT_READ ? 0 : explain(t, ret, e));
+		r = tls_session_open(t->session, &t->f.in, F_TLS_TURN, e);
+		note_moved(t, t->f.in.len - before);
+		return r;
 	}
 	r = tls_rec_open(t->rec, &t->f.below->in, &t->f.in, F_TLS_TURN, e);
-	if (t->shut_sent)
+	if (t->output == OUTPUT_ENDED)
 		return r; /* RFC 8446 6.1: nothing follows our close_notify */
 	if (r == ERR_TLS && tls_rec_refusal(t->rec) != TLS_ALERT_CLOSE_NOTIFY)
 		IGNORE_RESULT(tls_rec_send_alert(
-		    t->rec, tls_rec_refusal(t->rec), &t->out)); /* it is over all the same */
+		    t->rec, tls_rec_refusal(t->rec), &t->records)); /* it is over all the same */
 	return r == 0 ? answer_update(t) : r;
 }
 
@@ -599,8 +379,7 @@ read_turn(struct f_tls *t)
 	if (t->f.closed || r == ERR_AGAIN)
 		return;
 	if (r == ERR_EOF) {
-		t->end = ERR_EOF;
-		t->lost = "";
+		end_input(t, ERR_EOF, "");
 		send_end(t);
 	} else if (r != 0) {
 		fail(t, r, &e);
@@ -617,12 +396,12 @@ on_step(void *arg)
 
 	if (t->f.closed || t->f.eof)
 		return;
-	if (t->end != 0) {
+	if (t->input == INPUT_ENDED) {
 		filter_readable(&t->f);
 		tell_end(t);
 		return;
 	}
-	if (t->f.paused || (!t->ready && !handshake(t)))
+	if (t->f.paused || (t->input == INPUT_HANDSHAKE && !handshake(t)))
 		return;
 	read_turn(t);
 }
@@ -638,9 +417,11 @@ on_below_writable(void *arg)
 {
 	struct f_tls *t = arg;
 
+	if (t->output != OUTPUT_OPEN)
+		return;
 	if (t->rec != NULL && answer_update(t) != 0)
 		fail(t, ERR_NOMEM, NULL);
-	else if (t->ready && push(t))
+	else if (push(t))
 		filter_writable(&t->f);
 }
 
@@ -649,7 +430,7 @@ static bool
 has_input(const struct f_tls *t)
 {
 	return t->f.below->in.len > 0 || t->f.in.len > 0 ||
-	       (t->session != NULL && mbedtls_ssl_check_pending(&t->session->ssl));
+	       (t->session != NULL && tls_session_has_input(t->session));
 }
 
 static void
@@ -657,13 +438,12 @@ on_below_closed(void *arg, int err, const char *text)
 {
 	struct f_tls *t = arg;
 
-	if (t->end != 0)
+	if (t->input == INPUT_ENDED)
 		return;
 	t->below_err = err;
 	snprintf(t->below_text, sizeof t->below_text, "%s", text);
-	if (err == ERR_EOF)
-		on_step(t);
-	else if (has_input(t)) /* this may come from inside a write: not now */
+	/* This may come from inside a write: not now. */
+	if (err == ERR_EOF || has_input(t))
 		task_soon(t->f.loop, &t->step);
 	else
 		filter_close(&t->f, err, text);
@@ -705,12 +485,11 @@ tls_fini(struct filter *f)
 
 	if (f->loop != NULL)
 		task_cancel(f->loop, &t->step);
-	session_free(t->session);
+	tls_session_free(t->session);
 	tls_rec_free(t->rec);
-	tls_verify_free(t->verify);
-	tls_gen_drop(t->gen);
+	tls_generation_drop(t->gen);
 	bufq_fini(&t->held);
-	tls_out_fini(&t->out);
+	tls_writer_fini(&t->records);
 }
 
 static const struct filter_ops tls_ops = {
@@ -725,37 +504,21 @@ static const struct filter_ops tls_ops = {
 	.attach = tls_attach,
 };
 
-/* mbedTLS's part, at the start of a handshake; host: we are the client. */
-static int
-session_start(struct f_tls *t, const char *host)
-{
-	struct session *s = t->session = mem_zalloc(sizeof *s);
-
-	if (s == NULL)
-		return ERR_NOMEM;
-	mbedtls_ssl_init(&s->ssl);
-	if (mbedtls_ssl_setup(&s->ssl, &t->gen->conf) != 0 ||
-	    (host != NULL && (t->verify = tls_verify_new(&s->ssl, t->gen, host)) == NULL))
-		return ERR_NOMEM;
-	mbedtls_ssl_set_bio(&s->ssl, t, on_send, on_recv, NULL);
-	mbedtls_ssl_set_export_keys_cb(&s->ssl, on_secret, s);
-	return 0;
-}
-
 /* Takes the reference to g in every case. */
 static struct filter *
-tls_start(struct filter *below, struct loop *l, struct tls_gen *g, const char *host)
+tls_start(struct filter *below, struct loop *l, struct tls_generation *g, const char *host)
 {
 	struct f_tls *t = mem_zalloc(sizeof *t);
 
 	if (t == NULL) {
-		tls_gen_drop(g);
+		tls_generation_drop(g);
 		return NULL;
 	}
 	filter_init(&t->f, &tls_ops, below, l);
 	task_init(&t->step, on_step, t);
 	t->gen = g;
-	if (session_start(t, host) != 0) {
+	t->session = tls_session_new(g, host, &below->in, &t->records);
+	if (t->session == NULL) {
 		tls_fini(&t->f);
 		mem_free(t);
 		return NULL;
@@ -768,13 +531,13 @@ tls_start(struct filter *below, struct loop *l, struct tls_gen *g, const char *h
 struct filter *
 f_tls_server(struct filter *below, struct loop *l, struct tls_server_ctx *ctx)
 {
-	return tls_start(below, l, tls_gen_server(ctx), NULL);
+	return tls_start(below, l, tls_generation_server(ctx), NULL);
 }
 
 struct filter *
 f_tls_client(struct filter *below, struct loop *l, struct tls_client_ctx *ctx, const char *host)
 {
-	return tls_start(below, l, tls_gen_client(ctx), host);
+	return tls_start(below, l, tls_generation_client(ctx), host);
 }
 
 void
@@ -787,5 +550,5 @@ f_tls_set_ready(struct filter *f, void (*fn)(void *arg), void *arg)
 const char *
 f_tls_describe(const struct filter *f)
 {
-	return tls_of(f)->words;
+	return tls_of(f)->description;
 }

@@ -22,11 +22,11 @@
 #include "lib/tls/gcm_provider.h"
 #include "lib/base/mem.h"
 #include "lib/base/rand.h"
-#include "lib/tls/tls_gen.h"
+#include "lib/tls/tls_generation.h"
 
 struct tls_server_ctx {
 	pthread_mutex_t lock;
-	struct tls_gen *cur;
+	struct tls_generation *cur;
 	size_t n;
 	struct server_files {
 		char *cert, *key; /* paths, owned */
@@ -35,7 +35,7 @@ struct tls_server_ctx {
 };
 
 struct tls_client_ctx {
-	struct tls_gen *gen;
+	struct tls_generation *gen;
 };
 
 /* ---- what server and client have in common ---- */
@@ -80,10 +80,10 @@ tls_fail(struct errtext *e, int ret, const char *what, const char *name)
 	return err_set(e, ERR_INVALID, "%s: %s: %s", name, what, words);
 }
 
-static struct tls_gen *
+static struct tls_generation *
 gen_new(void)
 {
-	struct tls_gen *g = mem_zalloc(sizeof *g);
+	struct tls_generation *g = mem_zalloc(sizeof *g);
 
 	if (g == NULL)
 		return NULL;
@@ -94,15 +94,15 @@ gen_new(void)
 	return g;
 }
 
-static struct tls_gen *
-gen_ref(struct tls_gen *g)
+static struct tls_generation *
+gen_ref(struct tls_generation *g)
 {
 	atomic_fetch_add(&g->refs, 1);
 	return g;
 }
 
 void
-tls_gen_drop(struct tls_gen *g)
+tls_generation_drop(struct tls_generation *g)
 {
 	if (g == NULL || atomic_fetch_sub(&g->refs, 1) != 1)
 		return;
@@ -118,7 +118,7 @@ tls_gen_drop(struct tls_gen *g)
 }
 
 static int
-gen_configure(struct tls_gen *g, int endpoint, struct errtext *e)
+gen_configure(struct tls_generation *g, int endpoint, struct errtext *e)
 {
 	bool aes_in_hardware = strcmp(gcm_alt_provider(), "mbedTLS") != 0;
 	int ret;
@@ -189,7 +189,7 @@ is_for_servers(const mbedtls_x509_crt *crt)
 }
 
 static int
-read_pair(const char *cert, const char *key, struct tls_gen_pair *p, struct errtext *e)
+read_pair(const char *cert, const char *key, struct tls_generation_pair *p, struct errtext *e)
 {
 	int r;
 
@@ -286,14 +286,14 @@ is_name_of(const mbedtls_x509_buf *name, const void *crt)
 static int
 on_sni(void *arg, mbedtls_ssl_context *ssl, const unsigned char *p, size_t len)
 {
-	struct tls_gen *g = arg;
+	struct tls_generation *g = arg;
 	const mbedtls_x509_buf name = {
 		.tag = MBEDTLS_X509_SAN_DNS_NAME, .p = (unsigned char *)(uintptr_t)p, .len = len
 	};
 
 	for (int by_wildcard = 0; by_wildcard <= 1; by_wildcard++) {
 		for (size_t i = 0; i < g->n_pairs; i++) {
-			struct tls_gen_pair *pair = &g->pairs[i];
+			struct tls_generation_pair *pair = &g->pairs[i];
 			bool exact = cert_names(&pair->chain, &name, false);
 
 			if (by_wildcard ? exact || !cert_names(&pair->chain, &name, true) : !exact)
@@ -307,10 +307,10 @@ on_sni(void *arg, mbedtls_ssl_context *ssl, const unsigned char *p, size_t len)
 
 /* Without a name, or with an unknown one, the first pair is shown, or one that shares a name with it. */
 static int
-gen_add_pairs(struct tls_gen *g)
+gen_add_pairs(struct tls_generation *g)
 {
 	for (size_t i = 0; i < g->n_pairs; i++) {
-		struct tls_gen_pair *p = &g->pairs[i];
+		struct tls_generation_pair *p = &g->pairs[i];
 
 		if (i > 0 && !any_name(&g->pairs[0].chain, is_name_of, &p->chain))
 			continue;
@@ -322,7 +322,7 @@ gen_add_pairs(struct tls_gen *g)
 }
 
 static int
-gen_add_tickets(struct tls_gen *g, struct errtext *e)
+gen_add_tickets(struct tls_generation *g, struct errtext *e)
 {
 	int ret = mbedtls_ssl_ticket_setup(
 	    &g->tickets, rand_callback, NULL, MBEDTLS_CIPHER_AES_256_GCM, TLS_TICKET_S);
@@ -335,9 +335,9 @@ gen_add_tickets(struct tls_gen *g, struct errtext *e)
 }
 
 static int
-gen_new_server(struct tls_server_ctx *ctx, struct tls_gen **out, struct errtext *e)
+gen_new_server(struct tls_server_ctx *ctx, struct tls_generation **out, struct errtext *e)
 {
-	struct tls_gen *g = gen_new();
+	struct tls_generation *g = gen_new();
 	int r;
 
 	if (g == NULL || (g->pairs = mem_array(ctx->n, sizeof *g->pairs)) == NULL) {
@@ -361,7 +361,7 @@ gen_new_server(struct tls_server_ctx *ctx, struct tls_gen **out, struct errtext 
 	*out = g;
 	return 0;
 fail:
-	tls_gen_drop(g);
+	tls_generation_drop(g);
 	return r;
 }
 
@@ -413,7 +413,7 @@ tls_server_free(struct tls_server_ctx *ctx)
 {
 	if (ctx == NULL)
 		return;
-	tls_gen_drop(ctx->cur);
+	tls_generation_drop(ctx->cur);
 	for (size_t i = 0; i < ctx->n; i++) {
 		mem_free(ctx->files[i].cert);
 		mem_free(ctx->files[i].key);
@@ -423,10 +423,10 @@ tls_server_free(struct tls_server_ctx *ctx)
 	mem_free(ctx);
 }
 
-struct tls_gen *
-tls_gen_server(struct tls_server_ctx *ctx)
+struct tls_generation *
+tls_generation_server(struct tls_server_ctx *ctx)
 {
-	struct tls_gen *g;
+	struct tls_generation *g;
 
 	pthread_mutex_lock(&ctx->lock);
 	g = gen_ref(ctx->cur);
@@ -452,7 +452,7 @@ tls_server_changed(struct tls_server_ctx *ctx)
 int
 tls_server_reload(struct tls_server_ctx *ctx, struct errtext *e)
 {
-	struct tls_gen *fresh, *old;
+	struct tls_generation *fresh, *old;
 	int r;
 
 	/* Before the files are read: a change while they are read is seen at the next look. */
@@ -463,14 +463,14 @@ tls_server_reload(struct tls_server_ctx *ctx, struct errtext *e)
 	old = ctx->cur;
 	ctx->cur = fresh;
 	pthread_mutex_unlock(&ctx->lock);
-	tls_gen_drop(old);
+	tls_generation_drop(old);
 	return 0;
 }
 
 /* ---- client ---- */
 
 static int
-add_pin(struct tls_gen *g, const char *s, size_t n, struct errtext *e)
+add_pin(struct tls_generation *g, const char *s, size_t n, struct errtext *e)
 {
 	static const char prefix[] = "sha256//";
 	const size_t skip = sizeof prefix - 1;
@@ -488,7 +488,7 @@ add_pin(struct tls_gen *g, const char *s, size_t n, struct errtext *e)
 }
 
 static int
-read_pins(struct tls_gen *g, const char *s, struct errtext *e)
+read_pins(struct tls_generation *g, const char *s, struct errtext *e)
 {
 	int r = 0;
 
@@ -502,7 +502,7 @@ read_pins(struct tls_gen *g, const char *s, struct errtext *e)
 }
 
 static int
-read_system_roots(struct tls_gen *g, struct errtext *e)
+read_system_roots(struct tls_generation *g, struct errtext *e)
 {
 	const char *path = getenv("SSL_CERT_FILE");
 	struct errtext why;
@@ -520,9 +520,9 @@ read_system_roots(struct tls_gen *g, struct errtext *e)
 }
 
 static int
-gen_new_client(const struct tls_client_opts *opts, struct tls_gen **out, struct errtext *e)
+gen_new_client(const struct tls_client_opts *opts, struct tls_generation **out, struct errtext *e)
 {
-	struct tls_gen *g = gen_new();
+	struct tls_generation *g = gen_new();
 	int r;
 
 	if (g == NULL)
@@ -542,7 +542,7 @@ gen_new_client(const struct tls_client_opts *opts, struct tls_gen **out, struct 
 	*out = g;
 	return 0;
 fail:
-	tls_gen_drop(g);
+	tls_generation_drop(g);
 	return r;
 }
 
@@ -567,12 +567,12 @@ tls_client_free(struct tls_client_ctx *ctx)
 {
 	if (ctx == NULL)
 		return;
-	tls_gen_drop(ctx->gen);
+	tls_generation_drop(ctx->gen);
 	mem_free(ctx);
 }
 
-struct tls_gen *
-tls_gen_client(struct tls_client_ctx *ctx)
+struct tls_generation *
+tls_generation_client(struct tls_client_ctx *ctx)
 {
 	return gen_ref(ctx->gen);
 }

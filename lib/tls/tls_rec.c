@@ -196,18 +196,18 @@ tls_rec_free(struct tls_rec *r)
 
 /* n bytes at p, encrypted, behind what was written. */
 static int
-seal_piece(struct half *h, const uint8_t *p, size_t n, struct tls_out *out)
+seal_piece(struct half *h, const uint8_t *p, size_t n, struct tls_writer *out)
 {
 	while (n > 0) {
 		size_t k;
-		uint8_t *to = tls_out_room(out, &k);
+		uint8_t *to = tls_writer_room(out, &k);
 		int ret;
 
 		if (to == NULL)
 			return ERR_NOMEM;
 		k = k < n ? k : n;
 		if ((ret = tls_aead_update(&h->aead, p, k, to)) != 0 ||
-		    (ret = tls_out_add(out, k)) != 0)
+		    (ret = tls_writer_add(out, k)) != 0)
 			return ret;
 		p += k;
 		n -= k;
@@ -217,7 +217,7 @@ seal_piece(struct half *h, const uint8_t *p, size_t n, struct tls_out *out)
 
 /* One record (5.2) of the first n bytes of plain, which are taken. */
 static int
-seal_record(struct half *h, uint8_t type, struct bufq *plain, size_t n, struct tls_out *out)
+seal_record(struct half *h, uint8_t type, struct bufq *plain, size_t n, struct tls_writer *out)
 {
 	size_t len = n + 1 + TLS_AEAD_TAG;
 	uint8_t head[TLS_REC_HEADER] = { TYPE_DATA, 3, 3, (uint8_t)(len >> 8), (uint8_t)len };
@@ -225,7 +225,7 @@ seal_record(struct half *h, uint8_t type, struct bufq *plain, size_t n, struct t
 	int ret;
 
 	half_nonce(h, nonce);
-	if ((ret = tls_out_put(out, head, sizeof head)) != 0 ||
+	if ((ret = tls_writer_put(out, head, sizeof head)) != 0 ||
 	    (ret = tls_aead_begin(&h->aead, true, nonce, head, sizeof head)) != 0)
 		return ret;
 	while (n > 0) {
@@ -240,12 +240,12 @@ seal_record(struct half *h, uint8_t type, struct bufq *plain, size_t n, struct t
 	}
 	if ((ret = seal_piece(h, &type, 1, out)) != 0 || (ret = tls_aead_end(&h->aead, tag)) != 0)
 		return ret;
-	return tls_out_put(out, tag, sizeof tag);
+	return tls_writer_put(out, tag, sizeof tag);
 }
 
 /* A record of a few bytes. */
 static int
-seal_brief(struct tls_rec *r, uint8_t type, const void *p, size_t n, struct tls_out *out)
+seal_brief(struct tls_rec *r, uint8_t type, const void *p, size_t n, struct tls_writer *out)
 {
 	struct bufq q = { 0 };
 	int ret = bufq_copy(&q, p, n);
@@ -259,7 +259,7 @@ seal_brief(struct tls_rec *r, uint8_t type, const void *p, size_t n, struct tls_
 }
 
 int
-tls_rec_send_alert(struct tls_rec *r, enum tls_alert alert, struct tls_out *out)
+tls_rec_send_alert(struct tls_rec *r, enum tls_alert alert, struct tls_writer *out)
 {
 	bool warning = alert == TLS_ALERT_CLOSE_NOTIFY || alert == TLS_ALERT_USER_CANCELED;
 	uint8_t p[ALERT_LEN] = { warning ? ALERT_WARNING : ALERT_FATAL, (uint8_t)alert };
@@ -268,7 +268,7 @@ tls_rec_send_alert(struct tls_rec *r, enum tls_alert alert, struct tls_out *out)
 }
 
 int
-tls_rec_send_update(struct tls_rec *r, bool ask, struct tls_out *out)
+tls_rec_send_update(struct tls_rec *r, bool ask, struct tls_writer *out)
 {
 	uint8_t p[HS_HEADER + 1] = { HS_KEY_UPDATE, 0, 0, 1, ask ? 1 : 0 };
 	int ret = seal_brief(r, TYPE_HANDSHAKE, p, sizeof p, out);
@@ -284,7 +284,7 @@ tls_rec_owes_update(const struct tls_rec *r)
 }
 
 int
-tls_rec_seal(struct tls_rec *r, struct bufq *plain, struct tls_out *out)
+tls_rec_seal(struct tls_rec *r, struct bufq *plain, struct tls_writer *out)
 {
 	size_t records = plain->len / r->fragment + 1;
 	int ret = 0;
@@ -330,8 +330,7 @@ count_idle(struct tls_rec *r, struct errtext *e)
 {
 	if (++r->idle <= TLS_REC_IDLE_MAX)
 		return 0;
-	return refuse(
-	    r, TLS_ALERT_UNEXPECTED_MESSAGE, e, "TLS: the peer sends records that bring nothing");
+	return refuse(r, TLS_ALERT_UNEXPECTED_MESSAGE, e, TLS_WORDS_IDLE);
 }
 
 static int

@@ -21,7 +21,7 @@
 #define LIB_TLS_REC_H
 
 #include "lib/net/buf.h"
-#include "lib/tls/tls_out.h"
+#include "lib/tls/tls_writer.h"
 
 #define TLS_REC_HEADER 5
 #define TLS_REC_PLAIN 16384           /* bytes of payload in one record (5.1) */
@@ -71,16 +71,16 @@ void tls_rec_free(struct tls_rec *r);
  * tls_rec_seal - take all of plain and write it to out in as few records as possible, after a KeyUpdate if one is due.
  * Returns 0, or ERR_NOMEM: some of it is lost then.
  */
-int tls_rec_seal(struct tls_rec *r, struct bufq *plain, struct tls_out *out) WARN_UNUSED;
+int tls_rec_seal(struct tls_rec *r, struct bufq *plain, struct tls_writer *out) WARN_UNUSED;
 
 /* tls_rec_send_alert - write an alert.  Returns 0 or ERR_NOMEM. */
-int tls_rec_send_alert(struct tls_rec *r, enum tls_alert alert, struct tls_out *out) WARN_UNUSED;
+int tls_rec_send_alert(struct tls_rec *r, enum tls_alert alert, struct tls_writer *out) WARN_UNUSED;
 
 /*
  * tls_rec_send_update - write a KeyUpdate and seal with the next key from here on; ask: the peer shall do the same.
  * Returns 0 or ERR_NOMEM.
  */
-int tls_rec_send_update(struct tls_rec *r, bool ask, struct tls_out *out) WARN_UNUSED;
+int tls_rec_send_update(struct tls_rec *r, bool ask, struct tls_writer *out) WARN_UNUSED;
 
 /* tls_rec_owes_update - has the peer asked for a KeyUpdate that was not sent yet?  tls_rec_seal() sends it if nobody does. */
 bool tls_rec_owes_update(const struct tls_rec *r);

@@ -20,7 +20,7 @@
 enum { NAMES_SHOWN = 4, NAME_TEXT = 64 };
 
 struct tls_verify {
-	const struct tls_gen *gen;
+	const struct tls_generation *gen;
 	char host[TLS_HOST_MAX + 1];
 	uint8_t ip[16];
 	size_t ip_len;                  /* 0: host is a name */
@@ -196,7 +196,7 @@ parse_address(const char *host, uint8_t ip[16])
 }
 
 struct tls_verify *
-tls_verify_new(mbedtls_ssl_context *ssl, const struct tls_gen *g, const char *host)
+tls_verify_new(mbedtls_ssl_context *ssl, const struct tls_generation *g, const char *host)
 {
 	struct tls_verify *v = mem_zalloc(sizeof *v);
 	size_t len = strlen(host);

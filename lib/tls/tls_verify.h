@@ -13,7 +13,7 @@
 #include <mbedtls/ssl.h>
 
 #include "lib/base/err.h"
-#include "lib/tls/tls_gen.h"
+#include "lib/tls/tls_generation.h"
 
 #define TLS_HOST_MAX 253 /* characters of a host name (RFC 1035 2.3.4) */
 
@@ -24,7 +24,7 @@ struct tls_verify;
  * NULL: out of memory, or a host of more than TLS_HOST_MAX characters.
  */
 struct tls_verify *tls_verify_new(
-    mbedtls_ssl_context *ssl, const struct tls_gen *g, const char *host);
+    mbedtls_ssl_context *ssl, const struct tls_generation *g, const char *host);
 void tls_verify_free(struct tls_verify *v);
 
 /* tls_verify_explain - fill e with why the certificate was refused and what would help; false if it was not refused. */

@@ -6,6 +6,7 @@
 #include "lib/base/err.h"
 
 #define TLS_WORDS_CHANGED "TLS: a record was changed on its way"
+#define TLS_WORDS_IDLE "TLS: the peer sends records that bring nothing"
 #define TLS_WORDS_MALFORMED "TLS: the peer sent a malformed record"
 
 /* tls_words_alert - the peer sent this fatal alert (RFC 8446 6.2); doing: "TLS", "TLS handshake".  Returns ERR_TLS. */

@@ -15,7 +15,7 @@
 #include "lib/tls/f_tls.h"
 #include "lib/base/file.h"
 #include "lib/base/rand.h"
-#include "lib/tls/tls_gen.h"
+#include "lib/tls/tls_generation.h"
 #include "test/wire.h"
 
 enum { SECONDS = 2, MIB = 1024 * 1024 };
@@ -210,10 +210,10 @@ ping(struct loop *l, struct side (*x)[2], size_t n)
 static void
 use_tls12(void)
 {
-	struct tls_gen *g = tls_gen_client(client_ctx);
+	struct tls_generation *g = tls_generation_client(client_ctx);
 
 	mbedtls_ssl_conf_max_tls_version(&g->conf, MBEDTLS_SSL_VERSION_TLS1_2);
-	tls_gen_drop(g);
+	tls_generation_drop(g);
 }
 
 static void

@@ -17,7 +17,7 @@
 #include "lib/tls/f_tls.h"
 #include "lib/base/file.h"
 #include "lib/base/rand.h"
-#include "lib/tls/tls_gen.h"
+#include "lib/tls/tls_generation.h"
 #include "test/wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -48,7 +48,7 @@ make_contexts(void)
 	const char *hosts[] = { "relay.test" };
 	char dir[] = "/tmp/f_tls_fuzz.XXXXXX", pem[64], key[64];
 	struct tls_client_opts opts = { 0 };
-	struct tls_gen *g;
+	struct tls_generation *g;
 	struct errtext e = { "no temporary directory" };
 	struct cert c;
 
@@ -64,9 +64,9 @@ make_contexts(void)
 	opts.pins = c.pin;
 	must(tls_client_new(&opts, &client_ctx, &e) == 0, &e);
 	must(tls_client_new(&opts, &old_client_ctx, &e) == 0, &e);
-	g = tls_gen_client(old_client_ctx);
+	g = tls_generation_client(old_client_ctx);
 	mbedtls_ssl_conf_max_tls_version(&g->conf, MBEDTLS_SSL_VERSION_TLS1_2);
-	tls_gen_drop(g);
+	tls_generation_drop(g);
 	unlink(pem);
 	unlink(key);
 	rmdir(dir);

@@ -138,14 +138,14 @@ operate(struct peer *p, const uint8_t *q, size_t n)
 static void
 answer(struct peer *p)
 {
-	struct tls_out out = { 0 };
+	struct tls_writer out = { 0 };
 	bool owes = tls_rec_owes_update(p->r);
 	size_t n = p->got.len, records = (n + TLS_REC_PLAIN - 1) / TLS_REC_PLAIN;
 
 	assert(tls_rec_seal(p->r, &p->got, &out) == 0);
-	tls_out_end(&out);
+	tls_writer_end(&out);
 	assert(out.q.len == n + records * TLS_REC_EXTRA + (owes && n > 0 ? 5 + TLS_REC_EXTRA : 0));
-	tls_out_fini(&out);
+	tls_writer_fini(&out);
 }
 
 int

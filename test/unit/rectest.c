@@ -156,11 +156,11 @@ void
 rectest_seal(struct tls_rec *r, size_t n, size_t piece, struct bufq *wire)
 {
 	struct bufq plain = { 0 };
-	struct tls_out out = { 0 };
+	struct tls_writer out = { 0 };
 
 	rectest_fill(&plain, n, piece);
 	assert_int_equal(tls_rec_seal(r, &plain, &out), 0);
 	assert_int_equal(plain.len, 0);
-	tls_out_end(&out);
+	tls_writer_end(&out);
 	assert_int_equal(bufq_move(wire, &out.q, out.q.len), 0);
 }

@@ -8,7 +8,7 @@
 
 #include "lib/base/file.h"
 #include "lib/base/rand.h"
-#include "lib/tls/tls_gen.h"
+#include "lib/tls/tls_generation.h"
 #include "test/unit/tlstest.h"
 #include "test/unit/sockpair.h"
 
@@ -142,10 +142,10 @@ tlstest_open(struct tlstest *p, const char *host, const char *ca, const char *pi
 	assert_non_null(p->l);
 	p->ctx = client_ctx(ca, pins);
 	if (tlstest_tls12_only) {
-		struct tls_gen *g = tls_gen_client(p->ctx);
+		struct tls_generation *g = tls_generation_client(p->ctx);
 
 		mbedtls_ssl_conf_max_tls_version(&g->conf, MBEDTLS_SSL_VERSION_TLS1_2);
-		tls_gen_drop(g);
+		tls_generation_drop(g);
 	}
 	wire_pair(p->l, &p->c.wire, &p->s.wire);
 	tlstest_side_start(&p->c, f_tls_client(&p->c.wire->f, p->l, p->ctx, host));

@@ -9,7 +9,8 @@
 #include <stdio.h>
 #include <cmocka.h>
 
-#include "lib/tls/tls_gen.h"
+#include "lib/tls/tls_generation.h"
+#include "lib/tls/tls_session.h"
 #include "test/unit/tlstest.h"
 
 enum { BULK = 200000 };
@@ -84,7 +85,7 @@ static const struct filter_user plain_user = { plain_step, plain_writable, plain
 struct pair {
 	struct loop *l;
 	struct tls_client_ctx *ctx;
-	struct tls_gen *gen; /* of mbedTLS's end */
+	struct tls_generation *gen; /* of mbedTLS's end */
 	struct plain m;
 	struct tlstest_side x;
 };
@@ -101,7 +102,8 @@ pair_open(struct pair *p, bool m_is_server)
 	wire_pair(p->l, &a, &b);
 	p->m.w = a;
 	p->x.wire = b;
-	p->gen = m_is_server ? tls_gen_server(tlstest_server_ctx) : tls_gen_client(p->ctx);
+	p->gen =
+	    m_is_server ? tls_generation_server(tlstest_server_ctx) : tls_generation_client(p->ctx);
 	if (tlstest_tls12_only)
 		mbedtls_ssl_conf_max_tls_version(&p->gen->conf, MBEDTLS_SSL_VERSION_TLS1_2);
 	mbedtls_ssl_init(&p->m.ssl);
@@ -121,7 +123,7 @@ pair_close(struct pair *p)
 	bufq_fini(&p->x.got);
 	mbedtls_ssl_free(&p->m.ssl);
 	filter_free(&p->m.w->f);
-	tls_gen_drop(p->gen);
+	tls_generation_drop(p->gen);
 	tls_client_free(p->ctx);
 	wire_turns(p->l, 2);
 	loop_free(p->l);
@@ -279,6 +281,87 @@ asks_for_a_new_handshake_are_counted(void **state)
 	tlstest_tls12_only = false;
 }
 
+/* RFC 5246 7.2.2: a warning ends nothing. */
+static void
+plain_warn(struct plain *x)
+{
+	assert_int_equal(mbedtls_ssl_send_alert_message(&x->ssl, MBEDTLS_SSL_ALERT_LEVEL_WARNING,
+			     MBEDTLS_SSL_ALERT_MSG_USER_CANCELED),
+	    0);
+}
+
+static void
+warnings_without_end_are_refused(void **state)
+{
+	struct pair p;
+
+	(void)state;
+	tlstest_tls12_only = true;
+	pair_open(&p, false);
+	p.m.to_send = p.x.want = 100;
+	tlstest_write(&p.x, 100, 100);
+	assert_true(wire_run(p.l, 10000, has_all, &p));
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < TLS_SESSION_IDLE_MAX - 1; i++)
+			plain_warn(&p.m);
+		p.m.to_send += 100;
+		plain_step(&p.m);
+		assert_true(wire_run(p.l, 10000, has_all, &p));
+	}
+	for (int i = 0; i < TLS_SESSION_IDLE_MAX + 1; i++)
+		plain_warn(&p.m);
+	assert_true(wire_run(p.l, 10000, has_ended, &p));
+	assert_int_equal(p.x.err, ERR_TLS);
+	assert_string_equal(p.x.text, "TLS: the peer sends records that bring nothing");
+	plain_step(&p.m);
+	assert_int_equal(p.m.ret, MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE);
+	pair_close(&p);
+	tlstest_tls12_only = false;
+}
+
+/* RFC 8446 5.1, 5.4, 6.2: mbedTLS itself says nothing to these. */
+static void
+a_broken_record_in_a_handshake_is_answered_by_an_alert(void **state)
+{
+	static const struct {
+		uint8_t p[12];
+		size_t n;
+		uint8_t alert;
+	} broken[] = {
+		{ { 21, 3, 3, 0, 0 }, 5, TLS_ALERT_UNEXPECTED_MESSAGE },
+		{ { 21, 3, 3, 0, 1, 2 }, 6, TLS_ALERT_UNEXPECTED_MESSAGE },
+		{ { 22, 3, 3, 0, 0 }, 5, TLS_ALERT_UNEXPECTED_MESSAGE },
+		{ { 23, 3, 3, 0, 0 }, 5, TLS_ALERT_UNEXPECTED_MESSAGE },
+		{ { 24, 3, 3, 0, 1, 0 }, 6, TLS_ALERT_UNEXPECTED_MESSAGE },
+		{ { 22, 3, 3, 0x41, 0x01, 1 }, 6, TLS_ALERT_RECORD_OVERFLOW },
+		{ { 22, 3, 3, 0, 4, 2, 0, 0, 0 }, 9, TLS_ALERT_UNEXPECTED_MESSAGE },
+		{ { 22, 3, 3, 0, 4, 1, 0, 0, 0 }, 9, TLS_ALERT_DECODE_ERROR },
+		{ "GET / HTTP/1", 12, TLS_ALERT_UNEXPECTED_MESSAGE },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
+		const uint8_t want[] = { 21, 3, 3, 0, 2, 2, broken[i].alert };
+		uint8_t got[sizeof want + 1];
+		struct tlstest_side x = { 0 };
+		struct loop *l = loop_new();
+		struct wire *a, *b;
+
+		wire_pair(l, &a, &b);
+		tlstest_side_start(&x, f_tls_server(&b->f, l, tlstest_server_ctx));
+		assert_int_equal(filter_send(&a->f, broken[i].p, broken[i].n), 0);
+		filter_flush(&a->f);
+		wire_turns(l, 6);
+		assert_int_equal(x.err, ERR_TLS);
+		assert_int_equal(bufq_read(&a->f.in, 0, got, sizeof got), sizeof want);
+		assert_memory_equal(got, want, sizeof want);
+		tlstest_side_free(&x);
+		filter_free(&a->f);
+		wire_turns(l, 2);
+		loop_free(l);
+	}
+}
+
 static void
 tells_it_of_a_changed_record(void **state)
 {
@@ -311,6 +394,8 @@ main(void)
 		cmocka_unit_test(empty_records_of_tls12_are_nothing),
 		cmocka_unit_test(an_answer_that_finds_no_room_goes_when_there_is_some),
 		cmocka_unit_test(asks_for_a_new_handshake_are_counted),
+		cmocka_unit_test(warnings_without_end_are_refused),
+		cmocka_unit_test(a_broken_record_in_a_handshake_is_answered_by_an_alert),
 		cmocka_unit_test(tells_it_of_a_changed_record),
 	};
 

@@ -80,7 +80,7 @@ tls_records_are_the_same(void **state)
 	struct tls_rec *c = rectest_new(RECTEST_AES128, false, 0, 0);
 	struct tls_rec *s = rectest_new(RECTEST_AES128, true, 0, 0);
 	struct bufq plain = { 0 }, in = { 0 }, got = { 0 };
-	struct tls_out out = { 0 };
+	struct tls_writer out = { 0 };
 	uint8_t p[100], q[100];
 	struct errtext e;
 
@@ -91,7 +91,7 @@ tls_records_are_the_same(void **state)
 	assert_int_equal(bufq_read(&out.q, 0, p, sizeof p), 72);
 	assert_true(hash_unhex(q, 72, want));
 	assert_memory_equal(p, q, 72);
-	tls_out_fini(&out);
+	tls_writer_fini(&out);
 	rectest_seal(c, 100000, 777, &plain);
 	rectest_put(&in, p, 72);
 	rectest_carry(&plain, 5001, &in);

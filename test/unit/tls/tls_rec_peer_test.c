@@ -228,13 +228,13 @@ tickets_without_end_are_refused(void **state)
 
 /* What a has sent is heard by b, and how. */
 static int
-pass(struct tls_out *out, struct tls_rec *b, struct bufq *got)
+pass(struct tls_writer *out, struct tls_rec *b, struct bufq *got)
 {
 	struct bufq in = { 0 };
 	struct errtext e;
 	int r;
 
-	tls_out_end(out);
+	tls_writer_end(out);
 	rectest_carry(&out->q, 1000, &in);
 	r = tls_rec_open(b, &in, got, RECTEST_PLENTY, &e);
 	bufq_fini(&in);
@@ -246,7 +246,7 @@ keys_change_in_both_directions(void **state)
 {
 	static const int suites[] = { RECTEST_AES128, RECTEST_AES256, RECTEST_CHACHA };
 	struct bufq got = { 0 }, plain = { 0 };
-	struct tls_out out = { 0 };
+	struct tls_writer out = { 0 };
 
 	(void)state;
 	for (int i = 0; i < 3 * 50; i++) {
@@ -276,7 +276,7 @@ keys_change_in_both_directions(void **state)
 		tls_rec_free(a);
 		tls_rec_free(b);
 	}
-	tls_out_fini(&out);
+	tls_writer_fini(&out);
 }
 
 static void
@@ -285,7 +285,7 @@ a_key_protects_no_more_than_its_limit(void **state)
 	struct tls_rec *a = rectest_new(RECTEST_AES256, false, 0, TLS_REC_GCM_RECORDS - 2);
 	struct tls_rec *b = rectest_new(RECTEST_AES256, true, TLS_REC_GCM_RECORDS - 2, 0);
 	struct bufq got = { 0 }, plain = { 0 };
-	struct tls_out out = { 0 };
+	struct tls_writer out = { 0 };
 
 	(void)state;
 	rectest_fill(&plain, 5 * TLS_REC_PLAIN, 5000);
@@ -295,7 +295,7 @@ a_key_protects_no_more_than_its_limit(void **state)
 	rectest_pattern(&got, 5 * TLS_REC_PLAIN);
 	assert_false(tls_rec_owes_update(b));
 	bufq_fini(&got);
-	tls_out_fini(&out);
+	tls_writer_fini(&out);
 	tls_rec_free(a);
 	tls_rec_free(b);
 }
@@ -334,20 +334,20 @@ static void
 a_flood_of_updates_is_refused(void **state)
 {
 	struct tls_rec *a = rectest_new(RECTEST_AES128, false, 0, 0);
-	struct tls_out out = { 0 };
+	struct tls_writer out = { 0 };
 	struct rectest x;
 
 	(void)state;
 	rectest_start(&x, true);
 	for (int i = 0; i <= TLS_REC_IDLE_MAX; i++)
 		assert_int_equal(tls_rec_send_update(a, true, &out), 0);
-	tls_out_end(&out);
+	tls_writer_end(&out);
 	rectest_carry(&out.q, 1000, &x.in);
 	/* Each costs as much of a turn as a large record. */
 	assert_int_equal(tls_rec_open(x.r, &x.in, &x.got, 4 * TLS_REC_KEY_COST, &x.e), ERR_AGAIN);
 	rectest_refused(&x, tls_rec_open(x.r, &x.in, &x.got, RECTEST_PLENTY, &x.e),
 	    TLS_ALERT_UNEXPECTED_MESSAGE);
-	tls_out_fini(&out);
+	tls_writer_fini(&out);
 	tls_rec_free(a);
 }
 

@@ -57,7 +57,7 @@ makes_the_records_of_rfc8448(void **state)
 {
 	struct tls_rec *c = rectest_new(RECTEST_AES128, false, 0, 0),
 		       *s = rectest_new(RECTEST_AES128, true, 0, 1);
-	struct tls_out out = { 0 };
+	struct tls_writer out = { 0 };
 	struct bufq plain = { 0 };
 
 	(void)state;
@@ -70,7 +70,7 @@ makes_the_records_of_rfc8448(void **state)
 		    tls_rec_send_alert(i == 0 ? c : s, TLS_ALERT_CLOSE_NOTIFY, &out), 0);
 		assert_hex(&out.q, i == 0 ? c_close : s_close);
 	}
-	tls_out_fini(&out);
+	tls_writer_fini(&out);
 	tls_rec_free(c);
 	tls_rec_free(s);
 }
@@ -371,7 +371,7 @@ every_failed_allocation_is_told(void **state)
 		struct tls_rec *a = rectest_new(RECTEST_AES128, false, 0, 0);
 		struct tls_rec *b = rectest_new(RECTEST_AES128, true, 0, 0);
 		struct bufq plain = { 0 }, in = { 0 }, got = { 0 };
-		struct tls_out out = { 0 };
+		struct tls_writer out = { 0 };
 		struct errtext e;
 		int r;
 
@@ -381,7 +381,7 @@ every_failed_allocation_is_told(void **state)
 		r = tls_rec_seal(a, &plain, &out);
 		mem_fail_after(MEM_NO_FAIL);
 		assert_true(r == ERR_NOMEM || (r == 0 && plain.len == 0));
-		tls_out_end(&out);
+		tls_writer_end(&out);
 		if (r == 0) {
 			rectest_carry(&out.q, 1500, &in); /* each record is gathered */
 			buf_pool_free();
@@ -393,7 +393,7 @@ every_failed_allocation_is_told(void **state)
 		bufq_fini(&plain);
 		bufq_fini(&in);
 		bufq_fini(&got);
-		tls_out_fini(&out);
+		tls_writer_fini(&out);
 		tls_rec_free(a);
 		tls_rec_free(b);
 	}

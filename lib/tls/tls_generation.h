@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * tls_gen - one generation of what TLS connections share; between lib/tls/tls.c, which makes it, and the files that use it
+ * tls_generation - one generation of what TLS connections share; between lib/tls/tls.c, which makes it, and the files that use it
  * for a connection.  Nobody else includes this.
  *
  * A generation never changes once it is made, so connections of several threads read it without a lock; each of them
@@ -8,8 +8,8 @@
  *
  * Private to lib/tls.
  */
-#ifndef LIB_TLS_GEN_H
-#define LIB_TLS_GEN_H
+#ifndef LIB_TLS_GENERATION_H
+#define LIB_TLS_GENERATION_H
 
 #include <stdatomic.h>
 #include <stdint.h>
@@ -19,17 +19,17 @@
 #include "lib/base/hash.h"
 #include "lib/tls/tls.h"
 
-struct tls_gen_pair {
+struct tls_generation_pair {
 	mbedtls_x509_crt chain; /* the server's own certificate first */
 	mbedtls_pk_context key;
 };
 
-struct tls_gen {
+struct tls_generation {
 	atomic_uint refs;
 	mbedtls_ssl_config conf;
 
 	/* Server: owned. */
-	struct tls_gen_pair *pairs;
+	struct tls_generation_pair *pairs;
 	size_t n_pairs;
 	mbedtls_ssl_ticket_context tickets;
 
@@ -40,9 +40,9 @@ struct tls_gen {
 	bool pin_suffices; /* no ca_file was given */
 };
 
-/* tls_gen_server, tls_gen_client - the generation for a new connection, with a reference that tls_gen_drop() gives back. */
-struct tls_gen *tls_gen_server(struct tls_server_ctx *ctx);
-struct tls_gen *tls_gen_client(struct tls_client_ctx *ctx);
-void tls_gen_drop(struct tls_gen *g);
+/* tls_generation_server, tls_generation_client - the generation for a new connection, with a reference that tls_generation_drop() gives back. */
+struct tls_generation *tls_generation_server(struct tls_server_ctx *ctx);
+struct tls_generation *tls_generation_client(struct tls_client_ctx *ctx);
+void tls_generation_drop(struct tls_generation *g);
 
 #endif

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
-/* tls_out - blocks filled one behind the other. */
-#include "lib/tls/tls_out.h"
+/* tls_writer - blocks filled one behind the other. */
+#include "lib/tls/tls_writer.h"
 
 #include <string.h>
 
 uint8_t *
-tls_out_room(struct tls_out *o, size_t *n)
+tls_writer_room(struct tls_writer *o, size_t *n)
 {
 	if (o->last == NULL || block_room(o->last) == 0) {
 		block_unref(o->last);
@@ -18,7 +18,7 @@ tls_out_room(struct tls_out *o, size_t *n)
 }
 
 int
-tls_out_add(struct tls_out *o, size_t n)
+tls_writer_add(struct tls_writer *o, size_t n)
 {
 	struct block *b = o->last;
 	int r = bufq_append(&o->q, b, b->data + b->fill, n);
@@ -31,7 +31,7 @@ tls_out_add(struct tls_out *o, size_t n)
 }
 
 int
-tls_out_put(struct tls_out *o, const void *src, size_t n)
+tls_writer_put(struct tls_writer *o, const void *src, size_t n)
 {
 	const uint8_t *p = src;
 
@@ -39,14 +39,14 @@ tls_out_put(struct tls_out *o, const void *src, size_t n)
 		o->expected = n;
 	while (n > 0) {
 		size_t k;
-		uint8_t *to = tls_out_room(o, &k);
+		uint8_t *to = tls_writer_room(o, &k);
 		int r;
 
 		if (to == NULL)
 			return ERR_NOMEM;
 		k = k < n ? k : n;
 		memcpy(to, p, k);
-		if ((r = tls_out_add(o, k)) != 0)
+		if ((r = tls_writer_add(o, k)) != 0)
 			return r;
 		p += k;
 		n -= k;
@@ -55,7 +55,7 @@ tls_out_put(struct tls_out *o, const void *src, size_t n)
 }
 
 void
-tls_out_end(struct tls_out *o)
+tls_writer_end(struct tls_writer *o)
 {
 	block_unref(o->last);
 	o->last = NULL;
@@ -63,8 +63,8 @@ tls_out_end(struct tls_out *o)
 }
 
 void
-tls_out_fini(struct tls_out *o)
+tls_writer_fini(struct tls_writer *o)
 {
-	tls_out_end(o);
+	tls_writer_end(o);
 	bufq_fini(&o->q);
 }
