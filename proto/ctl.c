@@ -317,6 +317,12 @@ ctl_open_ok_dump(const struct ctl_open_ok *o, size_t *n)
 	return dump_take(j, r, n);
 }
 
+bool
+ctl_hello_may_log_in(const struct ctl_hello *h)
+{
+	return h->role != CTL_RELAY && ctl_is_name(h->name);
+}
+
 void
 ctl_hello_wipe(struct ctl_hello *h)
 {

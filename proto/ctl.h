@@ -72,6 +72,9 @@ char *ctl_open_ok_dump(const struct ctl_open_ok *o, size_t *n);
 
 void ctl_hello_wipe(struct ctl_hello *h);
 
+/* ctl_hello_may_log_in - is it an agent's or a client's, with a valid name? */
+bool ctl_hello_may_log_in(const struct ctl_hello *h);
+
 /* ctl_is_name - 1 to CTL_NAME_MAX letters, digits, '.', '-', '_'; not beginning with '-' or '.'. */
 bool ctl_is_name(const char *s);
 

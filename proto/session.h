@@ -171,8 +171,30 @@ struct session_ops {
 	void (*free)(struct session *s);
 };
 
+/* What passes between a session and its carrier. */
+enum session_carries {
+	/* A stream of bytes: session_input and session_output cut it where they like. */
+	SESSION_BYTES,
+	/* Whole messages: session_input gets one and takes it all, session_output gives one or none. */
+	SESSION_TEXT,
+	SESSION_BINARY,
+};
+
+/* What a session's protocol can do beside carrying bytes.  An operation that it has no words for is not called. */
+enum session_can {
+	/* One half of a stream can end by itself; without: stream_eof ends both, behind what was queued. */
+	SESSION_HALF_CLOSE = 1,
+	/* The far endpoint acknowledges bytes; without: user->acked is never called, nor stream_ack wanted. */
+	SESSION_ACKS = 2,
+	/* A stream can be stopped by itself; without: stream_consumed is not wanted, only the carrier stops. */
+	SESSION_WINDOWS = 4,
+};
+
 struct session {
 	const struct session_ops *ops;
+	/* Both set by dialect_accept and dialect_dial. */
+	enum session_carries carries;
+	unsigned can;
 	const struct session_user *user;
 	void *arg;
 	uint32_t n_streams;

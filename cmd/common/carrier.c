@@ -16,7 +16,9 @@ struct carrier {
 	    flush; /* at the end of the turn: what all of its events have queued leaves together */
 	struct timer timer;
 	uint64_t armed_ms; /* when the timer fires; UINT64_MAX: not set */
-	bool finishing, shut, dead, busy;
+	/* Set of CARRIER_HOLD and so on: why nothing is read. */
+	unsigned blocked;
+	bool finishing, shut, dead;
 	struct grave grave;
 };
 
@@ -43,9 +45,34 @@ carrier_end(struct carrier *c, int err, const char *text)
 	c->user->closed(c->arg, err, text);
 }
 
+/* Interest in input follows from what is in the way of it. */
+static void
+set_blocked(struct carrier *c, unsigned why, bool on)
+{
+	unsigned was = c->blocked;
+
+	c->blocked = on ? was | why : was & ~why;
+	if ((was == 0) != (c->blocked == 0))
+		filter_pause(c->f, c->blocked != 0);
+}
+
 /* ---- bytes out ---- */
 
-/* One portion, as large as the socket would like.  Returns bytes written, 0 when blocked, negative after a failure. */
+/* What the session has said leaves in the form that its protocol has. */
+static int
+write_out(struct carrier *c, struct bufq *out)
+{
+	if (c->s->carries == SESSION_BYTES)
+		return filter_write(c->f, out);
+	return out->len == 0 ? 0
+			     : f_ws_send_message(c->f,
+				   c->s->carries == SESSION_TEXT ? F_WS_TEXT : F_WS_BINARY, out);
+}
+
+/*
+ * One portion, as large as the socket would like.  Returns bytes written, 0 when blocked, negative
+ * after a failure.
+ */
 static ssize_t
 write_some(struct carrier *c)
 {
@@ -55,11 +82,14 @@ write_some(struct carrier *c)
 
 	if (room == 0)
 		return 0;
-	/* A little more, so that the headers of a round of full frames do not make a second write of its last bytes. */
+	/*
+	 * A little more, so that the headers of a round of full frames do not make a second write
+	 * of its last bytes.
+	 */
 	r = session_output(c->s, &out, room + room / 128, loop_now_ms(c->loop));
 	n = out.len;
 	if (r == 0)
-		r = filter_write(c->f, &out);
+		r = write_out(c, &out);
 	bufq_fini(&out);
 	if (r != 0) {
 		carrier_end(c, r, err_str(r));
@@ -105,25 +135,27 @@ carrier_fail(struct carrier *c, int err, const char *text)
 {
 	struct bufq out = { 0 };
 
-	/* The peer learns why: only what is about the session, and whatever the socket says of room; it is sent after we are gone. */
+	/*
+	 * The peer learns why: only what is about the session, and whatever the socket says of
+	 * room; it is sent after we are gone.
+	 */
 	session_goaway(c->s, err == ERR_PROTO ? CODE_PROTOCOL : CODE_INTERNAL, text);
 	if (session_output(c->s, &out, 0, loop_now_ms(c->loop)) == 0 && !c->dead &&
-	    filter_write(c->f, &out) == 0)
+	    write_out(c, &out) == 0)
 		filter_shutdown(c->f);
 	bufq_fini(&out);
 	carrier_end(c, err, text);
 }
 
 static void
-on_readable(void *arg)
+take_input(struct carrier *c, struct bufq *in)
 {
-	struct carrier *c = arg;
 	struct errtext why = { "" };
 	int r;
 
 	if (c->dead)
 		return;
-	r = session_input(c->s, &c->f->in, loop_now_ms(c->loop), &why);
+	r = session_input(c->s, in, loop_now_ms(c->loop), &why);
 	if (c->dead) /* by a callback */
 		return;
 	if (r != 0) {
@@ -131,6 +163,38 @@ on_readable(void *arg)
 		return;
 	}
 	arm_timer(c);
+}
+
+static void
+on_readable(void *arg)
+{
+	struct carrier *c = arg;
+
+	/* Messages come by on_message. */
+	if (c->s->carries == SESSION_BYTES)
+		take_input(c, &c->f->in);
+}
+
+static void
+on_message(void *arg, enum f_ws_kind kind, struct bufq *payload)
+{
+	struct carrier *c = arg;
+
+	if (!c->dead && (kind == F_WS_TEXT) != (c->s->carries == SESSION_TEXT))
+		carrier_fail(
+		    c, ERR_PROTO, kind == F_WS_TEXT ? "a text message" : "a binary message");
+	else
+		take_input(c, payload);
+}
+
+struct f_ws_config
+carrier_ws(enum session_carries carries, uint64_t message_max)
+{
+	if (carries == SESSION_BYTES)
+		return (struct f_ws_config){ .mode = F_WS_STREAM };
+	return (struct f_ws_config){
+		.mode = F_WS_MESSAGES, .max_message = message_max, .on_message = on_message
+	};
 }
 
 static void
@@ -159,7 +223,7 @@ on_hello(void *arg, const struct ctl_hello *h)
 	enum session_verdict v = c->user->hello(c->arg, h);
 
 	if (v == SESSION_HOLD)
-		filter_pause(c->f, true);
+		set_blocked(c, CARRIER_HOLD, true);
 	if (v == SESSION_REFUSED)
 		carrier_finish(c);
 	return v;
@@ -247,6 +311,8 @@ carrier_new(
 	task_init(&c->flush, on_flush, c);
 	session_set_user(s, &session_user, c);
 	filter_set_user(f, &filter_user, c);
+	if (s->carries != SESSION_BYTES)
+		f_ws_set_arg(f, c);
 	arm_timer(c);
 	return c;
 }
@@ -256,7 +322,10 @@ carrier_dispose(void *arg)
 {
 	struct carrier *c = arg;
 
-	/* Here, at the end of the turn: the session may have been the caller of whoever freed the carrier. */
+	/*
+	 * Here, at the end of the turn: the session may have been the caller of whoever freed the
+	 * carrier.
+	 */
 	session_free(c->s);
 	mem_free(c);
 }
@@ -297,8 +366,16 @@ carrier_finish(struct carrier *c)
 void
 carrier_resume(struct carrier *c)
 {
-	filter_pause(c->f, false);
-	on_readable(c);
+	set_blocked(c, CARRIER_HOLD, false);
+	if (c->blocked == 0)
+		on_readable(c);
+}
+
+void
+carrier_stop(struct carrier *c, bool stop)
+{
+	if (!c->dead)
+		set_blocked(c, CARRIER_STOP, stop);
 }
 
 void

@@ -11,6 +11,8 @@
 
 #include "lib/net/f_sock.h"
 #include "lib/tls/f_tls.h"
+#include "cmd/common/carrier.h"
+#include "proto/dialect/dialect.h"
 #include "lib/ws/f_ws.h"
 #include "lib/http/http.h"
 #include "lib/base/mem.h"
@@ -168,7 +170,9 @@ send_built(struct dialer *d, struct http_build *b)
 static const char *
 extension(const struct dialer *d)
 {
-	return d->t->tls != NULL || d->local ? WS_ZERO_KEY : NULL;
+	bool may = d->t->dialect->carries == SESSION_BYTES && (d->t->tls != NULL || d->local);
+
+	return may ? WS_ZERO_KEY : NULL;
 }
 
 static void
@@ -198,7 +202,8 @@ send_upgrade(struct dialer *d)
 static void
 got_upgrade(struct dialer *d)
 {
-	struct f_ws_config cfg = { .mode = F_WS_STREAM, .client = true };
+	const struct dialect *dialect = d->t->dialect;
+	struct f_ws_config cfg = carrier_ws(dialect->carries, dialect->message_max);
 	struct errtext why = { "" };
 	struct filter *ws;
 	char url[256];
@@ -208,6 +213,7 @@ got_upgrade(struct dialer *d)
 		dialer_fail(d, r, "%s: %s", peer_text(d, url, sizeof url), why.s);
 		return;
 	}
+	cfg.client = true;
 	cfg.zero_key = ws_has_extension(d->head, WS_ZERO_KEY);
 	filter_set_user(d->f, NULL, NULL);
 	ws = f_ws_new(d->f, d->loop, &cfg);

@@ -14,9 +14,13 @@
 #define DIALER_PHASE_MS \
 	15000 /* for each of: connecting, the proxy's answer, TLS, the relay's answer */
 
+struct dialect;
+
 /* Where to and how; borrowed by every dial, so it outlives them. */
 struct dialer_target {
 	struct url url;
+	/* What is spoken there: it says what the WebSocket carries. */
+	const struct dialect *dialect;
 	struct tls_client_ctx *tls; /* NULL for ws:// */
 	bool has_proxy;
 	struct url proxy;               /* http://[user:password@]host:port */

@@ -10,7 +10,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/rand.h"
 #include "lib/base/version.h"
-#include "proto/mux.h"
+#include "proto/dialect/dialect.h"
 
 enum uplink_state { UPLINK_WAITING, UPLINK_DIALLING, UPLINK_GREETING, UPLINK_UP, UPLINK_ENDED };
 
@@ -346,7 +346,7 @@ on_dialled(void *arg, struct filter *f, int err, const char *text)
 	}
 	k->away_code = CODE_OK;
 	k->away_text[0] = '\0';
-	s = mux_new(&cfg, loop_now_ms(k->loop));
+	s = dialect_dial(k->cfg->target.dialect, &cfg, loop_now_ms(k->loop));
 	if (s != NULL)
 		k->carrier = carrier_new(k->loop, f, s, &carrier_user, k);
 	if (k->carrier == NULL) {

@@ -6,6 +6,7 @@
 #include "cmd/common/uplink.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "proto/dialect/dialect.h"
 #include "lib/net/addr.h"
 #include "lib/base/rand.h"
 #include "lib/base/str.h"
@@ -94,6 +95,7 @@ uplink_config_init(struct uplink_config *c, struct uplink_opts *o, struct errtex
 		return r;
 	url_text(&c->target.url, c->relay, sizeof c->relay);
 	c->keepalive_ms = (uint32_t)o->keepalive_ms;
+	c->target.dialect = &dialect_native;
 	c->target.headers = &o->headers;
 	if ((r = dialer_check_headers(&o->headers, e)) != 0 ||
 	    (r = dialer_proxy(&c->target, o->proxy, e)) != 0 || (r = take_secret(c, o, e)) != 0 ||

@@ -11,8 +11,9 @@
 #include "lib/base/ratelimit.h"
 
 /*
- * When more than this part of the places is still to go, newcomers from the busy addresses (half as many places as the busiest
- * has) are turned away until some are gone.  When it is all of them, everybody is.
+ * When more than this part of the places is still to go, newcomers from the busy addresses (half as
+ * many places as the busiest has) are turned away until some are gone.  When it is all of them,
+ * everybody is.
  */
 #define GOING_PART 4
 #define NOBODY (-1)
@@ -55,7 +56,10 @@ struct gate {
 	int n_workers;
 	struct ratelimit *rate;
 	struct address *addresses;
-	/* addresses by the number of their places, 1 to limits.places; the highest that is not empty */
+	/*
+	 * addresses by the number of their places, 1 to limits.places; the highest that is not
+	 * empty
+	 */
 	struct address_list *rank;
 	uint64_t busiest;
 	/* places, and of them those that are to go */
@@ -363,7 +367,9 @@ gate_evicted(struct gate *g, int worker)
 	void *owner = NULL;
 
 	pthread_mutex_lock(&g->lock);
-	/* One without an owner is still on its way to the worker, and learns it when it is claimed. */
+	/*
+	 * One without an owner is still on its way to the worker, and learns it when it is claimed.
+	 */
 	while (owner == NULL && (p = TAILQ_FIRST(&g->evicted[worker])) != NULL) {
 		owner = p->owner;
 		evicted_no_more(g, p);

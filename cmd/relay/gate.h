@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * gate - who may stand before the login: so many connections in all, so many of one address, and so many new ones a second of one
- * address.
+ * gate - who may stand before the login: so many connections in all, so many of one address, and so
+ * many new ones a second of one address.
  *
  *     gate_enter ── place ──> claimed by its worker ──> left: logged in, or gone
  *                               └── told to go (evict): the table was full and others came
  *
- * A newcomer is never turned away because the table is full: the oldest connection of the address that has the most places loses
- * its own.  So whoever fills the table drops his own connections, and an agent gets in.
+ * A newcomer is never turned away because the table is full: the oldest connection of the address
+ * that has the most places loses its own.  So whoever fills the table drops his own connections,
+ * and an agent gets in.
  *
- * Threads: shared by all workers, one lock.  A place belongs to the worker that was named when it was entered, from then on; only
- * that worker claims, moves, leaves and evicts it.
+ * Threads: shared by all workers, one lock.  A place belongs to the worker that was named when it
+ * was entered, from then on; only that worker claims, moves, leaves and evicts it.
  */
 #ifndef CMD_RELAY_GATE_H
 #define CMD_RELAY_GATE_H
@@ -34,7 +35,10 @@ struct gate_limits {
 struct gate_who {
 	/* the address's identity */
 	uint8_t key[ADDR_IDENTITY_LEN];
-	/* its rate, and its part of the places, are not limited: a proxy, whose clients are told apart later; this machine */
+	/*
+	 * its rate, and its part of the places, are not limited: a proxy, whose clients are told
+	 * apart later; this machine
+	 */
 	bool any_rate, any_places;
 };
 
@@ -47,8 +51,8 @@ enum gate_answer {
 };
 
 /*
- * gate_new - evict(arg, worker) is called, without the lock, when places of that worker are to go; the worker then calls
- * gate_evicted until it gets NULL.  NULL: out of memory.
+ * gate_new - evict(arg, worker) is called, without the lock, when places of that worker are to go;
+ * the worker then calls gate_evicted until it gets NULL.  NULL: out of memory.
  */
 struct gate *gate_new(const struct gate_limits *limits, int n_workers,
     void (*evict)(void *arg, int worker), void *arg);
@@ -61,7 +65,10 @@ void gate_free(struct gate *g);
 enum gate_answer gate_enter(struct gate *g, const struct gate_who *who, int worker, uint64_t now_ms,
     struct gate_place **place);
 
-/* gate_claim - the connection has its owner.  false: it was told to go meanwhile, and is not told again. */
+/*
+ * gate_claim - the connection has its owner.  false: it was told to go meanwhile, and is not told
+ * again.
+ */
 bool gate_claim(struct gate *g, struct gate_place *place, void *owner);
 
 /*
@@ -74,7 +81,10 @@ enum gate_answer gate_move(
 /* gate_leave - the place is free; it is freed.  Accepts NULL. */
 void gate_leave(struct gate *g, struct gate_place *place);
 
-/* gate_evicted - the owner of the next place of this worker that is to go, told once; NULL: no more.  The owner leaves. */
+/*
+ * gate_evicted - the owner of the next place of this worker that is to go, told once; NULL: no
+ * more.  The owner leaves.
+ */
 void *gate_evicted(struct gate *g, int worker);
 
 /* gate_count - places that are taken. */

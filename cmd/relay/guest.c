@@ -2,9 +2,12 @@
 /* guest - a connection to the relay until it is a peer. */
 #include "cmd/relay/guest.h"
 
+#include <assert.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/relay/admit.h"
 #include "cmd/relay/origin.h"
 #include "cmd/relay/peer.h"
 #include "lib/net/f_sock.h"
@@ -12,23 +15,66 @@
 #include "lib/ws/f_ws.h"
 #include "lib/http/http.h"
 #include "lib/http/xff.h"
+#include "lib/base/log.h"
 #include "lib/base/log_limit.h"
 #include "lib/base/mem.h"
 #include "lib/ws/ws.h"
 
+enum guest_state {
+	/* TLS, and the request. */
+	GUEST_HEAD,
+	/* The request says who it is, and somebody is asked whether that may come in. */
+	GUEST_ASKED,
+	/* Another answer than 101 was sent: until the other side has closed. */
+	GUEST_ANSWERED,
+	/* The WebSocket stands, and a peer has it: until the login is settled. */
+	GUEST_PEER,
+	GUEST_OVER,
+	GUEST_STATES
+};
+
+static const char *const state_name[] = { "head", "asked", "answered", "peer", "over" };
+
+/* From the row's state to the column's. */
+static const bool state_can[GUEST_STATES][GUEST_STATES] = {
+	[GUEST_HEAD] = { [GUEST_ASKED] = true,
+	    [GUEST_ANSWERED] = true,
+	    [GUEST_PEER] = true,
+	    [GUEST_OVER] = true },
+	[GUEST_ASKED] = { [GUEST_ANSWERED] = true, [GUEST_PEER] = true, [GUEST_OVER] = true },
+	[GUEST_ANSWERED] = { [GUEST_OVER] = true },
+	[GUEST_PEER] = { [GUEST_OVER] = true },
+};
+
 struct guest {
 	struct worker *w;
-	struct filter *f; /* the stack so far; NULL once a peer has it */
+	enum guest_state state;
+	/* The stack so far; NULL once a peer has it. */
+	struct filter *f;
+	/* Of GUEST_PEER; borrowed. */
 	struct peer *peer;
 	struct http_head *head;
+	const struct dialect *dialect;
+	/* Of GUEST_ASKED. */
+	struct admit admit;
+	struct ctl_hello hello;
 	struct timer deadline;
 	struct gate_place *place;
 	struct addr addr; /* of the client, as soon as a trusted proxy has told it */
 	char from[ADDR_TEXT];
-	bool answered, over;
+	/* What TLS says of the connection; "" without. */
+	char tls[64];
 	TAILQ_ENTRY(guest) link;
 	struct grave grave;
 };
+
+static void
+set_state(struct guest *g, enum guest_state next)
+{
+	assert(state_can[g->state][next]);
+	log_debug("guest from %s: %s -> %s", g->from, state_name[g->state], state_name[next]);
+	g->state = next;
+}
 
 static void
 guest_dispose(void *arg)
@@ -39,9 +85,12 @@ guest_dispose(void *arg)
 static void
 guest_free(struct guest *g)
 {
-	if (g->over)
+	if (g->state == GUEST_OVER)
 		return;
-	g->over = true;
+	if (g->state == GUEST_ASKED)
+		g->w->relay->admitter->cancel(g->w->relay, &g->admit);
+	set_state(g, GUEST_OVER);
+	ctl_hello_wipe(&g->hello);
 	timer_fini(&g->deadline);
 	http_head_free(g->head);
 	if (g->f != NULL)
@@ -60,13 +109,13 @@ guest_free(struct guest *g)
 static void
 guest_answer(struct guest *g, const struct http_build *b)
 {
-	g->answered = true;
+	set_state(g, GUEST_ANSWERED);
 	if (filter_send(g->f, b->s, b->len) != 0) {
 		guest_free(g);
 		return;
 	}
 	filter_flush(g->f);
-	if (!g->over)
+	if (g->state != GUEST_OVER)
 		filter_shutdown(g->f);
 }
 
@@ -139,20 +188,32 @@ on_settled(void *arg)
 	guest_free(g);
 }
 
-static void
-become_peer(struct guest *g, const struct dialect *d)
+/* The answer that opens the WebSocket.  false: the guest has ended. */
+static bool
+answer_101(struct guest *g)
 {
-	const struct f_ws_config cfg = { .mode = F_WS_STREAM };
-	struct filter *ws;
+	bool bytes = g->dialect->carries == SESSION_BYTES;
 	struct http_build b;
 
-	ws_response_begin(&b, g->head, NULL, WS_ZERO_KEY);
+	ws_response_begin(&b, g->head, NULL, bytes ? WS_ZERO_KEY : NULL);
 	if (http_build_end(&b) != 0 || filter_send(g->f, b.s, b.len) != 0) {
 		guest_free(g);
-		return;
+		return false;
 	}
 	filter_flush(g->f);
-	if (g->over)
+	return g->state != GUEST_OVER;
+}
+
+/* id: who it is, if that was asked before; NULL: its session will tell. */
+static void
+become_peer(struct guest *g, const struct creds_id *id)
+{
+	const struct dialect *d = g->dialect;
+	const struct f_ws_config cfg = carrier_ws(d->carries, d->message_max);
+	const struct dialect_from from = { g->head, g->from, g->tls };
+	struct filter *ws;
+
+	if (!answer_101(g))
 		return;
 	filter_set_user(g->f, NULL, NULL);
 	ws = f_ws_new(g->f, g->w->loop, &cfg);
@@ -161,26 +222,81 @@ become_peer(struct guest *g, const struct dialect *d)
 		return;
 	}
 	g->f = ws;
-	g->peer = peer_new(g->w, ws, d, g->from, on_settled, g);
-	if (g->peer == NULL)
+	g->peer = peer_new(g->w, ws, d, &from, on_settled, g);
+	if (g->peer == NULL) {
 		guest_free(g);
+		return;
+	}
+	g->f = NULL;
+	set_state(g, GUEST_PEER);
+	if (id != NULL)
+		peer_login(g->peer, &g->hello, id);
+}
+
+/* ---- who stands in the request ---- */
+
+static void
+on_admitted(void *arg, int err, const struct creds_id *id)
+{
+	struct guest *g = arg;
+
+	if (err == 0)
+		become_peer(g, id);
+	else if (err == ERR_AGAIN)
+		guest_status(g, 503, NULL);
 	else
-		g->f = NULL;
+		guest_status(g, 403, NULL);
+}
+
+static void
+ask_who(struct guest *g)
+{
+	const struct dialect_from from = { g->head, g->from, g->tls };
+	struct relay *r = g->w->relay;
+	int err = g->dialect->login(&from, &g->hello);
+
+	if (err != 0 || !ctl_hello_may_log_in(&g->hello)) {
+		guest_status(g, err == ERR_DENIED ? 403 : 400, NULL);
+		return;
+	}
+	set_state(g, GUEST_ASKED);
+	/* What comes behind the request is kept for the session. */
+	filter_pause(g->f, true);
+	g->admit = (struct admit){ on_admitted, g };
+	r->admitter->ask(r, &g->admit, &g->hello);
+}
+
+static void
+let_in(struct guest *g)
+{
+	if (g->dialect->login != NULL)
+		ask_who(g);
+	else
+		become_peer(g, NULL);
+}
+
+/* ---- the request ---- */
+
+static bool
+is_health(const struct http_head *h)
+{
+	return strcmp(http_target(h), "/health") == 0 &&
+	       (strcmp(http_method(h), "GET") == 0 || strcmp(http_method(h), "HEAD") == 0);
 }
 
 static void
 handle_request(struct guest *g)
 {
 	struct errtext why = { "" };
-	const struct opt_list *paths = &g->w->relay->opts.path;
-	const struct dialect *d = dialect_find(http_target(g->head), paths->v, paths->n);
+	const struct relay *r = g->w->relay;
 	struct http_build b;
 	int status;
 
-	if (strcmp(http_target(g->head), "/health") == 0 &&
-	    (strcmp(http_method(g->head), "GET") == 0 || strcmp(http_method(g->head), "HEAD") == 0))
+	g->dialect =
+	    dialect_find(r->dialects, http_target(g->head), r->opts.path.v, r->opts.path.n);
+	if (is_health(g->head))
 		answer_health(g);
-	else if (d == NULL || !ws_is_upgrade(g->head))
+	else if (g->dialect == NULL || !ws_is_upgrade(g->head))
 		guest_status(g, 404, NULL);
 	else if (ws_check_request(g->head, &status, &why) != 0) {
 		log_debug("%s: bad WebSocket request: %s", g->from, why.s);
@@ -188,10 +304,10 @@ handle_request(struct guest *g)
 			guest_answer(g, &b);
 		else
 			guest_free(g);
-	} else if (atomic_load(&g->w->relay->draining))
+	} else if (atomic_load(&r->draining))
 		guest_status(g, 503, "draining\n");
 	else if (learn_client(g))
-		become_peer(g, d);
+		let_in(g);
 }
 
 /* ---- the filters' calls ---- */
@@ -203,10 +319,10 @@ on_readable(void *arg)
 	struct errtext why = { "" };
 	int r;
 
-	if (g->over || g->answered) {
+	if (g->state == GUEST_ANSWERED)
 		bufq_drain(&g->f->in, g->f->in.len);
+	if (g->state != GUEST_HEAD)
 		return;
-	}
 	r = http_head_take(g->head, &g->f->in, &why);
 	if (r != 0) {
 		log_debug("%s: bad request: %s", g->from, why.s);
@@ -219,7 +335,8 @@ on_readable(void *arg)
 static void
 on_writable(void *arg)
 {
-	(void)arg; /* short answers need no room */
+	/* Short answers need no room. */
+	(void)arg;
 }
 
 static void
@@ -288,6 +405,14 @@ guests_gate(struct relay *r, int n_workers)
 
 /* ---- life ---- */
 
+static void
+on_tls_ready(void *arg)
+{
+	struct guest *g = arg;
+
+	snprintf(g->tls, sizeof g->tls, "%s", f_tls_describe(g->f));
+}
+
 static int
 build_stack(struct guest *g, int *fd, bool tls)
 {
@@ -302,6 +427,7 @@ build_stack(struct guest *g, int *fd, bool tls)
 		if (f == NULL)
 			return ERR_NOMEM;
 		g->f = f;
+		f_tls_set_ready(f, on_tls_ready, g);
 	}
 	filter_set_user(g->f, &user, g);
 	return 0;

@@ -7,6 +7,9 @@
  * (gate.h): an address that never says anything costs a descriptor for that long, or until others
  * need its place, and no more.
  *
+ *     head ──> (asked: who the request says that it is) ──> peer: 101, until the login is settled
+ *       └────────────┴──> answered: another status, until the other side has closed
+ *
  * A guest belongs to its worker and ends by itself: when the login is settled (peer.h), when an
  * answer has been sent and the other side has closed, when the connection is lost, or at its
  * deadline.

@@ -363,6 +363,22 @@ on_admitted(void *arg, int err, const struct creds_id *id)
 	registry_bind(p->w->relay->registry, &lg->ask, p->name);
 }
 
+static void
+take_hello(struct peer *p, const struct ctl_hello *h)
+{
+	p->role = h->role;
+	snprintf(p->name, sizeof p->name, "%s", h->name);
+	memcpy(p->instance, h->instance, sizeof p->instance);
+}
+
+void
+peer_login(struct peer *p, const struct ctl_hello *h, const struct creds_id *id)
+{
+	take_hello(p, h);
+	set_state(p, PEER_ASKED);
+	on_admitted(p, 0, id);
+}
+
 static enum session_verdict
 on_hello(void *arg, const struct ctl_hello *h)
 {
@@ -370,11 +386,9 @@ on_hello(void *arg, const struct ctl_hello *h)
 	struct login *lg = (struct login *)p;
 	struct relay *r = p->w->relay;
 
-	p->role = h->role;
-	if (h->role == CTL_RELAY || !ctl_is_name(h->name))
+	if (!ctl_hello_may_log_in(h))
 		return refuse(p, CODE_PROTOCOL, "neither an agent nor a client, or no valid name");
-	snprintf(p->name, sizeof p->name, "%s", h->name);
-	memcpy(p->instance, h->instance, sizeof p->instance);
+	take_hello(p, h);
 	lg->in_hello = true;
 	lg->verdict = SESSION_HOLD;
 	set_state(p, PEER_ASKED);
@@ -588,15 +602,15 @@ static const struct carrier_user carrier_user = { on_hello, on_open, on_goaway, 
 /* ---- life ---- */
 
 struct peer *
-peer_new(struct worker *w, struct filter *f, const struct dialect *d, const char *from,
-    void (*settled)(void *arg), void *arg)
+peer_new(struct worker *w, struct filter *f, const struct dialect *d,
+    const struct dialect_from *from, void (*settled)(void *arg), void *arg)
 {
 	const struct relay_opts *o = &w->relay->opts;
 	struct mux_config cfg = { .keepalive_ms = (uint32_t)o->keepalive_ms,
 		.streams_max = (uint32_t)o->max_streams,
 		.window_max = o->max_window };
 	struct login *lg = mem_zalloc(sizeof *lg);
-	struct session *s = d->accept(&cfg, loop_now_ms(w->loop));
+	struct session *s = dialect_accept(d, &cfg, from, loop_now_ms(w->loop));
 
 	if (lg == NULL || s == NULL)
 		goto fail;
@@ -604,7 +618,7 @@ peer_new(struct worker *w, struct filter *f, const struct dialect *d, const char
 	if (lg->p.carrier == NULL)
 		goto fail;
 	lg->p.w = w;
-	snprintf(lg->p.from, sizeof lg->p.from, "%s", from);
+	snprintf(lg->p.from, sizeof lg->p.from, "%s", from->address);
 	lg->settled = settled;
 	lg->settled_arg = arg;
 	TAILQ_INIT(&lg->p.held_by);

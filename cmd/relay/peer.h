@@ -88,13 +88,19 @@ struct peer {
 /*
  * peer_new - a session of dialect d for a guest whose WebSocket stands.
  *   f        the stack up to the WebSocket; taken over on success
- *   from     the other side's address, for logs
+ *   from     what is known of the other side; borrowed
  *   settled  called once, when the guest's deadline has nothing more to watch: it was let in,
  *            handed over, refused or lost
  * NULL: out of memory; f is still the caller's and settled is not called.
  */
-struct peer *peer_new(struct worker *w, struct filter *f, const struct dialect *d, const char *from,
-    void (*settled)(void *arg), void *arg);
+struct peer *peer_new(struct worker *w, struct filter *f, const struct dialect *d,
+    const struct dialect_from *from, void (*settled)(void *arg), void *arg);
+
+/*
+ * peer_login - it has said who it is before its WebSocket stood (dialect.h, login), and was let in
+ * as id: what a right HELLO leads to, happens now.  p may be gone afterwards.
+ */
+void peer_login(struct peer *p, const struct ctl_hello *h, const struct creds_id *id);
 
 /*
  * peer_close - tell it why and end; its streams end with the same code and text.  Once; more calls

@@ -487,7 +487,9 @@ relay_run(struct relay *r)
 int
 relay_main(int argc, char **argv)
 {
-	struct relay r = { .admitter = &admit_by_creds, .creds_lock = PTHREAD_MUTEX_INITIALIZER };
+	struct relay r = { .dialects = dialects_all,
+		.admitter = &admit_by_creds,
+		.creds_lock = PTHREAD_MUTEX_INITIALIZER };
 	struct opt_result res = { 0 };
 	int code = cmd_options(&spec, argc, argv, &r.opts, &res);
 

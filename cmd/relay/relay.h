@@ -10,7 +10,8 @@
  *
  * Threads: all that belongs to a guest, a peer or a bridge happens on its worker's thread.  The
  * threads share only what stands in struct relay: options (constant once the workers run), counts
- * (atomic), the registry, the gate, the credentials and the TLS contexts (each with a lock of its own).
+ * (atomic), the registry, the gate, the credentials and the TLS contexts (each with a lock of its
+ * own).
  */
 #ifndef CMD_RELAY_RELAY_H
 #define CMD_RELAY_RELAY_H
@@ -27,6 +28,7 @@
 struct addr_net;
 struct gate;
 struct admitter;
+struct dialect;
 struct registry;
 struct tls_server_ctx;
 struct worker;
@@ -65,6 +67,8 @@ struct relay {
 	size_t n_proxies;
 	/* Places of those that have not logged in. */
 	struct gate *gate;
+	/* What is served, and where; constant, NULL-terminated (proto/dialect/dialect.h). */
+	const struct dialect *const *dialects;
 	/* Who may log in; constant. */
 	const struct admitter *admitter;
 	struct relay_counts counts;

@@ -718,6 +718,12 @@ f_ws_new(struct filter *below, struct loop *l, const struct f_ws_config *cfg)
 	return &w->f;
 }
 
+void
+f_ws_set_arg(struct filter *f, void *arg)
+{
+	ws_of(f)->cfg.arg = arg;
+}
+
 int
 f_ws_send_message(struct filter *f, enum f_ws_kind kind, struct bufq *payload)
 {

@@ -83,7 +83,8 @@ struct f_ws_config {
 	void (*on_message)(void *arg, enum f_ws_kind kind, struct bufq *payload);
 	/* A pong arrived; NULL: not interested.  f may be freed in it. */
 	void (*on_pong)(void *arg, const uint8_t *p, size_t n);
-	void *arg; /* of these two; filter_set_user() has its own */
+	/* Of these two; filter_set_user() has its own. */
+	void *arg;
 };
 
 /*
@@ -92,6 +93,9 @@ struct f_ws_config {
  */
 struct filter *f_ws_new(
     struct filter *below, struct loop *l, const struct f_ws_config *cfg) WARN_UNUSED;
+
+/* f_ws_set_arg - whoever gets the messages from now on; before the loop's next turn nobody is told of one. */
+void f_ws_set_arg(struct filter *f, void *arg);
 
 /*
  * f_ws_send_message - F_WS_MESSAGES: one whole message; payload is moved.  Text is the caller's to have checked.  filter_flush lets it

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-static const struct dialect *const dialects[] = { &dialect_native };
+const struct dialect *const dialects_all[] = { &dialect_native, NULL };
 
 static bool
 is_path(const char *path, const char *target, size_t len)
@@ -22,15 +22,39 @@ serves(const struct dialect *d, const char *target, size_t len)
 }
 
 const struct dialect *
-dialect_find(const char *target, char *const *native_paths, size_t n)
+dialect_find(
+    const struct dialect *const *all, const char *target, char *const *native_paths, size_t n)
 {
 	size_t len = strcspn(target, "?");
 
 	for (size_t i = 0; i < n; i++)
 		if (is_path(native_paths[i], target, len))
 			return &dialect_native;
-	for (size_t i = 0; i < sizeof dialects / sizeof dialects[0]; i++)
-		if ((dialects[i] != &dialect_native || n == 0) && serves(dialects[i], target, len))
-			return dialects[i];
+	for (; *all != NULL; all++)
+		if ((*all != &dialect_native || n == 0) && serves(*all, target, len))
+			return *all;
 	return NULL;
+}
+
+static struct session *
+with_abilities(const struct dialect *d, struct session *s)
+{
+	if (s != NULL) {
+		s->carries = d->carries;
+		s->can = d->can;
+	}
+	return s;
+}
+
+struct session *
+dialect_accept(const struct dialect *d, const struct mux_config *cfg,
+    const struct dialect_from *from, uint64_t now)
+{
+	return with_abilities(d, d->accept(cfg, from, now));
+}
+
+struct session *
+dialect_dial(const struct dialect *d, const struct mux_config *cfg, uint64_t now)
+{
+	return with_abilities(d, d->dial(cfg, now));
 }

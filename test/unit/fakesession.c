@@ -278,16 +278,22 @@ fake_free_all(void)
 }
 
 static struct session *
-fake_accept(const struct mux_config *cfg, uint64_t now_ms)
+fake_accept(const struct mux_config *cfg, const struct dialect_from *from, uint64_t now)
 {
 	(void)cfg;
-	(void)now_ms;
+	(void)from;
+	(void)now;
 	return &fake_new()->s;
 }
 
 static const char *const paths[] = { "/fake", NULL };
 
-const struct dialect dialect_fake = { .name = "fake", .paths = paths, .accept = fake_accept };
+const struct dialect dialect_fake = {
+	.name = "fake",
+	.paths = paths,
+	.can = SESSION_HALF_CLOSE | SESSION_ACKS | SESSION_WINDOWS,
+	.accept = fake_accept,
+};
 
 /* ---- what the test says as the peer ---- */
 

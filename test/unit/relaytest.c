@@ -37,6 +37,7 @@ relaytest_init(struct relay *r, int n)
 				 .handshake_ms = 60000,
 				 .max_window = MUX_WINDOW_MAX,
 				 .keepalive_ms = 60000 } };
+	r->dialects = dialects_all;
 	r->admitter = &admit_by_creds;
 	r->registry = registry_new(n);
 	must(r->registry != NULL && pthread_mutex_init(&r->creds_lock, NULL) == 0);
@@ -92,11 +93,11 @@ on_settled(void *arg)
 struct fake_session *
 relaytest_peer(struct relay *r, int w, int *settled)
 {
+	const struct dialect_from from = { .address = "192.0.2.7:5022", .tls = "" };
 	struct filter *f[2];
 
 	must(memfilter_pair(r->workers[w].loop, f));
-	must(peer_new(&r->workers[w], f[1], &dialect_fake, "192.0.2.7:5022", on_settled, settled) !=
-	     NULL);
+	must(peer_new(&r->workers[w], f[1], &dialect_fake, &from, on_settled, settled) != NULL);
 	must(n_ends < ENDS_MAX);
 	ends[n_ends].of = fake_last;
 	ends[n_ends++].f = f[0];

@@ -12,20 +12,20 @@ static void
 the_native_dialect_has_two_paths(void **state)
 {
 	(void)state;
-	assert_ptr_equal(dialect_find("/", NULL, 0), &dialect_native);
-	assert_ptr_equal(dialect_find("/tunnel", NULL, 0), &dialect_native);
-	assert_ptr_equal(dialect_find("/tunnel?x=/other", NULL, 0), &dialect_native);
+	assert_ptr_equal(dialect_find(dialects_all, "/", NULL, 0), &dialect_native);
+	assert_ptr_equal(dialect_find(dialects_all, "/tunnel", NULL, 0), &dialect_native);
+	assert_ptr_equal(dialect_find(dialects_all, "/tunnel?x=/other", NULL, 0), &dialect_native);
 }
 
 static void
 paths_match_exactly(void **state)
 {
 	(void)state;
-	assert_null(dialect_find("/tunnel/", NULL, 0));
-	assert_null(dialect_find("/tunne", NULL, 0));
-	assert_null(dialect_find("//", NULL, 0));
-	assert_null(dialect_find("", NULL, 0));
-	assert_null(dialect_find("*", NULL, 0));
+	assert_null(dialect_find(dialects_all, "/tunnel/", NULL, 0));
+	assert_null(dialect_find(dialects_all, "/tunne", NULL, 0));
+	assert_null(dialect_find(dialects_all, "//", NULL, 0));
+	assert_null(dialect_find(dialects_all, "", NULL, 0));
+	assert_null(dialect_find(dialects_all, "*", NULL, 0));
 }
 
 static void
@@ -35,10 +35,10 @@ configured_paths_stand_for_the_native_ones(void **state)
 	char *const paths[] = { one, two };
 
 	(void)state;
-	assert_ptr_equal(dialect_find("/secret-door", paths, 2), &dialect_native);
-	assert_ptr_equal(dialect_find("/x?", paths, 2), &dialect_native);
-	assert_null(dialect_find("/", paths, 2));
-	assert_null(dialect_find("/tunnel", paths, 2));
+	assert_ptr_equal(dialect_find(dialects_all, "/secret-door", paths, 2), &dialect_native);
+	assert_ptr_equal(dialect_find(dialects_all, "/x?", paths, 2), &dialect_native);
+	assert_null(dialect_find(dialects_all, "/", paths, 2));
+	assert_null(dialect_find(dialects_all, "/tunnel", paths, 2));
 }
 
 int

@@ -82,6 +82,7 @@ relay_init(struct relay *r)
 				 .max_streams = 10,
 				 .max_window = MUX_WINDOW_MAX,
 				 .keepalive_ms = 60000 } };
+	r->dialects = dialects_all;
 	r->admitter = &admit_by_creds;
 	r->registry = registry_new(1);
 	assert_non_null(r->registry);
@@ -106,13 +107,14 @@ client_init(struct client *cl, struct worker *w, enum ctl_role role)
 	const struct mux_config cfg = { .dialer = true, .retain = true, .keepalive_ms = 60000 };
 	struct session *s = mux_new(&cfg, loop_now_ms(w->loop));
 	struct ctl_hello h = net_hello(role);
+	const struct dialect_from from = { .address = "test", .tls = "" };
 	struct filter *f[2];
 
 	assert_true(s != NULL && memfilter_pair(w->loop, f));
 	cl->greeted = false;
 	cl->c = carrier_new(w->loop, f[0], s, &client_user, cl);
 	assert_non_null(cl->c);
-	assert_non_null(peer_new(w, f[1], &dialect_native, "test", on_settled, NULL));
+	assert_non_null(peer_new(w, f[1], &dialect_native, &from, on_settled, NULL));
 	assert_int_equal(session_greet(carrier_session(cl->c), &h), 0);
 }
 
