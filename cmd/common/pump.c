@@ -1,35 +1,96 @@
 /* SPDX-License-Identifier: ISC */
-/* pump - socket to stream and back.  Copies of payload: 0 (blocks move between the queues). */
+/*
+ * pump - a filter and a stream, joined.  Copies of payload: 0 (blocks move between the queues).
+ *
+ * Three machines.
+ *      down   from the stream:  OPEN ── its EOF ──> ENDING ── all is in the kernel ──> ENDED
+ *             OPEN ── pump_await ──> AWAITING ── accepted ──> OPEN
+ *             any ── the filter is broken ──> DEAF: what comes is dropped, and never acknowledged as an end
+ *      up     to the stream:    HELD ── pump_start ──> OPEN ── the filter's end ──> ENDING ── arrived ──> ENDED
+ *             HELD ── the filter's end ──> ENDING
+ *      life                     RUNNING ── the stream was reset ──> LINGERING ── all has arrived ──> OVER
+ *             RUNNING ── both ends, or a break ──> OVER
+ */
 #include "cmd/common/pump.h"
 
+#include <assert.h>
 #include <string.h>
 
-#include "lib/net/f_sock.h"
+#include "lib/base/log.h"
 #include "lib/base/mem.h"
+
+enum down { DOWN_OPEN, DOWN_AWAITING, DOWN_ENDING, DOWN_ENDED, DOWN_DEAF, N_DOWN };
+enum up { UP_HELD, UP_OPEN, UP_ENDING, UP_ENDED, N_UP };
+enum life { LIFE_RUNNING, LIFE_LINGERING, LIFE_OVER, N_LIFE };
+
+static const char *const down_name[N_DOWN] = { "OPEN", "AWAITING", "ENDING", "ENDED", "DEAF" };
+static const char *const up_name[N_UP] = { "HELD", "OPEN", "ENDING", "ENDED" };
+static const char *const life_name[N_LIFE] = { "RUNNING", "LINGERING", "OVER" };
+
+static const bool down_can[N_DOWN][N_DOWN] = {
+	[DOWN_OPEN] = { [DOWN_AWAITING] = true, [DOWN_ENDING] = true, [DOWN_DEAF] = true },
+	[DOWN_AWAITING] = { [DOWN_OPEN] = true, [DOWN_DEAF] = true },
+	[DOWN_ENDING] = { [DOWN_ENDED] = true, [DOWN_DEAF] = true },
+	[DOWN_ENDED] = { [DOWN_DEAF] = true },
+};
+static const bool up_can[N_UP][N_UP] = {
+	[UP_HELD] = { [UP_OPEN] = true, [UP_ENDING] = true },
+	[UP_OPEN] = { [UP_ENDING] = true },
+	[UP_ENDING] = { [UP_ENDED] = true },
+};
+static const bool life_can[N_LIFE][N_LIFE] = {
+	[LIFE_RUNNING] = { [LIFE_LINGERING] = true, [LIFE_OVER] = true },
+	[LIFE_LINGERING] = { [LIFE_OVER] = true },
+};
 
 struct pump {
 	struct loop *loop;
 	struct filter *f;
-	struct stream *s; /* NULL once it is gone */
+	/* NULL once it is gone. */
+	struct stream *s;
 	void (*done)(void *arg, const struct pump_result *res);
 	void *arg;
+	enum down down;
+	enum up up;
+	enum life life;
 	struct task flush;
 	struct timer linger;
 	uint64_t linger_until_ms;
-	uint64_t before;   /* bytes written to the socket before the pump had it (a SOCKS answer) */
-	uint64_t consumed; /* bytes that the kernel has taken and the stream was told of */
-	uint64_t received; /* bytes from the stream */
-	uint64_t sent;     /* bytes to the stream */
-	bool started, eof_in, eof_out; /* eof_in: from the stream; eof_out: to the stream */
-	bool awaiting;                 /* the far side has not accepted the stream yet */
-	bool
-	    end_acked; /* the stream's far end has passed on all that the socket said, and its end */
-	bool deaf;     /* the socket takes nothing more: what comes for it is dropped */
-	bool over;
-	uint32_t code; /* the reset that ended the stream */
+	/* Bytes that the kernel has taken and the stream was told of. */
+	uint64_t consumed;
+	/* Bytes from the stream, and to it. */
+	uint64_t received, sent;
+	/* Why the stream was reset, or the filter broke. */
+	uint32_t code;
 	char text[128];
 	struct grave grave;
 };
+
+static void
+set_down(struct pump *p, enum down next)
+{
+	assert(down_can[p->down][next]);
+	log_debug("pump: down %s -> %s", down_name[p->down], down_name[next]);
+	p->down = next;
+}
+
+static void
+set_up(struct pump *p, enum up next)
+{
+	assert(up_can[p->up][next]);
+	log_debug("pump: up %s -> %s", up_name[p->up], up_name[next]);
+	p->up = next;
+}
+
+static void
+set_life(struct pump *p, enum life next)
+{
+	assert(life_can[p->life][next]);
+	log_debug("pump: %s -> %s", life_name[p->life], life_name[next]);
+	p->life = next;
+}
+
+/* ---- the end ---- */
 
 static void
 pump_dispose(void *arg)
@@ -40,7 +101,7 @@ pump_dispose(void *arg)
 static void
 pump_release(struct pump *p)
 {
-	p->over = true;
+	set_life(p, LIFE_OVER);
 	task_cancel(p->loop, &p->flush);
 	timer_fini(&p->linger);
 	filter_free(p->f);
@@ -52,37 +113,61 @@ pump_finish(struct pump *p, uint32_t code, const char *text, bool local)
 {
 	struct pump_result res = { code, text, local, p->sent, p->received };
 
-	if (p->over)
+	if (p->life == LIFE_OVER)
 		return;
 	if (code == CODE_OK)
-		f_sock_reset(p->f, false);
+		filter_reset(p->f, false);
 	pump_release(p);
 	p->done(p->arg, &res);
 }
 
+/* Our side is the reason that the stream ends here. */
+static void
+pump_fail(struct pump *p, uint32_t code, const char *text)
+{
+	struct stream *s = p->s;
+
+	p->s = NULL;
+	stream_reset(s, code, text);
+	pump_finish(p, code, text, true);
+}
+
+static void
+pump_out_of_memory(struct pump *p)
+{
+	pump_fail(p, CODE_INTERNAL, "out of memory");
+}
+
 static void pump_break(struct pump *p);
 
-/* ---- from the stream to the socket ---- */
+/* ---- from the stream to the filter ---- */
 
 /* Tell the stream what has become of its bytes; s may be gone afterwards. */
 static void
 pump_account(struct pump *p)
 {
-	uint64_t written = f_sock_written(p->f), at = p->received;
-	bool all;
+	uint64_t at;
 
 	if (p->s == NULL)
 		return;
-	if (!p->deaf)
-		at = written > p->before ? written - p->before : 0;
-	all = p->eof_in && at == p->received;
+	at = p->down == DOWN_DEAF ? p->received : filter_written(p->f);
 	if (at > p->consumed) {
 		stream_consumed(p->s, (size_t)(at - p->consumed));
 		p->consumed = at;
 		stream_ack(p->s, at, false);
 	}
-	if (all && p->s != NULL)
+	if (p->down == DOWN_ENDING && at == p->received && p->s != NULL) {
+		set_down(p, DOWN_ENDED);
 		stream_ack(p->s, at, true);
+	}
+}
+
+static void
+pump_deafen(struct pump *p, const char *text)
+{
+	if (p->down != DOWN_DEAF)
+		set_down(p, DOWN_DEAF);
+	strncpy(p->text, text, sizeof p->text - 1);
 }
 
 static void
@@ -90,11 +175,9 @@ on_drained(void *arg)
 {
 	struct pump *p = arg;
 
-	if (p->over)
-		return;
-	if (p->s != NULL)
+	if (p->life == LIFE_RUNNING)
 		pump_account(p);
-	else
+	else if (p->life == LIFE_LINGERING)
 		pump_break(p);
 }
 
@@ -103,7 +186,7 @@ on_flush(void *arg)
 {
 	struct pump *p = arg;
 
-	if (!p->over)
+	if (p->life != LIFE_OVER)
 		filter_flush(p->f);
 }
 
@@ -111,10 +194,12 @@ on_flush(void *arg)
 static bool
 came_too_early(struct pump *p)
 {
-	if (!p->awaiting)
+	struct stream *s = p->s;
+
+	if (p->down != DOWN_AWAITING)
 		return false;
-	stream_reset(p->s, CODE_PROTOCOL, PUMP_TOO_EARLY);
 	p->s = NULL;
+	stream_reset(s, CODE_PROTOCOL, PUMP_TOO_EARLY);
 	pump_finish(p, CODE_PROTOCOL, PUMP_TOO_EARLY, false);
 	return true;
 }
@@ -123,26 +208,28 @@ static void
 on_data(void *arg, struct bufq *in)
 {
 	struct pump *p = arg;
-	int r = 0;
+	int r;
 
 	if (came_too_early(p))
 		return;
 	p->received += in->len;
-	if (!p->deaf)
-		r = filter_write(p->f, in);
-	/* It broke when nobody was its user yet; it will tell us in a moment, and why. */
-	p->deaf |= r == ERR_CLOSED;
-	if (p->deaf) {
+	if (p->down == DOWN_DEAF) {
 		pump_account(p);
 		return;
 	}
-	if (r != 0) {
-		stream_reset(p->s, CODE_INTERNAL, "out of memory");
-		p->s = NULL;
-		pump_finish(p, CODE_INTERNAL, "out of memory", true);
-		return;
+	r = filter_write(p->f, in);
+	if (r == 0) {
+		task_soon(p->loop, &p->flush);
+	} else if (r != ERR_CLOSED) {
+		pump_out_of_memory(p);
+	} else {
+		/* It has ended; if we do not know that yet, it will tell us in a moment, and why. */
+		pump_deafen(p, "the other end takes nothing after its own end");
+		if (p->up == UP_ENDED)
+			pump_fail(p, CODE_RESET, p->text);
+		else
+			pump_account(p);
 	}
-	task_soon(p->loop, &p->flush);
 }
 
 static void
@@ -150,28 +237,25 @@ on_eof(void *arg)
 {
 	struct pump *p = arg;
 
-	if (came_too_early(p))
+	if (came_too_early(p) || p->down == DOWN_DEAF)
 		return;
-	p->eof_in = true;
-	if (!p->deaf)
-		filter_shutdown(p->f);
+	set_down(p, DOWN_ENDING);
+	filter_shutdown(p->f);
 	pump_account(p);
 }
 
-/* ---- from the socket to the stream ---- */
+/* ---- from the filter to the stream ---- */
 
 static void
 pump_feed(struct pump *p)
 {
 	size_t n = p->f->in.len;
 
-	if (!p->started || p->s == NULL || p->eof_out)
+	if (p->up != UP_OPEN || p->s == NULL)
 		return;
 	if (n > 0) {
 		if (stream_send(p->s, &p->f->in, n) != 0) {
-			stream_reset(p->s, CODE_INTERNAL, "out of memory");
-			p->s = NULL;
-			pump_finish(p, CODE_INTERNAL, "out of memory", true);
+			pump_out_of_memory(p);
 			return;
 		}
 		p->sent += n;
@@ -195,7 +279,8 @@ on_writable(void *arg)
 static void
 pump_break(struct pump *p)
 {
-	if (!p->deaf && f_sock_unacked(p->f) > 0 && loop_now_ms(p->loop) < p->linger_until_ms) {
+	if (p->down != DOWN_DEAF && filter_unacked(p->f) > 0 &&
+	    loop_now_ms(p->loop) < p->linger_until_ms) {
 		timer_set(&p->linger, PUMP_LINGER_POLL_MS);
 		return;
 	}
@@ -213,6 +298,7 @@ pump_linger(struct pump *p, uint32_t code, const char *text)
 		pump_finish(p, code, p->text, false);
 		return;
 	}
+	set_life(p, LIFE_LINGERING);
 	filter_pause(p->f, true);
 	p->linger_until_ms = loop_now_ms(p->loop) + PUMP_LINGER_MS;
 	pump_break(p);
@@ -224,37 +310,29 @@ on_linger(void *arg)
 	pump_break(arg);
 }
 
-/*
- * The socket ended (ERR_EOF) or broke.  After its end of file a broken socket only means that nobody reads any more: what
- * it had said still has to arrive, so the stream lives until that is acknowledged.
- */
 static void
 on_closed(void *arg, int err, const char *text)
 {
 	struct pump *p = arg;
 
-	if (p->s == NULL) {
-		if (err != ERR_EOF)
-			pump_finish(p, p->code, p->text, false);
+	if (p->life == LIFE_LINGERING && err != ERR_EOF)
+		pump_finish(p, p->code, p->text, false);
+	if (p->life != LIFE_RUNNING)
 		return;
-	}
 	if (err == ERR_EOF) {
-		p->eof_out = true;
+		set_up(p, UP_ENDING);
 		stream_eof(p->s);
 		return;
 	}
 	pump_feed(p); /* what it had said, if we were not listening */
-	if (p->s == NULL)
+	if (p->life != LIFE_RUNNING)
 		return;
-	p->deaf = true;
-	strncpy(p->text, text, sizeof p->text - 1);
-	if (p->eof_out && !p->end_acked) {
+	pump_deafen(p, text);
+	/* What it had said before its end must still arrive: the stream lives until that is acknowledged. */
+	if (p->up == UP_ENDING)
 		pump_account(p);
-		return;
-	}
-	stream_reset(p->s, CODE_RESET, text);
-	p->s = NULL;
-	pump_finish(p, CODE_RESET, p->text, true);
+	else
+		pump_fail(p, CODE_RESET, p->text);
 }
 
 /* ---- the stream's side ---- */
@@ -265,7 +343,8 @@ on_opened(void *arg, const struct ctl_open_ok *ok)
 	struct pump *p = arg;
 
 	(void)ok;
-	p->awaiting = false;
+	if (p->down == DOWN_AWAITING)
+		set_down(p, DOWN_OPEN);
 }
 
 static void
@@ -281,17 +360,15 @@ on_acked(void *arg, uint64_t off, bool eof)
 	struct pump *p = arg;
 
 	(void)off;
-	if (p->over)
+	if (p->life != LIFE_RUNNING)
 		return;
-	p->end_acked |= eof;
-	if (p->end_acked && p->deaf && p->s != NULL) {
-		/* All that the broken socket had said has arrived: now the other half can end too. */
-		stream_reset(p->s, CODE_RESET, p->text);
-		p->s = NULL;
-		pump_finish(p, CODE_RESET, p->text, true);
-		return;
-	}
-	pump_feed(p);
+	if (eof && p->up == UP_ENDING)
+		set_up(p, UP_ENDED);
+	/* All that the broken filter had said has arrived: now the other half can end, too. */
+	if (p->up == UP_ENDED && p->down == DOWN_DEAF)
+		pump_fail(p, CODE_RESET, p->text);
+	else
+		pump_feed(p);
 }
 
 static void
@@ -299,7 +376,7 @@ on_stream_closed(void *arg, uint32_t code, const char *text)
 {
 	struct pump *p = arg;
 
-	if (!p->over)
+	if (p->life == LIFE_RUNNING)
 		pump_linger(p, code, text);
 }
 
@@ -324,7 +401,8 @@ pump_new(struct loop *l, struct filter *f, struct stream *s,
 
 	if (p == NULL)
 		return NULL;
-	if (timer_init(&p->linger, l, on_linger, p) != 0) {
+	if (timer_init(&p->linger, l, on_linger, p) != 0 || filter_follow(f, on_drained, p) != 0) {
+		timer_fini(&p->linger);
 		mem_free(p);
 		return NULL;
 	}
@@ -333,12 +411,10 @@ pump_new(struct loop *l, struct filter *f, struct stream *s,
 	p->s = s;
 	p->done = done;
 	p->arg = arg;
-	p->before = f_sock_written(f) + f_sock_pending(f);
 	task_init(&p->flush, on_flush, p);
 	filter_pause(f, true); /* until pump_start */
-	f_sock_reset(f, true); /* until both halves have ended in good order */
+	filter_reset(f, true); /* until both halves have ended in good order */
 	filter_set_user(f, &filter_user, p);
-	f_sock_set_drained(f, on_drained, p);
 	stream_set_user(s, &stream_user, p);
 	return p;
 }
@@ -346,15 +422,15 @@ pump_new(struct loop *l, struct filter *f, struct stream *s,
 void
 pump_await(struct pump *p)
 {
-	p->awaiting = true;
+	set_down(p, DOWN_AWAITING);
 }
 
 void
 pump_start(struct pump *p)
 {
-	if (p->started || p->over)
+	if (p->life != LIFE_RUNNING || p->up != UP_HELD)
 		return;
-	p->started = true;
+	set_up(p, UP_OPEN);
 	pump_feed(p);
 }
 
@@ -363,14 +439,14 @@ pump_deliver(struct pump *p, struct bufq *in, bool eof)
 {
 	if (in->len > 0)
 		on_data(p, in);
-	if (eof && !p->over)
+	if (eof && p->life == LIFE_RUNNING)
 		on_eof(p);
 }
 
 void
 pump_stop(struct pump *p, uint32_t code, const char *text)
 {
-	if (p->over)
+	if (p->life == LIFE_OVER)
 		return;
 	if (p->s != NULL)
 		stream_reset(p->s, code, text);

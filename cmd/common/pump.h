@@ -37,7 +37,7 @@ struct pump_result {
 };
 
 /*
- * pump_new - take over f (a socket filter, lib/net/f_sock.h) and become s's user.  done is called once, when both are over; the
+ * pump_new - take over f and become s's user.  done is called once, when both are over; the
  * pump frees itself.  NULL: out of memory; nothing was taken.
  */
 struct pump *pump_new(struct loop *l, struct filter *f, struct stream *s,
@@ -55,7 +55,7 @@ void pump_start(struct pump *p);
 /* pump_deliver - what the stream had delivered before the pump was its user; eof: and that it had ended. */
 void pump_deliver(struct pump *p, struct bufq *in, bool eof);
 
-/* pump_stop - end it from outside (shutdown): both sides are reset with code and text, done is not called. */
+/* pump_stop - end it from outside (shutdown): both sides are reset, the stream with code and text; done is not called. */
 void pump_stop(struct pump *p, uint32_t code, const char *text);
 
 #endif

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "cmd/cmd.h"
-#include "lib/net/f_sock.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/rand.h"
@@ -458,7 +457,7 @@ conn_fail(struct conn *cn, uint32_t code, const char *text)
 	struct pump_result res = { .code = code, .text = text };
 
 	if (cn->answer != NULL) {
-		f_sock_reset(cn->f, false);
+		filter_reset(cn->f, false);
 		cn->f = NULL; /* the caller's again */
 	}
 	conn_free(cn);
@@ -613,7 +612,7 @@ conn_start(struct route *r, struct filter *f, const struct ctl_open *o, conn_ans
 	cn->arg = arg;
 	r->client->n_conns++;
 	filter_pause(f, true);
-	f_sock_reset(f, true); /* until it has ended in good order, or is the caller's again */
+	filter_reset(f, true); /* until it has ended in good order, or is the caller's again */
 	TAILQ_INSERT_TAIL(&r->waiting, cn, link);
 	if (k != NULL)
 		conn_go(cn, k);

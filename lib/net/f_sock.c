@@ -45,8 +45,6 @@ struct f_sock {
 	unsigned n_small;
 	struct pace pace; /* of the writing side */
 	uint64_t written;
-	void (*drained)(void *arg);
-	void *drained_arg;
 	bool readable, writable, hup, shut_wanted, shut_done;
 	bool hard; /* to be reset when it is closed */
 };
@@ -241,8 +239,8 @@ sock_write(struct f_sock *s)
 	}
 	pace_wrote(&s->pace, s->wfd, s->written);
 	finish_shutdown(s);
-	if (s->written != before && s->drained != NULL)
-		s->drained(s->drained_arg);
+	if (s->written != before)
+		filter_drained(&s->f);
 	return 0;
 }
 
@@ -411,24 +409,33 @@ sock_op_detach(struct filter *f)
 }
 
 static int
+sock_watch(struct f_sock *s, struct loop *l)
+{
+	bool pair = s->rfd != s->wfd;
+	int r = 0;
+
+	if (s->rfd >= 0 && (r = io_init(&s->rio, l, s->rfd, true, on_event, s)) == 0)
+		r = io_want(&s->rio, IO_READ | (pair ? 0 : IO_WRITE | IO_HUP));
+	if (r == 0 && pair && s->wfd >= 0 &&
+	    (r = io_init(&s->wio, l, s->wfd, true, on_write_event, s)) == 0)
+		r = io_want(&s->wio, IO_WRITE);
+	return r;
+}
+
+static int
 sock_op_attach(struct filter *f, struct loop *l)
 {
 	struct f_sock *s = sock_of(f);
-	bool pair = s->rfd != s->wfd;
 	int r = timer_init(&s->check, l, on_check, s);
 
-	if (r != 0)
+	if (r == 0)
+		r = sock_watch(s, l);
+	if (r != 0) {
+		sock_op_detach(f);
 		return r;
-	if (s->rfd >= 0 &&
-	    ((r = io_init(&s->rio, l, s->rfd, true, on_event, s)) != 0 ||
-		(r = io_want(&s->rio, IO_READ | (pair ? 0 : IO_WRITE | IO_HUP))) != 0))
-		return r;
-	if (pair && s->wfd >= 0 &&
-	    ((r = io_init(&s->wio, l, s->wfd, true, on_write_event, s)) != 0 ||
-		(r = io_want(&s->wio, IO_WRITE)) != 0))
-		return r;
+	}
 	/* What was ready before is announced again by the new watch; a pipe's end of file counts as data. */
-	s->hup = s->hup || pair;
+	s->hup = s->hup || s->rfd != s->wfd;
 	return 0;
 }
 
@@ -453,6 +460,35 @@ sock_op_fini(struct filter *f)
 	s->rfd = s->wfd = -1;
 }
 
+static size_t
+sock_op_pending(const struct filter *f)
+{
+	return sock_of(f)->out.len;
+}
+
+static size_t
+sock_op_unacked(const struct filter *f)
+{
+	const struct f_sock *s = sock_of(f);
+	int n = 0;
+
+	/* A pipe has no such question, and keeps its bytes when it is closed. */
+	return s->wfd >= 0 && ioctl(s->wfd, SIOCOUTQ, &n) == 0 ? (size_t)n : 0;
+}
+
+static void
+sock_op_reset(struct filter *f, bool on)
+{
+	struct linger hard = { .l_onoff = on, .l_linger = 0 };
+	struct f_sock *s = sock_of(f);
+
+	s->hard = on;
+	/* A pipe cannot: its reader sees an end, and somebody else has to tell it more. */
+	IGNORE_RESULT(setsockopt(s->rfd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard));
+	if (s->wfd != s->rfd)
+		IGNORE_RESULT(setsockopt(s->wfd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard));
+}
+
 static const struct filter_ops sock_ops = {
 	.name = "socket",
 	.write = sock_op_write,
@@ -463,6 +499,9 @@ static const struct filter_ops sock_ops = {
 	.pause = sock_op_pause,
 	.detach = sock_op_detach,
 	.attach = sock_op_attach,
+	.pending = sock_op_pending,
+	.unacked = sock_op_unacked,
+	.reset = sock_op_reset,
 };
 
 static struct f_sock *
@@ -480,7 +519,6 @@ sock_make(struct loop *l, int rfd, int wfd)
 	s->read_size = BUF_MEDIUM;
 	s->pace.lowat = PACE_LOWAT_START;
 	if (sock_op_attach(&s->f, l) != 0) {
-		sock_op_detach(&s->f);
 		mem_free(s);
 		return NULL;
 	}
@@ -523,53 +561,8 @@ f_sock_new_pair(struct loop *l, int rfd, int wfd)
 	return &s->f;
 }
 
-size_t
-f_sock_pending(const struct filter *f)
-{
-	return sock_of(f)->out.len;
-}
-
-size_t
-f_sock_unacked(const struct filter *f)
-{
-	int n = 0;
-
-	/* A pipe has no such question, and keeps its bytes when it is closed. */
-	if (sock_of(f)->wfd < 0 || ioctl(sock_of(f)->wfd, SIOCOUTQ, &n) != 0)
-		n = 0;
-	return sock_of(f)->out.len + (size_t)n;
-}
-
-uint64_t
-f_sock_written(const struct filter *f)
-{
-	return sock_of(f)->written;
-}
-
-void
-f_sock_set_drained(struct filter *f, void (*fn)(void *arg), void *arg)
-{
-	struct f_sock *s = sock_of(f);
-
-	s->drained = fn;
-	s->drained_arg = arg;
-}
-
 int
 f_sock_fd(const struct filter *f)
 {
 	return sock_of(f)->rfd;
-}
-
-void
-f_sock_reset(struct filter *f, bool on)
-{
-	struct linger hard = { .l_onoff = on, .l_linger = 0 };
-	struct f_sock *s = sock_of(f);
-
-	s->hard = on;
-	/* A pipe cannot: its reader sees an end, and somebody else has to tell it more. */
-	IGNORE_RESULT(setsockopt(s->rfd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard));
-	if (s->wfd != s->rfd)
-		IGNORE_RESULT(setsockopt(s->wfd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard));
 }

@@ -40,25 +40,7 @@ struct filter *f_sock_new(struct loop *l, int fd, bool shape);
  */
 struct filter *f_sock_new_pair(struct loop *l, int rfd, int wfd);
 
-/* f_sock_pending - bytes written to the filter that the kernel has not taken yet. */
-size_t f_sock_pending(const struct filter *f);
-
-/* f_sock_unacked - those, and what the kernel has taken and the other end of the connection has not. */
-size_t f_sock_unacked(const struct filter *f);
-
-/* f_sock_written - bytes the kernel has taken since the start. */
-uint64_t f_sock_written(const struct filter *f);
-
-/* f_sock_set_drained - call fn(arg) whenever the kernel has taken more of what was written. */
-void f_sock_set_drained(struct filter *f, void (*fn)(void *arg), void *arg);
-
 /* f_sock_fd - the descriptor, for options and addresses; still owned by the filter. */
 int f_sock_fd(const struct filter *f);
-
-/*
- * f_sock_reset - on: when the socket is closed, by filter_free or because the process dies, the peer gets RST instead of FIN: what a
- * stream that was cut becomes.  off: FIN again.
- */
-void f_sock_reset(struct filter *f, bool on);
 
 #endif

@@ -2,9 +2,26 @@
 /* filter - what all byte-stream filters share: state checks, pausing, telling the user, burial. */
 #include "lib/net/filter.h"
 
+#include <assert.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "lib/base/mem.h"
+
+enum { MARKS = 4 };
+
+/*
+ * Where the bytes of an encoding filter are: of those taken, the first v[i].taken are in the first
+ * v[i].below of what the filter below took.  Oldest first; with no room left the newest is replaced,
+ * so that bytes are counted late, never early.
+ */
+struct filter_marks {
+	struct mark {
+		uint64_t taken, below;
+	} v[MARKS];
+	unsigned n;
+	uint64_t written;
+};
 
 /* An orderly end comes after all input. */
 static bool
@@ -47,16 +64,22 @@ filter_set_user(struct filter *f, const struct filter_user *user, void *arg)
 	f->user = user;
 	f->arg = arg;
 	/* The bytes and the end that came before this user did are its own too. */
-	if (user != NULL && has_news(f))
+	if (user != NULL && f->loop != NULL && has_news(f))
 		task_soon(f->loop, &f->resume);
 }
 
 int
 filter_write(struct filter *f, struct bufq *src)
 {
+	size_t n = src->len;
+	int r;
+
 	if (f->closed)
 		return ERR_CLOSED;
-	return f->ops->write(f, src);
+	r = f->ops->write(f, src);
+	if (r == 0)
+		f->taken += n;
+	return r;
 }
 
 int
@@ -71,11 +94,34 @@ filter_send(struct filter *f, const void *p, size_t n)
 	return r;
 }
 
+size_t
+filter_pending(const struct filter *f)
+{
+	return f->ops->pending != NULL ? f->ops->pending(f) : 0;
+}
+
+/* Note where the bytes are that have been handed on by now. */
+static void
+set_mark(struct filter *f)
+{
+	struct filter_marks *m = f->marks;
+	uint64_t taken = f->taken - filter_pending(f);
+
+	if (m == NULL || f->below == NULL ||
+	    taken == (m->n > 0 ? m->v[m->n - 1].taken : m->written))
+		return;
+	if (m->n < MARKS)
+		m->n++;
+	m->v[m->n - 1] = (struct mark){ taken, f->below->taken };
+}
+
 void
 filter_flush(struct filter *f)
 {
-	if (!f->closed)
-		f->ops->flush(f);
+	if (f->closed)
+		return;
+	f->ops->flush(f);
+	set_mark(f);
 }
 
 size_t
@@ -103,6 +149,77 @@ filter_pause(struct filter *f, bool paused)
 }
 
 static void
+on_below_drained(void *arg)
+{
+	filter_drained(arg);
+}
+
+int
+filter_follow(struct filter *f, void (*drained)(void *arg), void *arg)
+{
+	if (f->below != NULL) {
+		if (f->marks == NULL && (f->marks = mem_zalloc(sizeof *f->marks)) == NULL)
+			return ERR_NOMEM;
+		if (filter_follow(f->below, on_below_drained, f) != 0)
+			return ERR_NOMEM;
+		f->marks->written = f->taken - filter_pending(f);
+	}
+	f->taken_before = f->taken;
+	f->drained = drained;
+	f->drained_arg = arg;
+	return 0;
+}
+
+/* Of all that was ever written. */
+static uint64_t
+written(struct filter *f)
+{
+	struct filter_marks *m = f->marks;
+	uint64_t below;
+	unsigned gone = 0;
+
+	if (f->below == NULL)
+		return f->taken - filter_pending(f);
+	assert(m != NULL);
+	set_mark(f);
+	below = written(f->below);
+	while (gone < m->n && m->v[gone].below <= below)
+		m->written = m->v[gone++].taken;
+	m->n -= gone;
+	memmove(m->v, m->v + gone, m->n * sizeof m->v[0]);
+	return m->written;
+}
+
+uint64_t
+filter_written(struct filter *f)
+{
+	uint64_t n = written(f);
+
+	return n > f->taken_before ? n - f->taken_before : 0;
+}
+
+size_t
+filter_unacked(const struct filter *f)
+{
+	size_t n = 0;
+
+	for (; f != NULL; f = f->below) {
+		n += filter_pending(f);
+		if (f->ops->unacked != NULL)
+			n += f->ops->unacked(f);
+	}
+	return n;
+}
+
+void
+filter_reset(struct filter *f, bool on)
+{
+	for (; f != NULL; f = f->below)
+		if (f->ops->reset != NULL)
+			f->ops->reset(f, on);
+}
+
+static void
 filter_dispose(void *arg)
 {
 	mem_free(arg);
@@ -116,11 +233,18 @@ filter_free(struct filter *f)
 
 		f->closed = true;
 		f->user = NULL;
-		task_cancel(f->loop, &f->resume);
+		f->drained = NULL;
+		if (f->loop != NULL)
+			task_cancel(f->loop, &f->resume);
 		f->ops->fini(f);
 		bufq_fini(&f->in);
+		mem_free(f->marks);
+		f->marks = NULL;
 		f->below = NULL;
-		loop_bury(f->loop, &f->grave, filter_dispose, f);
+		if (f->loop != NULL)
+			loop_bury(f->loop, &f->grave, filter_dispose, f);
+		else
+			filter_dispose(f);
 		f = below;
 	}
 }
@@ -136,17 +260,26 @@ filter_detach(struct filter *f)
 }
 
 int
-filter_attach(struct filter *f, struct loop *l)
+filter_attach(struct filter *top, struct loop *l)
 {
+	struct filter *f, *g;
 	int r = 0;
 
-	/* All of them get the loop even if one fails, so that filter_free can bury them. */
-	for (; f != NULL; f = f->below) {
+	for (f = top; f != NULL && r == 0; f = f->below) {
 		f->loop = l;
-		if (r == 0)
-			r = f->ops->attach(f, l);
+		r = f->ops->attach(f, l);
 		if (r == 0 && has_news(f) && !f->paused)
 			task_soon(l, &f->resume);
+		if (r != 0)
+			break;
+	}
+	if (r == 0)
+		return 0;
+	f->loop = NULL;
+	for (g = top; g != f; g = g->below) {
+		task_cancel(l, &g->resume);
+		g->ops->detach(g);
+		g->loop = NULL;
 	}
 	return r;
 }
@@ -164,6 +297,13 @@ filter_writable(struct filter *f)
 {
 	if (!f->closed && f->user != NULL)
 		f->user->writable(f->arg);
+}
+
+void
+filter_drained(struct filter *f)
+{
+	if (!f->closed && f->drained != NULL)
+		f->drained(f->drained_arg);
 }
 
 void

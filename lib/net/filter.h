@@ -15,17 +15,28 @@
  *            filter_write() takes bytes (never partially, whatever the room: room is advice, so that a reply can always
  *            be queued).  filter_flush() lets them go: a filter may hold written bytes until then to make one message or
  *            record of many small writes.
- *   end      filter_shutdown() ends our direction after all that was written (FIN; TLS close_notify; WebSocket Close).
- *            user->closed is called once, when the stream is over: ERR_EOF after the peer's orderly end when all input
- *            has been delivered, another ERR_* with a text otherwise.  On a socket filter a half-close is told by
- *            user->closed(ERR_EOF) while output still works; WebSocket and TLS end both directions.
- *            After closed with an error nothing more is called.  An end that nobody can be told of yet (no user, or a
- *            paused one that has input left) is kept for the user.
- *   free     filter_free() closes and frees the filter and all below it; safe inside its own callbacks (the memory is
- *            buried at the end of the turn); no callback after it returns.
+ *   progress After filter_follow() one learns what has become of written bytes: filter_written() are
+ *            those that the kernel has taken, filter_unacked() is 0 when the other end's kernel has all.
+ *   end      filter_shutdown() ends our direction after all that was written (FIN; TLS close_notify;
+ *            WebSocket Close).  user->closed tells of each end once:
+ *              ERR_EOF       the peer's orderly end, after all input was delivered.  On a socket our
+ *                            direction goes on.  TLS and WebSocket answer by themselves after what
+ *                            was written, and take nothing more (filter_write: ERR_CLOSED).
+ *              another ERR_* with a text: the stream is over both ways, and what was written may be
+ *                            lost.  It may come with input unread, which stays in f->in, and it may
+ *                            come after ERR_EOF.  Nothing is called after it.
+ *            An end that nobody can be told of yet (no user, or for ERR_EOF a paused one that has
+ *            input left) is kept for the user.
+ *   reset    filter_free() after filter_reset() breaks the connection off: the peer sees no orderly
+ *            end of any layer (on TLS a TCP reset without close_notify), and what it has not got is
+ *            lost.
+ *   free     filter_free() closes and frees the filter and all below it; no callback after it returns.
+ *            Safe inside the filter's own callbacks: the memory is buried at the end of the turn.  A
+ *            detached filter, which has no callbacks, is freed at once.
  *
  * Ownership: the top filter owns the one below, and so on down to the descriptor.
- * Threads: a stack belongs to one loop; filter_detach() and filter_attach() move an idle moment's stack to another.
+ * Threads: a stack belongs to one loop; filter_detach() and filter_attach() move an idle moment's stack
+ * to another.  Between the two only filter_free() may be called.
  */
 #ifndef LIB_FILTER_H
 #define LIB_FILTER_H
@@ -63,10 +74,18 @@ struct filter_ops {
 	void (*fini)(struct filter *f);
 	/* Stop (true) or go on (false) reading; implementations without a buffer of their own pass it down. */
 	void (*pause)(struct filter *f, bool paused);
-	/* Leave / enter a loop.  attach may fail with ERR_NOMEM, the stack is then closed by its owner. */
+	/* Leave / enter a loop.  An attach that fails (ERR_NOMEM) has undone what it did. */
 	void (*detach)(struct filter *f);
 	int (*attach)(struct filter *f, struct loop *l);
+	/* Bytes taken by write and not handed on yet.  NULL: there never are any. */
+	size_t (*pending)(const struct filter *f);
+	/* At the bottom: bytes handed on that have not arrived.  NULL: they always have. */
+	size_t (*unacked)(const struct filter *f);
+	/* At the bottom: is fini to break the connection off? */
+	void (*reset)(struct filter *f, bool on);
 };
+
+struct filter_marks;
 
 /* Embedded as the first member of each implementation.  in may be used by the user; the rest through the functions. */
 struct filter {
@@ -79,6 +98,12 @@ struct filter {
 	bool closed; /* over with an error, or filter_free was called */
 	bool eof;    /* the peer's orderly end has come */
 	bool paused;
+	/* Bytes written to it; and by the time of filter_follow(). */
+	uint64_t taken, taken_before;
+	/* Since filter_follow(): who is told, and above the bottom where the bytes are. */
+	void (*drained)(void *arg);
+	void *drained_arg;
+	struct filter_marks *marks;
 	int due; /* 0, or the end that the user has yet to be told */
 	char due_text[64];
 	struct task resume;
@@ -95,7 +120,37 @@ void filter_flush(struct filter *f);
 size_t filter_room(struct filter *f);
 void filter_shutdown(struct filter *f);
 void filter_pause(struct filter *f, bool paused);
+
+/*
+ * filter_follow - from now on count what is written, and call drained(arg) when the kernel has taken
+ * something.  ERR_NOMEM.
+ */
+int filter_follow(struct filter *f, void (*drained)(void *arg), void *arg) WARN_UNUSED;
+
+/*
+ * filter_written - bytes written since filter_follow() that the kernel has taken.  Exact on a socket;
+ * where they are encoded on the way (TLS, WebSocket) they are counted by flushes, never too early.
+ */
+uint64_t filter_written(struct filter *f);
+
+/* filter_pending - bytes written to the filter that it has not handed on yet. */
+size_t filter_pending(const struct filter *f);
+
+/*
+ * filter_unacked - bytes that were written, or what they have become, and that the kernel at the other
+ * end does not have.  Pipes and terminals have no such question: what they took has arrived.
+ */
+size_t filter_unacked(const struct filter *f);
+
+/*
+ * filter_reset - on: when the connection is closed, by filter_free or because the process dies, it is
+ * broken off.  off: it ends in good order again.
+ */
+void filter_reset(struct filter *f, bool on);
+
 void filter_free(struct filter *f);
+
+/* filter_detach, filter_attach - attach: ERR_NOMEM; the stack is as detached as before. */
 void filter_detach(struct filter *f);
 int filter_attach(struct filter *f, struct loop *l) WARN_UNUSED;
 
@@ -107,7 +162,9 @@ void filter_init(
 /* filter_readable - after bytes were added to f->in: tell the user, unless it paused or there are none. */
 void filter_readable(struct filter *f);
 void filter_writable(struct filter *f);
-/* filter_close - tell the user once that the stream is over, as soon as it can be told; f stays until filter_free. */
+/* filter_drained - at the bottom: the kernel has taken something. */
+void filter_drained(struct filter *f);
+/* filter_close - tell the user of an end, as soon as it can be told; f stays until filter_free. */
 void filter_close(struct filter *f, int err, const char *text);
 
 #endif

@@ -438,6 +438,9 @@ on_below_closed(void *arg, int err, const char *text)
 {
 	struct f_tls *t = arg;
 
+	/* Our answer to the peer's end, and what was written before it, may be lost. */
+	if (t->f.eof && err != ERR_EOF)
+		filter_close(&t->f, err, text);
 	if (t->input == INPUT_ENDED)
 		return;
 	t->below_err = err;
@@ -463,6 +466,12 @@ tls_pause(struct filter *f, bool paused)
 	/* What is decrypted or has arrived already makes no event below. */
 	if (!paused)
 		task_soon(f->loop, &t->step);
+}
+
+static size_t
+tls_pending(const struct filter *f)
+{
+	return tls_of(f)->held.len;
 }
 
 static void
@@ -502,6 +511,7 @@ static const struct filter_ops tls_ops = {
 	.pause = tls_pause,
 	.detach = tls_detach,
 	.attach = tls_attach,
+	.pending = tls_pending,
 };
 
 /* Takes the reference to g in every case. */

@@ -560,6 +560,9 @@ on_closed(void *arg, int err, const char *text)
 {
 	struct f_ws *w = arg;
 
+	/* Our answer to the peer's Close, and what was written before, may be lost. */
+	if (w->f.eof && err != ERR_EOF)
+		filter_close(&w->f, err, text);
 	if (is_over(w))
 		return;
 	w->below_err = err;
@@ -652,6 +655,12 @@ ws_op_pause(struct filter *f, bool paused)
 		task_later(f->loop, &w->again);
 }
 
+static size_t
+ws_op_pending(const struct filter *f)
+{
+	return ws_of(f)->held.len;
+}
+
 static void
 ws_op_detach(struct filter *f)
 {
@@ -693,6 +702,7 @@ static const struct filter_ops ws_ops = {
 	.pause = ws_op_pause,
 	.detach = ws_op_detach,
 	.attach = ws_op_attach,
+	.pending = ws_op_pending,
 };
 
 /* ---- the rest of the interface ---- */

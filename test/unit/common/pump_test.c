@@ -440,6 +440,34 @@ an_aborted_download_does_not_go_on_in_vain(void **state)
 	fix_free(x);
 }
 
+/* The end of a stream whose last bytes nobody took is no end in good order, although the other half had ended in one. */
+static void
+bytes_that_nobody_took_are_no_good_order(void **state)
+{
+	struct fix *x = fix_new(true);
+
+	(void)state;
+	x->a.hold = true;
+	assert_int_equal(write(x->app, "request", 7), 7);
+	assert_int_equal(shutdown(x->app, SHUT_WR), 0);
+	TURN_UNTIL(x, x->a.eof);
+	app_breaks(x);
+	assert_int_equal(side_send(&x->a, 1000000), 0);
+	for (int i = 0; i < 20; i++)
+		turn(x);
+	stream_eof(x->a.s);
+	for (int i = 0; i < 20; i++)
+		turn(x);
+	assert_false(x->a.acked_eof);
+	assert_false(x->a.closed);
+	stream_consumed(x->a.s, 7);
+	stream_ack(x->a.s, 7, true);
+	TURN_UNTIL(x, x->a.closed && x->n_done == 1);
+	assert_int_equal(x->a.code, CODE_RESET);
+	assert_int_equal(x->code, CODE_RESET);
+	fix_free(x);
+}
+
 static void
 a_stopped_pump_resets_both_sides_and_says_nothing(void **state)
 {
@@ -519,6 +547,7 @@ main(void)
 		cmocka_unit_test(an_answer_arrives_although_nobody_had_read_it_yet),
 		cmocka_unit_test(last_words_arrive_before_the_reset),
 		cmocka_unit_test(an_aborted_download_does_not_go_on_in_vain),
+		cmocka_unit_test(bytes_that_nobody_took_are_no_good_order),
 		cmocka_unit_test(a_stopped_pump_resets_both_sides_and_says_nothing),
 		cmocka_unit_test(nothing_passes_before_the_stream_is_accepted),
 		cmocka_unit_test(a_socket_that_nobody_closes_is_reset),

@@ -488,7 +488,7 @@ pieces_pass_from_socket_to_socket(void **state)
 			    random_below(&t->seed, 4) == 0 ? random_below(&t->seed, 1000) : 65528);
 		assert_true(wire_run(t->l, WAIT_MS, has_all, t));
 		assert_int_equal(t->far_got, t->payload);
-		assert_int_equal(f_sock_written(t->out), t->payload);
+		assert_int_equal(filter_written(t->out), t->payload);
 		finish(t);
 	}
 }
@@ -504,7 +504,7 @@ a_half_close_comes_after_the_bytes(void **state)
 		add_frame(t, 65528);
 	assert_true(wire_run(t->l, WAIT_MS, user_has_all, t));
 	filter_shutdown(t->out);
-	assert_true(f_sock_pending(t->out) > 0);
+	assert_true(filter_pending(t->out) > 0);
 	assert_true(wire_run(t->l, WAIT_MS, far_has_end, t));
 	assert_int_equal(t->far_got, t->payload);
 	finish(t);
@@ -537,7 +537,7 @@ both_move_to_another_loop_with_bytes_queued(void **state)
 	for (int k = 0; k < 60; k++)
 		add_frame(t, 65528);
 	assert_true(wire_run(t->l, WAIT_MS, user_has_all, t));
-	assert_true(f_sock_pending(t->out) > 0);
+	assert_true(filter_pending(t->out) > 0);
 	filter_detach(t->f);
 	filter_detach(t->out);
 	assert_int_equal(filter_attach(t->f, other), 0);

@@ -238,8 +238,8 @@ a_slow_reader_is_not_written_beyond_the_room(void **state)
 			filter_put(&t, sent, room);
 			sent += room;
 		}
-		if (f_sock_pending(t.x.f) > most)
-			most = f_sock_pending(t.x.f);
+		if (filter_pending(t.x.f) > most)
+			most = filter_pending(t.x.f);
 		peer_read(&t, 20000);
 		wire_turns(t.l, 1);
 	}
@@ -247,8 +247,8 @@ a_slow_reader_is_not_written_beyond_the_room(void **state)
 	assert_true(t.x.n_writable > 0);
 	assert_true(wire_run(t.l, WAIT_MS, peer_has_all, &t));
 	assert_int_equal(t.peer_got, BULK);
-	assert_int_equal(f_sock_written(t.x.f), BULK);
-	assert_int_equal(f_sock_pending(t.x.f), 0);
+	assert_int_equal(filter_written(t.x.f), BULK);
+	assert_int_equal(filter_pending(t.x.f), 0);
 	finish(&t);
 }
 
@@ -457,12 +457,55 @@ our_reset_is_seen_by_the_peer(void **state)
 
 	(void)state;
 	open_tcp(&t);
-	f_sock_reset(t.x.f, true);
+	filter_reset(t.x.f, true);
 	filter_free(t.x.f);
 	t.x.f = NULL;
 	assert_int_equal(fcntl(t.peer, F_SETFL, 0), 0);
 	assert_int_equal(read(t.peer, &c, 1), -1);
 	assert_int_equal(errno, ECONNRESET);
+	finish(&t);
+}
+
+static void
+a_detached_filter_can_be_freed(void **state)
+{
+	struct fixture t;
+
+	(void)state;
+	open_tcp(&t);
+	filter_detach(t.x.f);
+	filter_free(t.x.f);
+	t.x.f = NULL;
+	t.want = 1;
+	assert_true(wire_run(t.l, WAIT_MS, peer_has_all, &t));
+	assert_true(t.peer_eof);
+	finish(&t);
+}
+
+/* A file cannot be watched: for a moment the descriptor is one. */
+static void
+an_attach_that_fails_changes_nothing(void **state)
+{
+	struct fixture t;
+	char name[] = "/tmp/f_sock_test.XXXXXX";
+	int fd[2], socket, file = mkstemp(name);
+
+	(void)state;
+	assert_true(file >= 0);
+	unlink(name);
+	sockpair_tcp(fd, false);
+	open_on(&t, fd);
+	filter_detach(t.x.f);
+	socket = dup(fd[0]);
+	assert_int_equal(dup2(file, fd[0]), fd[0]);
+	assert_int_not_equal(filter_attach(t.x.f, t.l), 0);
+	assert_null(t.x.f->loop);
+	assert_int_equal(dup2(socket, fd[0]), fd[0]);
+	close(socket);
+	close(file);
+	assert_int_equal(filter_attach(t.x.f, t.l), 0);
+	t.want = 300000;
+	assert_true(wire_run(t.l, WAIT_MS, filter_has_all, &t));
 	finish(&t);
 }
 
@@ -478,7 +521,7 @@ moves_to_another_loop_with_bytes_under_way(void **state)
 	open_tcp(&t);
 	for (size_t i = 0; i < BULK / BUF_HUGE; i++)
 		filter_put(&t, i * BUF_HUGE, BUF_HUGE);
-	assert_true(f_sock_pending(t.x.f) > 0);
+	assert_true(filter_pending(t.x.f) > 0);
 	t.want = 1000;
 	peer_write(&t);
 	filter_detach(t.x.f);
@@ -595,6 +638,8 @@ main(void)
 		cmocka_unit_test(a_reset_waits_for_the_user),
 		cmocka_unit_test(our_reset_is_seen_by_the_peer),
 		cmocka_unit_test(moves_to_another_loop_with_bytes_under_way),
+		cmocka_unit_test(a_detached_filter_can_be_freed),
+		cmocka_unit_test(an_attach_that_fails_changes_nothing),
 		cmocka_unit_test(works_on_unix_sockets),
 		cmocka_unit_test(works_on_a_pair_of_pipes),
 		cmocka_unit_test(a_reader_that_left_a_pipe_is_told),
