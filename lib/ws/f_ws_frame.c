@@ -2,13 +2,13 @@
 /*
  * f_ws_frame - single WebSocket frames.
  *
- * wslay reads and writes every header, and reads control frames whole.  It masks at 0.4 GB/s, so the payload
- * of data frames is moved and unmasked here and in f_ws: of a data frame wslay gets a copy of the header, and
- * of one byte of payload, since it tells of no frame before.
+ * wslay reads and writes every header, and reads control frames whole.  It masks at 0.4 GB/s, so
+ * the payload of data frames is moved and unmasked here and in f_ws: of a data frame wslay gets a
+ * copy of the header, and of one byte of payload, since it tells of no frame before.
  *
- * A context that is left inside a frame is of no use for the next one.  It can be led to the frame's end by
- * bytes that nobody looks at, which is cheaper than a new context (0.2 us) as long as they are few, or need
- * no masking; otherwise it is freed.
+ * A context that is left inside a frame is of no use for the next one.  It can be led to the
+ * frame's end by bytes that nobody looks at, which is cheaper than a new context (0.2 us) as long
+ * as they are few, or need no masking; otherwise it is freed.
  */
 #include "lib/ws/f_ws_frame.h"
 
@@ -24,7 +24,10 @@ enum {
 	/* The shortest headers. */
 	HEADER_MIN = 2,
 	HEADER_MIN_MASKED = HEADER_MIN + KEY_LEN,
-	/* Payload in bytes after which a new context costs less than leading the old one to its end. */
+	/*
+	 * Payload in bytes after which a new context costs less than leading the old one to its
+	 * end.
+	 */
 	LEAD_MASKED = 48,
 	LEAD_PLAIN = 16 * 1024
 };
@@ -39,7 +42,9 @@ static __thread struct reader {
 	size_t step;
 } reader;
 
-/* The sending contexts of this thread: unmasked and masked, since wslay never clears its mask flag. */
+/*
+ * The sending contexts of this thread: unmasked and masked, since wslay never clears its mask flag.
+ */
 static __thread struct writer {
 	wslay_frame_context_ptr ctx;
 	/* Where the header goes; NULL: what is sent now nobody looks at. */
@@ -94,8 +99,9 @@ recv_some(struct wslay_frame_iocb *io, const uint8_t *p, size_t n, size_t step)
 }
 
 /*
- * Hand over p until wslay tells of the frame: the shortest header at once, then single bytes, so that none of
- * the payload but its first is among them.  Returns the header's length, 0 if it is not whole, ERR_PROTO.
+ * Hand over p until wslay tells of the frame: the shortest header at once, then single bytes, so
+ * that none of the payload but its first is among them.  Returns the header's length, 0 if it is
+ * not whole, ERR_PROTO.
  */
 static ssize_t
 read_header(struct wslay_frame_iocb *io, const uint8_t *p, size_t n, size_t least)
@@ -108,7 +114,10 @@ read_header(struct wslay_frame_iocb *io, const uint8_t *p, size_t n, size_t leas
 		return (ssize_t)(n - reader.left) - r;
 	if (r != WSLAY_ERR_WANT_READ)
 		return ERR_PROTO;
-	/* A zero stands in for payload that has not come.  Taken for a part of the header it proves nothing. */
+	/*
+	 * A zero stands in for payload that has not come.  Taken for a part of the header it proves
+	 * nothing.
+	 */
 	return recv_some(io, (const uint8_t[]){ 0 }, 1, 1) == 1 ? (ssize_t)n : 0;
 }
 
@@ -172,7 +181,9 @@ wslay_words(uint8_t first)
 		   : "a WebSocket frame whose length is not in its shortest form";
 }
 
-/* f_ws_frame_parse; what it returns is above 0 only when the context can be used again, or is gone. */
+/*
+ * f_ws_frame_parse; what it returns is above 0 only when the context can be used again, or is gone.
+ */
 static ssize_t
 parse(struct f_ws_frame *fr, const uint8_t *p, size_t n, bool client, uint8_t *control,
     const char **why)

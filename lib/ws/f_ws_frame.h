@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * f_ws_frame - single WebSocket frames (RFC 6455 5.2) by wslay: headers and control frames read, headers
- * written, whole frames built.  No I/O.
+ * f_ws_frame - single WebSocket frames (RFC 6455 5.2) by wslay: headers and control frames read,
+ * headers written, whole frames built.  No I/O.
  *
- * For f_ws only.  It knows what a frame is by itself; what may follow what (fragments, Close) is f_ws's
- * business.  wslay's contexts belong to the calling thread (f_ws_thread_fini in f_ws.h).
+ * For f_ws only.  It knows what a frame is by itself; what may follow what (fragments, Close) is
+ * f_ws's business.  wslay's contexts belong to the calling thread (f_ws_thread_fini in f_ws.h).
  *
  * Private to lib/ws.
  */
@@ -53,8 +53,8 @@ f_ws_frame_is_control(const struct f_ws_frame *fr)
  *   client    we are the client: the frame must not be masked, otherwise it must (5.1)
  *   control   filled with the unmasked payload of a control frame, fr->len bytes
  *   why       set with ERR_PROTO only: what is wrong
- * Returns the bytes to drop: the header of a data frame, a whole control frame; 0 if more are needed;
- * ERR_PROTO; ERR_NOMEM.
+ * Returns the bytes to drop: the header of a data frame, a whole control frame; 0 if more are
+ * needed; ERR_PROTO; ERR_NOMEM.
  */
 ssize_t f_ws_frame_parse(struct f_ws_frame *fr, const uint8_t *p, size_t n, bool client,
     uint8_t control[F_WS_CONTROL_MAX], const char **why) WARN_UNUSED;
@@ -69,7 +69,8 @@ enum f_ws_mask {
 /*
  * f_ws_frame_put - the first n bytes of src as one whole frame at the end of out: masked into fresh
  * blocks with a random key, otherwise moved.  A control frame has at most F_WS_CONTROL_MAX bytes.
- * Returns 0; after ERR_NOMEM or ERR_SYS (no random bytes) some of src and a part of the frame may be lost.
+ * Returns 0; after ERR_NOMEM or ERR_SYS (no random bytes) some of src and a part of the frame may
+ * be lost.
  */
 int f_ws_frame_put(enum f_ws_mask mask, enum f_ws_opcode opcode, struct bufq *src, size_t n,
     struct bufq *out) WARN_UNUSED;

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * ws - the WebSocket opening handshake (RFC 6455 4), without I/O: what a client sends, what a server answers, and the checks
- * on both.  Frames are the work of f_ws.
+ * ws - the WebSocket opening handshake (RFC 6455 4), without I/O: what a client sends, what a
+ * server answers, and the checks on both.  Frames are the work of f_ws.
  *
- *   client: ws_key_new → ws_request_begin → own headers → http_build_end → send;  read the response's head → ws_check_response
- *   server: read the request's head → ws_is_upgrade → ws_check_request → ws_response_begin → own headers → http_build_end → send
+ *   client: ws_key_new → ws_request_begin → own headers → http_build_end → send;  read the
+ *                                                                                 response's head →
+ *                                                                                 ws_check_response
+ *   server: read the request's head → ws_is_upgrade → ws_check_request → ws_response_begin → own
+ *   headers → http_build_end → send
  */
 #ifndef LIB_WS_H
 #define LIB_WS_H
@@ -20,13 +23,17 @@
 /* ws_key_new - a random Sec-WebSocket-Key.  Returns 0, or ERR_SYS without random bytes. */
 int ws_key_new(char key[WS_KEY_LEN + 1]) WARN_UNUSED;
 
-/* ws_accept - the Sec-WebSocket-Accept that answers key (4.2.2 step 5.4).  Returns 0, or ERR_NOMEM if the digest fails. */
+/*
+ * ws_accept - the Sec-WebSocket-Accept that answers key (4.2.2 step 5.4).  Returns 0, or ERR_NOMEM
+ * if the digest fails.
+ */
 int ws_accept(const char *key, char accept[WS_ACCEPT_LEN + 1]) WARN_UNUSED;
 
 /*
- * An extension (RFC 6455 9) between programs of ours, without parameters: the client's masking keys may be zero, which saves the
- * client a copy and both a pass over every byte.  Masking protects proxies that take the bytes of a connection for HTTP (10.3): a client
- * offers this only where none can see them.  The frames stay valid for whoever does not know the extension.
+ * An extension (RFC 6455 9) between programs of ours, without parameters: the client's masking keys
+ * may be zero, which saves the client a copy and both a pass over every byte.  Masking protects
+ * proxies that take the bytes of a connection for HTTP (10.3): a client offers this only where none
+ * can see them.  The frames stay valid for whoever does not know the extension.
  */
 #define WS_ZERO_KEY "tunnel-zero-key"
 
@@ -44,14 +51,19 @@ void ws_request_begin(struct http_build *b, const char *host, const char *target
 
 /*
  * ws_check_response - does this answer open the connection (4.1)?
- *   key, protocol, extension   as sent; of the protocols the server may choose one, or none, and it may agree to the extension
- * Returns 0; ERR_DENIED for 401 and 403, ERR_NOTFOUND for 404, ERR_AGAIN for other answers that may change with time (408, 429,
- * 5xx), ERR_PROTO for every other answer that is no valid 101.  e says what was wrong, and where a redirection points to.
+ *   key, protocol, extension   as sent; of the protocols the server may choose one, or none, and it
+ *                              may agree to the extension
+ * Returns 0; ERR_DENIED for 401 and 403, ERR_NOTFOUND for 404, ERR_AGAIN for other answers that may
+ * change with time (408, 429, 5xx), ERR_PROTO for every other answer that is no valid 101.  e says
+ * what was wrong, and where a redirection points to.
  */
 int ws_check_response(const struct http_head *h, const char *key, const char *protocol,
     const char *extension, struct errtext *e) WARN_UNUSED;
 
-/* ws_has_extension - is it offered in this request, agreed to in this response that ws_check_response has passed? */
+/*
+ * ws_has_extension - is it offered in this request, agreed to in this response that
+ * ws_check_response has passed?
+ */
 bool ws_has_extension(const struct http_head *h, const char *extension);
 
 /* ---- server ---- */
@@ -73,7 +85,10 @@ int ws_check_request(const struct http_head *h, int *status, struct errtext *e) 
 void ws_response_begin(struct http_build *b, const struct http_head *request, const char *protocol,
     const char *extension);
 
-/* ws_refuse - a whole answer with that status; 426 names the version spoken (4.4).  Returns as http_build_end. */
+/*
+ * ws_refuse - a whole answer with that status; 426 names the version spoken (4.4).  Returns as
+ * http_build_end.
+ */
 int ws_refuse(struct http_build *b, int status) WARN_UNUSED;
 
 #endif

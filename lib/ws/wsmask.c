@@ -38,7 +38,9 @@ wsmask_words(uint8_t *dst, const uint8_t *src, size_t n, const uint8_t key[4], u
 	uint64_t k = key_word(key, phase);
 	size_t i = 0;
 
-	/* memcpy of a fixed size is one unaligned load or store; steps of 32 and 8 keep the phase. */
+	/*
+	 * memcpy of a fixed size is one unaligned load or store; steps of 32 and 8 keep the phase.
+	 */
 	for (; n - i >= 32; i += 32) {
 		uint64_t w[4];
 
@@ -75,7 +77,10 @@ mask_step(uint8_t *dst, const uint8_t *src, __m256i k)
 	_mm256_store_si256(d + 3, _mm256_xor_si256(e, k));
 }
 
-/* Stores are aligned: those that cross a cache line are what costs (30 and 41 GB/s in the second-level cache). */
+/*
+ * Stores are aligned: those that cross a cache line are what costs (30 and 41 GB/s in the
+ * second-level cache).
+ */
 __attribute__((target("avx2"))) static void
 wsmask_avx2(uint8_t *dst, const uint8_t *src, size_t n, const uint8_t key[4], unsigned phase)
 {
@@ -96,7 +101,10 @@ void
 wsmask(uint8_t *dst, const uint8_t *src, size_t n, const uint8_t key[4], unsigned phase)
 {
 #if defined(__x86_64__)
-	/* Reads a variable that the C library's start-up code has set: no cost worth keeping a pointer for. */
+	/*
+	 * Reads a variable that the C library's start-up code has set: no cost worth keeping a
+	 * pointer for.
+	 */
 	if (n >= 2 * STEP && __builtin_cpu_supports("avx2")) {
 		wsmask_avx2(dst, src, n, key, phase);
 		return;

@@ -2,7 +2,8 @@
 /*
  * wsmask - WebSocket masking (RFC 6455 5.3) at memory speed.
  *
- * Byte i of a frame's payload is combined with key[i % 4] by exclusive or; the same call masks and unmasks.
+ * Byte i of a frame's payload is combined with key[i % 4] by exclusive or; the same call masks and
+ * unmasks.
  *
  * Private to lib/ws.
  */

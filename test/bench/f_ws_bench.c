@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * f_ws_bench - what the WebSocket filter costs by itself: nanoseconds of processor time for each frame and GB for each second,
- * by size of payload, for both roles and directions.  Nothing stands below it.
+ * f_ws_bench - what the WebSocket filter costs by itself: nanoseconds of processor time for each
+ * frame and GB for each second, by size of payload, for both roles and directions.  Nothing stands
+ * below it.
  *
  *     f_ws_bench [repetitions, default 7]
  *

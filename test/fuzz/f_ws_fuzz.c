@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * f_ws_fuzz - the WebSocket filter fed by a stranger: whole, in pieces of three and byte by byte the same things happen.
+ * f_ws_fuzz - the WebSocket filter fed by a stranger: whole, in pieces of three and byte by byte
+ * the same things happen.
  *
  * The first byte: bit 0 client, bit 1 messages, bit 2 text as bytes, bit 3 pause after each event.
  */
@@ -117,7 +118,10 @@ on_pong(void *arg, const uint8_t *p, size_t n)
 	struct story *s = arg;
 	uint64_t all = s->hash;
 
-	/* A story of their own: they may overtake bytes of the stream that the user has not been told of yet. */
+	/*
+	 * A story of their own: they may overtake bytes of the stream that the user has not been
+	 * told of yet.
+	 */
 	s->hash = s->pongs;
 	note(s, &n, sizeof n);
 	note(s, p, n);
@@ -161,7 +165,10 @@ static const struct filter_user user = { on_readable, on_writable, on_closed };
 static void
 turn(struct loop *l)
 {
-	/* Tasks that ask for the next turn, and what they ask for in theirs: a flood of frames takes several. */
+	/*
+	 * Tasks that ask for the next turn, and what they ask for in theirs: a flood of frames
+	 * takes several.
+	 */
 	for (int i = 0; i < TURNS; i++)
 		loop_settle(l);
 }

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * ws_echo - a WebSocket echo server and client on the WebSocket filter alone, for conformance suites.
+ * ws_echo - a WebSocket echo server and client on the WebSocket filter alone, for conformance
+ * suites.
  *
- *     ws_echo --listen ADDR:PORT          prints "listening ADDR:PORT" with the port that was chosen, then serves until SIGTERM
- *     ws_echo --connect URL [--ca FILE]   opens one WebSocket and echoes until the other side closes
+ *     ws_echo --listen ADDR:PORT          prints "listening ADDR:PORT" with the port that was
+ *                                         chosen, then serves until SIGTERM
+ *     ws_echo --connect URL [--ca FILE]   opens one WebSocket and echoes until the other side
+ *                                         closes
  *
- * URL is ws:// or wss://; the server's certificate is checked as lib/tls/tls.h says, against the authorities in FILE if it is given.
- * Every message goes back as it came: kind and boundaries kept.  Exit codes: 0 done, 1 failed at run time, 2 wrong usage.
+ * URL is ws:// or wss://; the server's certificate is checked as lib/tls/tls.h says, against the
+ * authorities in FILE if it is given. Every message goes back as it came: kind and boundaries kept.
+ * Exit codes: 0 done, 1 failed at run time, 2 wrong usage.
  */
 #include <signal.h>
 #include <stdio.h>

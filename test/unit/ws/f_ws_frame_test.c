@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * f_ws_frame_test - single frames: every header at every length against a plain reference, what is wrong, what is written.
+ * f_ws_frame_test - single frames: every header at every length against a plain reference, what is
+ * wrong, what is written.
  *
  * link: -Wl,--wrap=wslay_frame_context_init
  */
@@ -84,7 +85,10 @@ shortest(uint64_t len)
 	return len < 126 ? 7 : len < 65536 ? 16 : 64;
 }
 
-/* Every cut: too short says so and nothing else, the header alone is enough, payload behind it changes nothing. */
+/*
+ * Every cut: too short says so and nothing else, the header alone is enough, payload behind it
+ * changes nothing.
+ */
 static void
 check_data_frame(uint8_t first, uint64_t len, bool client)
 {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* f_ws_mixed_test - frames with keys of zero, random keys and none, control frames and fragments mixed, over real sockets. */
+/*
+ * f_ws_mixed_test - frames with keys of zero, random keys and none, control frames and fragments
+ * mixed, over real sockets.
+ */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>

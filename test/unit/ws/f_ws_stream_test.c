@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* f_ws_stream_test - the WebSocket filter as a byte stream: sizes, framing, pauses, two of them joined, out of memory. */
+/*
+ * f_ws_stream_test - the WebSocket filter as a byte stream: sizes, framing, pauses, two of them
+ * joined, out of memory.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* f_ws_test - the WebSocket filter against a raw end: RFC 6455's own vectors, every rule of its section 5, control frames, loss. */
+/*
+ * f_ws_test - the WebSocket filter against a raw end: RFC 6455's own vectors, every rule of its
+ * section 5, control frames, loss.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

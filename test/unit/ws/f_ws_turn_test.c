@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* f_ws_turn_test - what a flood of frames may do in one turn of the loop: so many are read, so many pings answered. */
+/*
+ * f_ws_turn_test - what a flood of frames may do in one turn of the loop: so many are read, so many
+ * pings answered.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* ws_test - the opening handshake: RFC 6455's example, our two sides against each other, every rule broken once. */
+/*
+ * ws_test - the opening handshake: RFC 6455's example, our two sides against each other, every rule
+ * broken once.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

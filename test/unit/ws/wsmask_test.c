@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* wsmask_test - the fast ways of masking do what the plain one does, at every length, alignment and phase. */
+/*
+ * wsmask_test - the fast ways of masking do what the plain one does, at every length, alignment and
+ * phase.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
