@@ -92,12 +92,12 @@ sanitize := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer $(if $(findstr
 harden := -fPIE -fstack-protector-strong -fno-strict-aliasing \
 	$(if $(SAN)$(FUZZER),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 
-deps_pc := libevent libevent_pthreads libwslay jansson
+deps_pc := libevent libevent_pthreads libwslay jansson libcares
 deps_cflags := $(shell $(PKG_CONFIG) --cflags $(deps_pc) 2>/dev/null)
 ifeq ($(STATIC),1)
-deps_libs := -L$(D)/lib -lwslay -ljansson -levent -levent_pthreads
+deps_libs := -L$(D)/lib -lwslay -ljansson -levent -levent_pthreads -lcares
 else
-deps_libs := $(or $(shell $(PKG_CONFIG) --libs $(deps_pc) 2>/dev/null),-levent -levent_pthreads -lwslay -ljansson)
+deps_libs := $(or $(shell $(PKG_CONFIG) --libs $(deps_pc) 2>/dev/null),-levent -levent_pthreads -lwslay -ljansson -lcares)
 endif
 ifeq ($(MBEDTLS),system)
 mbedtls_cflags := $(shell $(PKG_CONFIG) --cflags mbedtls 2>/dev/null)

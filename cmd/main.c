@@ -112,9 +112,9 @@ version_main(int argc, char **argv)
 #else
 	printf("tunnel %s\n", VERSION);
 #endif
-	printf("libevent %s\nwslay %s\n%s\njansson %s\nllhttp %s\nAES-GCM by %s\n",
-	    version_libevent(), version_wslay(), hash_version(), jobj_version(), version_llhttp(),
-	    gcm_alt_provider());
+	printf("libevent %s\nc-ares %s\nwslay %s\n%s\njansson %s\nllhttp %s\nAES-GCM by %s\n",
+	    version_libevent(), version_cares(), version_wslay(), hash_version(), jobj_version(),
+	    version_llhttp(), gcm_alt_provider());
 	return flushed();
 }
 

@@ -4,6 +4,7 @@
  */
 #include "lib/base/version.h"
 
+#include <ares.h>
 #include <event2/event.h>
 #include <llhttp.h>
 #include <wslay/wslayver.h>
@@ -15,6 +16,12 @@ const char *
 version_libevent(void)
 {
 	return event_get_version();
+}
+
+const char *
+version_cares(void)
+{
+	return ares_version(NULL);
 }
 
 const char *

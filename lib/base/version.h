@@ -9,6 +9,7 @@
 
 /* "2.1.12-stable", "1.1.1", "9.2.1": libevent's as it runs, the others as they were compiled in. */
 const char *version_libevent(void);
+const char *version_cares(void);
 const char *version_wslay(void);
 const char *version_llhttp(void);
 

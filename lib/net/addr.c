@@ -44,11 +44,7 @@ addr_literal(const char *host, uint16_t port, struct addr *a)
 
 	if (!addr_read(host, a, &zone))
 		return false;
-	if (a->u.sa.sa_family == AF_INET) {
-		a->u.in.sin_port = htons(port);
-		return true;
-	}
-	a->u.in6.sin6_port = htons(port);
+	addr_set_port(a, port);
 	if (zone == NULL)
 		return true;
 	a->u.in6.sin6_scope_id = if_nametoindex(zone);
@@ -156,6 +152,15 @@ addr_port(const struct addr *a)
 	if (a->u.sa.sa_family == AF_INET6)
 		return ntohs(a->u.in6.sin6_port);
 	return 0;
+}
+
+void
+addr_set_port(struct addr *a, uint16_t port)
+{
+	if (a->u.sa.sa_family == AF_INET)
+		a->u.in.sin_port = htons(port);
+	else if (a->u.sa.sa_family == AF_INET6)
+		a->u.in6.sin6_port = htons(port);
 }
 
 int

@@ -54,6 +54,7 @@ const char *addr_text(const struct addr *a, char out[ADDR_TEXT]);
 const char *addr_host(const struct addr *a, char out[ADDR_TEXT]);
 /* addr_port - host byte order; 0 for a Unix socket. */
 uint16_t addr_port(const struct addr *a);
+void addr_set_port(struct addr *a, uint16_t port);
 /* addr_local, addr_peer - the two ends of a socket.  ERR_SYS (ENOTCONN after a reset). */
 int addr_local(int fd, struct addr *a) WARN_UNUSED;
 int addr_peer(int fd, struct addr *a) WARN_UNUSED;

@@ -243,12 +243,13 @@ on_deadline(void *arg)
 	struct dial *d = arg;
 
 	if (d->resolve != NULL) {
-		char text[ERR_TEXT_MAX];
+		char text[ERR_TEXT_MAX], servers[RESOLVE_SERVERS_TEXT];
 
 		snprintf(text, sizeof text,
-		    "cannot connect to %s: the name servers of /etc/resolv.conf did not answer "
-		    "within %llu ms",
-		    d->target, (unsigned long long)d->timeout_ms);
+		    "cannot connect to %s: the name servers of /etc/resolv.conf (%s) did not "
+		    "answer within %llu ms",
+		    d->target, resolve_servers(d->loop, servers),
+		    (unsigned long long)d->timeout_ms);
 		dial_end(d, -1, ERR_TIMEOUT, text);
 		return;
 	}

@@ -2,10 +2,8 @@
 /*
  * dial - connect to a name: look it up, try its addresses, hand over the first connection.
  *
- * Names are looked up by libevent's resolver, which works in a static program too: /etc/hosts, then the servers of
- * /etc/resolv.conf, both read anew for each dial so that a laptop that has moved asks the right ones.  A literal address and
- * "localhost" (RFC 6761 6.3) need no look-up.  Addresses are tried as RFC 8305 says: families interleaved, IPv6 first, a
- * new attempt every DIAL_STAGGER_MS or as soon as one fails; the first that connects wins and the others are closed.
+ * Names are looked up by lib/net/resolve.h.  Addresses are tried as RFC 8305 says: in turn by family, a new attempt every
+ * DIAL_STAGGER_MS or as soon as one fails; the first that connects wins and the others are closed.
  */
 #ifndef LIB_DIAL_H
 #define LIB_DIAL_H

@@ -40,6 +40,7 @@ struct loop {
 	uint64_t now_us; /* 0: not read in this turn */
 	atomic_bool stop;
 	struct timer tell; /* of log lines that were left out */
+	struct loop_part resolver;
 
 	int wake_fd; /* eventfd: messages or stop */
 	struct event *wake;
@@ -85,7 +86,7 @@ on_wake(evutil_socket_t fd, short what, void *arg)
 		wake_up(l);
 }
 
-/* What libevent has to say is a line of the log like any other: that a name server does not answer, for one. */
+/* What libevent has to say is a line of the log like any other. */
 static void
 on_library_log(int severity, const char *msg)
 {
@@ -182,8 +183,8 @@ loop_free(struct loop *l)
 			m->drop(m->arg);
 		mem_free(m);
 	}
-	/* libevent lets go of cancelled look-ups from its loop only. */
-	IGNORE_RESULT(event_base_loop(l->base, EVLOOP_NONBLOCK) < 0);
+	if (l->resolver.obj != NULL)
+		l->resolver.end(l->resolver.obj);
 	run_graves(l);
 	timer_fini(&l->tell);
 	event_free(l->wake);
@@ -278,10 +279,10 @@ loop_now_ms(struct loop *l)
 	return loop_now_us(l) / 1000;
 }
 
-struct event_base *
-loop_base(struct loop *l)
+struct loop_part *
+loop_resolver(struct loop *l)
 {
-	return l->base;
+	return &l->resolver;
 }
 
 int

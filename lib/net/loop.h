@@ -19,7 +19,6 @@
 
 #include "lib/base/err.h"
 
-struct event_base;
 struct event;
 struct loop;
 
@@ -40,8 +39,16 @@ uint64_t loop_turn(const struct loop *l);
 /* loop_now_ms, loop_now_us - the monotonic clock read at most once a turn. */
 uint64_t loop_now_ms(struct loop *l);
 uint64_t loop_now_us(struct loop *l);
-/* loop_base - for the modules that use libevent's own protocols (evdns) on this loop. */
-struct event_base *loop_base(struct loop *l);
+
+/*
+ * loop_resolver - the place for the loop's name resolver (lib/net/resolve.h), which is made at its first use and ended by end(obj)
+ * when the loop is freed.
+ */
+struct loop_part {
+	void *obj;
+	void (*end)(void *obj);
+};
+struct loop_part *loop_resolver(struct loop *l);
 
 /* ---- tasks: work at the end of this turn, or in the next one ---- */
 

@@ -1,33 +1,85 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * resolve - names to addresses, by libevent's resolver.
+ * resolve - names to addresses, by c-ares on the loop's descriptors and timers.
  *
- * Each look-up has a resolver of its own.  A cancelled one lives on without its user until libevent has let go of it, which it does
- * from the loop.
+ *     resolver (one a loop) ── channel (one; older ones until their last question is answered) ── sockets
+ *     look-up ── question (one, or two) ── channel
+ *
+ * A channel of c-ares 1.18 cannot read its configuration again, and a single question cannot be taken back.  So a change of the
+ * files makes a new channel, and a look-up whose asker has gone lives on until c-ares has answered; when nobody waits for any
+ * answer of a channel, all its questions are taken back at once.
+ *
+ * c-ares calls us from within its own functions: nothing but this file's state is touched there, askers are told from a task.
  */
 #include "lib/net/resolve.h"
 
-#include <event2/dns.h>
-#include <event2/event.h>
-#include <event2/util.h>
+#include <ares.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/queue.h>
+#include <sys/time.h>
 
-#include "lib/net/hostport.h"
-#include "lib/net/hosts.h"
+#include "lib/base/file.h"
+#include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "lib/net/hostport.h"
 
 #define RESOLV_CONF "/etc/resolv.conf"
 #define HOSTS_FILE "/etc/hosts"
 
+struct channel;
+
+/* A socket of c-ares. */
+struct sock {
+	struct channel *ch;
+	struct io io;
+	int fd;
+	TAILQ_ENTRY(sock) link;
+	struct grave grave;
+};
+
+struct channel {
+	struct resolver *resolver;
+	ares_channel ares;
+	struct timer timer;
+	TAILQ_HEAD(, sock) socks;
+	/* Questions under way, and of them those that nobody waits for. */
+	unsigned n_asked, n_orphans;
+	/* Not the newest: ends with its last question, by the task. */
+	bool retired;
+	struct task end;
+	TAILQ_ENTRY(channel) link;
+};
+
+struct resolver {
+	struct loop *loop;
+	struct file_stamp conf, hosts;
+	/* The newest; NULL: none could be made. */
+	struct channel *now;
+	TAILQ_HEAD(, channel) channels;
+	unsigned n_asked;
+};
+
+struct question {
+	struct resolve *r;
+	/* NULL: not asked, or answered. */
+	struct channel *ch;
+};
+
+/* Both families together, then A alone. */
+enum { Q_ALL, Q_ALONE, N_QUESTIONS };
+
 struct resolve {
 	struct loop *loop;
-	struct evdns_base *dns;
-	struct evdns_getaddrinfo_request *request; /* NULL: none under way */
+	struct question q[N_QUESTIONS];
+	unsigned n_asked;
+	struct timer alone;
 	char host[HOSTPORT_HOST_MAX + 1];
 	uint16_t port;
-	resolve_fn *fn; /* NULL: cancelled */
+	/* NULL: told, or cancelled. */
+	resolve_fn *fn;
 	void *arg;
 	struct addr a[RESOLVE_ADDRS_MAX];
 	size_t n;
@@ -37,23 +89,269 @@ struct resolve {
 	struct grave grave;
 };
 
-static void
-dispose(void *arg)
-{
-	struct resolve *r = arg;
+/* ---- a channel's sockets and time ---- */
 
-	if (r->dns != NULL)
-		evdns_base_free(r->dns, 0);
-	mem_free(r);
+/* What c-ares waits for next in time. */
+static void
+channel_rearm(struct channel *ch)
+{
+	struct timeval tv;
+
+	if (ares_timeout(ch->ares, NULL, &tv) == NULL)
+		timer_cancel(&ch->timer);
+	else
+		timer_set(&ch->timer, (uint64_t)tv.tv_sec * 1000 + (uint64_t)tv.tv_usec / 1000 + 1);
 }
 
 static void
-on_tell(void *arg)
+on_time(void *arg)
 {
-	struct resolve *r = arg;
+	struct channel *ch = arg;
 
-	r->fn(r->arg, r->a, r->n, r->err, r->text);
-	loop_bury(r->loop, &r->grave, dispose, r);
+	ares_process_fd(ch->ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+	channel_rearm(ch);
+}
+
+static void
+on_socket(void *arg, int what)
+{
+	struct sock *s = arg;
+	struct channel *ch = s->ch;
+	int fd = s->fd;
+
+	ares_process_fd(ch->ares, (what & IO_READ) != 0 ? fd : ARES_SOCKET_BAD,
+	    (what & IO_WRITE) != 0 ? fd : ARES_SOCKET_BAD);
+	channel_rearm(ch);
+}
+
+static void
+sock_dispose(void *arg)
+{
+	mem_free(arg);
+}
+
+static void
+sock_free(struct sock *s)
+{
+	TAILQ_REMOVE(&s->ch->socks, s, link);
+	io_fini(&s->io);
+	loop_bury(s->ch->resolver->loop, &s->grave, sock_dispose, s);
+}
+
+static struct sock *
+sock_get(struct channel *ch, int fd)
+{
+	struct sock *s;
+
+	TAILQ_FOREACH (s, &ch->socks, link)
+		if (s->fd == fd)
+			return s;
+	s = mem_zalloc(sizeof *s);
+	if (s == NULL)
+		return NULL;
+	s->ch = ch;
+	s->fd = fd;
+	if (io_init(&s->io, ch->resolver->loop, fd, false, on_socket, s) != 0) {
+		mem_free(s);
+		return NULL;
+	}
+	TAILQ_INSERT_TAIL(&ch->socks, s, link);
+	return s;
+}
+
+/* c-ares says what it waits for at a socket; for nothing at all just before it closes it. */
+static void
+on_interest(void *arg, ares_socket_t fd, int readable, int writable)
+{
+	struct channel *ch = arg;
+	struct sock *s = sock_get(ch, fd);
+
+	if (s != NULL && !readable && !writable)
+		sock_free(s);
+	/* A socket that is not watched is one that does not answer: c-ares goes on to the next. */
+	else if (s == NULL ||
+		 io_want(&s->io, (readable ? IO_READ : 0) | (writable ? IO_WRITE : 0)) != 0)
+		log_debug("resolve: a socket cannot be watched");
+}
+
+/* ---- channels ---- */
+
+static void
+channel_free(struct channel *ch)
+{
+	struct sock *s;
+
+	/* Questions end within; their sockets are closed. */
+	ares_destroy(ch->ares);
+	while ((s = TAILQ_FIRST(&ch->socks)) != NULL)
+		sock_free(s);
+	timer_fini(&ch->timer);
+	task_cancel(ch->resolver->loop, &ch->end);
+	TAILQ_REMOVE(&ch->resolver->channels, ch, link);
+	mem_free(ch);
+}
+
+static void
+on_end(void *arg)
+{
+	channel_free(arg);
+}
+
+static void
+channel_retire(struct channel *ch)
+{
+	if (ch == NULL)
+		return;
+	ch->retired = true;
+	if (ch->n_asked == 0)
+		task_soon(ch->resolver->loop, &ch->end);
+}
+
+static int
+channel_open(struct channel *ch)
+{
+	struct ares_options o = {
+		.flags = ARES_FLAG_EDNS,
+		.timeout = RESOLVE_TRY_MS,
+		.tries = RESOLVE_TRIES,
+		.lookups = (char[]){ "fb" },
+		.sock_state_cb = on_interest,
+		.sock_state_cb_data = ch,
+	};
+	int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS |
+		   ARES_OPT_SOCK_STATE_CB;
+
+#ifdef ARES_OPT_QUERY_CACHE
+	/* Newer ones keep answers, which 1.18 does not: off, so that all behave alike. */
+	mask |= ARES_OPT_QUERY_CACHE;
+#endif
+	return ares_init_options(&ch->ares, &o, mask) == ARES_SUCCESS ? 0 : ERR_NOMEM;
+}
+
+static struct channel *
+channel_new(struct resolver *rs)
+{
+	struct channel *ch = mem_zalloc(sizeof *ch);
+
+	if (ch == NULL)
+		return NULL;
+	ch->resolver = rs;
+	TAILQ_INIT(&ch->socks);
+	task_init(&ch->end, on_end, ch);
+	if (timer_init(&ch->timer, rs->loop, on_time, ch) != 0 || channel_open(ch) != 0) {
+		timer_fini(&ch->timer);
+		mem_free(ch);
+		return NULL;
+	}
+	TAILQ_INSERT_TAIL(&rs->channels, ch, link);
+	return ch;
+}
+
+/* ---- the resolver ---- */
+
+static void *
+ares_resize(void *p, size_t n)
+{
+	return mem_resize(p, n, 1);
+}
+
+static void
+init_library(void)
+{
+	/* It fails on other systems only. */
+	IGNORE_RESULT(ares_library_init_mem(ARES_LIB_INIT_ALL, mem_alloc, mem_free, ares_resize));
+}
+
+static void
+resolver_end(void *arg)
+{
+	struct resolver *rs = arg;
+	struct channel *ch;
+
+	while ((ch = TAILQ_FIRST(&rs->channels)) != NULL)
+		channel_free(ch);
+	mem_free(rs);
+}
+
+static struct resolver *
+resolver_new(struct loop *l)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	struct resolver *rs = mem_zalloc(sizeof *rs);
+
+	pthread_once(&once, init_library);
+	if (rs == NULL)
+		return NULL;
+	rs->loop = l;
+	TAILQ_INIT(&rs->channels);
+	return rs;
+}
+
+/* The loop's resolver, with a channel that knows the files as they are; NULL: out of memory. */
+static struct resolver *
+resolver_get(struct loop *l)
+{
+	struct loop_part *part = loop_resolver(l);
+	struct resolver *rs = part->obj;
+	struct file_stamp conf, hosts;
+
+	if (rs == NULL && (rs = resolver_new(l)) == NULL)
+		return NULL;
+	*part = (struct loop_part){ rs, resolver_end };
+	file_stamp_take(&conf, RESOLV_CONF);
+	file_stamp_take(&hosts, HOSTS_FILE);
+	if (rs->now != NULL && file_stamp_same(&conf, &rs->conf) &&
+	    file_stamp_same(&hosts, &rs->hosts))
+		return rs;
+	rs->conf = conf;
+	rs->hosts = hosts;
+	channel_retire(rs->now);
+	rs->now = channel_new(rs);
+	return rs->now != NULL ? rs : NULL;
+}
+
+static void
+channel_servers(struct channel *ch, char *out, size_t size)
+{
+#if ARES_VERSION >= 0x011800
+	char *csv = ares_get_servers_csv(ch->ares);
+
+	snprintf(out, size, "%s", csv != NULL ? csv : "");
+	ares_free_string(csv);
+#else
+	struct ares_addr_node *all = NULL;
+	size_t len = 0;
+
+	out[0] = '\0';
+	if (ares_get_servers(ch->ares, &all) != ARES_SUCCESS)
+		return;
+	for (const struct ares_addr_node *n = all; n != NULL && len < size; n = n->next) {
+		char ip[INET6_ADDRSTRLEN] = "?";
+
+		ares_inet_ntop(n->family, &n->addr, ip, sizeof ip);
+		len += (size_t)snprintf(out + len, size - len, "%s%s", len > 0 ? ", " : "", ip);
+	}
+	ares_free_data(all);
+#endif
+}
+
+const char *
+resolve_servers(struct loop *l, char out[RESOLVE_SERVERS_TEXT])
+{
+	struct resolver *rs = loop_resolver(l)->obj;
+
+	out[0] = '\0';
+	if (rs != NULL && rs->now != NULL)
+		channel_servers(rs->now, out, RESOLVE_SERVERS_TEXT);
+	return out;
+}
+
+/* ---- answers ---- */
+
+static void
+dispose(void *arg)
+{
+	mem_free(arg);
 }
 
 static void
@@ -63,22 +361,25 @@ add_literal(struct resolve *r, const char *host)
 		r->n++;
 }
 
-/* RFC 8305 4: the families in turn, IPv6 first, each in the order in which it was given. */
+/* RFC 8305 4: the families in turn, each in its order, the first one's first. */
 static void
-take_answers(struct resolve *r, const struct evutil_addrinfo *all)
+take_answers(struct resolve *r, const struct ares_addrinfo_node *all)
 {
-	const struct evutil_addrinfo *next[2] = { all, all };
-	static const int family[2] = { AF_INET6, AF_INET };
+	const struct ares_addrinfo_node *next[2] = { all, all };
+	int family[2] = { all->ai_family, all->ai_family == AF_INET ? AF_INET6 : AF_INET };
 	int turn = 0, idle = 0;
 
 	while (r->n < RESOLVE_ADDRS_MAX && idle < 2) {
-		const struct evutil_addrinfo *ai = next[turn];
+		const struct ares_addrinfo_node *ai = next[turn];
 
 		while (ai != NULL && ai->ai_family != family[turn])
 			ai = ai->ai_next;
-		if (ai != NULL && ai->ai_addrlen <= sizeof r->a[0].u) {
-			memcpy(&r->a[r->n].u, ai->ai_addr, ai->ai_addrlen);
-			r->a[r->n++].len = ai->ai_addrlen;
+		if (ai != NULL && ai->ai_addrlen <= (ares_socklen_t)sizeof r->a[0].u) {
+			struct addr *a = &r->a[r->n++];
+
+			memcpy(&a->u, ai->ai_addr, (size_t)ai->ai_addrlen);
+			a->len = (socklen_t)ai->ai_addrlen;
+			addr_set_port(a, r->port);
 		}
 		idle = ai == NULL ? idle + 1 : 0;
 		next[turn] = ai == NULL ? NULL : ai->ai_next;
@@ -86,86 +387,155 @@ take_answers(struct resolve *r, const struct evutil_addrinfo *all)
 	}
 }
 
-/* What the file of hosts says, by family: IPv6, IPv4. */
-struct found {
-	uint16_t port;
-	struct addr a[2][RESOLVE_ADDRS_MAX];
-	size_t n[2];
-};
-
 static void
-on_host(void *arg, const char *address)
+set_error(struct resolve *r, int err, const char *what)
 {
-	struct found *f = arg;
-	struct addr a;
-	int family;
+	char servers[RESOLVE_SERVERS_TEXT];
 
-	if (!addr_literal(address, f->port, &a))
-		return;
-	family = a.u.sa.sa_family == AF_INET6 ? 0 : 1;
-	if (f->n[family] < RESOLVE_ADDRS_MAX)
-		f->a[family][f->n[family]++] = a;
-}
-
-/* In the same order as answers. */
-static void
-take_hosts(struct resolve *r)
-{
-	struct found f = { .port = r->port };
-
-	hosts_each(HOSTS_FILE, r->host, loop_now_ms(r->loop), on_host, &f);
-	for (size_t i = 0; i < RESOLVE_ADDRS_MAX; i++)
-		for (int family = 0; family < 2; family++)
-			if (i < f.n[family] && r->n < RESOLVE_ADDRS_MAX)
-				r->a[r->n++] = f.a[family][i];
+	r->err = err;
+	snprintf(r->text, sizeof r->text, "%s: %s (asked " HOSTS_FILE " and %s of " RESOLV_CONF ")",
+	    r->host, what, resolve_servers(r->loop, servers));
 }
 
 static void
-set_error(struct resolve *r, int gai)
+set_status(struct resolve *r, int status)
 {
-	switch (gai) {
-	case EVUTIL_EAI_MEMORY:
+	char what[100];
+
+	switch (status) {
+	case ARES_ENOMEM:
 		r->err = ERR_NOMEM;
 		snprintf(r->text, sizeof r->text, "out of memory");
 		break;
-	case EVUTIL_EAI_NONAME:
-	case 0:
-		r->err = ERR_NOTFOUND;
-		snprintf(r->text, sizeof r->text,
-		    "%s: there is no such host (asked /etc/hosts and the name servers "
-		    "of " RESOLV_CONF ")",
-		    r->host);
+	case ARES_ENOTFOUND:
+	case ARES_EBADNAME:
+		set_error(r, ERR_NOTFOUND, "there is no such host");
+		break;
+	case ARES_ENODATA:
+		set_error(r, ERR_NOTFOUND, "the name exists, but has no address");
+		break;
+	case ARES_ETIMEOUT:
+	case ARES_ECONNREFUSED:
+		set_error(r, ERR_TIMEOUT, "the name servers do not answer");
 		break;
 	default:
-		/* libevent tells silence, a server's failure, a name without addresses and a truncated answer by the same code. */
-		r->err = ERR_TIMEOUT;
-		snprintf(r->text, sizeof r->text,
-		    "%s: the name servers of " RESOLV_CONF
-		    " do not answer, or have no address for it, or too many for an answer of 512 "
-		    "bytes",
-		    r->host);
+		snprintf(
+		    what, sizeof what, "the name servers have failed: %s", ares_strerror(status));
+		set_error(r, ERR_TIMEOUT, what);
+	}
+}
+
+/* Nobody waits for the look-up any more.  It lives on until c-ares has answered. */
+static void
+orphan(struct resolve *r)
+{
+	r->fn = NULL;
+	timer_fini(&r->alone);
+	task_cancel(r->loop, &r->tell);
+	if (r->n_asked == 0)
+		loop_bury(r->loop, &r->grave, dispose, r);
+	for (int i = 0; i < N_QUESTIONS; i++)
+		if (r->q[i].ch != NULL)
+			r->q[i].ch->n_orphans++;
+}
+
+/* The same, and questions that nobody waits for are taken back: not to be called by c-ares. */
+static void
+release(struct resolve *r)
+{
+	orphan(r);
+	for (int i = 0; i < N_QUESTIONS; i++) {
+		struct channel *ch = r->q[i].ch;
+
+		if (ch != NULL && ch->n_orphans == ch->n_asked) {
+			ares_cancel(ch->ares);
+			channel_rearm(ch);
+		}
 	}
 }
 
 static void
-on_answer(int gai, struct evutil_addrinfo *all, void *arg)
+question_over(struct question *q)
+{
+	struct channel *ch = q->ch;
+
+	q->ch = NULL;
+	q->r->n_asked--;
+	ch->resolver->n_asked--;
+	ch->n_asked--;
+	if (q->r->fn == NULL)
+		ch->n_orphans--;
+	if (ch->retired && ch->n_asked == 0)
+		task_soon(ch->resolver->loop, &ch->end);
+}
+
+static void
+on_answer(void *arg, int status, int timeouts, struct ares_addrinfo *res)
+{
+	struct question *q = arg;
+	struct resolve *r = q->r;
+
+	(void)timeouts;
+	question_over(q);
+	/* The loop goes, and with it who asked. */
+	if (status == ARES_EDESTRUCTION && r->fn != NULL) {
+		orphan(r);
+	} else if (r->fn == NULL) {
+		if (r->n_asked == 0)
+			loop_bury(r->loop, &r->grave, dispose, r);
+	} else {
+		if (r->n == 0 && status == ARES_SUCCESS && res != NULL && res->nodes != NULL)
+			take_answers(r, res->nodes);
+		else if (status == ARES_SUCCESS)
+			status = ARES_ENODATA;
+		if (r->n == 0 && r->n_asked == 0)
+			set_status(r, status);
+		if (r->n > 0 || r->n_asked == 0)
+			task_soon(r->loop, &r->tell);
+	}
+	if (res != NULL)
+		ares_freeaddrinfo(res);
+}
+
+static void
+on_tell(void *arg)
 {
 	struct resolve *r = arg;
+	resolve_fn *fn = r->fn;
 
-	r->request = NULL;
-	if (r->fn == NULL) {
-		if (all != NULL)
-			evutil_freeaddrinfo(all);
-		loop_bury(r->loop, &r->grave, dispose, r);
-		return;
-	}
-	if (gai == 0 && all != NULL)
-		take_answers(r, all);
-	if (all != NULL)
-		evutil_freeaddrinfo(all);
-	if (r->n == 0)
-		set_error(r, gai);
-	task_soon(r->loop, &r->tell);
+	release(r);
+	fn(r->arg, r->a, r->n, r->err, r->text);
+}
+
+/* ---- questions ---- */
+
+static int
+ask(struct resolve *r, struct resolver *rs, int which)
+{
+	struct ares_addrinfo_hints hints = { .ai_socktype = SOCK_STREAM,
+		.ai_family = which == Q_ALL ? AF_UNSPEC : AF_INET };
+	struct channel *ch = rs->now;
+
+	if (rs->n_asked >= RESOLVE_MAX)
+		return ERR_LIMIT;
+	r->q[which] = (struct question){ r, ch };
+	r->n_asked++;
+	rs->n_asked++;
+	ch->n_asked++;
+	ares_getaddrinfo(ch->ares, r->host, NULL, &hints, on_answer, &r->q[which]);
+	channel_rearm(ch);
+	return 0;
+}
+
+static void
+on_alone(void *arg)
+{
+	struct resolve *r = arg;
+	struct resolver *rs = resolver_get(r->loop);
+
+	/* The first question is under way all the same. */
+	if (rs != NULL && r->n == 0 && r->n_asked > 0)
+		IGNORE_RESULT(ask(r, rs, Q_ALONE));
 }
 
 static bool
@@ -181,23 +551,22 @@ is_localhost(const char *host)
 	       (n == k || host[n - k - 1] == '.');
 }
 
+/* Returns false when out of memory. */
 static bool
-ask(struct resolve *r)
+begin(struct resolve *r)
 {
-	struct evutil_addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
-	char port[8], skew[16];
+	struct resolver *rs;
 
-	r->dns = evdns_base_new(loop_base(r->loop), 0);
-	if (r->dns == NULL)
+	if (timer_init(&r->alone, r->loop, on_alone, r) != 0 ||
+	    (rs = resolver_get(r->loop)) == NULL)
 		return false;
-	/* Without the file, or servers in it, libevent asks 127.0.0.1, as the C library does. */
-	IGNORE_RESULT(evdns_base_resolv_conf_parse(
-	    r->dns, DNS_OPTIONS_ALL & ~DNS_OPTION_HOSTSFILE, RESOLV_CONF));
-	snprintf(skew, sizeof skew, "0.%03d", RESOLVE_SKEW_MS);
-	IGNORE_RESULT(
-	    evdns_base_set_option(r->dns, "getaddrinfo-allow-skew", skew)); /* known since 2.0 */
-	snprintf(port, sizeof port, "%u", r->port);
-	r->request = evdns_getaddrinfo(r->dns, r->host, port, &hints, on_answer, r);
+	timer_set(&r->alone, RESOLVE_ALONE_MS);
+	if (ask(r, rs, Q_ALL) == 0)
+		return true;
+	r->err = ERR_LIMIT;
+	snprintf(r->text, sizeof r->text, "%s: more than %d names are being looked up already",
+	    r->host, RESOLVE_MAX);
+	task_soon(r->loop, &r->tell);
 	return true;
 }
 
@@ -220,13 +589,14 @@ resolve_start(struct loop *l, const char *host, uint16_t port, resolve_fn *fn, v
 	} else {
 		add_literal(r, host);
 	}
-	if (strlen(host) > HOSTPORT_HOST_MAX)
-		set_error(r, EVUTIL_EAI_NONAME);
-	else if (r->n == 0)
-		take_hosts(r);
+	if (r->n == 0 && strlen(host) > HOSTPORT_HOST_MAX) {
+		r->err = ERR_NOTFOUND;
+		snprintf(r->text, sizeof r->text, "%s...: no name is that long", r->host);
+	}
 	if (r->n > 0 || r->err != 0) {
 		task_soon(l, &r->tell);
-	} else if (!ask(r)) {
+	} else if (!begin(r)) {
+		timer_fini(&r->alone);
 		mem_free(r);
 		return NULL;
 	}
@@ -236,12 +606,6 @@ resolve_start(struct loop *l, const char *host, uint16_t port, resolve_fn *fn, v
 void
 resolve_cancel(struct resolve *r)
 {
-	if (r == NULL)
-		return;
-	r->fn = NULL;
-	task_cancel(r->loop, &r->tell);
-	if (r->request != NULL)
-		evdns_getaddrinfo_cancel(r->request); /* on_answer follows from the loop */
-	else
-		loop_bury(r->loop, &r->grave, dispose, r);
+	if (r != NULL)
+		release(r);
 }

@@ -50,7 +50,7 @@ code 2 "$TUNNEL_BIN" --install
 code 0 "$TUNNEL_BIN" --help
 code 0 "$TUNNEL_BIN" -h
 code 0 "$TUNNEL_BIN" --version
-for what in '^tunnel 0\.1\.0' '^libevent 2\.1' '^wslay 1\.' '^Mbed TLS 3\.6' '^jansson 2\.' '^llhttp [0-9]' '^AES-GCM by '; do
+for what in '^tunnel 0\.1\.0' '^libevent 2\.1' '^c-ares 1\.' '^wslay 1\.' '^Mbed TLS 3\.6' '^jansson 2\.' '^llhttp [0-9]' '^AES-GCM by '; do
 	grep -q "$what" out || fail "--version has no line $what"
 done
 

@@ -478,6 +478,30 @@ a_loop_that_cannot_be_made_closes_its_own_only(void **state)
 	close(after);
 }
 
+/* libevent would write lines of its own to standard error, in the middle of a log that is JSON. */
+static void
+what_the_library_says_is_a_line_of_the_log(void **state)
+{
+	struct loop *l = loop_new();
+	char out[1024] = "";
+	struct io io;
+	int p[2], dir = open("/", O_RDONLY | O_CLOEXEC);
+
+	(void)state;
+	assert_int_equal(pipe2(p, O_CLOEXEC | O_NONBLOCK), 0);
+	log_init(LOG_LEVEL_INFO, LOG_FORMAT_JSON, p[1]);
+	assert_int_equal(io_init(&io, l, dir, false, NULL, NULL), 0);
+	assert_int_equal(io_want(&io, IO_READ), ERR_SYS);
+	log_init(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, STDERR_FILENO);
+	assert_true(read(p[0], out, sizeof out - 1) > 0);
+	assert_non_null(strstr(out, "\"msg\":\"libevent: "));
+	io_fini(&io);
+	loop_free(l);
+	close(dir);
+	close(p[0]);
+	close(p[1]);
+}
+
 static void
 on_left_out(void *arg)
 {
@@ -534,6 +558,7 @@ main(void)
 		cmocka_unit_test(a_message_without_memory_stays_with_its_sender),
 		cmocka_unit_test(time_stands_still_within_a_turn),
 		cmocka_unit_test(a_loop_that_cannot_be_made_closes_its_own_only),
+		cmocka_unit_test(what_the_library_says_is_a_line_of_the_log),
 		cmocka_unit_test(lines_left_out_are_told_when_quiet_returns),
 	};
 
