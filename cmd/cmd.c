@@ -4,9 +4,12 @@
  */
 #include "cmd/cmd.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -52,6 +55,12 @@ cmd_begin(const struct cmd_common *common)
 	log_debug("%llu descriptors", (unsigned long long)rlimit_raise_files());
 }
 
+int
+cmd_start_failed(int err)
+{
+	return err == ERR_INVALID || err == ERR_NOTFOUND ? CMD_USAGE : CMD_FAILED;
+}
+
 bool
 cmd_hangup_ends(void)
 {
@@ -72,12 +81,41 @@ remove_plain(const char *path)
 		log_warn("--ready-file %s: cannot remove it", path);
 }
 
+/* Lock a plain file for as long as we live.  Returns the descriptor; negative with errno, EWOULDBLOCK if another program has it. */
+static int
+lock_plain(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), error;
+	struct stat st;
+
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return fd;
+	error = errno;
+	close(fd);
+	errno = error;
+	return -1;
+}
+
 void
 cmd_ready_begin(struct cmd_ready *r, const char *path)
 {
-	*r = (struct cmd_ready){ .path = path };
-	if (path != NULL)
-		remove_plain(path);
+	int fd;
+
+	*r = (struct cmd_ready){ .path = path, .lock = -1 };
+	if (path == NULL)
+		return;
+	fd = lock_plain(path);
+	if (fd < 0 && errno == EWOULDBLOCK) {
+		log_warnx(
+		    "--ready-file %s is another program's, which runs: it stays until we are ready",
+		    path);
+		return;
+	}
+	remove_plain(path);
+	if (fd >= 0)
+		close(fd);
 }
 
 int
@@ -91,13 +129,15 @@ cmd_ready_write(struct cmd_ready *r, const char *json, struct errtext *e)
 	rc = strbuf_status(&line) != 0 ? err_set(e, ERR_NOMEM, "out of memory")
 				       : file_write_atomic(r->path, line.s, line.len, 0644, e);
 	strbuf_fini(&line);
-	if (rc == 0)
+	if (rc == 0) {
 		file_stamp_take(&r->written, r->path);
+		r->lock = lock_plain(r->path);
+	}
 	return rc;
 }
 
 void
-cmd_ready_end(const struct cmd_ready *r)
+cmd_ready_end(struct cmd_ready *r)
 {
 	struct file_stamp now;
 
@@ -106,4 +146,7 @@ cmd_ready_end(const struct cmd_ready *r)
 	file_stamp_take(&now, r->path);
 	if (file_stamp_same(&now, &r->written))
 		remove_plain(r->path);
+	if (r->lock >= 0)
+		close(r->lock);
+	r->lock = -1;
 }

@@ -76,25 +76,43 @@ struct cmd_common {
 		.help = "how long SIGTERM lets streams finish"                               \
 	}
 
+/* Rows of --keepalive (milliseconds) and --ready-file; what and when: what is written to that file, and when. */
+#define CMD_KEEPALIVE_ROW(S, m)                                                                  \
+	{                                                                                        \
+		.name = "keepalive", .kind = OPT_DURATION, .off = offsetof(S, m), .arg = "TIME", \
+		.env = "TUNNEL_KEEPALIVE", .def = "15s", .min = 100, .max = 3600000,             \
+		.help = "silence before a ping; a peer is dead after three"                      \
+	}
+#define CMD_READY_ROW(S, m, what, when)                                                         \
+	{                                                                                       \
+		.name = "ready-file", .kind = OPT_STRING, .off = offsetof(S, m), .arg = "FILE", \
+		.env = "TUNNEL_READY_FILE", .help = "write " what " (JSON) to FILE when " when  \
+	}
+
 /* cmd_begin - the first steps of a long-running command: its log, no death by SIGPIPE, random numbers, descriptors. */
 void cmd_begin(const struct cmd_common *common);
+
+/* cmd_start_failed - the exit code of one that could not start for this ERR_*. */
+int cmd_start_failed(int err);
 
 /* cmd_hangup_ends - does SIGHUP mean the end?  Not when it was ignored from the start, as nohup(1) has it. */
 bool cmd_hangup_ends(void);
 
 /*
  * The file of --ready-file: there while the program is ready, and at no other time, so that who waits for it never sees that of an
- * earlier run.  Only a plain file is ever removed, and at the end only our own: a successor may have written its own meanwhile.
+ * earlier run.  Only a plain file is ever removed: at the start one whose program has ended without doing so, which is known by
+ * the lock (flock(2)) that a program has on its own; at the end only our own, as a successor may have written its own meanwhile.
  */
 struct cmd_ready {
 	const char *path; /* borrowed; NULL: none is wanted */
 	struct file_stamp written;
+	int lock; /* a descriptor of that file; negative: none */
 };
 
-/* cmd_ready_begin - remove what an earlier run has left. */
+/* cmd_ready_begin - remove what an earlier run has left.  Before the other two. */
 void cmd_ready_begin(struct cmd_ready *r, const char *path);
 /* cmd_ready_write - json is there as one line, whole.  ERR_SYS, ERR_NOMEM with e. */
 int cmd_ready_write(struct cmd_ready *r, const char *json, struct errtext *e) WARN_UNUSED;
-void cmd_ready_end(const struct cmd_ready *r);
+void cmd_ready_end(struct cmd_ready *r);
 
 #endif

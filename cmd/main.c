@@ -193,14 +193,16 @@ unknown(const char *word)
 
 /*
  * A descriptor 0, 1 or 2 that is closed would be given to the next socket, and what is meant for
- * the terminal would go to a peer.  /dev/null takes its place: reading ends at once, what is
- * written is gone.
+ * the terminal would go to a peer.  /dev/null takes its place: reading ends at once, messages are
+ * gone.  Results are not: writing to a standard output that is not there fails.
  */
 static int
 occupy_standard_fds(void)
 {
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-		if (fcntl(fd, F_GETFD) >= 0 || open("/dev/null", O_RDWR | O_CLOEXEC) == fd)
+		int how = fd == STDOUT_FILENO ? O_RDONLY : O_RDWR;
+
+		if (fcntl(fd, F_GETFD) >= 0 || open("/dev/null", how | O_CLOEXEC) == fd)
 			continue;
 		/* Perhaps there is a stderr to say so. */
 		fprintf(stderr,

@@ -17,7 +17,7 @@ struct agent_opts {
 	struct uplink_opts uplink;
 	char *name;
 	struct opt_list tcp, allow;
-	uint64_t carriers, drain_ms;
+	uint64_t drain_ms;
 	char *ready_file;
 	struct cmd_common common;
 };
@@ -47,22 +47,8 @@ static const struct opt_row rows[] = {
 	    .env = "TUNNEL_ALLOW",
 	    .help = "targets that clients may name: 10.0.0.0/8:443, *.lan:*, [::1]:80-90 (loopback "
 		    "only)" },
-	{ .name = "carriers",
-	    .kind = OPT_U64,
-	    .off = OFF(carriers),
-	    .arg = "N",
-	    .env = "TUNNEL_CARRIERS",
-	    .def = "1",
-	    .min = 1,
-	    .max = UPLINK_CARRIERS_MAX,
-	    .help = "WebSockets to the relay; each stream is on one of them" },
 	CMD_DRAIN_ROW(struct agent_opts, drain_ms),
-	{ .name = "ready-file",
-	    .kind = OPT_STRING,
-	    .off = OFF(ready_file),
-	    .arg = "FILE",
-	    .env = "TUNNEL_READY_FILE",
-	    .help = "write the process id (JSON) to FILE when the relay has let us in" },
+	CMD_READY_ROW(struct agent_opts, ready_file, "the process id", "the relay has let us in"),
 	CMD_COMMON_ROWS(struct agent_opts, common, "info"),
 };
 
@@ -255,7 +241,7 @@ agent_init(struct agent *a, struct errtext *e)
 	    (cmd_hangup_ends() && sig_init(&a->hup, a->loop, SIGHUP, on_term, a) != 0) ||
 	    timer_init(&a->drain, a->loop, on_drained, a) != 0)
 		return err_sys(e, "cannot set up the event loop");
-	for (; a->n_uplinks < a->opts.carriers; a->n_uplinks++) {
+	for (; a->n_uplinks < a->opts.uplink.carriers; a->n_uplinks++) {
 		struct agent_uplink *k = &a->uplinks[a->n_uplinks];
 
 		k->agent = a;
@@ -299,7 +285,7 @@ agent_run(struct agent *a)
 	agent_fini(a);
 	if (r == 0)
 		return a->code;
-	return r == ERR_INVALID || r == ERR_NOTFOUND ? CMD_USAGE : CMD_FAILED;
+	return cmd_start_failed(r);
 }
 
 int

@@ -13,6 +13,7 @@
 #ifndef CMD_UPLINK_H
 #define CMD_UPLINK_H
 
+#include "cmd/cmd.h"
 #include "cmd/common/carrier.h"
 #include "cmd/common/dialer.h"
 #include "lib/conf/opt.h"
@@ -40,7 +41,7 @@ struct uplink_opts {
 	struct opt_list pins;
 	struct opt_list headers;
 	char *proxy;
-	uint64_t keepalive_ms;
+	uint64_t keepalive_ms, carriers;
 };
 
 #define UPLINK_OPT_ROWS(S, m)                                                                  \
@@ -95,11 +96,17 @@ struct uplink_opts {
 		    .env = "TUNNEL_PROXY",                                                     \
 		    .help = "go through this HTTP proxy, or none, instead of the one in "      \
 			    "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY" },                            \
-	{                                                                                      \
-		.name = "keepalive", .kind = OPT_DURATION, .off = offsetof(S, m.keepalive_ms), \
-		.arg = "TIME", .env = "TUNNEL_KEEPALIVE", .def = "15s", .min = 100,            \
-		.max = 3600000, .help = "silence before a ping; a peer is dead after three"    \
-	}
+	    { .name = "carriers",                                                              \
+		    .kind = OPT_U64,                                                           \
+		    .off = offsetof(S, m.carriers),                                            \
+		    .arg = "N",                                                                \
+		    .env = "TUNNEL_CARRIERS",                                                  \
+		    .def = "1",                                                                \
+		    .min = 1,                                                                  \
+		    .max = UPLINK_CARRIERS_MAX,                                                \
+		    .help = "WebSockets to the relay for one agent; each stream is on one of " \
+			    "them" },                                                          \
+	    CMD_KEEPALIVE_ROW(S, m.keepalive_ms)
 
 /* What all uplinks of a process share; made once, borrowed by them. */
 struct uplink_config {

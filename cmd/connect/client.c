@@ -350,7 +350,7 @@ route_get(struct client *c, const char *agent)
 	TAILQ_INIT(&r->waiting);
 	TAILQ_INIT(&r->carried);
 	TAILQ_INSERT_TAIL(&c->routes, r, link);
-	for (; r->n < c->opts.carriers; r->n++) {
+	for (; r->n < c->opts.uplink.carriers; r->n++) {
 		struct route_uplink *rl = &r->uplinks[r->n];
 
 		rl->route = r;

@@ -29,7 +29,6 @@
 struct connect_opts {
 	struct uplink_opts uplink;
 	struct opt_list local, socks;
-	uint64_t carriers;
 	char *ready_file;
 	struct cmd_common common;
 };

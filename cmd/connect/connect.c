@@ -21,7 +21,8 @@ static const struct opt_row rows[] = {
 	    .off = OFF(local),
 	    .arg = "[BIND:]PORT=AGENT:TARGET",
 	    .env = "TUNNEL_LOCAL",
-	    .help = "listen on a local port; TARGET is SERVICE or HOST:PORT at the agent" },
+	    .help = "listen on a local port, or on unix:PATH in its place; TARGET is SERVICE or "
+		    "HOST:PORT at the agent" },
 	{ .name = "socks",
 	    .letter = 'D',
 	    .kind = OPT_LIST,
@@ -29,21 +30,8 @@ static const struct opt_row rows[] = {
 	    .arg = "[BIND:]PORT=AGENT",
 	    .env = "TUNNEL_SOCKS",
 	    .help = "a SOCKS5 proxy on a local port; names are resolved at the agent" },
-	{ .name = "carriers",
-	    .kind = OPT_U64,
-	    .off = OFF(carriers),
-	    .arg = "N",
-	    .env = "TUNNEL_CARRIERS",
-	    .def = "1",
-	    .min = 1,
-	    .max = UPLINK_CARRIERS_MAX,
-	    .help = "WebSockets to the relay for each agent" },
-	{ .name = "ready-file",
-	    .kind = OPT_STRING,
-	    .off = OFF(ready_file),
-	    .arg = "FILE",
-	    .env = "TUNNEL_READY_FILE",
-	    .help = "write the process id and the ports (JSON) to FILE when -L and -D listen" },
+	CMD_READY_ROW(
+	    struct connect_opts, ready_file, "the process id and the ports", "-L and -D listen"),
 	CMD_COMMON_ROWS(struct connect_opts, common, "warn"),
 };
 
@@ -185,7 +173,7 @@ connect_run(struct client *c, const struct opt_list *args)
 		return CMD_FAILED; /* all was carried, and the last of it could not be written */
 	if (r == 0)
 		return c->code;
-	return r == ERR_INVALID || r == ERR_NOTFOUND ? CMD_USAGE : CMD_FAILED;
+	return cmd_start_failed(r);
 }
 
 int

@@ -96,15 +96,7 @@ static const struct opt_row rows[] = {
 	    .words = duplicate_words,
 	    .help =
 		"a second agent under a name that is connected replaces the first, or is refused" },
-	{ .name = "keepalive",
-	    .kind = OPT_DURATION,
-	    .off = OFF(keepalive_ms),
-	    .arg = "TIME",
-	    .env = "TUNNEL_KEEPALIVE",
-	    .def = "15s",
-	    .min = 100,
-	    .max = 3600000,
-	    .help = "silence before a ping; a peer is dead after three" },
+	CMD_KEEPALIVE_ROW(struct relay_opts, keepalive_ms),
 	{ .name = "handshake-timeout",
 	    .kind = OPT_DURATION,
 	    .off = OFF(handshake_ms),
@@ -170,12 +162,8 @@ static const struct opt_row rows[] = {
 	    .max = 1000000,
 	    .help =
 		"new connections a second from one address; 0: 100, and loopback without limit" },
-	{ .name = "ready-file",
-	    .kind = OPT_STRING,
-	    .off = OFF(ready_file),
-	    .arg = "FILE",
-	    .env = "TUNNEL_READY_FILE",
-	    .help = "write the process id and the ports (JSON) to FILE when everything listens" },
+	CMD_READY_ROW(
+	    struct relay_opts, ready_file, "the process id and the ports", "everything listens"),
 	CMD_COMMON_ROWS(struct relay_opts, common, "info"),
 };
 
@@ -481,7 +469,7 @@ relay_run(struct relay *r)
 	control_stop(&c);
 	if (rc == 0)
 		return CMD_OK;
-	return rc == ERR_INVALID || rc == ERR_NOTFOUND ? CMD_USAGE : CMD_FAILED;
+	return cmd_start_failed(rc);
 }
 
 int

@@ -36,6 +36,25 @@ reading_drop(void *arg)
 	mem_free(rd->buf);
 }
 
+/* A name that leads to nothing, or to what is no file or not for us, is its writer's mistake; the rest is the system's trouble. */
+static int
+why_unreadable(int error)
+{
+	switch (error) {
+	case ENOENT:
+	case ENOTDIR:
+		return ERR_NOTFOUND;
+	case EISDIR:
+	case EACCES:
+	case EPERM:
+	case ELOOP:
+	case ENAMETOOLONG:
+		return ERR_INVALID;
+	default:
+		return ERR_SYS;
+	}
+}
+
 /* Read to the end, growing the buffer; one byte stays free for the NUL. */
 static int
 slurp(struct reading *rd, int fd, size_t max)
@@ -60,7 +79,7 @@ slurp(struct reading *rd, int fd, size_t max)
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got <= 0)
-			return got == 0 ? 0 : ERR_SYS;
+			return got == 0 ? 0 : why_unreadable(errno);
 		rd->len += (size_t)got;
 		if (rd->len > max)
 			return ERR_LIMIT;
@@ -77,12 +96,12 @@ read_whole(struct reading *rd, int fd, const char *name, size_t max, struct errt
 	r = rd->buf != NULL ? slurp(rd, fd, max) : ERR_NOMEM;
 	if (r == 0)
 		rd->buf[rd->len] = '\0';
-	else if (r == ERR_SYS)
-		err_sys(e, "cannot read %s", name);
 	else if (r == ERR_LIMIT)
 		err_set(e, r, "%s is longer than %zu bytes", name, max);
-	else
+	else if (r == ERR_NOMEM)
 		err_set(e, r, "cannot read %s: %s", name, err_str(r));
+	else
+		err_sys(e, "cannot read %s", name);
 	return r;
 }
 
@@ -115,7 +134,7 @@ open_and_read(struct reading *rd, const char *path, size_t max, struct errtext *
 	rd->fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (rd->fd >= 0)
 		return read_whole(rd, rd->fd, path, max, e);
-	r = errno == ENOENT ? ERR_NOTFOUND : ERR_SYS;
+	r = why_unreadable(errno);
 	err_sys(e, "cannot open %s", path);
 	return r;
 }

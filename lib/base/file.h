@@ -15,8 +15,8 @@
 /*
  * file_read_all - the whole of path, at most max bytes; a FIFO or /dev/stdin works too.
  *   *buf, *len   on success a block of the caller's (mem_free) with a NUL after its len bytes
- * Returns 0; ERR_NOTFOUND; ERR_LIMIT for a longer file; ERR_SYS; ERR_NOMEM.  e (may be NULL) names
- * the file.
+ * Returns 0; ERR_NOTFOUND; ERR_INVALID: a directory, or not ours to read; ERR_LIMIT for a longer file;
+ * ERR_SYS; ERR_NOMEM.  e (may be NULL) names the file.
  * A thread may be cancelled while it waits for the file, and only then; nothing is left behind.
  */
 int file_read_all(

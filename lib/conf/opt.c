@@ -22,8 +22,6 @@
 #define WHERE_MAX 200  /* bytes of "--name" or "NAME in FILE" in an error */
 #define VALUE_SHOWN 80 /* bytes of a wrong value in an error */
 #define LIST_MAX 65536 /* values of one list option */
-#define HELP_WIDTH 80
-#define HELP_COLUMN 30 /* where the explanations begin */
 
 /* Where a row's value came from; a source may only set rows of a lower one. */
 enum from { FROM_NOWHERE, FROM_DEFAULT, FROM_FILE, FROM_ENV, FROM_FLAG };
@@ -118,17 +116,6 @@ parse_bool(const char *s, bool *out)
 	return false;
 }
 
-static void
-join_words(const struct opt_row *row, const char *between, struct strbuf *out)
-{
-	size_t i;
-
-	for (i = 0; row->words[i] != NULL; i++) {
-		strbuf_adds(out, i > 0 ? between : "");
-		strbuf_adds(out, row->words[i]);
-	}
-}
-
 static int
 set_enum(struct parse *p, const struct opt_row *row, const char *where, const char *value)
 {
@@ -142,7 +129,7 @@ set_enum(struct parse *p, const struct opt_row *row, const char *where, const ch
 			return 0;
 		}
 	strbuf_init(&words, ERR_TEXT_MAX);
-	join_words(row, ", ", &words);
+	opt_words(row, ", ", &words);
 	r = err_set(p->e, ERR_INVALID, "%s: \"%s\" is none of %s", where,
 	    str_escape(shown, sizeof(shown), value, strlen(value)), words.s);
 	strbuf_fini(&words);
@@ -525,24 +512,60 @@ set_json(struct parse *p, const struct opt_row *row, const char *where, const st
 }
 
 static int
-set_member(struct parse *p, const char *path, const char *key, const struct jobj *v)
+set_values(struct parse *p, const struct opt_row *row, const char *where, const struct jobj *v)
 {
-	const struct opt_row *row = row_by_key(p->spec, key);
-	char where[WHERE_MAX];
 	size_t i;
 	int r = 0;
 
-	if (row == NULL)
-		return no_such_key(p, path, key);
-	if (p->from[row - p->spec->rows] > FROM_FILE)
-		return 0;
-	snprintf(where, sizeof(where), "%s: \"%s\"", path, key);
 	if (row->kind != OPT_LIST || jobj_kind(v) != JOBJ_ARR)
 		return set_json(p, row, where, v);
 	for (i = 0; i < jobj_count(v) && r == 0; i++)
 		r = set_json(p, row, where, jobj_at(v, i));
 	p->from[row - p->spec->rows] = FROM_FILE;
 	return r;
+}
+
+/* A value that a higher source overrides must be right all the same: some day it will be the one that counts. */
+static int
+check_values(
+    const struct parse *p, const struct opt_row *row, const char *where, const struct jobj *v)
+{
+	union {
+		bool flag;
+		char *string;
+		struct secret *secret;
+		struct opt_list list;
+		uint64_t number;
+		int word;
+	} value;
+	struct opt_row alone = *row;
+	struct opt_spec spec = *p->spec;
+	struct opt_result none = { 0 };
+	unsigned char from = FROM_NOWHERE;
+	struct parse q = { &spec, (char *)&value, &none, p->e, &from };
+	int r;
+
+	memset(&value, 0, sizeof(value));
+	alone.off = 0;
+	spec.rows = &alone;
+	spec.n_rows = 1;
+	r = set_values(&q, &alone, where, v);
+	opt_fini(&spec, &value, &none);
+	return r;
+}
+
+static int
+set_member(struct parse *p, const char *path, const char *key, const struct jobj *v)
+{
+	const struct opt_row *row = row_by_key(p->spec, key);
+	char where[WHERE_MAX];
+
+	if (row == NULL)
+		return no_such_key(p, path, key);
+	snprintf(where, sizeof(where), "%s: \"%s\"", path, key);
+	if (p->from[row - p->spec->rows] > FROM_FILE)
+		return check_values(p, row, where, v);
+	return set_values(p, row, where, v);
 }
 
 static int
@@ -679,122 +702,4 @@ opt_fini(const struct opt_spec *spec, void *target, struct opt_result *res)
 			clear(row, target);
 	}
 	list_fini(&res->args);
-}
-
-/* ---- help ---- */
-
-/* Bytes of the first word; what stands in brackets is not torn apart: "[--key FILE]". */
-static size_t
-word_len(const char *text, size_t n)
-{
-	size_t i, depth = 0;
-
-	for (i = 0; i < n && (text[i] != ' ' || depth > 0); i++) {
-		if (text[i] == '[')
-			depth++;
-		else if (text[i] == ']' && depth > 0)
-			depth--;
-	}
-	return i;
-}
-
-/* Append n bytes word by word; *col is where the line stands, later lines begin at indent. */
-static void
-wrap(struct strbuf *out, const char *text, size_t n, size_t *col, size_t indent)
-{
-	const char *end = text + n;
-	size_t word;
-
-	for (; text < end; text += word + 1) {
-		word = word_len(text, (size_t)(end - text));
-		if (*col > indent && *col + 1 + word > HELP_WIDTH) {
-			strbuf_addf(out, "\n%*s", (int)indent, "");
-			*col = indent;
-		} else if (*col > indent) {
-			strbuf_addc(out, ' ');
-			++*col;
-		}
-		strbuf_add(out, text, word);
-		*col += word;
-	}
-}
-
-/* A short remark after the explanation of a row. */
-static void
-note(struct strbuf *out, size_t *col, const char *before, const char *what, const char *after)
-{
-	char text[WHERE_MAX];
-
-	snprintf(text, sizeof(text), "%s%s%s", before, what, after);
-	wrap(out, text, strlen(text), col, HELP_COLUMN);
-}
-
-static void
-help_left(const struct opt_row *row, struct strbuf *out)
-{
-	bool negative = row->kind == OPT_FLAG && row->def != NULL && strcmp(row->def, "true") == 0;
-
-	if (row->letter != 0)
-		strbuf_addf(out, "  -%c, ", row->letter);
-	else
-		strbuf_adds(out, "      ");
-	strbuf_addf(out, "--%s%s", negative ? "no-" : "", row->name);
-	if (row->kind == OPT_FLAG)
-		return;
-	strbuf_addc(out, ' ');
-	if (row->arg == NULL && row->kind == OPT_ENUM)
-		join_words(row, "|", out);
-	else
-		strbuf_adds(out, row->arg != NULL ? row->arg : "VALUE");
-}
-
-static void
-help_row(const struct opt_row *row, struct strbuf *out)
-{
-	size_t start = out->len, col;
-
-	help_left(row, out);
-	col = out->len - start;
-	if (col + 2 > HELP_COLUMN) {
-		strbuf_addc(out, '\n');
-		col = 0;
-	}
-	strbuf_addf(out, "%*s", (int)(HELP_COLUMN - col), "");
-	col = HELP_COLUMN;
-	wrap(out, row->help, strlen(row->help), &col, HELP_COLUMN);
-	if (row->kind == OPT_LIST)
-		note(out, &col, "(", "repeatable", ")");
-	if (row->def != NULL && row->kind != OPT_FLAG)
-		note(out, &col, "(default ", row->def, ")");
-	if (row->env != NULL)
-		note(out, &col, "[", row->env, "]");
-	strbuf_addc(out, '\n');
-}
-
-void
-opt_help(const struct opt_spec *spec, struct strbuf *out)
-{
-	const char *line = spec->synopsis;
-	size_t n, col, i, indent = strlen("usage: ") + strlen(spec->prog) + 1;
-
-	for (i = 0; *line != '\0'; i++) {
-		n = strcspn(line, "\n");
-		strbuf_addf(out, "%s %s ", i == 0 ? "usage:" : "      ", spec->prog);
-		col = indent;
-		wrap(out, line, n, &col, indent);
-		strbuf_addc(out, '\n');
-		line += n + (line[n] == '\n');
-	}
-	strbuf_addc(out, '\n');
-	col = 0;
-	wrap(out, spec->about, strlen(spec->about), &col, 0);
-	strbuf_adds(out, "\n\n");
-	for (i = 0; i < spec->n_rows; i++)
-		help_row(&spec->rows[i], out);
-	strbuf_adds(out, "  -h, --help                  show this text\n");
-	if (spec->config_row != NULL)
-		strbuf_addf(out,
-		    "\nFlags go before [environment] variables, these before the file of --%s\n"
-		    "(a JSON object whose keys are the long names), and that before defaults.\n",
-		    spec->config_row);
 }

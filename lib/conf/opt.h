@@ -23,7 +23,8 @@
  * -L value, bundled letters of flags; options and positional arguments in any order; "--" ends the
  * options; a lone "-" is positional.  No abbreviations.  -h and --help are built in.  The
  * configuration file is one JSON object whose keys are the long names (or the row's key); an
- * unknown key or flag is refused, naming the nearest.
+ * unknown key or flag is refused, naming the nearest, and so is a wrong value, even if a higher source
+ * overrides it.
  *
  *     static const struct opt_row rows[] = {
  *             { .name = "listen", .letter = 'l', .kind = OPT_LIST,
@@ -107,6 +108,9 @@ int opt_parse(const struct opt_spec *spec, int argc, char **argv, void *target,
 /* opt_fini - free every value in target and res that opt_parse() allocated, leaving NULL; secrets
  * are wiped. */
 void opt_fini(const struct opt_spec *spec, void *target, struct opt_result *res);
+
+/* opt_words - the words of an OPT_ENUM row, appended to out. */
+void opt_words(const struct opt_row *row, const char *between, struct strbuf *out);
 
 /* opt_help - the text of --help, wrapped at 80 columns, appended to out. */
 void opt_help(const struct opt_spec *spec, struct strbuf *out);

@@ -9,11 +9,14 @@ start_tcp hash hash
 hash_port=$tcp_port
 start_tcp greet greet hello
 start_agent pi --tcp "greet=127.0.0.1:$tcp_port"
-start_connect forward -L 0=pi:greet -L "127.0.0.1:0=pi:127.0.0.1:$hash_port"
+start_connect forward -L 0=pi:greet -L "127.0.0.1:0=pi:127.0.0.1:$hash_port" -L "unix:$tmp/local=pi:greet" -D "unix:$tmp/socks=pi"
 greet_local=$(json "$tmp/forward.ready" 'd["local"][0]["port"]')
 hash_local=$(json "$tmp/forward.ready" 'd["local"][1]["port"]')
 
 expect "a service" hello "$(socat -u "TCP:127.0.0.1:$greet_local" -)"
+expect "a service by a Unix socket" hello "$(socat -u "UNIX-CONNECT:$tmp/local" -)"
+expect "who may connect to it" 600 "$(stat -c %a "$tmp/local")"
+expect "SOCKS by a Unix socket" 0500 "$(printf '\005\001\000' | socat -t 5 "UNIX-CONNECT:$tmp/socks" - | od -An -tx1 | tr -d ' \n')"
 python3 - "$hash_local" <<'PYTHON'
 import hashlib, os, socket, sys, threading
 failures = []
@@ -39,3 +42,4 @@ start_agent pi --tcp "greet=127.0.0.1:$tcp_port"
 expect "the agent is back" hello "$(socat -u "TCP:127.0.0.1:$greet_local" -)"
 stop forward
 expect "exit status" 0 "$code"
+! exists "$tmp/local" && ! exists "$tmp/socks" || fail "the Unix sockets were left behind"

@@ -11,6 +11,15 @@ exit_code "$TUNNEL_BIN" relay --listen "127.0.0.1:$tcp_port" --insecure --ready-
 [ "$code" != 0 ] || fail "two programs listen on one port"
 ! exists "$tmp/late.ready" || fail "the file of an earlier run was left"
 
+# The first one's stays while it runs, whatever a second start with the same file does; killed, it is in nobody's way.
+start_relay first
+exit_code "$TUNNEL_BIN" relay --listen "127.0.0.1:$tcp_port" --insecure --ready-file "$tmp/first.ready"
+has_line "$tmp/err.log" "another program's" || fail "the second does not say whose file it is: $(cat "$tmp/err.log")"
+expect "whose file it is" "$(pid_of first)" "$(json "$tmp/first.ready" 'd["pid"]')"
+stop first KILL
+exit_code "$TUNNEL_BIN" relay --listen "127.0.0.1:$tcp_port" --insecure --ready-file "$tmp/first.ready"
+! exists "$tmp/first.ready" || fail "the file of one that was killed was left"
+
 start_relay relay
 start_agent pi
 start_connect forward -L "0=pi:127.0.0.1:$tcp_port"

@@ -16,6 +16,8 @@ start_agent new --name pi --tcp "who=127.0.0.1:$two"
 wait_for "the first to leave" is_dead old
 stop old
 expect "exit status of the one that was replaced" 3 "$code"
+# Or systemd would start it again, and the two would take the name from each other for ever.
+sed -n 's/^ *RestartPreventExitStatus=//p' "$here/../../README.md" | grep -qw "$code" || fail "the README's unit starts it again"
 has_line "$tmp/old.log" "another agent has logged in under this name; give each agent a --name of its own" || fail "the old one was not told why"
 has_line "$tmp/relay.log" "agent pi: replaced session from .*last heard [0-9.]* s ago" || fail "the relay does not say it"
 expect "the second" two "$(connect pi who </dev/null)"

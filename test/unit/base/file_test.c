@@ -114,7 +114,7 @@ a_missing_file_is_told_from_a_failing_one(void **state)
 	(void)state;
 	assert_int_equal(file_read_all("nowhere", 10, &buf, &len, &e), ERR_NOTFOUND);
 	assert_string_equal(e.s, "cannot open nowhere: No such file or directory");
-	assert_int_equal(file_read_all(".", 10, &buf, &len, &e), ERR_SYS);
+	assert_int_equal(file_read_all(".", 10, &buf, &len, &e), ERR_INVALID);
 	assert_string_equal(e.s, "cannot read .: Is a directory");
 }
 

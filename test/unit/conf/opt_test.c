@@ -446,6 +446,12 @@ mistakes_in_the_file_name_the_file_and_the_key(void **state)
 		assert_memory_equal(e.s, path, strlen(path));
 		if (strstr(e.s, bad[i].complaint) == NULL)
 			fail_msg("%s: %s", bad[i].text, e.s);
+		/* Even if it is not the value that counts today. */
+		snprintf(line, sizeof(line),
+		    "--config=%s --name n --threads 2 --window 2k --drain 1s -v -L a=b", path);
+		assert_int_equal(parse(line), ERR_INVALID);
+		if (strstr(e.s, bad[i].complaint) == NULL)
+			fail_msg("%s, overridden: %s", bad[i].text, e.s);
 	}
 	unlink(path);
 	assert_int_equal(parse("--config /nonexistent/x"), ERR_INVALID);
