@@ -18,7 +18,7 @@
 #include "lib/base/mem.h"
 #include "lib/net/addr.h"
 #include "lib/net/dial.h"
-#include "lib/ws/ws.h"
+#include "lib/ws/handshake.h"
 
 enum phase { PHASE_CONNECT, PHASE_PROXY, PHASE_TLS, PHASE_UPGRADE };
 
@@ -183,11 +183,12 @@ send_upgrade(struct dialer *d)
 	struct http_build b;
 
 	set_phase(d, PHASE_UPGRADE);
-	if (ws_key_new(d->key) != 0) {
+	if (ws_handshake_key_new(d->key) != 0) {
 		dialer_fail(d, ERR_SYS, "the system gives no random bytes");
 		return;
 	}
-	ws_request_begin(&b, url_host_header(u, host), u->target, d->key, NULL, extension(d));
+	ws_handshake_request_begin(
+	    &b, url_host_header(u, host), u->target, d->key, NULL, extension(d));
 	for (size_t i = 0; d->t->headers != NULL && i < d->t->headers->n; i++) {
 		char name[256];
 		const char *line = d->t->headers->v[i], *colon = strchr(line, ':');
@@ -207,14 +208,14 @@ got_upgrade(struct dialer *d)
 	struct errtext why = { "" };
 	struct filter *ws;
 	char url[256];
-	int r = ws_check_response(d->head, d->key, NULL, extension(d), &why);
+	int r = ws_handshake_check_response(d->head, d->key, NULL, extension(d), &why);
 
 	if (r != 0) {
 		dialer_fail(d, r, "%s: %s", peer_text(d, url, sizeof url), why.s);
 		return;
 	}
 	cfg.client = true;
-	cfg.zero_key = ws_has_extension(d->head, WS_ZERO_KEY);
+	cfg.zero_key = ws_handshake_has_extension(d->head, WS_ZERO_KEY);
 	filter_set_user(d->f, NULL, NULL);
 	ws = f_ws_new(d->f, d->loop, &cfg);
 	if (ws == NULL) {

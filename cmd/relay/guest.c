@@ -18,7 +18,7 @@
 #include "lib/base/log.h"
 #include "lib/base/log_limit.h"
 #include "lib/base/mem.h"
-#include "lib/ws/ws.h"
+#include "lib/ws/handshake.h"
 
 enum guest_state {
 	/* TLS, and the request. */
@@ -195,7 +195,7 @@ answer_101(struct guest *g)
 	bool bytes = g->dialect->carries == SESSION_BYTES;
 	struct http_build b;
 
-	ws_response_begin(&b, g->head, NULL, bytes ? WS_ZERO_KEY : NULL);
+	ws_handshake_response_begin(&b, g->head, NULL, bytes ? WS_ZERO_KEY : NULL);
 	if (http_build_end(&b) != 0 || filter_send(g->f, b.s, b.len) != 0) {
 		guest_free(g);
 		return false;
@@ -296,11 +296,11 @@ handle_request(struct guest *g)
 	    dialect_find(r->dialects, http_target(g->head), r->opts.path.v, r->opts.path.n);
 	if (is_health(g->head))
 		answer_health(g);
-	else if (g->dialect == NULL || !ws_is_upgrade(g->head))
+	else if (g->dialect == NULL || !ws_handshake_is_upgrade(g->head))
 		guest_status(g, 404, NULL);
-	else if (ws_check_request(g->head, &status, &why) != 0) {
+	else if (ws_handshake_check_request(g->head, &status, &why) != 0) {
 		log_debug("%s: bad WebSocket request: %s", g->from, why.s);
-		if (ws_refuse(&b, status) == 0)
+		if (ws_handshake_refuse(&b, status) == 0)
 			guest_answer(g, &b);
 		else
 			guest_free(g);

@@ -28,7 +28,7 @@
 #include "lib/net/dial.h"
 #include "lib/base/rand.h"
 #include "lib/net/url.h"
-#include "lib/ws/ws.h"
+#include "lib/ws/handshake.h"
 
 enum {
 	MESSAGE_MAX = 32 * 1024 * 1024, /* suites go up to 16 MiB */
@@ -186,14 +186,14 @@ serve(struct conn *c)
 	struct errtext e;
 	int status;
 
-	if (ws_check_request(c->head, &status, &e) != 0) {
+	if (ws_handshake_check_request(c->head, &status, &e) != 0) {
 		conn_fail(c, e.s);
-		if (ws_refuse(&b, status) == 0 && send_built(c, &b))
+		if (ws_handshake_refuse(&b, status) == 0 && send_built(c, &b))
 			filter_shutdown(c->f);
 		linger(c);
 		return;
 	}
-	ws_response_begin(&b, c->head, NULL, NULL);
+	ws_handshake_response_begin(&b, c->head, NULL, NULL);
 	if (http_build_end(&b) != 0 || !send_built(c, &b)) {
 		conn_free(c);
 		return;
@@ -216,7 +216,7 @@ on_head_readable(void *arg)
 	if (r == 0 && !http_head_is_done(c->head))
 		return;
 	if (r == 0 && c->echo->client)
-		r = ws_check_response(c->head, c->key, NULL, NULL, &e);
+		r = ws_handshake_check_response(c->head, c->key, NULL, NULL, &e);
 	if (r != 0) {
 		conn_fail(c, e.s);
 		conn_free(c);
@@ -340,13 +340,14 @@ on_dialed(void *arg, int fd, int err, const char *text)
 		return;
 	}
 	c = conn_new(x, fd);
-	if (c == NULL || ws_key_new(c->key) != 0 || (x->tls != NULL && !start_tls(c))) {
+	if (c == NULL || ws_handshake_key_new(c->key) != 0 || (x->tls != NULL && !start_tls(c))) {
 		fprintf(stderr, "ws_echo: out of memory\n");
 		x->exit_code = 1;
 		loop_stop(x->l);
 		return;
 	}
-	ws_request_begin(&b, url_host_header(&x->url, host), x->url.target, c->key, NULL, NULL);
+	ws_handshake_request_begin(
+	    &b, url_host_header(&x->url, host), x->url.target, c->key, NULL, NULL);
 	if (http_build_end(&b) != 0 || !send_built(c, &b)) {
 		conn_fail(c, "cannot send the request");
 		conn_free(c);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* ws - the WebSocket opening handshake. */
-#include "lib/ws/ws.h"
+/* handshake - the WebSocket opening handshake. */
+#include "lib/ws/handshake.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +15,7 @@
 enum { KEY_BYTES = 16, QUOTE_MAX = 128 /* of a header's value in an error text */ };
 
 int
-ws_key_new(char key[WS_KEY_LEN + 1])
+ws_handshake_key_new(char key[WS_KEY_LEN + 1])
 {
 	uint8_t raw[KEY_BYTES];
 	int r = rand_bytes(raw, sizeof raw);
@@ -28,7 +28,7 @@ ws_key_new(char key[WS_KEY_LEN + 1])
 }
 
 int
-ws_accept(const char *key, char accept[WS_ACCEPT_LEN + 1])
+ws_handshake_accept(const char *key, char accept[WS_ACCEPT_LEN + 1])
 {
 	char text[WS_KEY_LEN + sizeof GUID];
 	uint8_t digest[HASH_SHA1_LEN];
@@ -47,8 +47,8 @@ ws_accept(const char *key, char accept[WS_ACCEPT_LEN + 1])
 /* ---- client ---- */
 
 void
-ws_request_begin(struct http_build *b, const char *host, const char *target, const char *key,
-    const char *protocol, const char *extension)
+ws_handshake_request_begin(struct http_build *b, const char *host, const char *target,
+    const char *key, const char *protocol, const char *extension)
 {
 	http_build_request(b, "GET", target);
 	http_build_header(b, "Host", host);
@@ -63,7 +63,7 @@ ws_request_begin(struct http_build *b, const char *host, const char *target, con
 }
 
 bool
-ws_has_extension(const struct http_head *h, const char *extension)
+ws_handshake_has_extension(const struct http_head *h, const char *extension)
 {
 	return http_has_token(h, "sec-websocket-extensions", extension);
 }
@@ -92,7 +92,7 @@ refused(const struct http_head *h, struct errtext *e)
 }
 
 int
-ws_check_response(const struct http_head *h, const char *key, const char *protocol,
+ws_handshake_check_response(const struct http_head *h, const char *key, const char *protocol,
     const char *extension, struct errtext *e)
 {
 	const char *accept = http_header(h, "sec-websocket-accept");
@@ -108,7 +108,7 @@ ws_check_response(const struct http_head *h, const char *key, const char *protoc
 		return err_set(e, ERR_PROTO, "the server's 101 does not upgrade to websocket");
 	if (!http_has_token(h, "connection", "upgrade"))
 		return err_set(e, ERR_PROTO, "the server's 101 has no \"Connection: Upgrade\"");
-	if ((r = ws_accept(key, want)) != 0)
+	if ((r = ws_handshake_accept(key, want)) != 0)
 		return err_set(e, r, "out of memory");
 	if (accept == NULL || http_header_count(h, "sec-websocket-accept") != 1 ||
 	    strcmp(accept, want) != 0)
@@ -132,7 +132,7 @@ ws_check_response(const struct http_head *h, const char *key, const char *protoc
 /* ---- server ---- */
 
 bool
-ws_is_upgrade(const struct http_head *h)
+ws_handshake_is_upgrade(const struct http_head *h)
 {
 	return http_has_token(h, "upgrade", "websocket");
 }
@@ -147,7 +147,7 @@ is_key(const char *key)
 }
 
 int
-ws_check_request(const struct http_head *h, int *status, struct errtext *e)
+ws_handshake_check_request(const struct http_head *h, int *status, struct errtext *e)
 {
 	const char *key = http_header(h, "sec-websocket-key");
 	const char *version = http_header(h, "sec-websocket-version");
@@ -177,8 +177,8 @@ ws_check_request(const struct http_head *h, int *status, struct errtext *e)
 }
 
 void
-ws_response_begin(struct http_build *b, const struct http_head *request, const char *protocol,
-    const char *extension)
+ws_handshake_response_begin(struct http_build *b, const struct http_head *request,
+    const char *protocol, const char *extension)
 {
 	char accept[WS_ACCEPT_LEN + 1];
 
@@ -186,17 +186,17 @@ ws_response_begin(struct http_build *b, const struct http_head *request, const c
 	http_build_header(b, "Upgrade", "websocket");
 	http_build_header(b, "Connection", "Upgrade");
 	/* Out of memory: a value that cannot be built makes http_build_end fail. */
-	if (ws_accept(http_header(request, "sec-websocket-key"), accept) != 0)
+	if (ws_handshake_accept(http_header(request, "sec-websocket-key"), accept) != 0)
 		memcpy(accept, "\n", 2);
 	http_build_header(b, "Sec-WebSocket-Accept", accept);
 	if (protocol != NULL)
 		http_build_header(b, "Sec-WebSocket-Protocol", protocol);
-	if (extension != NULL && ws_has_extension(request, extension))
+	if (extension != NULL && ws_handshake_has_extension(request, extension))
 		http_build_header(b, "Sec-WebSocket-Extensions", extension);
 }
 
 int
-ws_refuse(struct http_build *b, int status)
+ws_handshake_refuse(struct http_build *b, int status)
 {
 	if (status != 426)
 		return http_build_simple(b, status, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * ws_test - the opening handshake: RFC 6455's example, our two sides against each other, every rule
- * broken once.
+ * handshake_test - the opening handshake: RFC 6455's example, our two sides against each other,
+ * every rule broken once.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "lib/ws/ws.h"
+#include "lib/ws/handshake.h"
 
 #define KEY "dGhlIHNhbXBsZSBub25jZQ==" /* RFC 6455 1.3 */
 #define ACCEPT "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
@@ -36,7 +36,7 @@ the_rfcs_key_has_the_rfcs_answer(void **state)
 	char accept[WS_ACCEPT_LEN + 1];
 
 	(void)state;
-	assert_int_equal(ws_accept(KEY, accept), 0);
+	assert_int_equal(ws_handshake_accept(KEY, accept), 0);
 	assert_string_equal(accept, ACCEPT);
 }
 
@@ -46,8 +46,8 @@ keys_are_random_and_well_formed(void **state)
 	char a[WS_KEY_LEN + 1], b[WS_KEY_LEN + 1];
 
 	(void)state;
-	assert_int_equal(ws_key_new(a), 0);
-	assert_int_equal(ws_key_new(b), 0);
+	assert_int_equal(ws_handshake_key_new(a), 0);
+	assert_int_equal(ws_handshake_key_new(b), 0);
 	assert_int_equal(strlen(a), WS_KEY_LEN);
 	assert_string_not_equal(a, b);
 }
@@ -62,22 +62,22 @@ our_client_and_server_agree(void **state)
 	int status;
 
 	(void)state;
-	assert_int_equal(ws_key_new(key), 0);
-	ws_request_begin(&b, "example.com", "/tunnel", key, "a, b", NULL);
+	assert_int_equal(ws_handshake_key_new(key), 0);
+	ws_handshake_request_begin(&b, "example.com", "/tunnel", key, "a, b", NULL);
 	http_build_header(&b, "X-Own", "1");
 	assert_int_equal(http_build_end(&b), 0);
 	assert_int_equal(http_head_feed(request, b.s, b.len, NULL), b.len);
-	assert_true(ws_is_upgrade(request));
-	assert_int_equal(ws_check_request(request, &status, NULL), 0);
+	assert_true(ws_handshake_is_upgrade(request));
+	assert_int_equal(ws_handshake_check_request(request, &status, NULL), 0);
 	assert_string_equal(http_header(request, "x-own"), "1");
 
-	ws_response_begin(&b, request, "b", NULL);
+	ws_handshake_response_begin(&b, request, "b", NULL);
 	assert_int_equal(http_build_end(&b), 0);
 	assert_int_equal(http_head_feed(response, b.s, b.len, NULL), b.len);
-	assert_int_equal(ws_check_response(response, key, "a, b", NULL, NULL), 0);
-	assert_int_equal(ws_check_response(response, key, "a", NULL, NULL), ERR_PROTO);
-	assert_int_equal(ws_check_response(response, key, NULL, NULL, NULL), ERR_PROTO);
-	assert_int_equal(ws_check_response(response, KEY, "a, b", NULL, NULL), ERR_PROTO);
+	assert_int_equal(ws_handshake_check_response(response, key, "a, b", NULL, NULL), 0);
+	assert_int_equal(ws_handshake_check_response(response, key, "a", NULL, NULL), ERR_PROTO);
+	assert_int_equal(ws_handshake_check_response(response, key, NULL, NULL, NULL), ERR_PROTO);
+	assert_int_equal(ws_handshake_check_response(response, KEY, "a, b", NULL, NULL), ERR_PROTO);
 	http_head_free(request);
 	http_head_free(response);
 }
@@ -125,7 +125,7 @@ requests_are_checked(void **state)
 		snprintf(text, sizeof text, "%s\r\n", cases[i].text);
 		h = head(HTTP_HEAD_REQUEST, text);
 		errtext_clear(&e);
-		r = ws_check_request(h, &status, &e);
+		r = ws_handshake_check_request(h, &status, &e);
 		if (r != (cases[i].status == 0 ? 0 : ERR_PROTO) ||
 		    (r != 0 && status != cases[i].status))
 			fail_msg("%s: %d, %d", text, r, status);
@@ -180,7 +180,7 @@ responses_are_checked(void **state)
 		snprintf(text, sizeof text, "%s\r\n", cases[i].text);
 		h = head(HTTP_HEAD_RESPONSE, text);
 		errtext_clear(&e);
-		r = ws_check_response(h, KEY, NULL, NULL, &e);
+		r = ws_handshake_check_response(h, KEY, NULL, NULL, &e);
 		if (r != cases[i].r || strstr(e.s, cases[i].says) == NULL)
 			fail_msg("%s: %d, %s", text, r, e.s);
 		http_head_free(h);
@@ -224,13 +224,13 @@ an_extension_is_used_if_both_want_it(void **state)
 		    "Sec-WebSocket-Accept: " ACCEPT "\r\n%s\r\n",
 		    cases[i].lines);
 		h = head(HTTP_HEAD_RESPONSE, text);
-		with = ws_check_response(h, KEY, NULL, WS_ZERO_KEY, NULL);
-		without = ws_check_response(h, KEY, NULL, NULL, NULL);
+		with = ws_handshake_check_response(h, KEY, NULL, WS_ZERO_KEY, NULL);
+		without = ws_handshake_check_response(h, KEY, NULL, NULL, NULL);
 		if (with != cases[i].offered || without != cases[i].not_offered ||
-		    (with == 0 && ws_has_extension(h, WS_ZERO_KEY) != cases[i].agreed))
+		    (with == 0 && ws_handshake_has_extension(h, WS_ZERO_KEY) != cases[i].agreed))
 			fail_msg("%s: %d, %d", text, with, without);
 		/* Zero keys are never used where they were not offered. */
-		assert_false(without == 0 && ws_has_extension(h, WS_ZERO_KEY));
+		assert_false(without == 0 && ws_handshake_has_extension(h, WS_ZERO_KEY));
 		http_head_free(h);
 	}
 }
@@ -269,15 +269,15 @@ an_offer_is_agreed_to_as_it_is_or_not_at_all(void **state)
 			    "Sec-WebSocket-Key: " KEY "\r\n%s\r\n",
 			    cases[i].offers);
 			request = head(HTTP_HEAD_REQUEST, text);
-			assert_int_equal(ws_check_request(request, &status, NULL), 0);
-			ws_response_begin(&b, request, NULL, known ? WS_ZERO_KEY : NULL);
+			assert_int_equal(ws_handshake_check_request(request, &status, NULL), 0);
+			ws_handshake_response_begin(&b, request, NULL, known ? WS_ZERO_KEY : NULL);
 			assert_int_equal(http_build_end(&b), 0);
 			assert_int_equal(http_head_feed(response, b.s, b.len, NULL), b.len);
-			agreed = ws_has_extension(response, WS_ZERO_KEY);
+			agreed = ws_handshake_has_extension(response, WS_ZERO_KEY);
 			if (agreed != (known && cases[i].agreed))
 				fail_msg("%s", text);
 			assert_int_equal(
-			    ws_check_response(response, KEY, NULL, WS_ZERO_KEY, NULL), 0);
+			    ws_handshake_check_response(response, KEY, NULL, WS_ZERO_KEY, NULL), 0);
 			http_head_free(request);
 			http_head_free(response);
 		}
@@ -291,13 +291,13 @@ another_version_is_told_which_one_is_spoken(void **state)
 	struct http_head *h;
 
 	(void)state;
-	assert_int_equal(ws_refuse(&b, 426), 0);
+	assert_int_equal(ws_handshake_refuse(&b, 426), 0);
 	snprintf(text, sizeof text, "%.*s", (int)b.len, b.s);
 	h = head(HTTP_HEAD_RESPONSE, text);
 	assert_int_equal(http_status(h), 426);
 	assert_string_equal(http_header(h, "sec-websocket-version"), "13");
 	http_head_free(h);
-	assert_int_equal(ws_refuse(&b, 400), 0);
+	assert_int_equal(ws_handshake_refuse(&b, 400), 0);
 	assert_memory_equal(b.s, "HTTP/1.1 400 ", 13);
 }
 
