@@ -223,17 +223,18 @@ check: deps ## everything: lint, units, fuzz corpora, end to end; again under AS
 lint: ## layers, library headers, headers alone, banned functions, layout, man pages, scripts
 	@CC='$(CC)' HDR_CFLAGS="$(subst ",\",$(ours_cppflags))" sh test/lint/run
 
-# Each harness for FUZZ_TIME seconds; new inputs stay in build/, a crash is left in $(O)/fuzz/NAME-crash-*.
+# Each harness for FUZZ_TIME seconds, also after one has failed; new inputs stay in build/, a crash is left in
+# $(O)/fuzz/NAME-crash-*.
 fuzz: ## libFuzzer with clang, FUZZ_TIME seconds for each harness
 ifeq ($(FUZZER),1)
 fuzz: $(fuzz_bin)
-	@for f in $(fuzz_bin); do n=$$(basename $$f); mkdir -p $(O)/corpus/$$n test/fuzz/corpus/$$n; \
+	@failed=; for f in $(fuzz_bin); do n=$$(basename $$f); mkdir -p $(O)/corpus/$$n test/fuzz/corpus/$$n; \
 		echo "fuzz $$n, $(FUZZ_TIME) s"; \
 		$$f -max_total_time=$(FUZZ_TIME) -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
 			-artifact_prefix=$(O)/fuzz/$$n-crash- $$(test -e test/fuzz/$$n.dict && echo -dict=test/fuzz/$$n.dict) \
 			$(O)/corpus/$$n test/fuzz/corpus/$$n >$(O)/fuzz/$$n.log 2>&1 \
-			|| { tail -n 40 $(O)/fuzz/$$n.log; echo "fuzz $$n: FAILED ($(O)/fuzz/$$n.log)"; exit 1; }; \
-		sed -n 's/^stat:://p' $(O)/fuzz/$$n.log; done
+			|| { tail -n 40 $(O)/fuzz/$$n.log; echo "fuzz $$n: FAILED ($(O)/fuzz/$$n.log)"; failed="$$failed $$n"; }; \
+		sed -n 's/^stat:://p' $(O)/fuzz/$$n.log; done; [ -z "$$failed" ] || { echo "fuzz: FAILED:$$failed"; exit 1; }
 else
 fuzz:
 	$(Q)$(MAKE) --no-print-directory CC=clang SAN=address,undefined FUZZER=1 fuzz
