@@ -35,8 +35,7 @@ static int own_fd = -1; /* log_fd's pipe or terminal, opened anew without blocki
 static enum { SEND_WRITE, SEND_SOCKET, SEND_POLL } sending;
 static pthread_mutex_t polling = PTHREAD_MUTEX_INITIALIZER;
 static _Thread_local const char *worker;
-static atomic_uint_fast64_t dropped; /* lines lost, ever */
-static atomic_uint_fast64_t untold;  /* of them, those that no line has told of yet */
+static atomic_uint_fast64_t untold; /* lines lost, of which no line has told yet */
 
 enum {
 	ESCAPED_MAX =
@@ -90,12 +89,6 @@ void
 log_set_worker(const char *name)
 {
 	worker = name;
-}
-
-uint64_t
-log_dropped(void)
-{
-	return atomic_load_explicit(&dropped, memory_order_relaxed);
 }
 
 static void
@@ -220,14 +213,12 @@ emit(enum log_level level, const char *msg)
 		if (!send_line(&l)) {
 			/* Still no room: this line is lost as well, and none has been told of. */
 			atomic_fetch_add_explicit(&untold, lost + 1, memory_order_relaxed);
-			atomic_fetch_add_explicit(&dropped, 1, memory_order_relaxed);
 			return;
 		}
 	}
 	compose(&l, level, msg);
 	if (!send_line(&l)) {
 		atomic_fetch_add_explicit(&untold, 1, memory_order_relaxed);
-		atomic_fetch_add_explicit(&dropped, 1, memory_order_relaxed);
 	}
 }
 

@@ -78,7 +78,4 @@ void log_line(enum log_level level, const char *fmt, va_list ap)
 			log_debug_line(__VA_ARGS__); \
 	} while (0)
 
-/* log_dropped - lines lost so far because the descriptor would have blocked or failed. */
-uint64_t log_dropped(void);
-
 #endif

@@ -142,19 +142,6 @@ log_limited(struct log_limit *l, uint64_t now_ms, enum log_level level, const ch
 }
 
 bool
-log_ratelimit(struct log_limit *l, uint64_t now_ms)
-{
-	struct gap g = { .n = 0 };
-	bool yes;
-
-	pthread_mutex_lock(&lock);
-	yes = admit(l, now_ms, LOG_LEVEL_WARN, &g);
-	pthread_mutex_unlock(&lock);
-	tell(&g);
-	return yes;
-}
-
-bool
 log_limits_waiting(void)
 {
 	return atomic_load_explicit(&n_waiting, memory_order_relaxed) > 0;

@@ -58,9 +58,6 @@ void log_limit_fini(struct log_limit *l);
 void log_limited(struct log_limit *l, uint64_t now_ms, enum log_level level, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* log_ratelimit - may a line be written that is made up of several calls?  It counts as one. */
-bool log_ratelimit(struct log_limit *l, uint64_t now_ms);
-
 /* log_limits_waiting - are there lines left out that no line has told of? */
 bool log_limits_waiting(void);
 /* log_limits_tell - tell of those whose window is over. */

@@ -139,25 +139,3 @@ secret_len(const struct secret *s)
 {
 	return s->len;
 }
-
-bool
-secret_equal(const struct secret *a, const struct secret *b)
-{
-	return secret_equal_bytes(a, b->b, b->len);
-}
-
-bool
-secret_equal_bytes(const struct secret *a, const void *p, size_t n)
-{
-	const volatile uint8_t *have = (const volatile uint8_t *)a->b;
-	const volatile uint8_t *got = p;
-	/* Each byte of what was sent is compared with some byte of ours, whatever the lengths. */
-	size_t wrap = a->len + 1, i, j = 0, differ = n ^ a->len;
-
-	for (i = 0; i < n; i++) {
-		differ |= (size_t)(have[j] ^ got[i]);
-		j++;
-		j &= (size_t)0 - (size_t)(j != wrap);
-	}
-	return differ == 0;
-}

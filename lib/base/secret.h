@@ -49,12 +49,4 @@ struct secret *secret_random(size_t n) WARN_UNUSED;
 const char *secret_bytes(const struct secret *s);
 size_t secret_len(const struct secret *s);
 
-/*
- * secret_equal - same bytes?  The time taken depends on the length of b (what the peer sent) only,
- * neither on where the two differ nor on a's length.  secret_equal_bytes - the same against n bytes
- * at p.
- */
-bool secret_equal(const struct secret *a, const struct secret *b);
-bool secret_equal_bytes(const struct secret *a, const void *p, size_t n);
-
 #endif

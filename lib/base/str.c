@@ -108,20 +108,6 @@ strbuf_status(const struct strbuf *b)
 	return b->status;
 }
 
-char *
-strbuf_take(struct strbuf *b)
-{
-	char *s = NULL;
-
-	if (b->status == 0)
-		s = b->cap > 0 ? b->s : mem_strdup("");
-	if (s != NULL && b->cap > 0)
-		strbuf_init(b, b->max); /* s is the caller's now */
-	else
-		strbuf_fini(b);
-	return s;
-}
-
 const char *
 str_escape(char *out, size_t outsz, const void *p, size_t n)
 {

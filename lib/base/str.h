@@ -39,10 +39,6 @@ void strbuf_addf(struct strbuf *b, const char *fmt, ...) __attribute__((format(p
 /* strbuf_status - 0, or the first failure: ERR_LIMIT (over max) or ERR_NOMEM. */
 int strbuf_status(const struct strbuf *b) WARN_UNUSED;
 
-/* strbuf_take - the text, now the caller's (mem_free), and b is empty again; NULL if the status is
- * not 0 or no memory. */
-char *strbuf_take(struct strbuf *b) WARN_UNUSED;
-
 /*
  * str_escape - n bytes from the network as printable ASCII: others and the backslash as \xNN.
  *   out, outsz   filled and terminated; outsz at least 4; a cut is marked by "..."

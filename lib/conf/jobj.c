@@ -197,17 +197,6 @@ jobj_int(const struct jobj *o, const char *name, int64_t min, int64_t max, int64
 }
 
 int
-jobj_bool(const struct jobj *o, const char *name, bool *out, struct errtext *e)
-{
-	const struct jobj *v = NULL;
-	int r = typed(o, name, JOBJ_BOOL, &v, e);
-
-	if (r == 0)
-		*out = json_is_true(js(v));
-	return r;
-}
-
-int
 jobj_obj(const struct jobj *o, const char *name, const struct jobj **out, struct errtext *e)
 {
 	return typed(o, name, JOBJ_OBJ, out, e);
@@ -357,15 +346,6 @@ jobj_add_take(struct jobj *a, struct jobj *child)
 		return ERR_NOMEM;
 	}
 	return json_array_append_new(js(a), js(child)) == 0 ? 0 : ERR_NOMEM;
-}
-
-int
-jobj_add_str(struct jobj *a, const char *s)
-{
-	json_t *v;
-	int r = new_str(s, &v);
-
-	return r != 0 ? r : jobj_add_take(a, wrap(v));
 }
 
 char *

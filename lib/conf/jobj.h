@@ -65,7 +65,6 @@ int jobj_str(
     const struct jobj *o, const char *name, const char **out, struct errtext *e) WARN_UNUSED;
 int jobj_int(const struct jobj *o, const char *name, int64_t min, int64_t max, int64_t *out,
     struct errtext *e) WARN_UNUSED;
-int jobj_bool(const struct jobj *o, const char *name, bool *out, struct errtext *e) WARN_UNUSED;
 int jobj_obj(
     const struct jobj *o, const char *name, const struct jobj **out, struct errtext *e) WARN_UNUSED;
 int jobj_arr(
@@ -117,7 +116,6 @@ int jobj_set_str(struct jobj *o, const char *name, const char *s) WARN_UNUSED;
 int jobj_set_int(struct jobj *o, const char *name, int64_t i) WARN_UNUSED;
 int jobj_set_bool(struct jobj *o, const char *name, bool b) WARN_UNUSED;
 int jobj_set_take(struct jobj *o, const char *name, struct jobj *child) WARN_UNUSED;
-int jobj_add_str(struct jobj *a, const char *s) WARN_UNUSED;
 int jobj_add_take(struct jobj *a, struct jobj *child) WARN_UNUSED;
 
 /* jobj_dump - v as compact text, members in order of insertion, terminated, the caller's

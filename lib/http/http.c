@@ -609,11 +609,3 @@ http_content_length(const struct http_head *h)
 {
 	return h->content_length;
 }
-
-bool
-http_keeps_alive(const struct http_head *h)
-{
-	if (http_has_token(h, "connection", "close") || http_body(h) == HTTP_BODY_CLOSE)
-		return false;
-	return h->minor == 1 || http_has_token(h, "connection", "keep-alive");
-}

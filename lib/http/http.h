@@ -100,8 +100,6 @@ enum http_body {
 };
 enum http_body http_body(const struct http_head *h);
 uint64_t http_content_length(const struct http_head *h);
-/* http_keeps_alive - may another message follow on this connection (RFC 9112 9.3)? */
-bool http_keeps_alive(const struct http_head *h);
 
 /* http_is_token - a non-empty token (RFC 9110 5.6.2), such as a method or the name of a header. */
 bool http_is_token(const char *s);

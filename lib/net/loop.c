@@ -341,12 +341,6 @@ task_cancel(struct loop *l, struct task *t)
 	t->state = TASK_IDLE;
 }
 
-bool
-task_pending(const struct task *t)
-{
-	return t->state != TASK_IDLE;
-}
-
 void
 loop_bury(struct loop *l, struct grave *g, void (*fn)(void *arg), void *arg)
 {

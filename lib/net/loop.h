@@ -65,7 +65,6 @@ void task_soon(struct loop *l, struct task *t);
 /* task_later - run once in the next turn, after its events; that turn does not wait.  For work that used up its budget. */
 void task_later(struct loop *l, struct task *t);
 void task_cancel(struct loop *l, struct task *t);
-bool task_pending(const struct task *t);
 
 /*
  * loop_bury - call fn(arg) when the callbacks and tasks of this turn are done: how an object frees itself while its own

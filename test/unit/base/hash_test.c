@@ -48,25 +48,6 @@ sha1_makes_the_websocket_accept_value(void **state)
 }
 
 static void
-hmac_sha256_of_rfc_4231(void **state)
-{
-	uint8_t d[HASH_SHA256_LEN], key[131];
-	char hex[HASH_HEX_LEN(HASH_SHA256_LEN) + 1];
-	static const char big[] = "Test Using Larger Than Block-Size Key - Hash Key First";
-
-	(void)state;
-	assert_int_equal(hash_hmac_sha256("Jefe", 4, "what do ya want for nothing?", 28, d), 0);
-	hash_hex(hex, d, sizeof(d));
-	assert_string_equal(
-	    hex, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
-	memset(key, 0xaa, sizeof(key));
-	assert_int_equal(hash_hmac_sha256(key, sizeof(key), big, strlen(big), d), 0);
-	hash_hex(hex, d, sizeof(d));
-	assert_string_equal(
-	    hex, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
-}
-
-static void
 hexadecimal_is_read_strictly(void **state)
 {
 	uint8_t b[3];
@@ -98,7 +79,6 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sha256_of_known_texts),
 		cmocka_unit_test(sha1_makes_the_websocket_accept_value),
-		cmocka_unit_test(hmac_sha256_of_rfc_4231),
 		cmocka_unit_test(hexadecimal_is_read_strictly),
 		cmocka_unit_test(equality_is_of_all_bytes),
 	};

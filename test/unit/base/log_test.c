@@ -184,7 +184,7 @@ a_long_line_is_written_whole_or_not_at_all(void **state)
 static void
 a_full_pipe_loses_lines_and_says_how_many(void **state)
 {
-	uint64_t before = log_dropped(), lost;
+	size_t lost = 5000;
 	char expected[80];
 	const char *s;
 	int i;
@@ -193,10 +193,10 @@ a_full_pipe_loses_lines_and_says_how_many(void **state)
 	start(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
 	for (i = 0; i < 5000; i++)
 		log_info("%0100d", i);
-	lost = log_dropped() - before;
+	while (*(s = written()) != '\0')
+		for (; *s != '\0'; s++)
+			lost -= *s == '\n';
 	assert_in_range(lost, 1, 4999);
-	while (*written() != '\0')
-		;
 	log_info("back");
 	s = written();
 	snprintf(expected, sizeof(expected), " warn: %u log lines were lost before this one\n",
@@ -212,18 +212,19 @@ a_full_pipe_loses_lines_and_says_how_many(void **state)
 static void
 fill_a_blocking_one(void)
 {
-	uint64_t before = log_dropped();
+	const char *s;
 	int i;
 
 	for (i = 0; i < 5000; i++)
 		log_info("%0100d", i);
 	log_info("%02000d", 0);
-	assert_in_range(log_dropped() - before, 1, 5000);
 	assert_int_equal(fcntl(pipe_fd[1], F_GETFL) & O_NONBLOCK, 0);
 	while (*written() != '\0')
 		;
 	log_info("back");
-	assert_non_null(strstr(written(), " info: back\n"));
+	s = written();
+	assert_non_null(strstr(s, "log lines were lost before this one\n"));
+	assert_non_null(strstr(s, " info: back\n"));
 	stop();
 }
 

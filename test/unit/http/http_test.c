@@ -75,7 +75,6 @@ a_request_is_read_whole_and_byte_by_byte(void **state)
 		assert_string_equal(value, "2");
 		assert_false(http_header_at(h, 6, &name, &value));
 		assert_int_equal(http_body(h), HTTP_BODY_NONE);
-		assert_true(http_keeps_alive(h));
 		assert_int_equal(http_head_feed(h, "x", 1, NULL), 0);
 		http_head_free(h);
 	}
@@ -110,7 +109,6 @@ a_response_is_read(void **state)
 	assert_string_equal(http_reason(h), "");
 	assert_int_equal(http_minor(h), 0);
 	assert_int_equal(http_body(h), HTTP_BODY_CLOSE);
-	assert_false(http_keeps_alive(h));
 	http_head_free(h);
 }
 
@@ -300,7 +298,6 @@ heads_are_built(void **state)
 	assert_int_equal(http_status(h), 404);
 	assert_string_equal(http_reason(h), "Not Found");
 	assert_int_equal(http_content_length(h), strlen("Not Found\n"));
-	assert_false(http_keeps_alive(h));
 	http_head_free(h);
 }
 

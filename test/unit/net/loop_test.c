@@ -121,10 +121,8 @@ a_task_runs_once_however_often_it_is_queued(void **state)
 	init(&x);
 	task_soon(x.l, &x.a);
 	task_soon(x.l, &x.a);
-	assert_true(task_pending(&x.a));
 	task_soon(x.l, &x.stop);
 	run(&x);
-	assert_false(task_pending(&x.a));
 	assert_string_equal(events, "a.");
 	loop_free(x.l);
 }
