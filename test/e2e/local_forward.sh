@@ -42,4 +42,4 @@ start_agent pi --tcp "greet=127.0.0.1:$tcp_port"
 expect "the agent is back" hello "$(socat -u "TCP:127.0.0.1:$greet_local" -)"
 stop forward
 expect "exit status" 0 "$code"
-! exists "$tmp/local" && ! exists "$tmp/socks" || fail "the Unix sockets were left behind"
+if exists "$tmp/local" || exists "$tmp/socks"; then fail "the Unix sockets were left behind"; fi
