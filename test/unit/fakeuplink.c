@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: ISC */
+/* fakeuplink - uplinks whose relay is the test. */
+#include "test/unit/fakeuplink.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct uplink fake_uplink[FAKE_UPLINKS];
+int fake_n_uplinks, fake_uplinks_max = -1;
+
+/* What the linker puts in place of the real ones (--wrap). */
+struct uplink *__wrap_uplink_new(struct loop *l, const struct uplink_config *cfg,
+    enum ctl_role role, const char *name, const struct uplink_user *user, void *arg);
+void __wrap_uplink_free(struct uplink *k, uint32_t code, const char *text);
+void __wrap_uplink_finish(struct uplink *k, const char *text);
+struct stream *__wrap_uplink_open(struct uplink *k, const struct ctl_open *o,
+    const struct stream_user *user, void *arg, struct errtext *why);
+bool __wrap_uplink_has_session(const struct uplink *k);
+uint32_t __wrap_uplink_streams(const struct uplink *k);
+
+void
+fake_uplinks_reset(void)
+{
+	fake_n_uplinks = 0;
+	fake_uplinks_max = -1;
+	fake_free_all();
+}
+
+struct uplink *
+__wrap_uplink_new(struct loop *l, const struct uplink_config *cfg, enum ctl_role role,
+    const char *name, const struct uplink_user *user, void *arg)
+{
+	struct uplink *k = &fake_uplink[fake_n_uplinks];
+
+	(void)l;
+	(void)cfg;
+	(void)role;
+	if (fake_n_uplinks == fake_uplinks_max || fake_n_uplinks == FAKE_UPLINKS)
+		return NULL;
+	fake_n_uplinks++;
+	*k = (struct uplink){ .f = fake_new(), .user = user, .arg = arg };
+	snprintf(k->name, sizeof k->name, "%s", name);
+	return k;
+}
+
+void
+__wrap_uplink_free(struct uplink *k, uint32_t code, const char *text)
+{
+	k->freed = true;
+	k->code = code;
+	session_abandon(&k->f->s, code, text);
+}
+
+void
+__wrap_uplink_finish(struct uplink *k, const char *text)
+{
+	(void)text;
+	k->finished = true;
+}
+
+struct stream *
+__wrap_uplink_open(struct uplink *k, const struct ctl_open *o, const struct stream_user *user,
+    void *arg, struct errtext *why)
+{
+	return session_open(&k->f->s, o, user, arg, why);
+}
+
+bool
+__wrap_uplink_has_session(const struct uplink *k)
+{
+	return k->stands && !k->finished;
+}
+
+uint32_t
+__wrap_uplink_streams(const struct uplink *k)
+{
+	return k->f->s.n_streams;
+}
+
+void
+fake_stand(struct uplink *k)
+{
+	k->stands = true;
+	k->user->ready(k->arg);
+	k->user->up(k->arg);
+}
+
+void
+fake_goodbye(struct uplink *k)
+{
+	k->stands = false;
+	k->user->down(k->arg, ERR_EOF, "", 0);
+}

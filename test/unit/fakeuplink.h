@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * fakeuplink - uplinks whose relay is the test, for what stands on them (cmd/connect).
+ *
+ * A test that uses them has in its head comment
+ *
+ *      * link: -Wl,--wrap=uplink_new,--wrap=uplink_free,--wrap=uplink_finish
+ *      * link: -Wl,--wrap=uplink_open,--wrap=uplink_has_session,--wrap=uplink_streams
+ *
+ * Each uplink has one session (fakesession.h), whose streams are fake_streams.
+ */
+#ifndef TEST_UNIT_FAKEUPLINK_H
+#define TEST_UNIT_FAKEUPLINK_H
+
+#include "cmd/common/uplink.h"
+#include "test/unit/fakesession.h"
+
+enum { FAKE_UPLINKS = 16 };
+
+struct uplink {
+	struct fake_session *f;
+	const struct uplink_user *user;
+	void *arg;
+	char name[CTL_NAME_MAX + 1];
+	/* Given by the test. */
+	bool stands;
+	/* What it was told. */
+	bool finished, freed;
+	uint32_t code;
+};
+
+/* In the order they were made. */
+extern struct uplink fake_uplink[FAKE_UPLINKS];
+extern int fake_n_uplinks;
+/* The test wants uplink_new to fail after so many; negative: never. */
+extern int fake_uplinks_max;
+
+/* fake_uplinks_reset - none are there. */
+void fake_uplinks_reset(void);
+/* fake_stand - the uplink's WebSocket stands, and the relay has let us in. */
+void fake_stand(struct uplink *k);
+/* fake_goodbye - uplink_finish has come to its end. */
+void fake_goodbye(struct uplink *k);
+
+#endif
