@@ -2,9 +2,12 @@
 /*
  * socks - a SOCKS5 server (RFC 1928) for -D: no authentication, CONNECT only; names are resolved at the agent.
  *
- *     GREETING ── method 0 ──> REQUEST ── target ──> ANSWER (the agent dials) ── reply ──> carried
+ *     GREETING ── method 0 ──> REQUEST ── target ──> ANSWER (the agent dials) ── reply ──> CARRIED
+ *
+ * each of them goes to OVER when the connection ends.
  */
 #include <arpa/inet.h>
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -30,11 +33,12 @@ enum {
 	REPLY_ADDRESS
 };
 
-enum socks_state { SOCKS_GREETING, SOCKS_REQUEST, SOCKS_ANSWER, SOCKS_OVER };
+enum socks_state { SOCKS_GREETING, SOCKS_REQUEST, SOCKS_ANSWER, SOCKS_CARRIED, SOCKS_OVER };
 
 struct socks {
 	struct client *client;
 	struct route *route;
+	/* The conn's, in ANSWER and CARRIED. */
 	struct filter *f;
 	enum socks_state state;
 	struct timer deadline;
@@ -43,9 +47,26 @@ struct socks {
 };
 
 static void
+socks_set(struct socks *s, enum socks_state next)
+{
+	static const char *const names[] = { "greeting", "request", "answer", "carried", "over" };
+	static const bool can[][5] = {
+		[SOCKS_GREETING] = { [SOCKS_REQUEST] = true, [SOCKS_OVER] = true },
+		[SOCKS_REQUEST] = { [SOCKS_ANSWER] = true, [SOCKS_OVER] = true },
+		[SOCKS_ANSWER] = { [SOCKS_CARRIED] = true, [SOCKS_OVER] = true },
+		[SOCKS_CARRIED] = { [SOCKS_OVER] = true },
+		[SOCKS_OVER] = { false },
+	};
+
+	assert(can[s->state][next]);
+	log_debug("socks: %s -> %s", names[s->state], names[next]);
+	s->state = next;
+}
+
+static void
 socks_release(struct socks *s)
 {
-	s->state = SOCKS_OVER;
+	socks_set(s, SOCKS_OVER);
 	TAILQ_REMOVE(&s->client->socks, s, entry);
 	timer_fini(&s->deadline);
 	loop_bury(s->client->loop, &s->grave, mem_free, s);
@@ -103,6 +124,7 @@ on_answer(void *arg, uint32_t code, const char *text)
 			    : REPLY_FAILURE;
 
 	if (code == CODE_OK) {
+		socks_set(s, SOCKS_CARRIED);
 		send_reply(s, REPLY_OK);
 		return; /* the pump takes the filter next */
 	}
@@ -120,7 +142,7 @@ on_done(void *arg, const struct pump_result *res)
 static void
 socks_carry(struct socks *s, const struct ctl_open *o)
 {
-	s->state = SOCKS_ANSWER;
+	socks_set(s, SOCKS_ANSWER);
 	timer_cancel(&s->deadline);
 	filter_set_user(s->f, NULL, NULL);
 	if (conn_start(s->route, s->f, o, on_answer, on_done, s) == NULL)
@@ -145,8 +167,8 @@ parse_greeting(struct socks *s, const uint8_t *p, size_t n)
 	}
 	const uint8_t yes[] = { SOCKS_VERSION, METHOD_NONE };
 
+	socks_set(s, SOCKS_REQUEST);
 	send_bytes(s, yes, sizeof yes);
-	s->state = SOCKS_REQUEST;
 	return 2 + p[1];
 }
 
@@ -206,6 +228,8 @@ on_readable(void *arg)
 		ssize_t used =
 		    s->state == SOCKS_GREETING ? parse_greeting(s, p, n) : parse_request(s, p, n);
 
+		if (s->state == SOCKS_OVER) /* the connection broke when we answered */
+			return;
 		if (used < 0) {
 			socks_drop(s);
 			return;
@@ -262,7 +286,7 @@ socks_free_all(struct client *c)
 	struct socks *s;
 
 	while ((s = TAILQ_FIRST(&c->socks)) != NULL) {
-		if (s->state == SOCKS_ANSWER)
+		if (s->state == SOCKS_ANSWER || s->state == SOCKS_CARRIED)
 			socks_release(s); /* its filter was the conn's */
 		else
 			socks_drop(s);
