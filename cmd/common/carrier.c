@@ -359,6 +359,8 @@ carrier_finish(struct carrier *c)
 	if (c->dead || c->finishing)
 		return;
 	c->finishing = true;
+	/* The peer's goodbye must be read. */
+	set_blocked(c, CARRIER_STOP, false);
 	arm_finish(c);
 	task_soon(c->loop, &c->flush);
 }
@@ -374,8 +376,14 @@ carrier_resume(struct carrier *c)
 void
 carrier_stop(struct carrier *c, bool stop)
 {
-	if (!c->dead)
+	if (!c->dead && !c->finishing)
 		set_blocked(c, CARRIER_STOP, stop);
+}
+
+bool
+carrier_is_stopped(const struct carrier *c)
+{
+	return (c->blocked & CARRIER_STOP) != 0;
 }
 
 void

@@ -64,6 +64,7 @@ struct f_ws_config carrier_ws(enum session_carries carries, uint64_t message_max
  * stopped one by one. The other side's pings wait unread too.  What is sent goes on.
  */
 void carrier_stop(struct carrier *c, bool stop);
+bool carrier_is_stopped(const struct carrier *c);
 
 /* carrier_resume - after a hello that answered SESSION_HOLD: look at the input that waited. */
 void carrier_resume(struct carrier *c);

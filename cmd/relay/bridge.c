@@ -8,7 +8,26 @@
 #include "lib/base/log_limit.h"
 #include "lib/base/mem.h"
 
+enum { CLIENT, AGENT };
+
+static const char *const side_name[] = { "client", "agent" };
+
+/* What one side's protocol can do, and how far it is. */
+struct side {
+	/* Borrowed; only while its stream is there. */
+	struct peer *peer;
+	/* SESSION_HALF_CLOSE and so on. */
+	unsigned can;
+	/* Bytes that came from it and wait for the other; not counted where windows bound them. */
+	uint64_t unsent;
+	/* Bytes that went to it, and those that wait for that. */
+	uint64_t sent, waiting;
+	/* It will send no more; it was told that the other will not. */
+	bool ended, told;
+};
+
 struct bridge {
+	struct side side[2];
 	struct stream *client, *agent; /* NULL once gone */
 	struct peer *owner;            /* the client, while its stream is there */
 	uint64_t held;                 /* bytes of both ways that wait for the next hop */
@@ -77,12 +96,140 @@ bridge_end(struct bridge *b, const char *side, uint32_t code, const char *text)
 	loop_bury(b->w->loop, &b->grave, bridge_dispose, b);
 }
 
+/* ---- what is missing in a protocol, made up for (bridge.h) ---- */
+
+static struct stream *
+stream_at(const struct bridge *b, int i)
+{
+	return i == CLIENT ? b->client : b->agent;
+}
+
+/* Bytes from a side that has no windows: only its carrier can be stopped. */
+static void
+unsent_add(struct side *x, uint64_t n)
+{
+	if ((x->can & SESSION_WINDOWS) != 0 || x->peer == NULL)
+		return;
+	x->unsent += n;
+	x->peer->unsent += n;
+	if (x->peer->unsent > BRIDGE_UNSENT_STOP)
+		carrier_stop(x->peer->carrier, true);
+}
+
+static void
+unsent_sub(struct side *x, uint64_t n)
+{
+	if ((x->can & SESSION_WINDOWS) != 0 || x->peer == NULL)
+		return;
+	x->unsent -= n;
+	x->peer->unsent -= n;
+	if (x->peer->unsent <= BRIDGE_UNSENT_GO)
+		carrier_stop(x->peer->carrier, false);
+}
+
+/* The stream at this side is over; its peer may go too. */
+static void
+leave_side(struct bridge *b, int i)
+{
+	unsent_sub(&b->side[i], b->side[i].unsent);
+	b->side[i].peer = NULL;
+	if (i == CLIENT)
+		b->client = NULL;
+	else
+		b->agent = NULL;
+}
+
+/*
+ * What went to side i stands for acknowledged, if that side has no words for it.  The other may be
+ * gone afterwards.
+ */
+static void
+ack_for(struct bridge *b, int i)
+{
+	const struct side *x = &b->side[i];
+	struct stream *other = stream_at(b, 1 - i);
+
+	if (other != NULL && (x->can & SESSION_ACKS) == 0 &&
+	    (b->side[1 - i].can & SESSION_ACKS) != 0)
+		stream_ack(other, x->sent, x->told && x->waiting == 0);
+}
+
+/*
+ * Side i is over: the end of the other's half stands for acknowledged too.  The other may be gone
+ * afterwards.
+ */
+static void
+ack_end_for(struct bridge *b, int i)
+{
+	const struct side *x = &b->side[i], *y = &b->side[1 - i];
+	struct stream *other = stream_at(b, 1 - i);
+
+	if (other != NULL && y->ended && (x->can & SESSION_ACKS) == 0 &&
+	    (y->can & SESSION_ACKS) != 0)
+		stream_ack(other, x->sent, true);
+}
+
+/* Side i learns that no more will come.  The streams may be gone afterwards. */
+static void
+tell_end(struct bridge *b, int i)
+{
+	if (stream_at(b, i) == NULL || b->side[i].told)
+		return;
+	b->side[i].told = true;
+	stream_eof(stream_at(b, i));
+	if (b->side[i].waiting == 0)
+		ack_for(b, i);
+}
+
+/* Side i has said that it will send no more. */
+static void
+take_end(struct bridge *b, int i)
+{
+	b->side[i].ended = true;
+	if (stream_at(b, 1 - i) == NULL) {
+		ack_end_for(b, 1 - i);
+		return;
+	}
+	/*
+	 * The question is over and the answer is still to come: where that cannot be said, it
+	 * waits.
+	 */
+	if (i == CLIENT && (b->side[AGENT].can & SESSION_HALF_CLOSE) == 0)
+		return;
+	tell_end(b, 1 - i);
+}
+
+static void
+take_sent(struct bridge *b, int i, size_t n)
+{
+	struct stream *other = stream_at(b, 1 - i);
+
+	b->side[i].sent += n;
+	b->side[i].waiting -= n;
+	unsent_sub(&b->side[1 - i], n);
+	if (other != NULL && (b->side[1 - i].can & SESSION_WINDOWS) != 0)
+		stream_consumed(other, n);
+	ack_for(b, i);
+}
+
+static void
+take_ack(struct bridge *b, int i, uint64_t off, bool eof)
+{
+	struct stream *other = stream_at(b, 1 - i);
+
+	if (other != NULL && (b->side[1 - i].can & SESSION_ACKS) != 0)
+		stream_ack(other, off, eof);
+}
+
+/* ---- the end ---- */
+
 static void
 bridge_break(struct bridge *b, const char *side, uint32_t code, const char *text)
 {
 	struct stream *client = b->client, *agent = b->agent;
 
-	b->client = b->agent = NULL;
+	leave_side(b, CLIENT);
+	leave_side(b, AGENT);
 	held_none(b);
 	if (client != NULL)
 		stream_reset(client, code, text);
@@ -97,7 +244,8 @@ bridge_abort(struct bridge *b, uint32_t code, const char *text)
 {
 	struct stream *client = b->client, *agent = b->agent;
 
-	b->client = b->agent = NULL;
+	leave_side(b, CLIENT);
+	leave_side(b, AGENT);
 	held_none(b);
 	if (client != NULL)
 		stream_abort(client, code, text);
@@ -117,14 +265,22 @@ keep_to_limit(struct peer *client)
 		bridge_abort(TAILQ_FIRST(&client->held_by), CODE_LIMIT, why);
 }
 
+/* Bytes from side i. */
 static void
-pass_data(struct bridge *b, struct stream *to, struct bufq *in)
+pass_data(struct bridge *b, int i, struct bufq *in)
 {
+	struct stream *to = stream_at(b, 1 - i);
 	size_t n = in->len;
 
-	if (to == NULL)
+	if (to == NULL) {
+		/* As a closed socket answers late data. */
+		bufq_drain(in, n);
+		bridge_break(b, side_name[1 - i], CODE_GONE, "the other side has closed");
 		return;
+	}
 	held_more(b, n);
+	unsent_add(&b->side[i], n);
+	b->side[1 - i].waiting += n;
 	if (stream_send(to, in, n) != 0) {
 		bridge_break(b, "relay", CODE_INTERNAL, "out of memory");
 		return;
@@ -133,14 +289,24 @@ pass_data(struct bridge *b, struct stream *to, struct bufq *in)
 		keep_to_limit(b->owner);
 }
 
+/* Side i is over, in good order or not. */
 static void
-pass_closed(
-    struct bridge *b, const char *side, struct stream *other, uint32_t code, const char *text)
+pass_closed(struct bridge *b, int i, uint32_t code, const char *text)
 {
-	if (code != CODE_OK)
-		bridge_break(b, side, code, text);
-	else if (other == NULL)
-		bridge_end(b, side, CODE_OK, "");
+	bool lost = b->side[i].waiting > 0 && (b->side[i].can & SESSION_ACKS) == 0;
+
+	leave_side(b, i);
+	if (code != CODE_OK) {
+		bridge_break(b, side_name[i], code, text);
+	} else if (stream_at(b, 1 - i) == NULL) {
+		bridge_end(b, side_name[i], CODE_OK, "");
+	} else if (lost) {
+		bridge_break(b, side_name[i], CODE_GONE, "closed before it had everything");
+	} else {
+		/* One that knows no half-closes ends as a whole. */
+		tell_end(b, 1 - i);
+		ack_end_for(b, i);
+	}
 }
 
 /* ---- the client's side ---- */
@@ -158,16 +324,13 @@ client_data(void *arg, struct bufq *in)
 	struct bridge *b = arg;
 
 	b->up += in->len;
-	pass_data(b, b->agent, in);
+	pass_data(b, CLIENT, in);
 }
 
 static void
 client_eof(void *arg)
 {
-	struct bridge *b = arg;
-
-	if (b->agent != NULL)
-		stream_eof(b->agent);
+	take_end(arg, CLIENT);
 }
 
 static void
@@ -177,17 +340,13 @@ client_sent(void *arg, size_t n)
 
 	held_less(b, n);
 	b->down += n;
-	if (b->agent != NULL)
-		stream_consumed(b->agent, n);
+	take_sent(b, CLIENT, n);
 }
 
 static void
 client_acked(void *arg, uint64_t off, bool eof)
 {
-	struct bridge *b = arg;
-
-	if (b->agent != NULL)
-		stream_ack(b->agent, off, eof);
+	take_ack(arg, CLIENT, off, eof);
 }
 
 static void
@@ -195,9 +354,8 @@ client_closed(void *arg, uint32_t code, const char *text)
 {
 	struct bridge *b = arg;
 
-	b->client = NULL;
 	held_none(b);
-	pass_closed(b, "client", b->agent, code, text);
+	pass_closed(b, CLIENT, code, text);
 	/* From here on the client may be gone. */
 	b->log = &b->w->left_log;
 }
@@ -225,18 +383,13 @@ agent_opened(void *arg, const struct ctl_open_ok *ok)
 static void
 agent_data(void *arg, struct bufq *in)
 {
-	struct bridge *b = arg;
-
-	pass_data(b, b->client, in);
+	pass_data(arg, AGENT, in);
 }
 
 static void
 agent_eof(void *arg)
 {
-	struct bridge *b = arg;
-
-	if (b->client != NULL)
-		stream_eof(b->client);
+	take_end(arg, AGENT);
 }
 
 static void
@@ -245,26 +398,19 @@ agent_sent(void *arg, size_t n)
 	struct bridge *b = arg;
 
 	held_less(b, n);
-	if (b->client != NULL)
-		stream_consumed(b->client, n);
+	take_sent(b, AGENT, n);
 }
 
 static void
 agent_acked(void *arg, uint64_t off, bool eof)
 {
-	struct bridge *b = arg;
-
-	if (b->client != NULL)
-		stream_ack(b->client, off, eof);
+	take_ack(arg, AGENT, off, eof);
 }
 
 static void
 agent_closed(void *arg, uint32_t code, const char *text)
 {
-	struct bridge *b = arg;
-
-	b->agent = NULL;
-	pass_closed(b, "agent", b->client, code, text);
+	pass_closed(arg, AGENT, code, text);
 }
 
 static const struct stream_user agent_user = {
@@ -315,6 +461,10 @@ bridge_open(struct peer *client, struct peer *agent, struct stream *s, const str
 		return;
 	}
 	b->client = s;
+	b->side[CLIENT] =
+	    (struct side){ .peer = client, .can = carrier_session(client->carrier)->can };
+	b->side[AGENT] =
+	    (struct side){ .peer = agent, .can = carrier_session(agent->carrier)->can };
 	b->owner = client;
 	stream_set_user(s, &client_user, b);
 	log_limited(b->log, b->since_ms, LOG_LEVEL_INFO, "stream %s: opened", b->label);

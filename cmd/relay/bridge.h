@@ -6,6 +6,17 @@
  * other hop has taken.  So the memory of a stream is its window, and that of a client
  * RELAY_HELD_MAX.  A reset of one side resets the other, with its code and text.
  *
+ * What a side's protocol cannot do (session.h, enum session_can) the bridge makes up for:
+ *
+ *   half-closes       The client's end of file waits: the agent's answer is still to come, and ends the
+ *                     stream.  The agent's ends the client's stream as a whole, behind the last byte.
+ *                     Data for a side that is over resets the stream (CODE_GONE).
+ *   acknowledgements  What has left for that side stands for acknowledged.  So a stream through it
+ *                     cannot resume: bytes on that link may be lost with it.
+ *   windows           Its carrier is stopped while more than BRIDGE_UNSENT_STOP bytes of all its streams
+ *                     wait for others.  One stream that stands still may so stop the rest of that peer,
+ *                     and of that peer only.
+ *
  * A bridge belongs to nobody: it is the user of its two streams and goes when both have gone.
  */
 #ifndef CMD_RELAY_BRIDGE_H
@@ -23,6 +34,13 @@
  * there.
  */
 #define RELAY_HELD_MAX MUX_WINDOW_SUM_MAX
+
+/*
+ * Bytes from one peer without windows that wait for others: beyond the first nothing more is read
+ * from it, until there are no more than the second.  Enough to keep a fast link busy in between.
+ */
+#define BRIDGE_UNSENT_STOP (1024 * 1024)
+#define BRIDGE_UNSENT_GO (512 * 1024)
 
 #define RELAY_TARGET_TEXT (CTL_HOST_MAX + 8)
 

@@ -77,6 +77,8 @@ struct peer {
 	 */
 	uint64_t held;
 	struct bridge_list held_by;
+	/* Its protocol has no windows: bytes from it that wait for others (bridge.h). */
+	uint64_t unsent;
 	/* In the worker's list, and in the group's of its role. */
 	TAILQ_ENTRY(peer) link;
 	TAILQ_ENTRY(peer) group_link;

@@ -18,8 +18,38 @@
 struct fix {
 	struct relay r;
 	struct fake_session *client, *agent;
-	struct fake_stream *c, *a; /* the two streams that are joined */
+	/* The two streams that are joined. */
+	struct fake_stream *c, *a;
 };
+
+static void
+join(struct fix *x)
+{
+	x->c = fake_open(x->client, "ssh");
+	x->a = x->agent->stream[x->agent->n_streams - 1];
+}
+
+/* From now on the streams are new ones, and their protocols have these abilities only. */
+static void
+join_with(struct fix *x, unsigned client, unsigned agent)
+{
+	x->client->s.can = client;
+	x->agent->s.can = agent;
+	fake_end(x->c, CODE_GONE, "");
+	join(x);
+}
+
+static void
+sent(struct fake_stream *f, size_t n)
+{
+	f->s.user->sent(f->s.arg, n);
+}
+
+static void
+eof(struct fake_stream *f)
+{
+	f->s.user->eof(f->s.arg);
+}
 
 static int
 setup(void **state)
@@ -30,8 +60,7 @@ setup(void **state)
 	relaytest_init(&x.r, 1);
 	x.agent = relaytest_login(&x.r, 0, CTL_AGENT, "pi");
 	x.client = relaytest_login(&x.r, 0, CTL_CONNECT, "pi");
-	x.c = fake_open(x.client, "ssh");
-	x.a = x.agent->stream[0];
+	join(&x);
 	*state = &x;
 	return 0;
 }
@@ -173,8 +202,8 @@ a_side_in_good_order_waits_for_the_other(void **state)
 
 	fake_end(x->a, CODE_OK, "");
 	assert_false(x->c->over);
+	assert_true(x->c->eof);
 	/* Late calls of the other side find nobody. */
-	fake_data(x->c, "late");
 	x->c->s.user->eof(x->c->s.arg);
 	x->c->s.user->sent(x->c->s.arg, 0);
 	x->c->s.user->acked(x->c->s.arg, 0, true);
@@ -189,8 +218,8 @@ the_client_may_be_the_first_that_is_done(void **state)
 
 	fake_end(x->c, CODE_OK, "");
 	assert_false(x->a->over);
+	assert_true(x->a->eof);
 	agent_accepts(x, "");
-	fake_data(x->a, "late");
 	x->a->s.user->eof(x->a->s.arg);
 	x->a->s.user->sent(x->a->s.arg, 0);
 	x->a->s.user->acked(x->a->s.arg, 0, true);
@@ -222,6 +251,182 @@ bytes_that_cannot_be_passed_on_end_both(void **state)
 	assert_int_equal(x->a->code, CODE_INTERNAL);
 	assert_int_equal(x->c->code, CODE_INTERNAL);
 }
+
+/* ---- what a protocol lacks ---- */
+
+enum {
+	HALF = SESSION_HALF_CLOSE,
+	ACKS = SESSION_ACKS,
+	WINDOWS = SESSION_WINDOWS,
+	ALL = HALF | ACKS | WINDOWS,
+};
+
+static void
+late_data_for_a_side_that_is_over_is_answered_by_a_reset(void **state)
+{
+	struct fix *x = *state;
+
+	fake_end(x->a, CODE_OK, "");
+	fake_data(x->c, "late");
+	assert_true(x->c->reset);
+	assert_int_equal(x->c->code, CODE_GONE);
+}
+
+static void
+an_agent_without_half_closes_is_not_cut_short(void **state)
+{
+	struct fix *x = *state;
+
+	join_with(x, ALL, ALL & ~HALF);
+	fake_data(x->c, "GET");
+	eof(x->c);
+	assert_false(x->a->eof);
+	sent(x->a, 3);
+	fake_data(x->a, "answer");
+	assert_true(fake_got(x->c, "answer"));
+	fake_end(x->a, CODE_OK, "");
+	assert_true(x->c->eof);
+	assert_false(x->c->over);
+}
+
+static void
+a_client_without_half_closes_ends_behind_the_answer(void **state)
+{
+	struct fix *x = *state;
+
+	join_with(x, ALL & ~HALF, ALL);
+	fake_data(x->a, "answer");
+	eof(x->a);
+	/* stream_eof: as a whole, in such a protocol. */
+	assert_true(x->c->eof);
+	assert_false(x->a->eof);
+	sent(x->c, 6);
+	fake_end(x->c, CODE_OK, "");
+	assert_true(x->a->eof);
+	assert_false(x->a->over);
+	fake_end(x->a, CODE_OK, "");
+	relaytest_settle(&x->r);
+}
+
+static void
+what_has_left_is_acknowledged_for_who_cannot(void **state)
+{
+	struct fix *x = *state;
+
+	join_with(x, ALL & ~ACKS, ALL);
+	fake_data(x->a, "12345");
+	assert_int_equal(x->a->acked, 0);
+	sent(x->c, 3);
+	assert_int_equal(x->a->acked, 3);
+	eof(x->a);
+	assert_false(x->a->acked_eof);
+	sent(x->c, 2);
+	assert_int_equal(x->a->acked, 5);
+	assert_true(x->a->acked_eof);
+	/* It is told of no acknowledgements either. */
+	x->a->s.user->acked(x->a->s.arg, 1, false);
+	assert_int_equal(x->c->acked, 0);
+}
+
+static void
+an_end_without_data_is_acknowledged_at_once(void **state)
+{
+	struct fix *x = *state;
+
+	join_with(x, ALL, ALL & ~ACKS);
+	eof(x->c);
+	assert_true(x->c->acked_eof);
+	assert_int_equal(x->c->acked, 0);
+}
+
+static void
+the_end_is_acknowledged_when_the_other_side_is_over(void **state)
+{
+	struct fix *x = *state;
+
+	join_with(x, ALL, 0);
+	fake_data(x->c, "GET");
+	eof(x->c);
+	sent(x->a, 3);
+	assert_int_equal(x->c->acked, 3);
+	assert_false(x->c->acked_eof);
+	fake_end(x->a, CODE_OK, "");
+	assert_true(x->c->acked_eof);
+	/* Or the other way round. */
+	join_with(x, ALL, 0);
+	fake_end(x->a, CODE_OK, "");
+	assert_false(x->c->acked_eof);
+	eof(x->c);
+	assert_true(x->c->acked_eof);
+}
+
+static void
+bytes_that_never_left_are_not_called_a_good_end(void **state)
+{
+	struct fix *x = *state;
+
+	join_with(x, ALL, ALL & ~ACKS);
+	fake_data(x->c, "12345");
+	sent(x->a, 4);
+	fake_end(x->a, CODE_OK, "");
+	assert_true(x->c->reset);
+	assert_int_equal(x->c->code, CODE_GONE);
+}
+
+static void
+much(struct fake_stream *f, size_t n)
+{
+	static char text[256 * 1024 + 1];
+
+	memset(text, 'x', n);
+	text[n] = '\0';
+	fake_data(f, text);
+}
+
+static void
+a_peer_without_windows_is_not_read_beyond_a_limit(void **state)
+{
+	struct fix *x = *state;
+	struct peer *p;
+
+	join_with(x, ALL, ALL & ~WINDOWS);
+	TAILQ_FOREACH (p, &x->r.workers[0].peers, link)
+		if (p->role == CTL_AGENT)
+			break;
+	for (size_t i = 0; i < BRIDGE_UNSENT_STOP / (256 * 1024); i++)
+		much(x->a, 256 * 1024);
+	assert_false(carrier_is_stopped(p->carrier));
+	fake_data(x->a, "x");
+	assert_true(carrier_is_stopped(p->carrier));
+	assert_int_equal(x->a->consumed, 0);
+	sent(x->c, BRIDGE_UNSENT_STOP - BRIDGE_UNSENT_GO);
+	assert_true(carrier_is_stopped(p->carrier));
+	sent(x->c, 1);
+	assert_false(carrier_is_stopped(p->carrier));
+	assert_int_equal(x->a->consumed, 0);
+	/* Nor may a client that leaves keep it stopped. */
+	much(x->a, 256 * 1024);
+	much(x->a, 256 * 1024);
+	fake_data(x->a, "x");
+	assert_true(carrier_is_stopped(p->carrier));
+	fake_end(x->c, CODE_GONE, "");
+	assert_false(carrier_is_stopped(p->carrier));
+	assert_int_equal(p->unsent, 0);
+}
+
+static void
+a_peer_with_windows_is_never_stopped_as_a_whole(void **state)
+{
+	struct fix *x = *state;
+	struct peer *p;
+
+	for (size_t i = 0; i <= BRIDGE_UNSENT_STOP / (256 * 1024); i++)
+		much(x->a, 256 * 1024);
+	TAILQ_FOREACH (p, &x->r.workers[0].peers, link)
+		assert_false(carrier_is_stopped(p->carrier));
+}
+
+/* ---- the rest ---- */
 
 static void
 a_lost_session_resets_the_other_side(void **state)
@@ -290,6 +495,15 @@ main(void)
 		T(the_client_may_be_the_first_that_is_done),
 		T(a_reset_is_passed_on_with_its_words),
 		T(bytes_that_cannot_be_passed_on_end_both),
+		T(late_data_for_a_side_that_is_over_is_answered_by_a_reset),
+		T(an_agent_without_half_closes_is_not_cut_short),
+		T(a_client_without_half_closes_ends_behind_the_answer),
+		T(what_has_left_is_acknowledged_for_who_cannot),
+		T(an_end_without_data_is_acknowledged_at_once),
+		T(the_end_is_acknowledged_when_the_other_side_is_over),
+		T(bytes_that_never_left_are_not_called_a_good_end),
+		T(a_peer_without_windows_is_not_read_beyond_a_limit),
+		T(a_peer_with_windows_is_never_stopped_as_a_whole),
 		T(a_lost_session_resets_the_other_side),
 		T(who_cannot_be_asked_is_said),
 		cmocka_unit_test(targets_are_named_as_they_were_asked_for),
