@@ -446,9 +446,9 @@ sock_op_fini(struct filter *f)
 
 	if (f->loop != NULL)
 		sock_op_detach(f);
-	/* The peer has not ended: input that we do not read must not turn our last words into a reset. */
-	if (f->loop != NULL && s->rfd == s->wfd && s->rfd >= 0 && s->rflags < 0 && !f->eof &&
-	    !s->hard && s->written > 0) {
+	/* Input that we do not read must not turn our last words into a reset, nor the close cut them off. */
+	if (f->loop != NULL && s->rfd == s->wfd && s->rfd >= 0 && s->rflags < 0 && !s->hard &&
+	    (s->out.len > 0 || (s->written > 0 && !f->eof))) {
 		linger_close(f->loop, s->rfd, &s->out);
 		s->rfd = s->wfd = -1;
 	}

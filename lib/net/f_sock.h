@@ -12,7 +12,7 @@
  *
  * Half-close: the peer's end of file is closed(ERR_EOF), our own direction goes on until filter_shutdown().
  *
- * Freed before the peer has ended: what was written still goes out, and the descriptor lingers (lib/net/linger.h) so that it arrives.
+ * Freed: what was written still goes out, and the descriptor lingers (lib/net/linger.h) so that it arrives.
  */
 #ifndef LIB_F_SOCK_H
 #define LIB_F_SOCK_H

@@ -21,7 +21,8 @@ struct leaver {
 	struct io io;
 	struct timer timer;
 	struct bufq out;
-	bool shut;
+	/* We have ended our direction, the peer has ended its own. */
+	bool shut, ended;
 	size_t dropped;
 	struct orphan orphan;
 	struct grave grave;
@@ -62,6 +63,8 @@ say_rest(struct leaver *g)
 		if (n < 0)
 			return errno == EAGAIN || errno == EWOULDBLOCK;
 		bufq_drain(&g->out, (size_t)n);
+		/* It reads: it gets the time that it takes. */
+		timer_set(&g->timer, LINGER_MS);
 	}
 	if (!g->shut && shutdown(g->fd, SHUT_WR) != 0)
 		return false;
@@ -69,21 +72,20 @@ say_rest(struct leaver *g)
 	return true;
 }
 
-/* Throw away what has come.  False: the peer has ended too, or has sent all it may. */
+/* Throw away what has come.  False: the connection is broken, or the peer has sent all it may. */
 static bool
 drop_input(struct leaver *g)
 {
 	uint8_t scratch[SCRATCH];
 
-	for (int i = 0; i < READS_TURN; i++) {
+	for (int i = 0; i < READS_TURN && !g->ended; i++) {
 		ssize_t n = recv(g->fd, scratch, sizeof scratch, MSG_DONTWAIT);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return errno == EAGAIN || errno == EWOULDBLOCK;
-		if (n == 0)
-			return false;
+		g->ended = n == 0;
 		g->dropped += (size_t)n;
 		if (g->dropped >= LINGER_BYTES)
 			return false;
@@ -95,8 +97,9 @@ drop_input(struct leaver *g)
 static bool
 step(struct leaver *g)
 {
-	return say_rest(g) && drop_input(g) &&
-	       io_want(&g->io, IO_READ | (g->out.len > 0 ? IO_WRITE : 0)) == 0;
+	if (!say_rest(g) || !drop_input(g) || (g->shut && g->ended))
+		return false;
+	return io_want(&g->io, (g->ended ? 0 : IO_READ) | (g->out.len > 0 ? IO_WRITE : 0)) == 0;
 }
 
 static void
@@ -114,9 +117,7 @@ linger_close(struct loop *l, int fd, struct bufq *out)
 {
 	struct leaver *g = mem_zalloc(sizeof *g);
 
-	/* Here everything is written from memory. */
 	if (g == NULL) {
-		mem_free(g);
 		bufq_fini(out);
 		close(fd);
 		return;
@@ -127,8 +128,11 @@ linger_close(struct loop *l, int fd, struct bufq *out)
 	*out = (struct bufq){ 0 };
 	loop_adopt(l, &g->orphan, linger_end, g);
 	if (io_init(&g->io, l, fd, false, on_event, g) != 0 ||
-	    timer_init(&g->timer, l, linger_end, g) != 0 || !step(g))
+	    timer_init(&g->timer, l, linger_end, g) != 0) {
 		linger_end(g);
-	else
-		timer_set(&g->timer, LINGER_MS);
+		return;
+	}
+	timer_set(&g->timer, LINGER_MS);
+	if (!step(g))
+		linger_end(g);
 }

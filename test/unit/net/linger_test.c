@@ -110,6 +110,120 @@ a_filter_that_is_freed_lets_its_last_words_arrive(void **state)
 	pair_finish(&p);
 }
 
+/* What a peer has read, a portion in each turn of the loop, to its end. */
+struct slow {
+	int fd;
+	size_t portion, got;
+	uint64_t pause_ms, next_ms;
+	bool ended;
+};
+
+static bool
+slow_has_ended(void *arg)
+{
+	struct slow *x = arg;
+	static uint8_t p[64 * 1024];
+	ssize_t n;
+
+	if (clock_mono_ms() < x->next_ms)
+		return false;
+	x->next_ms = clock_mono_ms() + x->pause_ms;
+	n = read(x->fd, p, x->portion);
+	for (ssize_t i = 0; i < n; i++)
+		assert_int_equal(p[i], pattern(x->got + (size_t)i));
+	x->got += n > 0 ? (size_t)n : 0;
+	assert_true(n >= 0 || errno == EAGAIN);
+	x->ended = n == 0;
+	return x->ended;
+}
+
+/* Writes n bytes of the pattern, which are more than the kernel takes, and frees the filter. */
+static void
+write_and_free(struct filter *f, size_t n)
+{
+	struct bufq q = { 0 };
+
+	for (size_t i = 0; i < n; i++) {
+		uint8_t c = pattern(i);
+
+		assert_int_equal(bufq_copy(&q, &c, 1), 0);
+	}
+	assert_int_equal(filter_write(f, &q), 0);
+	filter_flush(f);
+	assert_true(filter_pending(f) > 0);
+	filter_free(f);
+}
+
+static void
+on_nothing(void *arg)
+{
+	(void)arg;
+}
+
+static void
+on_closed(void *arg, int err, const char *text)
+{
+	(void)text;
+	*(int *)arg = err;
+}
+
+static bool
+has_ended(void *arg)
+{
+	return *(int *)arg == ERR_EOF;
+}
+
+static const struct filter_user user = { on_nothing, on_nothing, on_closed };
+
+static void
+a_peer_that_has_said_its_end_gets_everything(void **state)
+{
+	enum { BYTES = 757440 };
+	int err = 0, small = 16384;
+	struct pair p;
+	struct filter *f;
+	struct slow x;
+
+	(void)state;
+	pair_open(&p);
+	assert_int_equal(setsockopt(p.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
+	f = f_sock_new(p.l, p.fd, true);
+	assert_non_null(f);
+	filter_set_user(f, &user, &err);
+	assert_int_equal(shutdown(p.peer, SHUT_WR), 0);
+	assert_true(wire_run(p.l, WAIT_MS, has_ended, &err));
+	write_and_free(f, BYTES);
+	x = (struct slow){ .fd = p.peer, .portion = 5000 };
+	if (!wire_run(p.l, WAIT_MS, slow_has_ended, &x) || x.got != BYTES)
+		fail_msg("%zu bytes", x.got);
+	assert_true(wire_run(p.l, WAIT_MS, fd_is_closed, &p));
+	pair_finish(&p);
+}
+
+/* It takes longer than anybody may linger who takes nothing. */
+static void
+a_peer_that_reads_slowly_gets_everything(void **state)
+{
+	enum { STEPS = 16, PORTION = 64 * 1024 };
+	int small = 65536;
+	struct pair p;
+	struct filter *f;
+	struct slow x;
+
+	(void)state;
+	pair_open(&p);
+	assert_int_equal(setsockopt(p.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
+	assert_int_equal(setsockopt(p.peer, SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
+	f = f_sock_new(p.l, p.fd, true);
+	assert_non_null(f);
+	wire_turns(p.l, 1);
+	write_and_free(f, STEPS * PORTION);
+	x = (struct slow){ .fd = p.peer, .portion = PORTION, .pause_ms = LINGER_MS / 8 };
+	if (!wire_run(p.l, 6 * WAIT_MS, slow_has_ended, &x) || x.got != STEPS * PORTION)
+		fail_msg("%zu bytes", x.got);
+	pair_finish(&p);
+}
+
 static void
 a_peer_that_sends_for_ever_is_cut_off(void **state)
 {
@@ -212,6 +326,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(words_written_before_the_end_arrive_though_input_is_unread),
 		cmocka_unit_test(a_filter_that_is_freed_lets_its_last_words_arrive),
+		cmocka_unit_test(a_peer_that_has_said_its_end_gets_everything),
+		cmocka_unit_test(a_peer_that_reads_slowly_gets_everything),
 		cmocka_unit_test(a_peer_that_sends_for_ever_is_cut_off),
 		cmocka_unit_test(a_peer_that_never_closes_is_cut_off),
 		cmocka_unit_test(one_too_many_closes_the_oldest),
