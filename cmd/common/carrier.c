@@ -340,10 +340,14 @@ carrier_free(struct carrier *c, uint32_t code, const char *text)
 	s = c->s;
 	c->dead = true;
 	timer_fini(&c->timer);
-	task_cancel(c->loop, &c->flush);
+	if (c->loop != NULL)
+		task_cancel(c->loop, &c->flush);
 	session_abandon(s, code, text);
 	filter_free(c->f);
-	loop_bury(c->loop, &c->grave, carrier_dispose, c);
+	if (c->loop != NULL)
+		loop_bury(c->loop, &c->grave, carrier_dispose, c);
+	else
+		carrier_dispose(c);
 }
 
 static void
@@ -399,20 +403,21 @@ carrier_detach(struct carrier *c)
 int
 carrier_attach(struct carrier *c, struct loop *l)
 {
-	int r;
+	int r = timer_init(&c->timer, l, on_timer, c);
 
-	c->loop = l;
-	r = timer_init(&c->timer, l, on_timer, c);
 	if (r == 0)
 		r = filter_attach(c->f, l);
-	if (r == 0) {
-		task_soon(l, &c->flush);
-		if (c->finishing)
-			arm_finish(c);
-		else
-			arm_timer(c);
+	if (r != 0) {
+		timer_fini(&c->timer);
+		return r;
 	}
-	return r;
+	c->loop = l;
+	task_soon(l, &c->flush);
+	if (c->finishing)
+		arm_finish(c);
+	else
+		arm_timer(c);
+	return 0;
 }
 
 struct session *

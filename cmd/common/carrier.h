@@ -70,8 +70,8 @@ bool carrier_is_stopped(const struct carrier *c);
 void carrier_resume(struct carrier *c);
 
 /*
- * carrier_detach, carrier_attach - move to another loop, with every byte.  attach: ERR_NOMEM; free
- * it then.
+ * carrier_detach, carrier_attach - move to another loop, with every byte.  attach: ERR_NOMEM; it is as
+ * detached as before, and may be freed so.
  */
 void carrier_detach(struct carrier *c);
 int carrier_attach(struct carrier *c, struct loop *l) WARN_UNUSED;

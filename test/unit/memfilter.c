@@ -18,7 +18,7 @@ struct memfilter {
 	struct bufq out;        /* written */
 	size_t flushed;         /* bytes of out that may go */
 	size_t chunk;
-	bool stalled, shut, shut_told;
+	bool stalled, shut, shut_told, refuse;
 	struct task deliver;
 };
 
@@ -123,7 +123,8 @@ mem_op_fini(struct filter *f)
 {
 	struct memfilter *m = mem_of(f);
 
-	task_cancel(f->loop, &m->deliver);
+	if (f->loop != NULL)
+		task_cancel(f->loop, &m->deliver);
 	bufq_fini(&m->out);
 	if (m->peer != NULL) {
 		m->peer->peer = NULL;
@@ -149,8 +150,14 @@ mem_op_detach(struct filter *f)
 static int
 mem_op_attach(struct filter *f, struct loop *l)
 {
+	struct memfilter *m = mem_of(f);
+
+	if (m->refuse) {
+		m->refuse = false;
+		return ERR_NOMEM;
+	}
 	f->loop = l;
-	kick(mem_of(f));
+	kick(m);
 	return 0;
 }
 
@@ -212,6 +219,12 @@ memfilter_cut(struct filter *f)
 	m->flushed = 0;
 	if (m->peer != NULL)
 		filter_close(&m->peer->f, ERR_CLOSED, "connection reset by peer");
+}
+
+void
+memfilter_refuse_attach(struct filter *f)
+{
+	mem_of(f)->refuse = true;
 }
 
 /* ---- turning the loop ---- */

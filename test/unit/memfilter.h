@@ -22,6 +22,9 @@ void memfilter_stall(struct filter *f, bool stall);
 /* memfilter_cut - the connection breaks: the other end sees closed(ERR_CLOSED) and what was not delivered is lost. */
 void memfilter_cut(struct filter *f);
 
+/* memfilter_refuse_attach - the next filter_attach() of f fails. */
+void memfilter_refuse_attach(struct filter *f);
+
 /* mem_settle - run the loop until no bytes have moved for a while. */
 void mem_settle(struct loop *l);
 

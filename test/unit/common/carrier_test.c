@@ -381,6 +381,37 @@ a_held_carrier_moves_with_every_byte(void **state)
 	fini(&x);
 }
 
+/* Without memory it is as detached as it was: it can be tried again, or freed. */
+static void
+a_carrier_that_cannot_be_attached_is_not_half_built(void **state)
+{
+	struct fix x;
+
+	(void)state;
+	for (int again = 0; again < 2; again++) {
+		init(&x);
+		x.h[1].verdict = SESSION_HOLD;
+		greet(&x.h[0], CTL_AGENT);
+		send_zeros(open_stream(&x), 1000);
+		mem_settle(x.l);
+		carrier_detach(x.h[1].c);
+		memfilter_refuse_attach(x.f[1]);
+		assert_int_equal(carrier_attach(x.h[1].c, x.l), ERR_NOMEM);
+		assert_null(carrier_loop(x.h[1].c));
+		if (again) {
+			assert_int_equal(carrier_attach(x.h[1].c, x.l), 0);
+			carrier_resume(x.h[1].c);
+			mem_settle(x.l);
+			assert_int_equal(x.h[1].got, 1000);
+		} else {
+			host_free(&x.h[1]);
+			mem_settle(x.l);
+			assert_int_equal(x.h[0].n_closed, 1);
+		}
+		fini(&x);
+	}
+}
+
 int
 main(void)
 {
@@ -394,6 +425,7 @@ main(void)
 		cmocka_unit_test(a_carrier_may_be_freed_in_its_callbacks),
 		cmocka_unit_test(a_cut_carrier_tells_its_owner_once),
 		cmocka_unit_test(a_held_carrier_moves_with_every_byte),
+		cmocka_unit_test(a_carrier_that_cannot_be_attached_is_not_half_built),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
