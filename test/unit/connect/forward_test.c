@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * forward_test - what -L and -D may say, and where their connections go.
+ *
+ * link: -Wl,--wrap=uplink_new,--wrap=uplink_free,--wrap=uplink_finish
+ * link: -Wl,--wrap=uplink_open,--wrap=uplink_has_session,--wrap=uplink_streams
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "cmd/connect/connect.h"
+#include "lib/base/mem.h"
+#include "lib/conf/jobj.h"
+#include "lib/net/addr.h"
+#include "test/unit/fakeuplink.h"
+#include "test/unit/turns.h"
+
+static struct client c;
+static struct forward_list list;
+static struct errtext e;
+
+static int
+setup(void **state)
+{
+	(void)state;
+	fake_uplinks_reset();
+	c = (struct client){ .loop = loop_new() };
+	c.opts.uplink.carriers = 1;
+	assert_int_equal(client_init(&c), 0);
+	TAILQ_INIT(&list);
+	e.s[0] = '\0';
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	forwards_free(&list);
+	client_fini(&c);
+	socks_free_all(&c);
+	loop_settle(c.loop);
+	loop_free(c.loop);
+	buf_pool_free();
+	fake_uplinks_reset();
+	return 0;
+}
+
+/* The port, or the address, of the n-th of "local" or "socks" in the ready file. */
+static int
+listens(const char *kind, size_t n, const char *address)
+{
+	char *json = forwards_json(&list);
+	struct jobj *o = NULL;
+	const struct jobj *one;
+	int64_t port = 0;
+
+	assert_non_null(json);
+	assert_int_equal(jobj_parse(json, strlen(json), 4096, &o, &e), 0);
+	assert_true(jobj_as_int(jobj_get(o, "pid"), &port));
+	assert_int_equal(port, getpid());
+	assert_true(jobj_count(jobj_get(o, kind)) > n);
+	one = jobj_at(jobj_get(o, kind), n);
+	assert_string_equal(jobj_as_str(jobj_get(one, "address")), address);
+	assert_true(jobj_as_int(jobj_get(one, "port"), &port));
+	jobj_free(o);
+	mem_free(json);
+	return (int)port;
+}
+
+static int
+dial(int port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return connect(fd, (struct sockaddr *)&a, sizeof a) == 0 ? fd : -1;
+}
+
+static bool
+has_streams(void *n)
+{
+	return fake_n_uplinks > 0 && fake_uplink[0].f->n_streams >= *(size_t *)n;
+}
+
+static void
+a_local_port_leads_to_its_target(void **state)
+{
+	size_t n = 1;
+	int fd;
+
+	(void)state;
+	assert_int_equal(forward_local(&c, &list, "0=pi:db", &e), 0);
+	assert_int_equal(forward_local(&c, &list, "127.0.0.1:0=pi:10.0.0.7:5432", &e), 0);
+	assert_int_equal(fake_n_uplinks, 1);
+	assert_string_equal(fake_uplink[0].name, "pi");
+	fake_stand(&fake_uplink[0]);
+	fd = dial(listens("local", 0, "127.0.0.1"));
+	assert_true(turns_until(c.loop, has_streams, &n));
+	assert_string_equal(fake_uplink[0].f->stream[0]->open.service, "db");
+	close(fd);
+	n = 2;
+	fd = dial(listens("local", 1, "127.0.0.1"));
+	assert_true(turns_until(c.loop, has_streams, &n));
+	assert_string_equal(fake_uplink[0].f->stream[1]->open.host, "10.0.0.7");
+	assert_int_equal(fake_uplink[0].f->stream[1]->open.port, 5432);
+	close(fd);
+}
+
+static bool
+has_conns(void *arg)
+{
+	return ((struct client *)arg)->n_conns > 0 || !TAILQ_EMPTY(&((struct client *)arg)->socks);
+}
+
+static void
+a_socks_port_speaks_socks(void **state)
+{
+	size_t n = 1;
+	int fd;
+
+	(void)state;
+	assert_int_equal(forward_socks(&c, &list, "[::1]:0=lab", &e), 0);
+	listens("socks", 0, "::1");
+	assert_int_equal(forward_socks(&c, &list, "0=lab", &e), 0);
+	assert_int_equal(fake_n_uplinks, 1);
+	fake_stand(&fake_uplink[0]);
+	fd = dial(listens("socks", 1, "127.0.0.1"));
+	assert_int_equal(write(fd, "\5\1\0\5\1\0\3\1x\0\7", 11), 11);
+	assert_true(turns_until(c.loop, has_streams, &n));
+	assert_string_equal(fake_uplink[0].f->stream[0]->open.host, "x");
+	assert_int_equal(fake_uplink[0].f->stream[0]->open.port, 7);
+	close(fd);
+}
+
+static void
+a_unix_socket_is_only_ours(void **state)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	char spec[160];
+	struct stat st;
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	(void)state;
+	snprintf(a.sun_path, sizeof a.sun_path, "/tmp/forward_test.%d", (int)getpid());
+	snprintf(spec, sizeof spec, "unix:%s=pi:db", a.sun_path);
+	assert_int_equal(forward_local(&c, &list, spec, &e), 0);
+	listens("local", 0, "unix");
+	assert_int_equal(stat(a.sun_path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
+	assert_true(turns_until(c.loop, has_conns, &c));
+	forwards_stop(&list);
+	assert_int_not_equal(stat(a.sun_path, &st), 0);
+	close(fd);
+}
+
+static void
+all_addresses_are_a_star(void **state)
+{
+	(void)state;
+	assert_int_equal(forward_local(&c, &list, "*:0=pi:db", &e), 0);
+	assert_true(listens("local", 0, "::") > 0);
+}
+
+static void
+after_the_stop_nobody_listens_and_the_rest_goes_on(void **state)
+{
+	int fd, port;
+
+	(void)state;
+	assert_int_equal(forward_local(&c, &list, "0=pi:db", &e), 0);
+	port = listens("local", 0, "127.0.0.1");
+	fd = dial(port);
+	assert_true(turns_until(c.loop, has_conns, &c));
+	forwards_stop(&list);
+	assert_int_equal(dial(port), -1);
+	assert_int_equal(c.n_conns, 1);
+	forwards_stop(&list); /* twice is once */
+	close(fd);
+}
+
+static void
+what_makes_no_sense_is_refused_with_its_text(void **state)
+{
+	static const struct {
+		bool socks;
+		const char *spec, *says;
+	} bad[] = {
+		{ false, "5432", "-L 5432: not of the form" },
+		{ false, "5432=pi", "-L 5432=pi: not of the form" },
+		{ false, "0=:db", "not of the form" },
+		{ false, "0=a b:db", "not of the form" },
+		{ false, "0=pi:", "-L 0=pi:" },
+		{ false, "0=pi:host:0", "-L 0=pi:host:0" },
+		{ false, "=pi:db", "-L =pi:db" },
+		{ false, "nonsense=pi:db", "-L nonsense=pi:db" },
+		{ false, "70000=pi:db", "-L 70000=pi:db" },
+		{ true, "0", "-D 0: not of the form [BIND:]PORT=AGENT" },
+		{ true, "0=pi:db", "-D 0=pi:db: not of the form" },
+		{ true, "0=", "not of the form" },
+		{ true, "0=0123456789012345678901234567890123456789012345678901234567890123x",
+		    "not of the form" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		int r = bad[i].socks ? forward_socks(&c, &list, bad[i].spec, &e)
+				     : forward_local(&c, &list, bad[i].spec, &e);
+
+		if (r != ERR_INVALID || strstr(e.s, bad[i].says) == NULL)
+			fail_msg("%s: %d, %s", bad[i].spec, r, e.s);
+	}
+	assert_int_equal(fake_n_uplinks, 0);
+}
+
+static void
+a_long_bind_is_not_cut_short(void **state)
+{
+	char spec[ADDR_TEXT + 16];
+
+	(void)state;
+	memset(spec, '1', sizeof spec);
+	memcpy(spec + ADDR_TEXT, "=pi:db", 7);
+	assert_int_equal(forward_local(&c, &list, spec, &e), ERR_INVALID);
+	assert_non_null(strstr(e.s, "not of the form"));
+}
+
+static void
+a_port_in_use_is_told(void **state)
+{
+	char spec[64];
+
+	(void)state;
+	assert_int_equal(forward_local(&c, &list, "0=pi:db", &e), 0);
+	snprintf(spec, sizeof spec, "%d=pi:db", listens("local", 0, "127.0.0.1"));
+	assert_int_not_equal(forward_socks(&c, &list, "0=lab:x", &e), 0);
+	assert_int_not_equal(forward_local(&c, &list, spec, &e), 0);
+	assert_non_null(strstr(e.s, spec));
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_local_port_leads_to_its_target),
+		TEST(a_socks_port_speaks_socks),
+		TEST(a_unix_socket_is_only_ours),
+		TEST(all_addresses_are_a_star),
+		TEST(after_the_stop_nobody_listens_and_the_rest_goes_on),
+		TEST(what_makes_no_sense_is_refused_with_its_text),
+		TEST(a_long_bind_is_not_cut_short),
+		TEST(a_port_in_use_is_told),
+	};
+
+	signal(SIGPIPE, SIG_IGN); /* as main() does */
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
