@@ -145,7 +145,6 @@ members_have_types(void **state)
 	const char *s = "default";
 	const struct jobj *v = NULL;
 	int64_t i = 42;
-	bool b = false;
 	struct errtext e;
 
 	(void)state;
@@ -184,6 +183,7 @@ values_that_are_not_there_are_harmless(void **state)
 	const struct jobj *v;
 	const char *name;
 	int64_t i;
+	bool b;
 
 	(void)state;
 	assert_int_equal(jobj_kind(NULL), JOBJ_NULL);
