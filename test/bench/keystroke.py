@@ -121,9 +121,12 @@ def arrived(r):
 def measure(case, args):
     with rig.Rig() as r:
         for_agents, for_clients = r.relay()
-        r.agent(f"ws://{rig.LO}:{for_agents}", r.service())
-        one = r.connect(f"ws://{rig.LO}:{for_clients}")
-        two = r.connect(f"ws://{rig.LO}:{for_clients}", name="other", secret="secret.two") if case.startswith("bulk") else one
+        # The echo is a process of its own, so that its loop does not wait for the load's.
+        r.agent(f"ws://{rig.LO}:{for_agents}", r.service(), "--tcp", f"echo={rig.LO}:{r.service(name='echo')}")
+        relay = f"ws://{rig.LO}:{for_clients}"
+        told = r.connect(relay, "-L", "0=pi:echo")
+        one, echo = (p["port"] for p in told["local"])
+        two = r.connect(relay, name="other", secret="secret.two")["local"][0]["port"] if case.startswith("bulk") else one
         shape(for_agents)
         with open(r.path("arrived"), "wb") as f:
             f.write(bytes(8))
@@ -131,10 +134,10 @@ def measure(case, args):
             me = os.path.abspath(__file__)
             if case != "alone":
                 n = args.bursts if case.startswith("burst") else args.streams
-                r.ready("load", r.spawn("load", [sys.executable, me, "--load", case, str(two[1]), str(n), r.path("load.ready"), r.path("arrived")]))
+                r.ready("load", r.spawn("load", [sys.executable, me, "--load", case, str(two), str(n), r.path("load.ready"), r.path("arrived")]))
                 time.sleep(args.warm)
             before = arrived(r)
-            told = subprocess.run([sys.executable, me, "--ping", str(one[1]), str(args.secs)], capture_output=True, text=True, check=True)
+            told = subprocess.run([sys.executable, me, "--ping", str(echo), str(args.secs)], capture_output=True, text=True, check=True)
             moved = arrived(r) - before
         finally:
             rig.run("tc qdisc del dev lo root", "ip link set lo mtu 65536 gso_max_size 65536")

@@ -63,7 +63,7 @@ def plain(r, service):
 def tunnel(r, service):
     for_agents, for_clients = r.relay(host="0.0.0.0")
     r.agent(f"ws://{LINKS[1]}:{for_agents}", service)
-    return r.connect(f"ws://{LINKS[0]}:{for_clients}")
+    return rig.LO, r.connect(f"ws://{LINKS[0]}:{for_clients}")["local"][0]["port"]
 
 
 def push(s):

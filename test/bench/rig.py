@@ -290,16 +290,17 @@ class Rig:
         p = self.spawn(name, [BIN, *args, "--ready-file", self.path(name + ".ready"), "--log-level", "warn"], watch=True)
         return self.ready(name, p)
 
-    def service(self, host=LO):
-        """Starts the service: its port."""
-        with open(self.path("stats"), "wb") as f:
+    def service(self, host=LO, name="service"):
+        """Starts the service: its port. One of another name is a process of its own, and does not count."""
+        with open(self.path(name + ".stats"), "wb") as f:
             f.write(bytes(STATS.size))
-        p = self.spawn("service", [sys.executable, os.path.abspath(__file__), "serve", self.path("service.ready"), self.path("stats"), host])
-        return self.ready("service", p)
+        me = os.path.abspath(__file__)
+        p = self.spawn(name, [sys.executable, me, "serve", self.path(name + ".ready"), self.path(name + ".stats"), host])
+        return self.ready(name, p)
 
     def served(self):
         """What the service has sent in modes S and R, what it has dropped in modes K and A, in bytes."""
-        with open(self.path("stats"), "rb") as f:
+        with open(self.path("service.stats"), "rb") as f:
             return STATS.unpack(f.read())
 
     def relay(self, *args, host=LO):
@@ -307,7 +308,7 @@ class Rig:
         self.write("secret.two", SECRET + "-2")
         os.chmod(self.path("secret.two"), 0o600)
         creds = self.write("creds.json", json.dumps({"edge-agents": {"pi": SECRET}, "clients": {
-            name: {"secret": secret, "agents": ["*"], "targets": ["svc"]} for name, secret in (("one", SECRET), ("two", SECRET + "-2"))}}))
+            name: {"secret": secret, "agents": ["*"], "targets": ["svc", "echo"]} for name, secret in (("one", SECRET), ("two", SECRET + "-2"))}}))
         told = self.tunnel("relay", "relay", "--listen", f"{host}:0", "--listen", f"{host}:0", "--credentials", creds, *args)
         return told["tunnel"][0]["port"], told["tunnel"][1]["port"]
 
@@ -316,9 +317,8 @@ class Rig:
                     "--tcp", f"svc={LO}:{service_port}", *args)
 
     def connect(self, relay, *args, name="connect", secret="secret"):
-        """Starts connect -L to the service: where it listens."""
-        told = self.tunnel(name, "connect", "--relay", relay, "--secret-file", self.path(secret), "-L", "0=pi:svc", *args)
-        return LO, told["local"][0]["port"]
+        """Starts connect -L to the service, and what else args say; its ready file."""
+        return self.tunnel(name, "connect", "--relay", relay, "--secret-file", self.path(secret), "-L", "0=pi:svc", *args)
 
     def delay_link(self, name, net, ms):
         """A link that delays packets by ms each way: 10.9.NET.1 of this namespace is reached as 10.9.NET.2 over it."""

@@ -41,7 +41,7 @@ def one_run(case, secs, peaks):
     with rig.Rig() as r:
         for_agents, for_clients = r.relay()
         r.agent(f"ws://{rig.LO}:{for_agents}", r.service())
-        address = r.connect(f"ws://{rig.LO}:{for_clients}")
+        address = rig.LO, r.connect(f"ws://{rig.LO}:{for_clients}")["local"][0]["port"]
         alone = download(address, secs)
         rig.settled(lambda: r.served()[0])
         others = []
