@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: ISC */
+/* f_stream - a session's stream as the bottom of a filter stack.  Copies of payload: 0. */
+#include "cmd/common/f_stream.h"
+
+#include <assert.h>
+
+#include "lib/base/mem.h"
+
+struct f_stream {
+	struct filter f;
+	/* NULL once it is gone. */
+	struct stream *s;
+	/* Bytes that came, and of them those that the other side has its credit for. */
+	uint64_t came, passed;
+	/* Bytes written, sent and acknowledged. */
+	uint64_t written, sent, acked;
+	/* The other half has ended, and that was acknowledged. */
+	bool eof, eof_acked;
+	/* Our half has ended. */
+	bool shut;
+	/* The user found no room. */
+	bool starved;
+	bool reset;
+};
+
+static struct f_stream *
+stream_of(const struct filter *f)
+{
+	return (struct f_stream *)(uintptr_t)f;
+}
+
+/* What stands in f.in is the user's by now. */
+static void
+pass_on(struct f_stream *x)
+{
+	uint64_t n = x->came - x->passed;
+
+	if (x->s == NULL || x->f.paused || (n == 0 && x->eof == x->eof_acked))
+		return;
+	x->passed = x->came;
+	x->eof_acked = x->eof;
+	if (n > 0)
+		stream_consumed(x->s, n);
+	/* The stream may be gone afterwards. */
+	stream_ack(x->s, x->passed, x->eof);
+}
+
+static void
+tell_room(struct f_stream *x)
+{
+	if (!x->starved || x->s == NULL || stream_room(x->s) == 0)
+		return;
+	x->starved = false;
+	filter_writable(&x->f);
+}
+
+/* ---- the stream's calls ---- */
+
+static void
+on_opened(void *arg, const struct ctl_open_ok *ok)
+{
+	/* What was written has left already. */
+	(void)arg;
+	(void)ok;
+}
+
+static void
+on_data(void *arg, struct bufq *in)
+{
+	struct f_stream *x = arg;
+	size_t n = in->len;
+
+	if (bufq_move(&x->f.in, in, n) != 0) {
+		struct stream *s = x->s;
+
+		x->s = NULL;
+		stream_reset(s, CODE_INTERNAL, "out of memory");
+		filter_close(&x->f, ERR_NOMEM, "out of memory");
+		return;
+	}
+	x->came += n;
+	filter_readable(&x->f);
+	pass_on(x);
+}
+
+static void
+on_eof(void *arg)
+{
+	struct f_stream *x = arg;
+
+	x->eof = true;
+	filter_close(&x->f, ERR_EOF, "");
+	pass_on(x);
+}
+
+static void
+on_sent(void *arg, size_t n)
+{
+	struct f_stream *x = arg;
+
+	x->sent += n;
+	filter_drained(&x->f);
+	tell_room(x);
+}
+
+static void
+on_acked(void *arg, uint64_t off, bool eof)
+{
+	struct f_stream *x = arg;
+
+	(void)eof;
+	x->acked = off;
+	tell_room(x);
+}
+
+static void
+on_closed(void *arg, uint32_t code, const char *text)
+{
+	struct f_stream *x = arg;
+
+	x->s = NULL;
+	if (code != CODE_OK)
+		filter_close(&x->f, ERR_CLOSED, text[0] != '\0' ? text : frame_code_str(code));
+}
+
+static const struct stream_user stream_user = { on_opened, on_data, on_eof, on_sent, on_acked,
+	on_closed };
+
+/* ---- operations ---- */
+
+static int
+op_write(struct filter *f, struct bufq *src)
+{
+	struct f_stream *x = stream_of(f);
+	size_t n = src->len;
+	int r = x->s == NULL || x->shut ? ERR_CLOSED : stream_send(x->s, src, n);
+
+	if (r == 0)
+		x->written += n;
+	return r;
+}
+
+static void
+op_flush(struct filter *f)
+{
+	/* The session asks to be sent by itself. */
+	(void)f;
+}
+
+static size_t
+op_room(struct filter *f)
+{
+	struct f_stream *x = stream_of(f);
+	size_t room = x->s == NULL || x->shut ? 0 : stream_room(x->s);
+
+	x->starved = x->starved || room == 0;
+	return room;
+}
+
+static void
+op_shutdown(struct filter *f)
+{
+	struct f_stream *x = stream_of(f);
+
+	if (x->shut || x->s == NULL)
+		return;
+	x->shut = true;
+	stream_eof(x->s);
+}
+
+static void
+op_fini(struct filter *f)
+{
+	struct f_stream *x = stream_of(f);
+	struct stream *s = x->s;
+
+	x->s = NULL;
+	if (s == NULL)
+		return;
+	/* A stream that has ended both ways is left to its session, which still sends what is queued. */
+	stream_set_user(s, NULL, NULL);
+	if (x->reset)
+		stream_abort(s, CODE_GONE, "broken off");
+	else if (!x->shut || !x->eof_acked)
+		stream_reset(s, CODE_GONE, "closed");
+}
+
+static void
+op_pause(struct filter *f, bool paused)
+{
+	if (!paused)
+		pass_on(stream_of(f));
+}
+
+static void
+op_detach(struct filter *f)
+{
+	(void)f;
+	assert(!"a stream stays with its session");
+}
+
+static int
+op_attach(struct filter *f, struct loop *l)
+{
+	(void)l;
+	op_detach(f);
+	return ERR_INVALID;
+}
+
+static size_t
+op_pending(const struct filter *f)
+{
+	const struct f_stream *x = stream_of(f);
+
+	return (size_t)(x->written - x->sent);
+}
+
+static size_t
+op_unacked(const struct filter *f)
+{
+	const struct f_stream *x = stream_of(f);
+
+	return (size_t)(x->sent - x->acked);
+}
+
+static void
+op_reset(struct filter *f, bool on)
+{
+	stream_of(f)->reset = on;
+}
+
+static const struct filter_ops ops = {
+	.name = "stream",
+	.write = op_write,
+	.flush = op_flush,
+	.room = op_room,
+	.shutdown = op_shutdown,
+	.fini = op_fini,
+	.pause = op_pause,
+	.detach = op_detach,
+	.attach = op_attach,
+	.pending = op_pending,
+	.unacked = op_unacked,
+	.reset = op_reset,
+};
+
+struct filter *
+f_stream_new(struct loop *l, struct stream *s)
+{
+	struct f_stream *x = mem_zalloc(sizeof *x);
+
+	if (x == NULL)
+		return NULL;
+	filter_init(&x->f, &ops, NULL, l);
+	x->s = s;
+	stream_set_user(s, &stream_user, x);
+	return &x->f;
+}
