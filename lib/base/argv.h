@@ -8,7 +8,10 @@
 #ifndef LIB_ARGV_H
 #define LIB_ARGV_H
 
-/* argv_wipe - overwrite a value that stands in argv.  Copy it first.  It becomes "x"; an empty one stays. */
+/*
+ * argv_wipe - overwrite a value that stands in argv.  Copy it first.  It becomes "x"; an empty one
+ * stays.
+ */
 void argv_wipe(char *value);
 
 /*

@@ -16,8 +16,10 @@
 
 /* The form: alphabet and padding. */
 enum b64_form {
-	B64_STD, /* RFC 4648 4: +/ and padding */
-	B64_URL, /* RFC 4648 5: -_ without padding, as in JWT */
+	/* RFC 4648 4: +/ and padding */
+	B64_STD,
+	/* RFC 4648 5: -_ without padding, as in JWT */
+	B64_URL,
 };
 
 #define B64_ENC_LEN(n) (((n) + 2) / 3 * 4) /* characters for n bytes at most, without the NUL */

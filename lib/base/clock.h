@@ -14,7 +14,8 @@
 
 #define CLOCK_ISO_LEN 24 /* "2026-01-02T03:04:05.678Z", without the NUL */
 
-/* clock_mono_ms, clock_mono_us - milli- and microseconds since an unknown start; never goes back.
+/*
+ * clock_mono_ms, clock_mono_us - milli- and microseconds since an unknown start; never goes back.
  */
 uint64_t clock_mono_ms(void);
 uint64_t clock_mono_us(void);

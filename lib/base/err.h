@@ -14,19 +14,32 @@
 #include <stddef.h>
 
 enum err {
-	ERR_SYS = -1,      /* a system call failed: see errno */
-	ERR_NOMEM = -2,    /* out of memory */
-	ERR_AGAIN = -3,    /* would block; come back when there is more input or room */
-	ERR_EOF = -4,      /* the stream has ended in good order */
-	ERR_PROTO = -5,    /* the peer broke the protocol: end this stream or session */
-	ERR_LIMIT = -6,    /* a named limit was reached */
-	ERR_DENIED = -7,   /* authentication or policy says no */
-	ERR_NOTFOUND = -8, /* no such name, file, key */
-	ERR_INVALID = -9,  /* wrong value from the operator: option, file, address */
-	ERR_EXISTS = -10,  /* it is there already */
-	ERR_TIMEOUT = -11, /* a deadline passed */
-	ERR_CLOSED = -12,  /* the object was closed, or the peer broke off */
-	ERR_TLS = -13,     /* the TLS layer failed; the text says how */
+	/* a system call failed: see errno */
+	ERR_SYS = -1,
+	/* out of memory */
+	ERR_NOMEM = -2,
+	/* would block; come back when there is more input or room */
+	ERR_AGAIN = -3,
+	/* the stream has ended in good order */
+	ERR_EOF = -4,
+	/* the peer broke the protocol: end this stream or session */
+	ERR_PROTO = -5,
+	/* a named limit was reached */
+	ERR_LIMIT = -6,
+	/* authentication or policy says no */
+	ERR_DENIED = -7,
+	/* no such name, file, key */
+	ERR_NOTFOUND = -8,
+	/* wrong value from the operator: option, file, address */
+	ERR_INVALID = -9,
+	/* it is there already */
+	ERR_EXISTS = -10,
+	/* a deadline passed */
+	ERR_TIMEOUT = -11,
+	/* the object was closed, or the peer broke off */
+	ERR_CLOSED = -12,
+	/* the TLS layer failed; the text says how */
+	ERR_TLS = -13,
 };
 
 #define ERR_TEXT_MAX 512

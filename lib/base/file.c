@@ -19,7 +19,8 @@
 
 /* A file on its way into memory. */
 struct reading {
-	int fd; /* -1: somebody else's */
+	/* -1: somebody else's */
+	int fd;
 	char *buf;
 	size_t cap, len;
 };
@@ -36,7 +37,10 @@ reading_drop(void *arg)
 	mem_free(rd->buf);
 }
 
-/* A name that leads to nothing, or to what is no file or not for us, is its writer's mistake; the rest is the system's trouble. */
+/*
+ * A name that leads to nothing, or to what is no file or not for us, is its writer's mistake; the
+ * rest is the system's trouble.
+ */
 static int
 why_unreadable(int error)
 {
@@ -145,7 +149,10 @@ file_read_all(const char *path, size_t max, char **buf, size_t *len, struct errt
 	struct reading rd = { .fd = -1 };
 	int r, before;
 
-	/* A FIFO may keep us waiting for ever: here, and nowhere else, a thread that is to end does. */
+	/*
+	 * A FIFO may keep us waiting for ever: here, and nowhere else, a thread that is to end
+	 * does.
+	 */
 	pthread_cleanup_push(reading_drop, &rd);
 	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &before);
 	r = open_and_read(&rd, path, max, e);
@@ -251,7 +258,10 @@ replace(const char *path, const void *p, size_t n, mode_t mode, struct errtext *
 	return r;
 }
 
-/* A pipe or a device, which no other file can take the place of.  Without a reader it fails and does not wait. */
+/*
+ * A pipe or a device, which no other file can take the place of.  Without a reader it fails and
+ * does not wait.
+ */
 static int
 write_special(const char *path, const void *p, size_t n, struct errtext *e)
 {

@@ -19,16 +19,20 @@
 #define HASH_SHA1_LEN 20
 #define HASH_HEX_LEN(n) (2 * (n)) /* characters for n bytes, without the NUL */
 
-/* hash_sha256, hash_sha1 - the digest of n bytes at p.  Return 0, or ERR_NOMEM if the library
- * fails. */
+/*
+ * hash_sha256, hash_sha1 - the digest of n bytes at p.  Return 0, or ERR_NOMEM if the library
+ * fails.
+ */
 int hash_sha256(const void *p, size_t n, uint8_t out[HASH_SHA256_LEN]) WARN_UNUSED;
 int hash_sha1(const void *p, size_t n, uint8_t out[HASH_SHA1_LEN]) WARN_UNUSED;
 
 /* hash_hex - n bytes as lower-case hexadecimal, terminated; out has HASH_HEX_LEN(n) + 1 bytes. */
 void hash_hex(char *out, const void *p, size_t n);
 
-/* hash_unhex - the reverse for exactly n bytes: false unless s is 2 * n hexadecimal digits (either
- * case) and no more. */
+/*
+ * hash_unhex - the reverse for exactly n bytes: false unless s is 2 * n hexadecimal digits (either
+ * case) and no more.
+ */
 bool hash_unhex(void *out, size_t n, const char *s);
 
 /* hash_equal - are n bytes the same?  The time taken depends on n only. */

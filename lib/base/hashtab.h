@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * hashtab - uthash as it is to be used here: memory comes from lib/base/mem.h, and an addition without memory is not the end of the
- * process.
+ * hashtab - uthash as it is to be used here: memory comes from lib/base/mem.h, and an addition
+ * without memory is not the end of the process.
  *
- * After HASH_ADD and its kin: the element was added if and only if hashtab_has(e).  Everything else is in uthash's own manual
- * (uthash(3), or troydhanson.github.io/uthash).
+ * After HASH_ADD and its kin: the element was added if and only if hashtab_has(e).  Everything else
+ * is in uthash's own manual (uthash(3), or troydhanson.github.io/uthash).
  */
 #ifndef LIB_HASHTAB_H
 #define LIB_HASHTAB_H

@@ -39,8 +39,10 @@ static atomic_uint_fast64_t untold; /* lines lost, of which no line has told yet
 
 enum {
 	ESCAPED_MAX =
-	    5,       /* the longest escape of one byte: \xNN, and in JSON its backslash doubled */
-	END_MAX = 3, /* what stands behind a message */
+	    /* the longest escape of one byte: \xNN, and in JSON its backslash doubled */
+	5,
+	/* what stands behind a message */
+	END_MAX = 3,
 };
 
 /* A pipe takes so much whole or not at all. */
@@ -50,8 +52,8 @@ struct line {
 };
 
 /*
- * How to write to fd without ever waiting.  O_NONBLOCK on fd itself would be O_NONBLOCK for the shell
- * and everybody else who has the same open file.
+ * How to write to fd without ever waiting.  O_NONBLOCK on fd itself would be O_NONBLOCK for the
+ * shell and everybody else who has the same open file.
  */
 static void
 choose_sending(int fd)
@@ -167,7 +169,8 @@ compose(struct line *l, enum log_level level, const char *msg)
 }
 
 /*
- * A pipe that reports room takes PIPE_BUF bytes without waiting.  Our own threads must not use the same room twice.
+ * A pipe that reports room takes PIPE_BUF bytes without waiting.  Our own threads must not use the
+ * same room twice.
  */
 static ssize_t
 write_polled(const struct line *l)

@@ -5,14 +5,14 @@
  * Levels: error (an operator must act), warn (degraded), info (one line when a session or stream
  * opens, one when it closes), debug.  A line leaves in one write(2), so lines of several threads
  * and processes do not mix.  A full pipe, socket or terminal never blocks the caller: the line is
- * dropped and counted, and the next line that goes through is preceded by one that says how many are
- * missing.  The descriptor itself is left as it is, since others may share it.
+ * dropped and counted, and the next line that goes through is preceded by one that says how many
+ * are missing.  The descriptor itself is left as it is, since others may share it.
  *
  * Whatever is formatted may hold bytes from the network.  All bytes outside printable ASCII leave
- * as \xNN (tab as a space), so no peer can forge a line or speak to a terminal.  A message is cut at
- * LOG_LINE_MAX, and a line at PIPE_BUF: a pipe takes it whole or not at all.  Never format a secret:
- * struct secret has no printable form on purpose.  Lines that a peer can cause at will go through
- * lib/base/log_limit.h.
+ * as \xNN (tab as a space), so no peer can forge a line or speak to a terminal.  A message is cut
+ * at LOG_LINE_MAX, and a line at PIPE_BUF: a pipe takes it whole or not at all.  Never format a
+ * secret: struct secret has no printable form on purpose.  Lines that a peer can cause at will go
+ * through lib/base/log_limit.h.
  *
  *     text    2026-01-02T03:04:05.678Z info w1: agent pi: session opened from 192.0.2.7:5022
  *     json    {"time":"2026-01-02T03:04:05.678Z","level":"info","worker":"w1","msg":"..."}
@@ -31,7 +31,10 @@
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 
-/* The words of the two enums, in order, NULL-terminated: for a row of kind OPT_ENUM (lib/conf/opt.h). */
+/*
+ * The words of the two enums, in order, NULL-terminated: for a row of kind OPT_ENUM
+ * (lib/conf/opt.h).
+ */
 extern const char *const log_level_words[];
 extern const char *const log_format_words[];
 
@@ -44,8 +47,10 @@ extern enum log_level log_threshold;
  */
 void log_init(enum log_level level, enum log_format format, int fd);
 
-/* log_set_worker - the name of the calling thread in its lines; borrowed for the thread's life,
- * NULL for none. */
+/*
+ * log_set_worker - the name of the calling thread in its lines; borrowed for the thread's life,
+ * NULL for none.
+ */
 void log_set_worker(const char *name);
 
 /* log_enabled - would a line of this level be written?  Ask before costly preparations. */

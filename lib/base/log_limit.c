@@ -2,8 +2,8 @@
 /*
  * log_limit - windows of lines, and a list of the limits that have left some out.
  *
- * One lock guards all of it: a line that is written costs a system call, so the lock is not what counts, and who leaves lines
- * out holds it for a few instructions.
+ * One lock guards all of it: a line that is written costs a system call, so the lock is not what
+ * counts, and who leaves lines out holds it for a few instructions.
  */
 #include "lib/base/log_limit.h"
 

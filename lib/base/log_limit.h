@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * log_limit - lines that somebody else can cause at will, so many in a time for each of those, and the rest counted.
+ * log_limit - lines that somebody else can cause at will, so many in a time for each of those, and
+ * the rest counted.
  *
- * A struct log_limit is part of whatever stands for the one who causes the lines: an account, a session, a listener.  The first
- * lines of a window are written, the others counted, and one line tells their number when the window is over:
+ * A struct log_limit is part of whatever stands for the one who causes the lines: an account, a
+ * session, a listener.  The first lines of a window are written, the others counted, and one line
+ * tells their number when the window is over:
  *
  *     client of pi from 192.0.2.7: 4711 lines left out
  *
- * That line comes in front of the next one; when quiet has returned, from log_limits_tell(), which each loop calls while
- * log_limits_waiting(); and at the latest from log_limit_fini().
+ * That line comes in front of the next one; when quiet has returned, from log_limits_tell(), which
+ * each loop calls while log_limits_waiting(); and at the latest from log_limit_fini().
  *
- * Thread-safe: a limit may serve several threads.  log_limit_fini() is not called beside another use of the same limit.
+ * Thread-safe: a limit may serve several threads.  log_limit_fini() is not called beside another
+ * use of the same limit.
  */
 #ifndef LIB_LOG_LIMIT_H
 #define LIB_LOG_LIMIT_H

@@ -24,8 +24,10 @@ void *mem_alloc(size_t n) __attribute__((malloc, warn_unused_result));
 /* mem_zalloc - as mem_alloc, all zero. */
 void *mem_zalloc(size_t n) __attribute__((malloc, warn_unused_result));
 
-/* mem_array - room for n items of size bytes each, all zero; NULL too if n * size does not fit a
- * size_t. */
+/*
+ * mem_array - room for n items of size bytes each, all zero; NULL too if n * size does not fit a
+ * size_t.
+ */
 void *mem_array(size_t n, size_t size) __attribute__((malloc, warn_unused_result));
 
 /*

@@ -16,20 +16,26 @@
 
 #define RAND_BUF 4096 /* bytes fetched at a time */
 
-/* rand_init - check once at start that the kernel gives random bytes; otherwise a message and
- * abort(). */
+/*
+ * rand_init - check once at start that the kernel gives random bytes; otherwise a message and
+ * abort().
+ */
 void rand_init(void);
 
 /* rand_bytes - fill p with n bytes.  Returns 0, or ERR_SYS and p is wiped. */
 int rand_bytes(void *p, size_t n) WARN_UNUSED;
 
-/* rand_u64 - a uniform 64-bit number.  rand_below - a uniform number in 0..n-1, n at least 1,
- * without bias. */
+/*
+ * rand_u64 - a uniform 64-bit number.  rand_below - a uniform number in 0..n-1, n at least 1,
+ * without bias.
+ */
 int rand_u64(uint64_t *out) WARN_UNUSED;
 int rand_below(uint64_t n, uint64_t *out) WARN_UNUSED;
 
-/* rand_callback - rand_bytes() in the shape that the TLS library asks for; ctx is not used.  0 or a
- * negative number. */
+/*
+ * rand_callback - rand_bytes() in the shape that the TLS library asks for; ctx is not used.  0 or a
+ * negative number.
+ */
 int rand_callback(void *ctx, unsigned char *p, size_t n);
 
 #endif

@@ -10,9 +10,12 @@
 
 struct bucket {
 	uint8_t key[RATELIMIT_KEY_LEN];
-	uint64_t milli;           /* thousandths of a token */
-	uint64_t at_ms;           /* when milli was true */
-	TAILQ_ENTRY(bucket) used; /* oldest first */
+	/* thousandths of a token */
+	uint64_t milli;
+	/* when milli was true */
+	uint64_t at_ms;
+	/* oldest first */
+	TAILQ_ENTRY(bucket) used;
 	UT_hash_handle hh;
 };
 
@@ -91,7 +94,10 @@ ratelimit_take(struct ratelimit *r, const uint8_t key[RATELIMIT_KEY_LEN], uint64
 
 	if (b == NULL)
 		return true;
-	/* Two loops' clocks may differ by a turn: one that is behind gives nothing and takes nothing. */
+	/*
+	 * Two loops' clocks may differ by a turn: one that is behind gives nothing and takes
+	 * nothing.
+	 */
 	if (now_ms > b->at_ms) {
 		gain = (now_ms - b->at_ms) * r->rate;
 		b->milli = full - b->milli < gain ? full : b->milli + gain;

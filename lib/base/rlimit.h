@@ -21,11 +21,14 @@ uint64_t rlimit_raise_files(void);
 
 /* A descriptor that nobody uses, held open.  Embedded; one for each thread that accepts. */
 struct rlimit_reserve {
-	int fd; /* -1: none */
+	/* -1: none */
+	int fd;
 };
 
-/* rlimit_reserve_init - take it; ERR_SYS if there is none to take.  rlimit_reserve_fini - give it
- * back. */
+/*
+ * rlimit_reserve_init - take it; ERR_SYS if there is none to take.  rlimit_reserve_fini - give it
+ * back.
+ */
 int rlimit_reserve_init(struct rlimit_reserve *r) WARN_UNUSED;
 void rlimit_reserve_fini(struct rlimit_reserve *r);
 

@@ -19,7 +19,8 @@
 
 struct secret {
 	size_t len;
-	char b[]; /* len bytes and a NUL */
+	/* len bytes and a NUL */
+	char b[];
 };
 
 struct secret *

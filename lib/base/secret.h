@@ -18,8 +18,10 @@
 
 struct secret;
 
-/* secret_new - a copy of n bytes (the caller wipes its own); NULL without memory or over
- * SECRET_MAX. */
+/*
+ * secret_new - a copy of n bytes (the caller wipes its own); NULL without memory or over
+ * SECRET_MAX.
+ */
 struct secret *secret_new(const void *p, size_t n) WARN_UNUSED;
 
 /* secret_free - wipe and free; NULL is fine. */
@@ -44,8 +46,10 @@ int secret_from_env(const char *name, struct secret **out) WARN_UNUSED;
 /* secret_random - n random bytes (n at most 1024) as unpadded base64url text; NULL on failure. */
 struct secret *secret_random(size_t n) WARN_UNUSED;
 
-/* secret_bytes, secret_len - the bytes, borrowed until secret_free(), with a NUL after the last
- * (not counted). */
+/*
+ * secret_bytes, secret_len - the bytes, borrowed until secret_free(), with a NUL after the last
+ * (not counted).
+ */
 const char *secret_bytes(const struct secret *s);
 size_t secret_len(const struct secret *s);
 

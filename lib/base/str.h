@@ -18,15 +18,22 @@
  * b->s and b->len between two calls that change it; b->s is never NULL after strbuf_init().
  */
 struct strbuf {
-	char *s;    /* text, s[len] == 0 */
-	size_t len; /* bytes without the NUL */
-	size_t cap; /* private: room, 0 while s is the shared empty string */
-	size_t max; /* private: limit for len */
-	int status; /* private: 0, ERR_LIMIT or ERR_NOMEM */
+	/* text, s[len] == 0 */
+	char *s;
+	/* bytes without the NUL */
+	size_t len;
+	/* private: room, 0 while s is the shared empty string */
+	size_t cap;
+	/* private: limit for len */
+	size_t max;
+	/* private: 0, ERR_LIMIT or ERR_NOMEM */
+	int status;
 };
 
-/* strbuf_init - empty, at most max bytes of text (without the NUL); allocates nothing.  strbuf_fini
- * frees it. */
+/*
+ * strbuf_init - empty, at most max bytes of text (without the NUL); allocates nothing.  strbuf_fini
+ * frees it.
+ */
 void strbuf_init(struct strbuf *b, size_t max);
 void strbuf_fini(struct strbuf *b);
 
@@ -46,8 +53,10 @@ int strbuf_status(const struct strbuf *b) WARN_UNUSED;
  */
 const char *str_escape(char *out, size_t outsz, const void *p, size_t n);
 
-/* str_is_name - 1 to max letters, digits, '.', '_' or '-', not beginning with '.' or '-': fit for
- * agents and services. */
+/*
+ * str_is_name - 1 to max letters, digits, '.', '_' or '-', not beginning with '.' or '-': fit for
+ * agents and services.
+ */
 bool str_is_name(const char *s, size_t max);
 
 /*
@@ -56,7 +65,8 @@ bool str_is_name(const char *s, size_t max);
  */
 #define STR_NEAR_MAX 64
 struct str_near {
-	const char *word; /* all members private */
+	/* all members private */
+	const char *word;
 	const char *best;
 	size_t dist;
 };

@@ -4,7 +4,10 @@
 
 #include <string.h>
 
-/* RFC 3629 4: what the byte that begins a character demands of those behind it.  False if none begins so. */
+/*
+ * RFC 3629 4: what the byte that begins a character demands of those behind it.  False if none
+ * begins so.
+ */
 static bool
 begin(struct utf8 *u, uint8_t c)
 {

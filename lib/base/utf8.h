@@ -2,7 +2,8 @@
 /*
  * utf8 - is this UTF-8 (RFC 3629)?  Told piece by piece, as the text arrives.
  *
- * Refused as soon as it is seen: overlong forms, surrogates, anything above U+10FFFF, stray continuation bytes.
+ * Refused as soon as it is seen: overlong forms, surrogates, anything above U+10FFFF, stray
+ * continuation bytes.
  */
 #ifndef LIB_UTF8_H
 #define LIB_UTF8_H
@@ -13,8 +14,10 @@
 
 /* Where in a character the text stopped.  Zero is the start.  Members are private. */
 struct utf8 {
-	uint8_t more;   /* continuation bytes still to come */
-	uint8_t lo, hi; /* what the next of them may be */
+	/* continuation bytes still to come */
+	uint8_t more;
+	/* what the next of them may be */
+	uint8_t lo, hi;
 };
 
 /* utf8_feed - check n more bytes; false: this is no UTF-8, whatever follows. */

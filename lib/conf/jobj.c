@@ -101,7 +101,10 @@ jobj_parse(const void *p, size_t n, size_t max, struct jobj **out, struct errtex
 	}
 	if (json_error_code(&je) == json_error_out_of_memory)
 		return err_set(e, ERR_NOMEM, "no memory for a JSON text");
-	/* Where jansson quotes the input, it may be a secret: behind "near", and the escapes that it does not know. */
+	/*
+	 * Where jansson quotes the input, it may be a secret: behind "near", and the escapes that
+	 * it does not know.
+	 */
 	if ((quoted = strstr(je.text, " near '")) == NULL &&
 	    strncmp(je.text, "invalid Unicode", 15) == 0)
 		quoted = strstr(je.text, " '");

@@ -77,8 +77,10 @@ int jobj_arr(
  */
 int jobj_only(const struct jobj *o, const char *const *allowed, struct errtext *e) WARN_UNUSED;
 
-/* jobj_as_str - the string v is, borrowed, or NULL; _as_int, _as_bool - false if v is of another
- * kind. */
+/*
+ * jobj_as_str - the string v is, borrowed, or NULL; _as_int, _as_bool - false if v is of another
+ * kind.
+ */
 const char *jobj_as_str(const struct jobj *v);
 bool jobj_as_int(const struct jobj *v, int64_t *out);
 bool jobj_as_bool(const struct jobj *v, bool *out);
@@ -94,7 +96,8 @@ const struct jobj *jobj_at(const struct jobj *arr, size_t i);
  * false at the end, or if o is no object.  The object must not change meanwhile.
  */
 struct jobj_iter {
-	void *pos; /* private */
+	/* private */
+	void *pos;
 	bool begun;
 };
 bool jobj_each(
@@ -118,8 +121,10 @@ int jobj_set_bool(struct jobj *o, const char *name, bool b) WARN_UNUSED;
 int jobj_set_take(struct jobj *o, const char *name, struct jobj *child) WARN_UNUSED;
 int jobj_add_take(struct jobj *a, struct jobj *child) WARN_UNUSED;
 
-/* jobj_dump - v as compact text, members in order of insertion, terminated, the caller's
- * (mem_free); *len may be NULL. */
+/*
+ * jobj_dump - v as compact text, members in order of insertion, terminated, the caller's
+ * (mem_free); *len may be NULL.
+ */
 char *jobj_dump(const struct jobj *v, size_t *len) WARN_UNUSED;
 
 /* jobj_version - the JSON library at run time, "2.14". */

@@ -14,12 +14,18 @@
 #define PATTERN_SHOWN 300 /* bytes of a pattern in an error */
 
 struct rule {
-	bool any;                         /* host is "*": by name and by address */
-	bool by_addr;                     /* net is set, else name */
-	bool stray;                       /* refused: it has bits beyond its prefix */
-	struct addr_net net;              /* address rule */
-	uint16_t lo, hi;                  /* ports, inclusive */
-	char name[HOSTPORT_HOST_MAX + 1]; /* name rule; "*.x" for every name below x */
+	/* host is "*": by name and by address */
+	bool any;
+	/* net is set, else name */
+	bool by_addr;
+	/* refused: it has bits beyond its prefix */
+	bool stray;
+	/* address rule */
+	struct addr_net net;
+	/* ports, inclusive */
+	uint16_t lo, hi;
+	/* name rule; "*.x" for every name below x */
+	char name[HOSTPORT_HOST_MAX + 1];
 };
 
 struct match {

@@ -37,8 +37,10 @@ struct match;
 struct match *match_new(void) WARN_UNUSED;
 void match_free(struct match *m);
 
-/* match_add - one more pattern.  Returns 0; ERR_INVALID with e saying what is wrong with it;
- * ERR_LIMIT; ERR_NOMEM. */
+/*
+ * match_add - one more pattern.  Returns 0; ERR_INVALID with e saying what is wrong with it;
+ * ERR_LIMIT; ERR_NOMEM.
+ */
 int match_add(struct match *m, const char *pattern, struct errtext *e) WARN_UNUSED;
 
 /* match_add_loopback - the agent's default: 127.0.0.0/8 and ::1 and localhost, every port. */
@@ -51,12 +53,16 @@ int match_add_loopback(struct match *m) WARN_UNUSED;
  */
 bool match_target(const struct match *m, const char *name, const struct addr *a);
 
-/* match_name - would the pattern list admit this host (name, or address as text) as it is written,
- * and the port? */
+/*
+ * match_name - would the pattern list admit this host (name, or address as text) as it is written,
+ * and the port?
+ */
 bool match_name(const struct match *m, const char *host, uint16_t port);
 
-/* match_glob - does text match pattern, where '*' stands for any run of characters and the rest for
- * itself? */
+/*
+ * match_glob - does text match pattern, where '*' stands for any run of characters and the rest for
+ * itself?
+ */
 bool match_glob(const char *pattern, const char *text);
 
 #endif

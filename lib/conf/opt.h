@@ -23,8 +23,8 @@
  * -L value, bundled letters of flags; options and positional arguments in any order; "--" ends the
  * options; a lone "-" is positional.  No abbreviations.  -h and --help are built in.  The
  * configuration file is one JSON object whose keys are the long names (or the row's key); an
- * unknown key or flag is refused, naming the nearest, and so is a wrong value, even if a higher source
- * overrides it.
+ * unknown key or flag is refused, naming the nearest, and so is a wrong value, even if a higher
+ * source overrides it.
  *
  *     static const struct opt_row rows[] = {
  *             { .name = "listen", .letter = 'l', .kind = OPT_LIST,
@@ -62,51 +62,71 @@ struct opt_list {
 };
 
 struct opt_row {
-	const char *name; /* long name without the dashes */
-	char letter;      /* short form, or 0 */
+	/* long name without the dashes */
+	const char *name;
+	/* short form, or 0 */
+	char letter;
 	enum opt_kind kind;
-	size_t off;        /* offsetof() in the target */
-	const char *arg;   /* what --help calls the value, "ADDR:PORT"; NULL for flags */
-	const char *env;   /* environment variable, or NULL */
-	const char *key;   /* configuration key; NULL for the long name, OPT_NO_KEY for none */
-	const char *def;   /* default as text (flags: "true"), or NULL; not for lists and secrets */
-	uint64_t min, max; /* numbers: inclusive range, max 0 for none */
-	const char *const *words; /* OPT_ENUM: NULL-terminated */
-	bool wipe;         /* its value may hold a password: kept out of sight like a secret's */
-	const char *rival; /* a row that says the same in another way, or NULL: see below */
-	const char *help;  /* one phrase */
+	/* offsetof() in the target */
+	size_t off;
+	/* what --help calls the value, "ADDR:PORT"; NULL for flags */
+	const char *arg;
+	/* environment variable, or NULL */
+	const char *env;
+	/* configuration key; NULL for the long name, OPT_NO_KEY for none */
+	const char *key;
+	/* default as text (flags: "true"), or NULL; not for lists and secrets */
+	const char *def;
+	/* numbers: inclusive range, max 0 for none */
+	uint64_t min, max;
+	/* OPT_ENUM: NULL-terminated */
+	const char *const *words;
+	/* its value may hold a password: kept out of sight like a secret's */
+	bool wipe;
+	/* a row that says the same in another way, or NULL: see below */
+	const char *rival;
+	/* one phrase */
+	const char *help;
 };
 
 struct opt_spec {
-	const char *prog;     /* "tunnel relay" */
-	const char *synopsis; /* one or more lines after prog, separated by \n */
-	const char *about;    /* a sentence or two, wrapped by --help */
+	/* "tunnel relay" */
+	const char *prog;
+	/* one or more lines after prog, separated by \n */
+	const char *synopsis;
+	/* a sentence or two, wrapped by --help */
+	const char *about;
 	const struct opt_row *rows;
 	size_t n_rows;
-	const char *config_row; /* long name of the OPT_STRING row that names the configuration
-				   file, or NULL */
-	size_t args_max; /* most positional arguments; more are refused naming the first too many */
+	/* long name of the OPT_STRING row that names the configuration file, or NULL */
+	const char *config_row;
+	/* most positional arguments; more are refused naming the first too many */
+	size_t args_max;
 };
 
 /* What is no option.  Owned; opt_fini() ends it. */
 struct opt_result {
-	bool help;            /* --help was given: nothing else has been looked at or filled in */
-	struct opt_list args; /* positional arguments in order */
+	/* --help was given: nothing else has been looked at or filled in */
+	bool help;
+	/* positional arguments in order */
+	struct opt_list args;
 };
 
 /*
  * opt_parse - fill target and res from argv[1..argc-1], the environment, the file and the defaults.
  *   target   zeroed by the caller
  * Returns 0; ERR_INVALID with a sentence in e that says what is wrong and what to do; ERR_NOMEM. In
- * every case opt_fini() must be called.  Values of OPT_SECRET rows and of rows with wipe are overwritten
- * in argv in every case (lib/base/argv.h), but for one behind a letter that follows a mistake; those in the
- * environment are overwritten and unset as soon as they are read.
+ * every case opt_fini() must be called.  Values of OPT_SECRET rows and of rows with wipe are
+ * overwritten in argv in every case (lib/base/argv.h), but for one behind a letter that follows a
+ * mistake; those in the environment are overwritten and unset as soon as they are read.
  */
 int opt_parse(const struct opt_spec *spec, int argc, char **argv, void *target,
     struct opt_result *res, struct errtext *e) WARN_UNUSED;
 
-/* opt_fini - free every value in target and res that opt_parse() allocated, leaving NULL; secrets
- * are wiped. */
+/*
+ * opt_fini - free every value in target and res that opt_parse() allocated, leaving NULL; secrets
+ * are wiped.
+ */
 void opt_fini(const struct opt_spec *spec, void *target, struct opt_result *res);
 
 /* opt_words - the words of an OPT_ENUM row, appended to out. */

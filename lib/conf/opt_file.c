@@ -85,7 +85,10 @@ set_values(struct opt_parse *p, const struct opt_row *row, const char *where, co
 	return r;
 }
 
-/* A value that a higher source overrides must be right all the same: some day it will be the one that counts. */
+/*
+ * A value that a higher source overrides must be right all the same: some day it will be the one
+ * that counts.
+ */
 static int
 check_values(
     const struct opt_parse *p, const struct opt_row *row, const char *where, const struct jobj *v)

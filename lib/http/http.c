@@ -2,9 +2,10 @@
 /*
  * http - parsing HTTP/1.1 heads with llhttp.
  *
- * A head is collected first, each byte looked at once, and then parsed by one call of llhttp: so the end of the head is found by
- * one rule that is a few lines long, and names and values are pieces of one buffer.  What llhttp's versions differ in, or let pass
- * (bare LF, space in names, two Content-Length of the same value), is refused here.
+ * A head is collected first, each byte looked at once, and then parsed by one call of llhttp: so
+ * the end of the head is found by one rule that is a few lines long, and names and values are
+ * pieces of one buffer.  What llhttp's versions differ in, or let pass (bare LF, space in names,
+ * two Content-Length of the same value), is refused here.
  */
 #include "lib/http/http.h"
 
@@ -16,7 +17,8 @@
 #include "lib/base/mem.h"
 
 enum {
-	TEXT_MIN = 1024, /* first room for a head; most fit */
+	/* first room for a head; most fit */
+	TEXT_MIN = 1024,
 	NONE = -1
 };
 
@@ -31,11 +33,15 @@ struct http_head {
 	int refusal;
 
 	/* Collecting. */
-	char *text; /* the head so far; later cut into strings */
+	/* the head so far; later cut into strings */
+	char *text;
 	size_t len, cap;
-	size_t line_len; /* bytes of the current line */
-	bool started;    /* a line that is not empty has been seen */
-	bool cr;         /* the last byte was CR */
+	/* bytes of the current line */
+	size_t line_len;
+	/* a line that is not empty has been seen */
+	bool started;
+	/* the last byte was CR */
+	bool cr;
 
 	/* The result: pieces of text. */
 	const char *method;
@@ -46,7 +52,8 @@ struct http_head {
 	uint64_t content_length;
 	struct line lines[HTTP_HEADERS_MAX];
 	size_t n_lines;
-	bool in_name; /* the name of the last line is being told */
+	/* the name of the last line is being told */
+	bool in_name;
 	bool too_many;
 };
 
@@ -176,7 +183,10 @@ grow(struct http_head *h, struct errtext *e)
 static const char *
 collect(struct http_head *h, unsigned char c, bool *end)
 {
-	/* RFC 9112 2.2: a bare CR is invalid; a bare LF need not be taken for a line's end, and is not. */
+	/*
+	 * RFC 9112 2.2: a bare CR is invalid; a bare LF need not be taken for a line's end, and is
+	 * not.
+	 */
 	if (h->cr != (c == '\n'))
 		return h->cr ? "a carriage return without line feed"
 			     : "a line feed without carriage return";
@@ -297,7 +307,9 @@ cut(struct http_head *h)
 	for (size_t i = 0; i < h->n_lines; i++) {
 		struct line *l = &h->lines[i];
 
-		/* RFC 9112 5.1: no space before the colon, and so no other byte that is no tchar. */
+		/*
+		 * RFC 9112 5.1: no space before the colon, and so no other byte that is no tchar.
+		 */
 		if (l->name == NULL || !is_token(l->name, l->name_len))
 			return "a header name that is no token";
 		l->name[l->name_len] = 0;
@@ -542,7 +554,9 @@ http_list_has(const char *list, const char *token)
 	return false;
 }
 
-/* The comma behind a member, or the end of the list; a comma within quotes is part of the member. */
+/*
+ * The comma behind a member, or the end of the list; a comma within quotes is part of the member.
+ */
 static const char *
 member_end(const char *s)
 {

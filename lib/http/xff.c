@@ -27,7 +27,10 @@ is_blank(char c)
 	return c == ' ' || c == '\t';
 }
 
-/* "192.0.2.1", "2001:db8::1", "[2001:db8::1]", and both with a port.  A zone would be another machine's. */
+/*
+ * "192.0.2.1", "2001:db8::1", "[2001:db8::1]", and both with a port.  A zone would be another
+ * machine's.
+ */
 static bool
 read_member(const char *s, size_t n, struct addr *out)
 {
@@ -44,8 +47,8 @@ read_member(const char *s, size_t n, struct addr *out)
 }
 
 /*
- * Walk one line's members from the right as long as *out is trusted.  Returns false when the walk is over: *out is not, or
- * the member to the left of it cannot be read.
+ * Walk one line's members from the right as long as *out is trusted.  Returns false when the walk
+ * is over: *out is not, or the member to the left of it cannot be read.
  */
 static bool
 walk_line(const char *line, const struct addr_net *trusted, size_t n, struct addr *out)

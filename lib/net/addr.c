@@ -182,7 +182,10 @@ addr_peer(int fd, struct addr *a)
 /* The bits before an IPv4 address in ::ffff:0:0/96. */
 #define V4_BITS 96
 
-/* Every address in one form, so that a network has one prefix length and no spelling slips past it: 16 bytes, IPv4 mapped. */
+/*
+ * Every address in one form, so that a network has one prefix length and no spelling slips past it:
+ * 16 bytes, IPv4 mapped.
+ */
 static bool
 to_bytes(const struct addr *a, uint8_t out[16])
 {
@@ -248,7 +251,10 @@ addr_is_special(const struct addr *a)
 		V4(169, 254, 16), /* link-local, and most clouds' metadata */
 		V4(224, 0, 4),    /* multicast */
 		V4(240, 0, 4),    /* reserved, broadcast */
-		/* Metadata: Alibaba's 100.100.100.200, Azure's 168.63.129.16, AWS's and Google's in IPv6. */
+		/*
+		 * Metadata: Alibaba's 100.100.100.200, Azure's 168.63.129.16, AWS's and Google's in
+		 * IPv6.
+		 */
 		{ .b = { [10] = 0xff, 0xff, 100, 100, 100, 200 }, .bits = 128 },
 		{ .b = { [10] = 0xff, 0xff, 168, 63, 129, 16 }, .bits = 128 },
 		{ .b = { 0xfd, 0, 0x0e, 0xc2, [14] = 0x02, 0x54 }, .bits = 128 },

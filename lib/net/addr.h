@@ -39,16 +39,22 @@ int addr_parse(const char *s, struct addr *a, struct errtext *e) WARN_UNUSED;
 
 /*
  * addr_read - an IP address as text, without port or brackets: "192.0.2.1", "::1", "fe80::1%eth0".
- *   zone   set to what stands behind the '%' of an IPv6 address, in s; NULL if there is none.  Whether this machine has such
- *          an interface is not asked, and a gets no scope.
+ *   zone   set to what stands behind the '%' of an IPv6 address, in s; NULL if there is none.
+ *          Whether this machine has such an interface is not asked, and a gets no scope.
  * False if s is none; every other reader of addresses asks this one.
  */
 bool addr_read(const char *s, struct addr *a, const char **zone);
 
-/* addr_literal - as addr_read, with a port; the zone is an interface's name or number; false also if none has the name. */
+/*
+ * addr_literal - as addr_read, with a port; the zone is an interface's name or number; false also
+ * if none has the name.
+ */
 bool addr_literal(const char *host, uint16_t port, struct addr *a);
 
-/* addr_text - with port; an IPv4-mapped IPv6 address as IPv4; an unnamed Unix socket is "unix:".  Returns out. */
+/*
+ * addr_text - with port; an IPv4-mapped IPv6 address as IPv4; an unnamed Unix socket is "unix:".
+ * Returns out.
+ */
 const char *addr_text(const struct addr *a, char out[ADDR_TEXT]);
 /* addr_host - the address alone, without port and brackets ("unix" for a Unix socket). */
 const char *addr_host(const struct addr *a, char out[ADDR_TEXT]);
@@ -65,14 +71,15 @@ int addr_peer(int fd, struct addr *a) WARN_UNUSED;
 bool addr_is_loopback(const struct addr *a);
 
 /*
- * addr_is_special - an address that a name from the network has no business to point at (DNS rebinding): loopback, link-local,
- * the metadata services of clouds, multicast, unspecified, reserved, and IPv4 addresses behind a translator.
+ * addr_is_special - an address that a name from the network has no business to point at (DNS
+ * rebinding): loopback, link-local, the metadata services of clouds, multicast, unspecified,
+ * reserved, and IPv4 addresses behind a translator.
  */
 bool addr_is_special(const struct addr *a);
 
 /*
- * addr_identity - whom limits are counted for: an IPv4 address itself; of an IPv6 address the /56 that one subscriber gets; a
- * Unix socket as ::1.
+ * addr_identity - whom limits are counted for: an IPv4 address itself; of an IPv6 address the /56
+ * that one subscriber gets; a Unix socket as ::1.
  */
 void addr_identity(const struct addr *a, uint8_t out[ADDR_IDENTITY_LEN]);
 
@@ -86,7 +93,8 @@ struct addr_net {
 
 /*
  * addr_net_parse - "10.0.0.0/8", "2001:db8::/32", or one address, whose zone does not count.
- * Returns 0; ERR_INVALID: neither; ERR_LIMIT: there are bits beyond the prefix (10.1.2.3/8), which is a slip of the pen.
+ * Returns 0; ERR_INVALID: neither; ERR_LIMIT: there are bits beyond the prefix (10.1.2.3/8), which
+ * is a slip of the pen.
  */
 int addr_net_parse(const char *s, struct addr_net *net) WARN_UNUSED;
 /* addr_in_net - never of a Unix socket. */

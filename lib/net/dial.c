@@ -2,8 +2,8 @@
 /*
  * dial - connecting to a name (RFC 8305).
  *
- * States: looking up → trying (one attempt for each address, several at once) → over.  What happens next is decided in one place,
- * try_next(), after each event.
+ * States: looking up → trying (one attempt for each address, several at once) → over.  What happens
+ * next is decided in one place, try_next(), after each event.
  */
 #include "lib/net/dial.h"
 
@@ -22,26 +22,35 @@
 struct attempt {
 	struct dial *d;
 	struct addr a;
-	int fd; /* -1: not begun, or over */
+	/* -1: not begun, or over */
+	int fd;
 	struct io io;
-	int error;   /* why it failed */
-	bool vetoed; /* not tried: dial_set_vet */
+	/* why it failed */
+	int error;
+	/* not tried: dial_set_vet */
+	bool vetoed;
 };
 
 struct dial {
 	struct loop *loop;
-	char target[ADDR_TEXT + HOSTPORT_TEXT_MAX]; /* for messages */
+	/* for messages */
+	char target[ADDR_TEXT + HOSTPORT_TEXT_MAX];
 	dial_fn *fn;
 	void *arg;
-	bool (*may)(void *arg, const struct addr *a); /* NULL: every address */
+	/* NULL: every address */
+	bool (*may)(void *arg, const struct addr *a);
 	void *may_arg;
-	size_t vetoed; /* addresses it refused */
+	/* addresses it refused */
+	size_t vetoed;
 	uint64_t timeout_ms;
-	struct resolve *resolve; /* while looking up */
+	/* while looking up */
+	struct resolve *resolve;
 	struct timer stagger, deadline;
-	struct task begin; /* for targets that need no look-up */
+	/* for targets that need no look-up */
+	struct task begin;
 	struct attempt attempts[RESOLVE_ADDRS_MAX];
-	size_t n, next; /* attempts there are; the first not begun */
+	/* attempts there are; the first not begun */
+	size_t n, next;
 	size_t running;
 	struct grave grave;
 };

@@ -2,8 +2,9 @@
 /*
  * dial - connect to a name: look it up, try its addresses, hand over the first connection.
  *
- * Names are looked up by lib/net/resolve.h.  Addresses are tried as RFC 8305 says: in turn by family, a new attempt every
- * DIAL_STAGGER_MS or as soon as one fails; the first that connects wins and the others are closed.
+ * Names are looked up by lib/net/resolve.h.  Addresses are tried as RFC 8305 says: in turn by
+ * family, a new attempt every DIAL_STAGGER_MS or as soon as one fails; the first that connects wins
+ * and the others are closed.
  */
 #ifndef LIB_DIAL_H
 #define LIB_DIAL_H
@@ -20,11 +21,14 @@
 struct dial;
 
 /*
- * How a dial ends, called once from the loop, never from inside dial_start; the dial is gone afterwards.
+ * How a dial ends, called once from the loop, never from inside dial_start; the dial is gone
+ * afterwards.
  *   fd     connected, non-blocking, TCP_NODELAY; now the callee's; -1 on failure
- *   err    0; ERR_NOTFOUND: no such name, or no way to any of its addresses; ERR_TIMEOUT; ERR_CLOSED: no address took the
- *          connection; ERR_LIMIT: no descriptors or memory here; ERR_NOMEM; ERR_SYS
- *   text   "" or one sentence naming the target and each address tried with its error; borrowed for the call
+ *   err    0; ERR_NOTFOUND: no such name, or no way to any of its addresses; ERR_TIMEOUT;
+ *          ERR_CLOSED: no address took the connection; ERR_LIMIT: no descriptors or memory here;
+ *          ERR_NOMEM; ERR_SYS
+ *   text   "" or one sentence naming the target and each address tried with its error; borrowed for
+ *          the call
  */
 typedef void dial_fn(void *arg, int fd, int err, const char *text);
 
@@ -38,8 +42,9 @@ struct dial *dial_start(struct loop *l, const char *host, uint16_t port, uint64_
     dial_fn *fn, void *arg) WARN_UNUSED;
 
 /*
- * dial_set_vet - ask may(arg, a) about each address just before it is tried; those it refuses are left out, and if none remains
- * the dial ends with ERR_DENIED and a text naming them.  To be called right after dial_start, before the loop goes on.
+ * dial_set_vet - ask may(arg, a) about each address just before it is tried; those it refuses are
+ * left out, and if none remains the dial ends with ERR_DENIED and a text naming them.  To be called
+ * right after dial_start, before the loop goes on.
  */
 void dial_set_vet(struct dial *d, bool (*may)(void *arg, const struct addr *a), void *arg);
 

@@ -20,23 +20,31 @@
 
 /* What may be left out; flags of hostport_parse(). */
 enum hostport_flags {
-	HOSTPORT_ANY_HOST = 1, /* the host may be empty: ":80" */
-	HOSTPORT_PORT_0 = 2,   /* port 0 is allowed: let the system choose */
+	/* the host may be empty: ":80" */
+	HOSTPORT_ANY_HOST = 1,
+	/* port 0 is allowed: let the system choose */
+	HOSTPORT_PORT_0 = 2,
 };
 
 struct hostport {
-	char host[HOSTPORT_HOST_MAX + 1]; /* without brackets; "" if left out */
+	/* without brackets; "" if left out */
+	char host[HOSTPORT_HOST_MAX + 1];
 	uint16_t port;
-	bool is_v6; /* host is an IPv6 address */
+	/* host is an IPv6 address */
+	bool is_v6;
 };
 
-/* hostport_parse - the whole of s.  Returns 0, or ERR_INVALID with e (may be NULL) saying what is
- * wrong. */
+/*
+ * hostport_parse - the whole of s.  Returns 0, or ERR_INVALID with e (may be NULL) saying what is
+ * wrong.
+ */
 int hostport_parse(
     const char *s, unsigned flags, struct hostport *out, struct errtext *e) WARN_UNUSED;
 
-/* hostport_host - check and take a host alone, brackets optional: "::1" and "[::1]" are the same.
- * port is set to 0. */
+/*
+ * hostport_host - check and take a host alone, brackets optional: "::1" and "[::1]" are the same.
+ * port is set to 0.
+ */
 int hostport_host(const char *s, struct hostport *out, struct errtext *e) WARN_UNUSED;
 
 /* hostport_text - "HOST:PORT", an IPv6 host in brackets, terminated; returns out. */

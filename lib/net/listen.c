@@ -19,9 +19,9 @@ enum { UNIX_MODE = 0600 };
 #define LOCK_WAIT_US 20000
 
 /*
- * Of those who find the same stale socket each would remove what the one before has just made.  So a path is judged, removed and
- * bound only with the lock on a file beside it, which is there no longer than that takes; one that a crash has left behind
- * is as good as any.
+ * If several programs find the same stale socket, each would remove what the one before has just
+ * made.  So a path is judged, removed and bound only while we hold the lock on a file beside it,
+ * which is removed afterwards.  A lock file that a crash has left behind does no harm.
  */
 static void
 lock_name(const struct addr *a, char out[sizeof a->u.un.sun_path + sizeof LOCK_SUFFIX])
@@ -30,7 +30,10 @@ lock_name(const struct addr *a, char out[sizeof a->u.un.sun_path + sizeof LOCK_S
 	    out, sizeof a->u.un.sun_path + sizeof LOCK_SUFFIX, "%s" LOCK_SUFFIX, a->u.un.sun_path);
 }
 
-/* Returns 0 with the lock's descriptor in *out; ERR_AGAIN: somebody has it, or has just removed it; ERR_SYS. */
+/*
+ * Returns 0 with the lock's descriptor in *out; ERR_AGAIN: somebody has it, or has just removed it;
+ * ERR_SYS.
+ */
 static int
 lock_try(const char *name, int *out)
 {
@@ -85,7 +88,10 @@ unlock_path(const struct addr *a, int lock)
 	close(lock);
 }
 
-/* Does somebody accept on this path?  Only a refusal proves the contrary; a full backlog answers EAGAIN. */
+/*
+ * Does somebody accept on this path?  Only a refusal proves the contrary; a full backlog answers
+ * EAGAIN.
+ */
 static bool
 is_stale(const struct addr *a)
 {
@@ -243,8 +249,10 @@ listen_accept(int listener, int *out, struct addr *peer)
 	case EFAULT:
 		return ERR_SYS;
 	default:
-		/* accept(2): on Linux the errors of the new connection itself (ECONNABORTED, ENETDOWN, EPROTO, ...)
-		 * come here. */
+		/*
+		 * accept(2): on Linux the errors of the new connection itself (ECONNABORTED,
+		 * ENETDOWN, EPROTO, ...) come here.
+		 */
 		return ERR_CLOSED;
 	}
 }

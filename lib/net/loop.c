@@ -32,19 +32,25 @@ TAILQ_HEAD(orphan_list, orphan);
 struct loop {
 	struct event_base *base;
 	struct task_list tasks[TASK_LISTS];
-	int later_now; /* which of the two later lists takes new tasks */
+	/* which of the two later lists takes new tasks */
+	int later_now;
 	struct grave *graves;
-	struct orphan_list orphans; /* the oldest first */
+	/* the oldest first */
+	struct orphan_list orphans;
 	unsigned n_orphans;
 	uint64_t turn;
-	uint64_t now_us; /* 0: not read in this turn */
+	/* 0: not read in this turn */
+	uint64_t now_us;
 	atomic_bool stop;
-	struct timer tell; /* of log lines that were left out */
+	/* of log lines that were left out */
+	struct timer tell;
 	struct loop_part resolver;
 
-	int wake_fd; /* eventfd: messages or stop */
+	/* eventfd: messages or stop */
+	int wake_fd;
 	struct event *wake;
-	pthread_mutex_t lock; /* guards inbox only; nothing else is taken while it is held */
+	/* guards inbox only; nothing else is taken while it is held */
+	pthread_mutex_t lock;
 	struct message_list inbox;
 };
 
@@ -126,7 +132,10 @@ loop_new(void)
 		TAILQ_INIT(&l->tasks[i]);
 	STAILQ_INIT(&l->inbox);
 	TAILQ_INIT(&l->orphans);
-	/* One thread uses the base; the precise timer is cheap with epoll and keeps keepalives true. */
+	/*
+	 * One thread uses the base; the precise timer is cheap with epoll and keeps keepalives
+	 * true.
+	 */
 	event_config_set_flag(cfg, EVENT_BASE_FLAG_NOLOCK);
 	l->base = event_base_new_with_config(cfg);
 	l->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -207,9 +216,9 @@ run_list(struct task_list *list)
 }
 
 /*
- * One turn after its events: first what the last turn left for this one (sockets that used up their budget), then the
- * flushes that all of it has asked for, then the dead.  What is queued for later meanwhile lands in the other list and
- * waits for the next turn.
+ * One turn after its events: first what the last turn left for this one (sockets that used up their
+ * budget), then the flushes that all of it has asked for, then the dead.  What is queued for later
+ * meanwhile lands in the other list and waits for the next turn.
  */
 static void
 run_tasks(struct loop *l)
@@ -400,7 +409,10 @@ timer_set(struct timer *t, uint64_t ms)
 	struct timeval tv = { .tv_sec = (time_t)(ms / 1000),
 		.tv_usec = (suseconds_t)(ms % 1000) * 1000 };
 
-	/* Fails only if the heap of timers cannot grow by one pointer: nothing sensible goes on without timers. */
+	/*
+	 * Fails only if the heap of timers cannot grow by one pointer: nothing sensible goes on
+	 * without timers.
+	 */
 	if (event_add(t->ev, &tv) != 0)
 		abort();
 }

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * loop - one thread's reactor: descriptors, timers, deferred work.  The only user of libevent's event loop.
+ * loop - one thread's reactor: descriptors, timers, deferred work.  The only user of libevent's
+ * event loop.
  *
- * A turn is: wait for events, run their callbacks, run the tasks, free what was buried.  Callbacks and tasks of one
- * loop run in one thread and never at the same time.  Nothing here blocks but the wait itself.
+ * A turn is: wait for events, run their callbacks, run the tasks, free what was buried.  Callbacks
+ * and tasks of one loop run in one thread and never at the same time.  Nothing here blocks but the
+ * wait itself.
  *
- * All objects are embedded in their owner's struct and belong to that owner, who cancels them before it goes.  An object
- * is bound to a loop by its _init call; moving an owner to another thread means _fini here and _init there.
+ * All objects are embedded in their owner's struct and belong to that owner, who cancels them
+ * before it goes.  An object is bound to a loop by its _init call; moving an owner to another
+ * thread means _fini here and _init there.
  *
  * Threads: only loop_post() and loop_stop() may be called from another thread.
  */
@@ -30,7 +33,10 @@ int loop_run(struct loop *l) WARN_UNUSED;
 /* loop_stop - end loop_run after this turn.  Safe from any thread. */
 void loop_stop(struct loop *l);
 
-/* loop_settle - outside loop_run: run the tasks that are due and free what was buried, without waiting. */
+/*
+ * loop_settle - outside loop_run: run the tasks that are due and free what was buried, without
+ * waiting.
+ */
 void loop_settle(struct loop *l);
 
 /* loop_turn - the number of this turn: for work that is bounded in each. */
@@ -41,8 +47,8 @@ uint64_t loop_now_ms(struct loop *l);
 uint64_t loop_now_us(struct loop *l);
 
 /*
- * loop_resolver - the place for the loop's name resolver (lib/net/resolve.h), which is made at its first use and ended by end(obj)
- * when the loop is freed.
+ * loop_resolver - the place for the loop's name resolver (lib/net/resolve.h), which is made at its
+ * first use and ended by end(obj) when the loop is freed.
  */
 struct loop_part {
 	void *obj;
@@ -56,19 +62,26 @@ struct task {
 	TAILQ_ENTRY(task) link;
 	void (*fn)(void *arg);
 	void *arg;
-	uint8_t state; /* private */
+	/* private */
+	uint8_t state;
 };
 
 void task_init(struct task *t, void (*fn)(void *arg), void *arg);
-/* task_soon - run once at the end of this turn (flushes).  Queued already: nothing.  A task may queue itself or others. */
+/*
+ * task_soon - run once at the end of this turn (flushes).  Queued already: nothing.  A task may
+ * queue itself or others.
+ */
 void task_soon(struct loop *l, struct task *t);
-/* task_later - run once in the next turn, after its events; that turn does not wait.  For work that used up its budget. */
+/*
+ * task_later - run once in the next turn, after its events; that turn does not wait.  For work that
+ * used up its budget.
+ */
 void task_later(struct loop *l, struct task *t);
 void task_cancel(struct loop *l, struct task *t);
 
 /*
- * loop_bury - call fn(arg) when the callbacks and tasks of this turn are done: how an object frees itself while its own
- * callback may be on the stack.  Cannot fail: the link is part of the object.
+ * loop_bury - call fn(arg) when the callbacks and tasks of this turn are done: how an object frees
+ * itself while its own callback may be on the stack.  Cannot fail: the link is part of the object.
  */
 struct grave {
 	struct grave *next;
@@ -78,9 +91,10 @@ struct grave {
 void loop_bury(struct loop *l, struct grave *g, void (*fn)(void *arg), void *arg);
 
 /*
- * loop_adopt - an object that has no owner any more and will end by itself.  The loop ends it, by end(arg), when the loop is freed,
- * and when it is the oldest and there is one more than LOOP_ORPHANS_MAX: what nobody waits for is bounded.  end calls loop_disown,
- * as the object does when it ends by itself.
+ * loop_adopt - an object that has no owner any more and will end by itself.  The loop ends it, by
+ * end(arg), when the loop is freed, and when it is the oldest and there is one more than
+ * LOOP_ORPHANS_MAX: what nobody waits for is bounded.  end calls loop_disown, as the object does
+ * when it ends by itself.
  */
 #define LOOP_ORPHANS_MAX 128
 struct orphan {
@@ -110,23 +124,26 @@ bool timer_pending(const struct timer *t);
 
 /* ---- descriptors ---- */
 
-/* IO_HUP: the peer will send no more; what it sent may still be unread (EPOLLRDHUP). Sockets only. */
+/*
+ * IO_HUP: the peer will send no more; what it sent may still be unread (EPOLLRDHUP). Sockets only.
+ */
 enum { IO_READ = 1, IO_WRITE = 2, IO_HUP = 4 };
 
 struct io {
 	struct event *ev;
 	struct loop *loop;
 	int fd;
-	void (*fn)(void *arg, int what); /* what: set of IO_* */
+	/* what: set of IO_* */
+	void (*fn)(void *arg, int what);
 	void *arg;
 	bool edge;
 	int want;
 };
 
 /*
- * io_init - watch fd.  edge: the callback is told once of each change to ready (the owner must then read or write until
- * EAGAIN, or come back by a task); otherwise as long as it is ready.  Nothing is wanted at first.  io_fini does
- * not close fd and accepts a zeroed io.
+ * io_init - watch fd.  edge: the callback is told once of each change to ready (the owner must then
+ * read or write until EAGAIN, or come back by a task); otherwise as long as it is ready.  Nothing
+ * is wanted at first.  io_fini does not close fd and accepts a zeroed io.
  */
 int io_init(struct io *io, struct loop *l, int fd, bool edge, void (*fn)(void *arg, int what),
     void *arg) WARN_UNUSED;
@@ -148,9 +165,10 @@ void sig_fini(struct sig *s);
 /* ---- messages from other threads ---- */
 
 /*
- * loop_post - run fn(arg) in l's thread, in one of its next turns.  The message is allocated before anything is handed
- * over: ERR_NOMEM leaves arg with the caller.  Messages from one thread arrive in order; at most LOOP_POST_TURN a turn.
- * Messages still queued when the loop is freed are dropped through drop(arg) (may be NULL).
+ * loop_post - run fn(arg) in l's thread, in one of its next turns.  The message is allocated before
+ * anything is handed over: ERR_NOMEM leaves arg with the caller.  Messages from one thread arrive
+ * in order; at most LOOP_POST_TURN a turn. Messages still queued when the loop is freed are dropped
+ * through drop(arg) (may be NULL).
  */
 #define LOOP_POST_TURN 256
 int loop_post(

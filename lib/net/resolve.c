@@ -2,14 +2,16 @@
 /*
  * resolve - names to addresses, by c-ares on the loop's descriptors and timers.
  *
- *     resolver (one a loop) ── channel (one; older ones until their last question is answered) ── sockets
- *     look-up ── question (one, or two) ── channel
+ *     resolver (one a loop) ── channel (one; older ones until their last question is answered) ──
+ *     sockets look-up ── question (one, or two) ── channel
  *
- * A channel of c-ares 1.18 cannot read its configuration again, and a single question cannot be taken back.  So a change of the
- * files makes a new channel, and a look-up whose asker has gone lives on until c-ares has answered; when nobody waits for any
- * answer of a channel, all its questions are taken back at once.
+ * A channel of c-ares 1.18 cannot read its configuration again, and a single question cannot be
+ * taken back.  So a change of the files makes a new channel, and a look-up whose asker has gone
+ * lives on until c-ares has answered; when nobody waits for any answer of a channel, all its
+ * questions are taken back at once.
  *
- * c-ares calls us from within its own functions: nothing but this file's state is touched there, askers are told from a task.
+ * c-ares calls us from within its own functions: nothing but this file's state is touched there,
+ * askers are told from a task.
  */
 #include "lib/net/resolve.h"
 

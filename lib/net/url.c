@@ -64,7 +64,10 @@ parse_scheme(const char *s, unsigned allowed, const char *what, struct url *u, s
 	return NULL;
 }
 
-/* RFC 3986 2.1.  False for a malformed escape, an escaped NUL, or more than URL_USER_MAX characters. */
+/*
+ * RFC 3986 2.1.  False for a malformed escape, an escaped NUL, or more than URL_USER_MAX
+ * characters.
+ */
 static bool
 percent_decode(const char *s, size_t n, char out[URL_USER_MAX + 1])
 {
@@ -109,8 +112,8 @@ parse_user(
 }
 
 /*
- * RFC 6874 2: in a URL the % before a zone is written as %25.  As in curl and browsers a bare one is taken too, where that is
- * not what follows.
+ * RFC 6874 2: in a URL the % before a zone is written as %25.  As in curl and browsers a bare one
+ * is taken too, where that is not what follows.
  */
 static void
 decode_zone(struct hostport *at)
@@ -148,7 +151,10 @@ parse_authority(const char *s, size_t n, const char *what, struct url *u, struct
 		decode_zone(&u->at);
 		return 0;
 	}
-	/* What was taken for the host may be the beginning of a user and password that hold a slash. */
+	/*
+	 * What was taken for the host may be the beginning of a user and password that hold a
+	 * slash.
+	 */
 	if (strchr(s + n, '@') != NULL)
 		return err_set(
 		    e, r, "the %s: a host and a port are expected in front of the path", what);
@@ -191,7 +197,10 @@ url_parse(const char *s, unsigned allowed, const char *what, struct url *u, stru
 		    "the %s has an @ behind its host: in a password / must be written as %%2F, ? "
 		    "as %%3F and # as %%23",
 		    what);
-	/* The last one, as curl has it: an unescaped @ in a password is then part of it and not of the host. */
+	/*
+	 * The last one, as curl has it: an unescaped @ in a password is then part of it and not of
+	 * the host.
+	 */
 	for (size_t i = 0; i < n; i++)
 		if (s[i] == '@')
 			at = s + i;

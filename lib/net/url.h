@@ -28,17 +28,23 @@ enum url_scheme {
 /* What url_parse accepts besides the schemes. */
 enum url_flags {
 	URL_USERINFO =
-	    16, /* user and password in front of the host; a proxy's.  Refused otherwise. */
-	URL_BARE_HOST = 32, /* no scheme at all is http, as curl reads the proxy variables */
+	    /* user and password in front of the host; a proxy's.  Refused otherwise. */
+	16,
+	/* no scheme at all is http, as curl reads the proxy variables */
+	URL_BARE_HOST = 32,
 };
 
 struct url {
 	enum url_scheme scheme;
-	bool tls; /* wss or https */
+	/* wss or https */
+	bool tls;
 	bool has_user;
-	struct hostport at;              /* port: the scheme's own (80, 443) unless given */
-	char target[URL_TARGET_MAX + 1]; /* path and query as they are sent, at least "/" */
-	char user[URL_USER_MAX + 1];     /* percent-decoded */
+	/* port: the scheme's own (80, 443) unless given */
+	struct hostport at;
+	/* path and query as they are sent, at least "/" */
+	char target[URL_TARGET_MAX + 1];
+	/* percent-decoded */
+	char user[URL_USER_MAX + 1];
 	char password[URL_USER_MAX + 1];
 };
 
@@ -46,16 +52,22 @@ struct url {
  * url_parse - take s apart.
  *   allowed   schemes (enum url_scheme) and flags (enum url_flags) or-ed
  *   what      the word for it in error texts: "relay URL", "HTTPS_PROXY"
- * Returns 0; ERR_INVALID with e (may be NULL) saying what is wrong, which schemes would do, and for user and password where
- * they belong instead.  A fragment is refused (RFC 6455 3).
+ * Returns 0; ERR_INVALID with e (may be NULL) saying what is wrong, which schemes would do, and for
+ * user and password where they belong instead.  A fragment is refused (RFC 6455 3).
  */
 int url_parse(const char *s, unsigned allowed, const char *what, struct url *u,
     struct errtext *e) WARN_UNUSED;
 
-/* url_host_header - "host" or "host:port" as a Host header has it: without the scheme's own port; returns out. */
+/*
+ * url_host_header - "host" or "host:port" as a Host header has it: without the scheme's own port;
+ * returns out.
+ */
 const char *url_host_header(const struct url *u, char out[HOSTPORT_TEXT_MAX + 1]);
 
-/* url_text - the URL without user and password, for messages; cut if outsz is too small; returns out. */
+/*
+ * url_text - the URL without user and password, for messages; cut if outsz is too small; returns
+ * out.
+ */
 const char *url_text(const struct url *u, char *out, size_t outsz);
 
 /* url_wipe - overwrite all of it. */
