@@ -112,15 +112,15 @@ parse_user(
 }
 
 /*
- * RFC 6874 2: in a URL the % before a zone is written as %25.  As in curl and browsers a bare one
- * is taken too, where that is not what follows.
+ * RFC 6874 2: in a URL the % before a zone is written as %25.  As in curl and browsers a bare one is
+ * taken too, where that is not what follows.
  */
 static void
-decode_zone(struct hostport *at)
+decode_zone(char *authority)
 {
-	char *zone = at->is_v6 ? strchr(at->host, '%') : NULL;
+	char *zone = authority[0] == '[' ? strchr(authority, '%') : NULL;
 
-	if (zone != NULL && strncmp(zone, "%25", 3) == 0 && zone[3] != '\0')
+	if (zone != NULL && strncmp(zone, "%25", 3) == 0 && zone[3] != '\0' && zone[3] != ']')
 		memmove(zone + 1, zone + 3, strlen(zone + 3) + 1);
 }
 
@@ -139,6 +139,7 @@ parse_authority(const char *s, size_t n, const char *what, struct url *u, struct
 		return err_set(e, ERR_INVALID, "the host of the %s is too long", what);
 	memcpy(text, s, n);
 	text[n] = 0;
+	decode_zone(text);
 	end = strrchr(text, ']');
 	errtext_clear(&why);
 	if (strchr(end != NULL ? end : text, ':') != NULL) {
@@ -147,10 +148,8 @@ parse_authority(const char *s, size_t n, const char *what, struct url *u, struct
 		r = hostport_host(text, &u->at, &why);
 		u->at.port = port;
 	}
-	if (r == 0) {
-		decode_zone(&u->at);
+	if (r == 0)
 		return 0;
-	}
 	/*
 	 * What was taken for the host may be the beginning of a user and password that hold a
 	 * slash.
