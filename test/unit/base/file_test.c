@@ -166,9 +166,10 @@ a_full_disk_leaves_the_old_file_and_no_other(void **state)
 	signal(SIGXFSZ, SIG_IGN);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
 	assert_int_equal(file_write_atomic("a", data, sizeof(data), 0644, &e), ERR_SYS);
-	assert_int_equal(file_create_new("b", data, sizeof(data), 0644, NULL), ERR_SYS);
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
 	assert_string_equal(e.s, "cannot write a: File too large");
+	assert_int_equal(file_create_new("b", data, sizeof(data), 0644, &e), ERR_SYS);
+	assert_string_equal(e.s, "cannot write b: File too large");
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
 	assert_content("a", "old", 3);
 	assert_int_equal(files_here(), 1);
 	assert_int_equal(file_write_atomic("no/where", "x", 1, 0644, &e), ERR_SYS);
