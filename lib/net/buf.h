@@ -28,9 +28,10 @@
 #include "lib/base/err.h"
 
 /* Block sizes (capacity in bytes).  A request is met from the smallest class that holds it. */
-#define BUF_SMALL 1024         /* frame headers, control bodies */
-#define BUF_MEDIUM (16 * 1024) /* one TLS record's plain text, an idle socket's read */
-#define BUF_LARGE (64 * 1024)  /* a busy socket */
+#define BUF_SMALL 1024 /* frame headers, control bodies */
+/* A whole TLS record with its header and tag, an idle socket's read. */
+#define BUF_MEDIUM (16 * 1024 + 512)
+#define BUF_LARGE (64 * 1024) /* a busy socket */
 /* Bulk: a few of these fit in a CPU's cache; with its head a block is 128 KiB, and it holds two DATA frames (proto/frame.h). */
 #define BUF_HUGE (128 * 1024 - 16)
 

@@ -51,19 +51,17 @@ tls_aead_fini(struct tls_aead *a)
 }
 
 int
-tls_aead_begin(struct tls_aead *a, bool encrypt, const uint8_t nonce[TLS_AEAD_NONCE],
-    const uint8_t *ad, size_t ad_len)
+tls_aead_begin(
+    struct tls_aead *a, const uint8_t nonce[TLS_AEAD_NONCE], const uint8_t *ad, size_t ad_len)
 {
 	int ret;
 
 	if (a->chacha != NULL) {
-		ret = mbedtls_chachapoly_starts(a->chacha, nonce,
-		    encrypt ? MBEDTLS_CHACHAPOLY_ENCRYPT : MBEDTLS_CHACHAPOLY_DECRYPT);
+		ret = mbedtls_chachapoly_starts(a->chacha, nonce, MBEDTLS_CHACHAPOLY_ENCRYPT);
 		if (ret == 0)
 			ret = mbedtls_chachapoly_update_aad(a->chacha, ad, ad_len);
 	} else {
-		ret = mbedtls_gcm_starts(&a->gcm,
-		    encrypt ? MBEDTLS_GCM_ENCRYPT : MBEDTLS_GCM_DECRYPT, nonce, TLS_AEAD_NONCE);
+		ret = mbedtls_gcm_starts(&a->gcm, MBEDTLS_GCM_ENCRYPT, nonce, TLS_AEAD_NONCE);
 		if (ret == 0)
 			ret = mbedtls_gcm_update_ad(&a->gcm, ad, ad_len);
 	}

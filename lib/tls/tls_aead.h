@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * tls_aead - one key of one of TLS 1.3's ciphers (RFC 8446 9.1): AES-GCM or ChaCha20-Poly1305, over bytes in one piece or in
- * several.  For lib/tls/tls_rec.c; nobody else includes this.
+ * tls_aead - one key of one of TLS 1.3's ciphers (RFC 8446 9.1): AES-GCM or ChaCha20-Poly1305.  Encrypts bytes in pieces,
+ * decrypts them in one.  For lib/tls/tls_rec.c; nobody else includes this.
  *
  * Input and output may be the same bytes, and must not overlap otherwise.  A nonce must never be used twice with one key:
  * that is the caller's business.  A key belongs to one thread at a time.
@@ -38,12 +38,11 @@ int tls_aead_init(struct tls_aead *a, bool chacha, const uint8_t *key, size_t le
 void tls_aead_fini(struct tls_aead *a);
 
 /*
- * tls_aead_begin, tls_aead_update any number of times, tls_aead_end - a message in pieces.  ad: bytes that the tag covers and that
- * are not encrypted.  What was decrypted must not be believed before the tag was compared (hash_equal).
- * Return 0 or ERR_NOMEM.
+ * tls_aead_begin, tls_aead_update any number of times, tls_aead_end - encrypt a message in pieces.  ad: bytes that the tag covers
+ * and that are not encrypted.  Return 0 or ERR_NOMEM.
  */
-int tls_aead_begin(struct tls_aead *a, bool encrypt, const uint8_t nonce[TLS_AEAD_NONCE],
-    const uint8_t *ad, size_t ad_len) WARN_UNUSED;
+int tls_aead_begin(struct tls_aead *a, const uint8_t nonce[TLS_AEAD_NONCE], const uint8_t *ad,
+    size_t ad_len) WARN_UNUSED;
 int tls_aead_update(struct tls_aead *a, const uint8_t *in, size_t n, uint8_t *out) WARN_UNUSED;
 int tls_aead_end(struct tls_aead *a, uint8_t tag[TLS_AEAD_TAG]) WARN_UNUSED;
 

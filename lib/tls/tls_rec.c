@@ -2,9 +2,9 @@
 /*
  * tls_rec - seal and open the records of TLS 1.3.
  *
- * Copies of payload.  In: decrypted in place and moved: 0 (pieces up to SMALL_PIECE: 1, so that a flood of tiny records costs memory
- * in proportion to its bytes; records in more than PIECES pieces: 1).  Out: encrypted from the caller's slices into the blocks that
- * are sent: 0 beside that.
+ * Copies of payload.  In: decrypted in place and moved: 0; 1 for a record that came in several blocks (one in eight of a bulk), and for
+ * payload up to SMALL_PIECE, so that a flood of tiny records costs memory in proportion to its bytes.  Out: encrypted from the
+ * caller's slices into the blocks that are sent: 0 beside that.
  */
 #include "lib/tls/tls_rec.h"
 
@@ -13,7 +13,6 @@
 #include <mbedtls/hkdf.h>
 #include <mbedtls/ssl.h>
 
-#include "lib/base/hash.h"
 #include "lib/base/mem.h"
 #include "lib/tls/tls_aead.h"
 #include "lib/tls/tls_words.h"
@@ -29,8 +28,8 @@ enum {
 	ALERT_LEN = 2,
 	ALERT_WARNING = 1,
 	ALERT_FATAL = 2,
-	SMALL_PIECE = 512, /* payload that is copied rather than pinned */
-	PIECES = 8,        /* slices of one record that are decrypted where they are */
+	/* Payload that is copied rather than pinned. */
+	SMALL_PIECE = 512,
 };
 
 /* RFC 8446 B.4 */
@@ -226,7 +225,7 @@ seal_record(struct half *h, uint8_t type, struct bufq *plain, size_t n, struct t
 
 	half_nonce(h, nonce);
 	if ((ret = tls_writer_put(out, head, sizeof head)) != 0 ||
-	    (ret = tls_aead_begin(&h->aead, true, nonce, head, sizeof head)) != 0)
+	    (ret = tls_aead_begin(&h->aead, nonce, head, sizeof head)) != 0)
 		return ret;
 	while (n > 0) {
 		size_t k;
@@ -417,24 +416,15 @@ read_message(struct tls_rec *r, const uint8_t *p, size_t n, struct errtext *e)
 }
 
 static int
-read_handshake(struct tls_rec *r, struct bufq *in, size_t n, struct errtext *e)
+read_handshake(struct tls_rec *r, const struct bufq *in, size_t n, struct errtext *e)
 {
-	struct iovec iov[PIECES];
+	size_t front;
 	int ret;
 
 	if (n == 0)
 		return refuse_unexpected(r, e); /* 5.4 */
-	for (size_t off = 0; off < n;) {
-		int k = bufq_peek(in, off, n - off, iov, PIECES);
-
-		for (int i = 0; i < k; i++) {
-			if ((ret = read_message(r, iov[i].iov_base, iov[i].iov_len, e)) != 0)
-				return ret;
-			off += iov[i].iov_len;
-		}
-	}
-	if (!r->turn_key)
-		return 0;
+	if ((ret = read_message(r, bufq_front(in, &front), n, e)) != 0 || !r->turn_key)
+		return ret;
 	r->turn_key = false;
 	return half_update(r, &r->rd);
 }
@@ -458,44 +448,16 @@ read_data(struct tls_rec *r, struct bufq *in, size_t n, struct bufq *out, struct
 
 /* ---- opening ---- */
 
-/* Decrypt the pieces where they are.  ERR_DENIED: the tag is wrong, and nothing may be believed. */
-static int
-decrypt(struct half *h, const uint8_t *head, const struct iovec *iov, int k,
-    const uint8_t tag[TLS_AEAD_TAG])
-{
-	uint8_t nonce[TLS_AEAD_NONCE], mine[TLS_AEAD_TAG];
-	int ret;
-
-	half_nonce(h, nonce);
-	if (k == 1)
-		return tls_aead_open(
-		    &h->aead, nonce, head, TLS_REC_HEADER, iov[0].iov_base, iov[0].iov_len, tag);
-	ret = tls_aead_begin(&h->aead, false, nonce, head, TLS_REC_HEADER);
-	for (int i = 0; i < k && ret == 0; i++)
-		ret = tls_aead_update(&h->aead, iov[i].iov_base, iov[i].iov_len, iov[i].iov_base);
-	if (ret != 0 || (ret = tls_aead_end(&h->aead, mine)) != 0)
-		return ret;
-	if (hash_equal(mine, tag, sizeof mine))
-		return 0;
-	for (int i = 0; i < k; i++)
-		mem_wipe(iov[i].iov_base, iov[i].iov_len);
-	return ERR_DENIED;
-}
-
 bool
-tls_rec_find_type(const struct iovec *iov, int k, uint8_t *type, size_t *padding)
+tls_rec_find_type(const uint8_t *p, size_t n, uint8_t *type, size_t *payload)
 {
-	*padding = 0;
-	while (k-- > 0) {
-		const uint8_t *p = iov[k].iov_base;
-
-		for (size_t at = iov[k].iov_len; at > 0; at--, (*padding)++)
-			if (p[at - 1] != 0) {
-				*type = p[at - 1];
-				return true;
-			}
-	}
-	return false;
+	while (n > 0 && p[n - 1] == 0)
+		n--;
+	if (n == 0)
+		return false;
+	*type = p[n - 1];
+	*payload = n - 1;
+	return true;
 }
 
 /* The record is decrypted: n bytes of payload, of this type, at the front of in. */
@@ -518,34 +480,37 @@ read_content(
 	}
 }
 
-/* The body of a record, len bytes at the front of in, which are taken. */
+/* The body of a record, len bytes at the front of in, in one piece but for the tag; they are taken. */
 static int
 open_body(struct tls_rec *r, const uint8_t *head, struct bufq *in, size_t len, struct bufq *out,
     struct errtext *e)
 {
-	struct iovec iov[PIECES];
-	uint8_t tag[TLS_AEAD_TAG], type;
-	size_t inner = len - sizeof tag, padding, before = in->len;
-	int k = bufq_own(in, 0, inner, iov, PIECES), ret;
+	uint8_t nonce[TLS_AEAD_NONCE], tag[TLS_AEAD_TAG], type;
+	struct iovec inner = { .iov_base = tag };
+	size_t payload, before = in->len;
+	int ret;
 
-	IGNORE_RESULT(bufq_read(in, inner, tag, sizeof tag)); /* they are there */
-	ret = decrypt(&r->rd, head, iov, k, tag);
+	IGNORE_RESULT(bufq_own(in, 0, len - sizeof tag, &inner, 1));     /* none of an empty one */
+	IGNORE_RESULT(bufq_read(in, len - sizeof tag, tag, sizeof tag)); /* they are there */
+	half_nonce(&r->rd, nonce);
+	ret = tls_aead_open(
+	    &r->rd.aead, nonce, head, TLS_REC_HEADER, inner.iov_base, inner.iov_len, tag);
 	if (ret == ERR_DENIED)
 		return refuse(r, TLS_ALERT_BAD_RECORD_MAC, e, TLS_WORDS_CHANGED);
 	if (ret != 0)
 		return ret;
-	if (inner > TLS_REC_PLAIN + 1)
+	if (inner.iov_len > TLS_REC_PLAIN + 1)
 		return refuse_malformed(r, TLS_ALERT_RECORD_OVERFLOW, e); /* 5.4 */
-	if (!tls_rec_find_type(iov, k, &type, &padding))
+	if (!tls_rec_find_type(inner.iov_base, inner.iov_len, &type, &payload))
 		return refuse_unexpected(r, e); /* 5.4 */
-	ret = read_content(r, type, in, inner - padding - 1, out, e);
+	ret = read_content(r, type, in, payload, out, e);
 	bufq_drain(in, len - (before - in->len));
 	return ret;
 }
 
-/* A body in so many pieces that it is copied into one. */
+/* A body that came in several pieces is copied into one. */
 static int
-open_shreds(struct tls_rec *r, const uint8_t *head, struct bufq *in, size_t len, struct bufq *out,
+open_pieces(struct tls_rec *r, const uint8_t *head, struct bufq *in, size_t len, struct bufq *out,
     struct errtext *e)
 {
 	struct block *b = block_new(len);
@@ -569,14 +534,12 @@ static int
 open_record(struct tls_rec *r, const uint8_t *head, struct bufq *in, size_t len, struct bufq *out,
     struct errtext *e)
 {
-	struct iovec iov[PIECES];
-	size_t there = 0;
+	size_t front;
 
 	bufq_drain(in, TLS_REC_HEADER);
-	for (int i = bufq_peek(in, 0, len, iov, PIECES); i > 0; i--)
-		there += iov[i - 1].iov_len;
-	if (there < len)
-		return open_shreds(r, head, in, len, out, e);
+	IGNORE_RESULT(bufq_front(in, &front)); /* for its length */
+	if (front < len - TLS_AEAD_TAG)
+		return open_pieces(r, head, in, len, out, e);
 	return open_body(r, head, in, len, out, e);
 }
 

@@ -95,11 +95,11 @@ int tls_rec_open(struct tls_rec *r, struct bufq *in, struct bufq *out, size_t bu
     struct errtext *e) WARN_UNUSED;
 
 /*
- * tls_rec_find_type - the type of a decrypted record, which stands in k pieces: its last byte that is not zero, and the
- * number of zeros behind it (RFC 8446 5.4).  Looks at these bytes and at no others.  For tls_rec.c and its test.
- * False: all bytes are zero, or there are none.
+ * tls_rec_find_type - the type of a decrypted record of n bytes, the last of them that is not zero, and how many bytes of
+ * payload stand before it (RFC 8446 5.4).  Looks at the type and the zeros behind it and at no others.  For tls_rec.c
+ * and its test.  False: there is none.
  */
-bool tls_rec_find_type(const struct iovec *iov, int k, uint8_t *type, size_t *padding);
+bool tls_rec_find_type(const uint8_t *p, size_t n, uint8_t *type, size_t *payload);
 
 /*
  * tls_rec_refusal - after ERR_TLS of tls_rec_open(): the alert that tells the peer why; TLS_ALERT_CLOSE_NOTIFY when there is

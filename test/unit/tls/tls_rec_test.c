@@ -185,6 +185,26 @@ a_record_may_be_split_anywhere(void **state)
 		}
 }
 
+/* Blocks of 5000 bytes, none of which holds a whole record. */
+static void
+a_gathered_record_pins_no_more_than_a_block_of_its_size(void **state)
+{
+	struct tls_rec *a = rectest_new(RECTEST_AES128, false, 0, 0),
+		       *b = rectest_new(RECTEST_AES128, true, 0, 0);
+	struct bufq wire = { 0 }, in = { 0 }, got = { 0 };
+	struct errtext e;
+
+	(void)state;
+	rectest_seal(a, 10 * TLS_REC_PLAIN, BUF_HUGE, &wire);
+	rectest_carry(&wire, 5000, &in);
+	assert_int_equal(tls_rec_open(b, &in, &got, RECTEST_PLENTY, &e), 0);
+	rectest_pattern(&got, 10 * TLS_REC_PLAIN);
+	assert_true(bufq_weight(&got) < 11 * TLS_REC_PLAIN);
+	bufq_fini(&got);
+	tls_rec_free(a);
+	tls_rec_free(b);
+}
+
 static void
 a_budget_ends_a_turn(void **state)
 {
@@ -416,6 +436,7 @@ main(void)
 		cmocka_unit_test(carries_every_size_in_every_suite),
 		cmocka_unit_test(a_bulk_of_records_fills_whole_blocks),
 		cmocka_unit_test(a_record_may_be_split_anywhere),
+		cmocka_unit_test(a_gathered_record_pins_no_more_than_a_block_of_its_size),
 		cmocka_unit_test(a_budget_ends_a_turn),
 		cmocka_unit_test(a_truncated_record_waits),
 		cmocka_unit_test(a_changed_byte_delivers_nothing),
