@@ -21,11 +21,16 @@
 #include "lib/base/mem.h"
 #include "lib/base/rand.h"
 
-#define SERIAL_LEN 16      /* bytes; RFC 5280 4.1.2.2 allows 20 */
-#define KEY_PEM_MAX 2048   /* bytes of a P-256 key as text */
-#define SPKI_MAX 256       /* bytes of a P-256 public key as DER */
-#define COMMON_NAME_MAX 64 /* X.520 ub-common-name */
-#define BACKDATE_S 3600    /* a client's clock may be behind ours */
+/* Bytes; RFC 5280 4.1.2.2 allows 20. */
+#define SERIAL_LEN 16
+/* Bytes of a P-256 key as text. */
+#define KEY_PEM_MAX 2048
+/* Bytes of a P-256 public key as DER. */
+#define SPKI_MAX 256
+/* X.520 ub-common-name. */
+#define COMMON_NAME_MAX 64
+/* A client's clock may be behind ours. */
+#define BACKDATE_S 3600
 #define DAY_S 86400
 
 /* The names of a certificate as the library wants them: a list, addresses in binary. */

@@ -12,17 +12,22 @@
 #include "lib/base/secret.h"
 #include "lib/base/str.h"
 
-#define CERT_PEM_MAX (16 * 1024) /* bytes of the certificate as text */
-#define CERT_PIN_LEN 52          /* "sha256//" and 44 characters */
-#define CERT_HOSTS_MAX 64        /* names in one certificate */
+/* Bytes of the certificate as text. */
+#define CERT_PEM_MAX (16 * 1024)
+/* "sha256//" and 44 characters. */
+#define CERT_PIN_LEN 52
+/* Names in one certificate. */
+#define CERT_HOSTS_MAX 64
 
 /*
  * One certificate.  Zero it before cert_self_signed(); cert_fini() in every case.  The pin is the
  * hash of the public key (RFC 7469 2.4), as curl's --pinnedpubkey and our --pin take it.
  */
 struct cert {
-	char *pem;              /* owned */
-	struct secret *key_pem; /* owned; private key as SEC 1 */
+	/* Owned. */
+	char *pem;
+	/* Owned; private key as SEC 1. */
+	struct secret *key_pem;
 	char pin[CERT_PIN_LEN + 1];
 };
 

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * f_tls - TLS as a filter: bytes move between two queues, and one of two engines makes and reads the records.
+ * f_tls - TLS as a filter.
  *
- * A tls_session (mbedTLS) does every handshake, and the records of TLS 1.2.  When a handshake of TLS 1.3 is done, a tls_rec
- * makes the records from then on, and the session is freed.  One of the two is there at any time.  Copies of payload: see them.
+ * A tls_session (mbedTLS) does every handshake, and the records of TLS 1.2.  When a handshake of
+ * TLS 1.3 is done, a tls_rec makes the records from then on, and the session is freed.  One of the
+ * two is there at any time.  Copies of payload: as they say; none here.
  *
- *     input    HANDSHAKE ── done ──> OPEN ── close_notify, end below, error ──> ENDED, and told by user->closed
- *                  └───────────── end below, error ─────────────────────────────┘      when all input was taken
- *     output   HELD ── handshake done ──> OPEN ── filter_shutdown, the peer's close_notify ──> ENDED
- *                └── filter_shutdown ──> HELD_END ── handshake done ───────────────────────────┘
+ *     input    HANDSHAKE ── done ──> OPEN ── close_notify, error, end below ──> ENDED
+ *                  └─────────── error, end below ────────────────────────────────┘
+ *              user->closed is called when all input before the end was taken
+ *     output   HELD ── handshake done ──> OPEN ── filter_shutdown, close_notify ──> ENDED
+ *                └── filter_shutdown ──> HELD_END ── handshake done ────────────────┘
  *
- * Without a handshake what is written is held.  On the way to ENDED the output sends what is held, and close_notify.
+ * HELD: what is written waits for the handshake.  Before it is ENDED the output sends what is held,
+ * and close_notify.
  */
 #include "lib/tls/f_tls.h"
 
@@ -56,7 +59,7 @@ struct f_tls {
 	struct task step;
 	void (*ready_fn)(void *arg);
 	void *ready_arg;
-	/* When the session moved more than a keepalive last, and whether its memory was given back since. */
+	/* When the session last moved more than a keepalive; was its memory given back since? */
 	uint64_t busy_ms;
 	bool trimmed;
 	/* The end of the input, and its sentence. */
@@ -91,8 +94,8 @@ set_output(struct f_tls *t, enum output next)
 }
 
 /*
- * Hand the records that were made to the filter below.  False: that failed, the user has been told, and may have freed this
- * filter; nothing of it but f.closed may be looked at.
+ * Hand the records that were made to the filter below.  False: that failed.  The user was told and
+ * may have freed this filter: only f.closed may be read then.
  */
 static bool
 push(struct f_tls *t)
@@ -205,7 +208,7 @@ send_held(struct f_tls *t)
 		IGNORE_RESULT(push(t)); /* the last thing done */
 }
 
-/* Our end: what was written, close_notify (RFC 8446 6.1), then the end of the stream below. */
+/* Send our end: what was written, close_notify (RFC 8446 6.1), then the end of the stream below. */
 static void
 send_end(struct f_tls *t)
 {
@@ -327,7 +330,10 @@ handshake(struct f_tls *t)
 	return !t->f.closed;
 }
 
-/* While the peer takes nothing its answer waits for room, or for the next data, which it goes before.  Returns 0 or ERR_NOMEM. */
+/*
+ * Answer a peer's KeyUpdate.  While the peer takes nothing the answer waits for room, or leaves
+ * with the next data, in front of it.  Returns 0 or ERR_NOMEM.
+ */
 static int
 answer_update(struct f_tls *t)
 {
@@ -339,7 +345,8 @@ answer_update(struct f_tls *t)
 
 /*
  * Decrypt a turn's worth; whatever has to be said about it goes to records.
- * Returns 0 when all that is there was taken, ERR_AGAIN when the turn is over, ERR_EOF after close_notify, ERR_NOMEM, ERR_TLS and e.
+ * Returns 0 when all that is there was taken, ERR_AGAIN when the turn is over, ERR_EOF after
+ * close_notify, ERR_NOMEM, ERR_TLS and e.
  */
 static int
 decrypt(struct f_tls *t, struct errtext *e)
@@ -354,7 +361,7 @@ decrypt(struct f_tls *t, struct errtext *e)
 	}
 	r = tls_rec_open(t->rec, &t->f.below->in, &t->f.in, F_TLS_TURN, e);
 	if (t->output == OUTPUT_ENDED)
-		return r; /* RFC 8446 6.1: nothing follows our close_notify */
+		return r; /* RFC 8446 6.1: after our close_notify we send nothing */
 	if (r == ERR_TLS && tls_rec_refusal(t->rec) != TLS_ALERT_CLOSE_NOTIFY)
 		IGNORE_RESULT(tls_rec_send_alert(
 		    t->rec, tls_rec_refusal(t->rec), &t->records)); /* it is over all the same */

@@ -32,11 +32,14 @@
 #include "lib/tls/gcm_soft.h"
 
 enum {
-	GCM_TAG_MIN = 4, /* SP 800-38D 5.2.1.2 allows 4, 8, 12 to 16; mbedTLS all from 4 to 16 */
+	/* SP 800-38D 5.2.1.2 allows 4, 8, 12 to 16; mbedTLS all from 4 to 16. */
+	GCM_TAG_MIN = 4,
 	GCM_TAG_MAX = 16,
-	GCM_IV_FAST = 12, /* the length that needs no GHASH, and the only one that TLS uses */
+	/* The length that needs no GHASH, and the only one that TLS uses. */
+	GCM_IV_FAST = 12,
 	GCM_KEY_ALIGN = 64,
-	GCM_HEAD_BRIEF = 32, /* a TLS record has 12 bytes of IV, and 5 or 13 of additional data */
+	/* A TLS record has 12 bytes of IV, and 5 or 13 of additional data. */
+	GCM_HEAD_BRIEF = 32,
 };
 
 /* Bytes of payload under one IV, SP 800-38D 5.2.1.1 (2^39 - 256 bits). */
@@ -56,15 +59,20 @@ enum gcm_step { GCM_IDLE, GCM_HEAD, GCM_BODY };
 
 /* One key, and the message in progress under it. A context belongs to one thread at a time. */
 struct gcm_key {
-	struct gcm_key_data data;     /* round keys and powers of H; aligned for vector loads */
-	struct gcm_context_data work; /* libipsec-mb's state of the message in progress */
-	const struct gcm_ops *ops;    /* borrowed, static; NULL when soft is used */
-	struct gcm_soft *soft;        /* owned; mbedTLS's own code where libipsec-mb cannot run */
+	/* Round keys and powers of H; aligned for vector loads. */
+	struct gcm_key_data data;
+	/* The state, for libipsec-mb, of the message in progress. */
+	struct gcm_context_data work;
+	/* Borrowed, static; NULL when soft is used. */
+	const struct gcm_ops *ops;
+	/* Owned; mbedTLS's own code where libipsec-mb cannot run. */
+	struct gcm_soft *soft;
 	enum gcm_step step;
 	bool encrypt;
-	uint64_t len; /* payload so far */
-	uint8_t
-	    *head; /* the IV, then the additional data, until the payload begins: brief, or owned */
+	/* Payload so far. */
+	uint64_t len;
+	/* The IV, then the additional data, until the payload begins: brief, or owned. */
+	uint8_t *head;
 	size_t iv_len, head_len;
 	uint8_t brief[GCM_HEAD_BRIEF];
 };

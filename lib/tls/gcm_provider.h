@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Which implementation of AES-GCM this process uses. lib/tls/gcm_ipsec.c decides once, from the build
- * (x86-64 with libipsec-mb, or anything else) and from the processor it runs on.
+ * Which implementation of AES-GCM this process uses. lib/tls/gcm_ipsec.c decides once, from the
+ * build (x86-64 with libipsec-mb, or anything else) and from the processor it runs on.
  */
 #ifndef LIB_GCM_PROVIDER_H
 #define LIB_GCM_PROVIDER_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * mbedTLS's own library/gcm.c, compiled once more under the names of lib/tls/gcm_soft.h. The source is
- * the one that `make deps` unpacked; nothing of it is kept in this tree. Elsewhere than on x86-64
- * with libipsec-mb, mbedTLS uses its own gcm.c as it is and this file is empty.
+ * mbedTLS's own library/gcm.c, compiled once more under the names of lib/tls/gcm_soft.h. The source
+ * is the one that `make deps` unpacked; nothing of it is kept in this tree. Elsewhere than on
+ * x86-64 with libipsec-mb, mbedTLS uses its own gcm.c as it is and this file is empty.
  */
 #include <mbedtls/build_info.h>
 

@@ -16,8 +16,10 @@
 /* What every function here needs of the curve's arithmetic. */
 struct work {
 	mbedtls_ecp_group group;
-	mbedtls_mpi d;       /* private: wiped by work_fini() */
-	mbedtls_ecp_point q; /* public */
+	/* Private: wiped by work_fini(). */
+	mbedtls_mpi d;
+	/* Public. */
+	mbedtls_ecp_point q;
 };
 
 static int

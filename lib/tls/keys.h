@@ -19,8 +19,9 @@
 
 #define KEYS_PRIV_PREFIX "tunnel-priv-"
 #define KEYS_PUB_PREFIX "tunnel-pub-"
-#define KEYS_SCALAR_LEN 32 /* bytes */
-#define KEYS_POINT_LEN 33  /* bytes */
+/* Bytes of a private and of a public key. */
+#define KEYS_SCALAR_LEN 32
+#define KEYS_POINT_LEN 33
 #define KEYS_PRIV_TEXT_LEN (sizeof(KEYS_PRIV_PREFIX) - 1 + 43)
 #define KEYS_PUB_TEXT_LEN (sizeof(KEYS_PUB_PREFIX) - 1 + 44)
 

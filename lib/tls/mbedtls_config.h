@@ -58,9 +58,9 @@
 #define MBEDTLS_CHACHAPOLY_C
 
 /*
- * AES-GCM through libipsec-mb (lib/tls/gcm_ipsec.c) where its header is installed. lib/tls/gcm_soft.c sets
- * LIB_GCM_SOFT to compile mbedTLS's own implementation beside it, for processors without the
- * instructions.
+ * AES-GCM through libipsec-mb (lib/tls/gcm_ipsec.c) where its header is installed.
+ * lib/tls/gcm_soft.c sets LIB_GCM_SOFT to compile mbedTLS's own implementation beside it, for
+ * processors without the instructions.
  */
 #if defined(__x86_64__) && __has_include(<intel-ipsec-mb.h>) && !defined(LIB_GCM_SOFT)
 #define MBEDTLS_GCM_ALT

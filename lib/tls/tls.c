@@ -2,8 +2,8 @@
 /*
  * tls - read certificates, keys and authorities, and make the generations that connections use.
  *
- * The mutex of a server context guards its pointer to the current generation and nothing else; it is held for the few
- * instructions that read or change it, and no other lock is taken meanwhile.
+ * The mutex of a server context guards its pointer to the current generation and nothing else; it
+ * is held for the few instructions that read or change it, and no other lock is taken meanwhile.
  */
 #include "lib/tls/tls.h"
 
@@ -29,7 +29,8 @@ struct tls_server_ctx {
 	struct tls_generation *cur;
 	size_t n;
 	struct server_files {
-		char *cert, *key; /* paths, owned */
+		/* Paths, owned. */
+		char *cert, *key;
 		struct file_stamp cert_stamp, key_stamp;
 	} * files;
 };
@@ -59,8 +60,9 @@ static const int suites_chacha_first[] = { MBEDTLS_TLS1_3_CHACHA20_POLY1305_SHA2
 	TLS12_AES128, TLS12_AES256, 0 };
 
 /*
- * P-256 is first: mbedTLS does a handshake with it in less than half the time of X25519 (193 against 85 a second, both ends
- * on one core). P-384 is last: in TLS 1.2 the list also says which certificates' keys are understood.
+ * P-256 is first: mbedTLS does a handshake with it in less than half the time of X25519 (193
+ * against 85 a second, both ends on one core). P-384 is last: in TLS 1.2 the list also says which
+ * certificates' keys are understood.
  */
 static const uint16_t groups[] = { MBEDTLS_SSL_IANA_TLS_GROUP_SECP256R1,
 	MBEDTLS_SSL_IANA_TLS_GROUP_X25519, MBEDTLS_SSL_IANA_TLS_GROUP_SECP384R1,
@@ -139,7 +141,7 @@ gen_configure(struct tls_generation *g, int endpoint, struct errtext *e)
 	return ret == 0 ? 0 : tls_fail(e, ret, "cannot configure", "TLS");
 }
 
-/* The certificates of a file, appended to chain.  lax: an authority that cannot be parsed is left out. */
+/* Append the certificates of a file to chain.  lax: leave out those that cannot be parsed. */
 static int
 read_certs(const char *path, mbedtls_x509_crt *chain, bool lax, struct errtext *e)
 {
@@ -179,7 +181,7 @@ read_key(const char *path, mbedtls_pk_context *key, struct errtext *e)
 	return ret == 0 ? 0 : tls_fail(e, ret, "no private key in PEM form", path);
 }
 
-/* A server's handshake signs with its key.  mbedTLS shows a certificate that forbids this to nobody. */
+/* A server signs its handshake.  mbedTLS never shows a certificate that forbids this. */
 static bool
 is_for_servers(const mbedtls_x509_crt *crt)
 {
@@ -280,8 +282,9 @@ is_name_of(const mbedtls_x509_buf *name, const void *crt)
 }
 
 /*
- * All pairs that fit are offered, so that of an ECDSA and an RSA certificate the client gets the one that it can check: mbedTLS
- * takes the first of the kind that the client likes most.  For a name that nobody has the pairs without a name remain.
+ * All pairs that fit are offered, so that of an ECDSA and an RSA certificate the client gets the
+ * one that it can check: mbedTLS takes the first of the kind that the client likes most.  If none
+ * fits, the pairs of gen_add_pairs() remain.
  */
 static int
 on_sni(void *arg, mbedtls_ssl_context *ssl, const unsigned char *p, size_t len)
@@ -305,7 +308,7 @@ on_sni(void *arg, mbedtls_ssl_context *ssl, const unsigned char *p, size_t len)
 	return 0;
 }
 
-/* Without a name, or with an unknown one, the first pair is shown, or one that shares a name with it. */
+/* Without a name, or for an unknown one, the first pair is offered, and those that share a name. */
 static int
 gen_add_pairs(struct tls_generation *g)
 {

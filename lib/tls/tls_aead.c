@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * tls_aead - AES-GCM and ChaCha20-Poly1305 by mbedTLS's interfaces; behind that of AES-GCM is lib/tls/gcm_ipsec.c where it can run.
+ * tls_aead - AES-GCM and ChaCha20-Poly1305 by mbedTLS's interfaces; behind that of AES-GCM is
+ * lib/tls/gcm_ipsec.c where it can run.
  *
- * All lengths and orders of calls are ours, so that an error of mbedTLS, but for a wrong tag, is want of memory.
+ * All lengths and orders of calls are ours, so that an error of mbedTLS, but for a wrong tag, is
+ * want of memory.
  */
 #include "lib/tls/tls_aead.h"
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * tls_aead - one key of one of TLS 1.3's ciphers (RFC 8446 9.1): AES-GCM or ChaCha20-Poly1305.  Encrypts bytes in pieces,
- * decrypts them in one.  For lib/tls/tls_rec.c; nobody else includes this.
+ * tls_aead - one key of one of TLS 1.3's ciphers (RFC 8446 9.1): AES-GCM or ChaCha20-Poly1305.
+ * Encrypts bytes in pieces, decrypts them in one.  For lib/tls/tls_rec.c; nobody else includes
+ * this.
  *
- * Input and output may be the same bytes, and must not overlap otherwise.  A nonce must never be used twice with one key:
- * that is the caller's business.  A key belongs to one thread at a time.
+ * Input and output may be the same bytes, and must not overlap otherwise.  A nonce must never be
+ * used twice with one key: that is the caller's business.  A key belongs to one thread at a time.
  *
  * Private to lib/tls.
  */
@@ -19,14 +20,16 @@
 
 #include "lib/base/err.h"
 
-#define TLS_AEAD_NONCE 12 /* bytes, of all of them */
+/* Bytes, of all ciphers. */
+#define TLS_AEAD_NONCE 12
 #define TLS_AEAD_TAG 16
 #define TLS_AEAD_KEY_MAX 32
 
 /* Members are private; zero is valid and has no key. */
 struct tls_aead {
 	mbedtls_gcm_context gcm;
-	mbedtls_chachapoly_context *chacha; /* owned; NULL: AES-GCM */
+	/* Owned; NULL: AES-GCM. */
+	mbedtls_chachapoly_context *chacha;
 	bool keyed;
 };
 
@@ -38,8 +41,8 @@ int tls_aead_init(struct tls_aead *a, bool chacha, const uint8_t *key, size_t le
 void tls_aead_fini(struct tls_aead *a);
 
 /*
- * tls_aead_begin, tls_aead_update any number of times, tls_aead_end - encrypt a message in pieces.  ad: bytes that the tag covers
- * and that are not encrypted.  Return 0 or ERR_NOMEM.
+ * tls_aead_begin, tls_aead_update any number of times, tls_aead_end - encrypt a message in pieces.
+ * ad: bytes that the tag covers and that are not encrypted.  Return 0 or ERR_NOMEM.
  */
 int tls_aead_begin(struct tls_aead *a, const uint8_t nonce[TLS_AEAD_NONCE], const uint8_t *ad,
     size_t ad_len) WARN_UNUSED;

@@ -2,9 +2,10 @@
 /*
  * tls_rec - seal and open the records of TLS 1.3.
  *
- * Copies of payload.  In: decrypted in place and moved: 0; 1 for a record that came in several blocks (one in eight of a bulk), and for
- * payload up to SMALL_PIECE, so that a flood of tiny records costs memory in proportion to its bytes.  Out: encrypted from the
- * caller's slices into the blocks that are sent: 0 beside that.
+ * Copies of payload.  In: decrypted in place and moved: 0; 1 for a record that came in several
+ * blocks (one in eight of a bulk), and for payload up to SMALL_PIECE, so that a flood of tiny
+ * records costs memory in proportion to its bytes.  Out: encrypted from the caller's slices into
+ * the blocks that are sent: 0 beside that.
  */
 #include "lib/tls/tls_rec.h"
 
@@ -38,7 +39,8 @@ static const struct suite {
 	bool chacha;
 	uint8_t key_len;
 	mbedtls_md_type_t md;
-	uint64_t records; /* under one key */
+	/* Under one key. */
+	uint64_t records;
 } suites[] = {
 	{ MBEDTLS_TLS1_3_AES_128_GCM_SHA256, false, 16, MBEDTLS_MD_SHA256, TLS_REC_GCM_RECORDS },
 	{ MBEDTLS_TLS1_3_AES_256_GCM_SHA384, false, 32, MBEDTLS_MD_SHA384, TLS_REC_GCM_RECORDS },
@@ -49,7 +51,8 @@ static const struct suite {
 /* One direction. */
 struct half {
 	struct tls_aead aead;
-	uint64_t seq; /* of the next record */
+	/* Of the next record. */
+	uint64_t seq;
 	uint8_t iv[TLS_AEAD_NONCE];
 	uint8_t secret[TLS_REC_SECRET_MAX];
 };
@@ -60,15 +63,20 @@ struct tls_rec {
 	struct half rd, wr;
 	size_t fragment;
 	bool server;
-	bool owes_update; /* the peer asked for a KeyUpdate of ours */
-	bool turn_key;    /* the record being read ends with a KeyUpdate of the peer's */
+	/* The peer asked for a KeyUpdate of ours. */
+	bool owes_update;
+	/* The record being read ends with a KeyUpdate of the peer's. */
+	bool turn_key;
 	enum tls_alert refusal;
-	unsigned idle; /* records in a row that brought nothing */
+	/* Records in a row that brought nothing. */
+	unsigned idle;
 
 	/* The handshake message that is being read; it may be spread over records (5.1). */
 	uint8_t hs_head[HS_HEADER];
-	uint8_t hs_got;   /* bytes of hs_head that are there */
-	uint32_t hs_left; /* bytes of its body that are not */
+	/* Bytes of hs_head that are there. */
+	uint8_t hs_got;
+	/* Bytes of its body that are not. */
+	uint32_t hs_left;
 };
 
 /* ---- keys (RFC 8446 7) ---- */
@@ -292,7 +300,7 @@ tls_rec_seal(struct tls_rec *r, struct bufq *plain, struct tls_writer *out)
 	while (plain->len > 0 && ret == 0) {
 		size_t n = plain->len < r->fragment ? plain->len : r->fragment;
 
-		/* 4.6.3: the answer comes before the next byte of data.  5.5: a key protects so much and no more. */
+		/* 4.6.3: the answer comes before the next data.  5.5: a key protects so much. */
 		if (r->owes_update || r->wr.seq >= r->suite->records)
 			ret = tls_rec_send_update(r, false, out);
 		if (ret == 0)
@@ -480,7 +488,7 @@ read_content(
 	}
 }
 
-/* The body of a record, len bytes at the front of in, in one piece but for the tag; they are taken. */
+/* Take the body of a record: len bytes at the front of in, in one piece but for the tag. */
 static int
 open_body(struct tls_rec *r, const uint8_t *head, struct bufq *in, size_t len, struct bufq *out,
     struct errtext *e)
@@ -490,7 +498,7 @@ open_body(struct tls_rec *r, const uint8_t *head, struct bufq *in, size_t len, s
 	size_t payload, before = in->len;
 	int ret;
 
-	IGNORE_RESULT(bufq_own(in, 0, len - sizeof tag, &inner, 1));     /* none of an empty one */
+	IGNORE_RESULT(bufq_own(in, 0, len - sizeof tag, &inner, 1));     /* 0 pieces if empty */
 	IGNORE_RESULT(bufq_read(in, len - sizeof tag, tag, sizeof tag)); /* they are there */
 	half_nonce(&r->rd, nonce);
 	ret = tls_aead_open(

@@ -16,7 +16,9 @@
 enum {
 	/* Header, nonce and tag of a record: 29 bytes in TLS 1.2, 37 with padding in 1.3. */
 	RECORD_EXTRA = 40,
-	/* Bytes at the head of a record buffer: the record's counter is there between two records. */
+	/*
+	 * Bytes at the head of a record buffer: the record's counter is there between two records.
+	 */
 	BUFFER_HEAD = 64,
 	/* mbedTLS reads a record's header, then its body. */
 	READS_OF_RECORD = 2,
@@ -60,7 +62,10 @@ on_send(void *arg, const unsigned char *p, size_t n)
 {
 	struct tls_session *s = arg;
 
-	/* TLS 1.2: each ask for a new handshake is answered by a warning, and the peer may read none of them. */
+	/*
+	 * TLS 1.2: each ask for a new handshake is answered by a warning, and the peer may read
+	 * none of them.
+	 */
 	if (s->opening && ++s->answers > TLS_SESSION_ANSWERS_MAX)
 		return MBEDTLS_ERR_SSL_UNEXPECTED_MESSAGE;
 	return tls_writer_put(s->out, p, n) == 0 ? (int)n : MBEDTLS_ERR_SSL_ALLOC_FAILED;
@@ -204,7 +209,7 @@ explain(const struct tls_session *s, int ret, struct errtext *e)
 	}
 }
 
-/* What an error of mbedTLS means: its code of lib/base/err.h, and a sentence; and the peer is told. */
+/* An error of mbedTLS ends the connection: tell the peer, return our code and a sentence. */
 static int
 refuse(struct tls_session *s, int ret, struct errtext *e)
 {
@@ -250,9 +255,10 @@ counter(const unsigned char p[8])
 }
 
 /*
- * mbedTLS has read whole records and no byte more, and its two counters say how many records the new keys have protected (a
- * server's session tickets are some).  It has no calls for them, hence the look at its members.  Where something is still in its
- * hands, or the version or the suite is another, it goes on.
+ * mbedTLS has read whole records and no byte more, and its two counters say how many records the
+ * new keys have protected (a server's session tickets are some).  It has no calls for them, hence
+ * the look at its members.  Where something is still in its hands, or the version or the suite is
+ * another, it goes on.
  */
 struct tls_rec *
 tls_session_records(const struct tls_session *s)
@@ -277,7 +283,9 @@ tls_session_records(const struct tls_session *s)
 	if (mbedtls_ssl_check_pending(ssl) || ssl->MBEDTLS_PRIVATE(in_left) > 0 ||
 	    ssl->MBEDTLS_PRIVATE(out_left) > 0)
 		return NULL;
-	/* The peer may have asked for less than 2^14; mbedTLS's own padding takes a byte off that. */
+	/*
+	 * The peer may have asked for less than 2^14; mbedTLS's own padding takes a byte off that.
+	 */
 	if (payload < TLS_REC_PLAIN - 1)
 		start.fragment = (size_t)payload;
 	return tls_rec_new(&start);
@@ -325,7 +333,10 @@ tls_session_close(struct tls_session *s)
 
 /* ---- reading ---- */
 
-/* The block to decrypt into: about as large as what is there, so that a queue of them pins little beyond its length. */
+/*
+ * The block to decrypt into: about as large as what is there, so that a queue of them pins little
+ * beyond its length.
+ */
 static struct block *
 input_block(const struct tls_session *s, size_t budget)
 {
@@ -350,7 +361,7 @@ fill_block(struct tls_session *s, struct block *b, size_t max)
 		} else if (ret == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET) {
 			continue; /* we never resume */
 		} else if (ret == 0) {
-			continue; /* RFC 5246 6.2.1: an empty record; mbedTLS ends a flood of them */
+			continue; /* an empty record (RFC 5246 6.2.1) */
 		} else if (ret == MBEDTLS_ERR_SSL_WANT_READ && s->in->len > 0) {
 			continue; /* it passed over a warning */
 		} else {
@@ -392,9 +403,10 @@ tls_session_has_input(const struct tls_session *s)
 }
 
 /*
- * In TLS 1.2 mbedTLS keeps two buffers of a record each for as long as the connection lives.  Between two records nothing in them
- * matters but the counter at the head, so the whole pages behind it go back to the system; they come back as zeros when they are
- * touched.  mbedTLS has no call for this, hence the look at its members.
+ * In TLS 1.2 mbedTLS keeps two buffers of a record each for as long as the connection lives.
+ * Between two records nothing in them matters but the counter at the head, so the whole pages
+ * behind it go back to the system; they come back as zeros when they are touched.  mbedTLS has no
+ * call for this, hence the look at its members.
  */
 void
 tls_session_trim(struct tls_session *s)

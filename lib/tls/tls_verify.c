@@ -2,8 +2,9 @@
 /*
  * tls_verify - judge a certificate chain by authorities, pins, name and dates.
  *
- * mbedTLS shows each certificate with what it found wrong, the issuer's end first and the server's own (depth 0) last.
- * All verdicts are kept back until that one, because a pin can make up for an unknown issuer.
+ * mbedTLS shows each certificate with what it found wrong, the issuer's end first and the server's
+ * own (depth 0) last.  All verdicts are kept back until that one, because a pin can make up for an
+ * unknown issuer.
  */
 #include "lib/tls/tls_verify.h"
 
@@ -23,15 +24,21 @@ struct tls_verify {
 	const struct tls_generation *gen;
 	char host[TLS_HOST_MAX + 1];
 	uint8_t ip[16];
-	size_t ip_len;                  /* 0: host is a name */
-	uint32_t flags;                 /* MBEDTLS_X509_BADCERT_* of the decision */
-	const mbedtls_ssl_context *ssl; /* whose decision it is */
+	/* 0: host is a name. */
+	size_t ip_len;
+	/* MBEDTLS_X509_BADCERT_* of the decision. */
+	uint32_t flags;
+	/* Whose decision it is. */
+	const mbedtls_ssl_context *ssl;
 	bool pin_mismatch;
 	bool self_signed;
-	char issuer[NAME_TEXT * 2]; /* who signed the last certificate of the chain */
-	char names[NAMES_SHOWN * (NAME_TEXT + 2) + 8]; /* whom the certificate is for */
+	/* Who signed the last certificate of the chain. */
+	char issuer[NAME_TEXT * 2];
+	/* Whom the certificate is for. */
+	char names[NAMES_SHOWN * (NAME_TEXT + 2) + 8];
 	char pin[8 + B64_ENC_LEN(HASH_SHA256_LEN) + 1];
-	char date[32]; /* the limit that is passed, or not reached yet */
+	/* The limit that is passed, or not reached yet. */
+	char date[32];
 };
 
 /* ---- what the certificate says ---- */
@@ -104,7 +111,10 @@ keep_names(struct tls_verify *v, const mbedtls_x509_crt *crt)
 
 /* ---- the decision ---- */
 
-/* mbedTLS would send an address as a server name, which RFC 6066 3 forbids; so addresses are compared here. */
+/*
+ * mbedTLS would send an address as a server name, which RFC 6066 3 forbids; so addresses are
+ * compared here.
+ */
 static bool
 has_address(const struct tls_verify *v, const mbedtls_x509_crt *crt)
 {
@@ -179,7 +189,10 @@ on_certificate(void *arg, mbedtls_x509_crt *crt, int depth, uint32_t *flags)
 	return 0;
 }
 
-/* An address without the interface that may be named behind it, which no certificate holds (RFC 4007 11). */
+/*
+ * An address without the interface that may be named behind it, which no certificate holds (RFC
+ * 4007 11).
+ */
 static size_t
 parse_address(const char *host, uint8_t ip[16])
 {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* tls_words - sentences for what ends a TLS connection; shared by its two makers of records.  Private to lib/tls. */
+/*
+ * tls_words - sentences for what ends a TLS connection; shared by its two makers of records.
+ * Private to lib/tls.
+ */
 #ifndef LIB_TLS_WORDS_H
 #define LIB_TLS_WORDS_H
 
@@ -9,7 +12,10 @@
 #define TLS_WORDS_IDLE "TLS: the peer sends records that bring nothing"
 #define TLS_WORDS_MALFORMED "TLS: the peer sent a malformed record"
 
-/* tls_words_alert - the peer sent this fatal alert (RFC 8446 6.2); doing: "TLS", "TLS handshake".  Returns ERR_TLS. */
+/*
+ * tls_words_alert - the peer sent this fatal alert (RFC 8446 6.2); doing: "TLS", "TLS handshake".
+ * Returns ERR_TLS.
+ */
 int tls_words_alert(struct errtext *e, const char *doing, unsigned alert);
 
 #endif

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * f_tls_bench - what the TLS filter costs: GB and handshakes for each second of processor time, both ends in memory, and
- * the memory of an idle connection.
+ * f_tls_bench - what the TLS filter costs: GB and handshakes for each second of processor time,
+ * both ends in memory, and the memory of an idle connection.
  *
  *     f_tls_bench [bytes of one write, default 262144] [idle connections, default 1000] [12]
  *
- * The third argument: TLS 1.2, whose records are mbedTLS's, and what is left of its buffers when a connection was idle for long.
+ * The third argument: TLS 1.2, whose records are mbedTLS's, and what is left of its buffers when a
+ * connection was idle for long.
  */
 #include <malloc.h>
 #include <stdio.h>

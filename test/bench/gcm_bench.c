@@ -26,7 +26,8 @@
 
 enum {
 	RECORD = 16384,
-	PAYLOAD = RECORD - 1, /* of a TLS 1.3 record: the content type takes the last byte */
+	/* Of a TLS 1.3 record: the content type takes the last byte. */
+	PAYLOAD = RECORD - 1,
 	RUNS = 5,
 };
 

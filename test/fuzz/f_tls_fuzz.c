@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * f_tls_fuzz - the TLS filter fed by a stranger: it never becomes ready, delivers nothing, ends once, and answers little.
+ * f_tls_fuzz - the TLS filter fed by a stranger: it never becomes ready, delivers nothing, ends
+ * once, and answers little.
  *
- * The first byte: bit 0 client in place of server, bit 1 byte by byte, bit 2 after a good handshake (then nothing that the
- * stranger adds is delivered either), bit 3 TLS 1.2 only, bit 4 the stream ends after the input.
+ * The first byte: bit 0 client in place of server, bit 1 byte by byte, bit 2 after a good handshake
+ * (then nothing that the stranger adds is delivered either), bit 3 TLS 1.2 only, bit 4 the stream
+ * ends after the input.
  *
- * The certificate, and what mbedTLS's PSA layer draws, differ from run to run; nothing that is checked here depends on them.
+ * The certificate, and what mbedTLS's PSA layer draws, differ from run to run; nothing that is
+ * checked here depends on them.
  */
 #include <assert.h>
 #include <stdint.h>

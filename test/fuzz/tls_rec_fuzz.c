@@ -2,13 +2,15 @@
 /*
  * tls_rec_fuzz - records of TLS 1.3 from a peer that has the keys and follows no rule.
  *
- * The first byte: bit 0 we are the server, bits 1 to 3 the size of the blocks that the bytes stand in.  Then operations: a byte
+ * The first byte: bit 0 we are the server, bits 1 to 3 the size of the blocks that the bytes stand
+ * in.  Then operations: a byte
  *   0        the next 2 bytes are a length (big-endian, at most what is left): so many raw bytes arrive
  *   1        the same, but they are sealed: a TLSInnerPlaintext
  *   2        the same with a type and as many zeros as the type's value behind them
  *   3        what arrived is opened, with a small budget
  *   others   a byte of payload and that number as the type, sealed
- * What was delivered came in records of payload, an error is the end, and what is answered can be sealed.
+ * What was delivered came in records of payload, an error is the end, and what is answered can be
+ * sealed.
  */
 #include <assert.h>
 #include <stdint.h>
@@ -42,11 +44,13 @@ static const uint8_t ivs[2][12] = {
 };
 
 struct peer {
-	struct tls_rec *r; /* the end under test */
+	/* The end under test. */
+	struct tls_rec *r;
 	struct tls_aead aead;
 	const uint8_t *iv;
 	uint64_t seq;
-	size_t block, allowed; /* allowed: bytes of payload sent in records that are right so far */
+	/* allowed: bytes of payload sent in records that are right so far. */
+	size_t block, allowed;
 	struct bufq in, got;
 	bool over;
 };

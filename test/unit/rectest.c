@@ -129,7 +129,10 @@ rectest_stop(struct rectest *x)
 	tls_rec_free(x->r);
 }
 
-/* The peer sends one record of type and content, padded with pad zeros.  Returns what tls_rec_open() says. */
+/*
+ * The peer sends one record of type and content, padded with pad zeros.  Returns what
+ * tls_rec_open() says.
+ */
 int
 rectest_hear(struct rectest *x, uint8_t type, const void *content, size_t n, size_t pad)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * tlstest - what the tests of the TLS filter share: a server and a client joined in memory (test/wire.h), with a
- * certificate for relay.test, *.wild.test, 127.0.0.1 and ::1 that is made for the run.
+ * tlstest - what the tests of the TLS filter share: a server and a client joined in memory
+ * (test/wire.h), with a certificate for relay.test, *.wild.test, 127.0.0.1 and ::1 that is made for
+ * the run.
  */
 #ifndef TEST_UNIT_TLSTEST_H
 #define TEST_UNIT_TLSTEST_H
@@ -12,13 +13,17 @@
 
 struct tlstest_side {
 	struct filter *f;
-	struct wire *wire; /* below f; or NULL */
+	/* Below f; or NULL. */
+	struct wire *wire;
 	struct bufq got;
-	size_t want; /* loop stops when so much was got; or at the end */
-	bool hold;   /* takes nothing and pauses */
+	/* Loop stops when so much was got; or at the end. */
+	size_t want;
+	/* Takes nothing and pauses. */
+	bool hold;
 	bool free_in_readable, free_in_closed, free_in_ready;
 	unsigned n_ready, n_closed;
-	uint64_t ready_at; /* bytes that had arrived by then */
+	/* Bytes that had arrived by then. */
+	uint64_t ready_at;
 	int err;
 	char text[ERR_TEXT_MAX];
 };
@@ -40,17 +45,26 @@ extern bool tlstest_tls12_only;
 int tlstest_setup(void **state);
 int tlstest_teardown(void **state);
 
-/* tlstest_open - both ends, at the start of their handshake; the client trusts ca and pins (both may be NULL). */
+/*
+ * tlstest_open - both ends, at the start of their handshake; the client trusts ca and pins (both
+ * may be NULL).
+ */
 void tlstest_open(struct tlstest *p, const char *host, const char *ca, const char *pins);
 /* tlstest_ready - the same with a good client, and the handshake done. */
 void tlstest_ready(struct tlstest *p);
 void tlstest_close(struct tlstest *p);
 
-/* tlstest_side_start - x becomes the user of f.  tlstest_side_free - free it before the end of the test. */
+/*
+ * tlstest_side_start - x becomes the user of f.  tlstest_side_free - free it before the end of the
+ * test.
+ */
 void tlstest_side_start(struct tlstest_side *x, struct filter *f);
 void tlstest_side_free(struct tlstest_side *x);
 
-/* tlstest_write - n bytes of the pattern in slices of piece bytes, one flush.  tlstest_got - exactly these have arrived. */
+/*
+ * tlstest_write - n bytes of the pattern in slices of piece bytes, one flush.  tlstest_got -
+ * exactly these have arrived.
+ */
 void tlstest_write(struct tlstest_side *x, size_t n, size_t piece);
 void tlstest_got(const struct tlstest_side *x, size_t n);
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* f_tls_damage - handshakes and records that are cut off or changed on their way are refused, and never deliver. */
+/*
+ * f_tls_damage - handshakes and records that are cut off or changed on their way are refused, and
+ * never deliver.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -22,8 +25,8 @@ handshake_sizes(uint64_t *to_server, uint64_t *to_client)
 }
 
 /*
- * An ECDSA signature in DER is now and then some bytes shorter, and as records are padded to 16 bytes the handshake is so by as
- * many: a cut behind its end cuts nothing.
+ * An ECDSA signature in DER is now and then some bytes shorter, and as records are padded to 16
+ * bytes the handshake is so by as many: a cut behind its end cuts nothing.
  */
 enum { SIGNATURE_SLACK = 32 };
 
@@ -67,7 +70,10 @@ a_changed_handshake_never_delivers(void **state)
 			tlstest_write(&p.c, 10, 10);
 			tlstest_write(&p.s, 10, 10);
 			wire_turns(p.l, 16);
-			/* Some bytes mean nothing (RFC 8446 5.1, legacy_record_version); what arrives is right. */
+			/*
+			 * Some bytes mean nothing (RFC 8446 5.1, legacy_record_version); what
+			 * arrives is right.
+			 */
 			assert_true(p.c.n_closed + p.s.n_closed > 0 || p.s.got.len == 10 ||
 				    (p.c.n_ready == 0 && p.s.n_ready == 0));
 			tlstest_got(&p.c, p.c.got.len);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * f_tls_mbedtls - TLS 1.3 with mbedTLS alone at the other end: its padding, its counters, its refusal of what it does not know.
+ * f_tls_mbedtls - TLS 1.3 with mbedTLS alone at the other end: its padding, its counters, its
+ * refusal of what it does not know.
  *
  * An end of f_tls never shows these to another, because both hand over to tls_rec.
  */
@@ -20,7 +21,8 @@ struct plain {
 	mbedtls_ssl_context ssl;
 	struct wire *w;
 	size_t got, sent, to_send;
-	int ret; /* what it said last */
+	/* What it said last. */
+	int ret;
 };
 
 static int
@@ -85,7 +87,8 @@ static const struct filter_user plain_user = { plain_step, plain_writable, plain
 struct pair {
 	struct loop *l;
 	struct tls_client_ctx *ctx;
-	struct tls_generation *gen; /* of mbedTLS's end */
+	/* Of mbedTLS's end. */
+	struct tls_generation *gen;
 	struct plain m;
 	struct tlstest_side x;
 };

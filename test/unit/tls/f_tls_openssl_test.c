@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * f_tls_openssl - TLS 1.3 with OpenSSL at the other end (openssl s_server, s_client): every suite, both roles, keys that change
- * in both directions under load.
+ * f_tls_openssl - TLS 1.3 with OpenSSL at the other end (openssl s_server, s_client): every suite,
+ * both roles, keys that change in both directions under load.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,10 +23,13 @@ enum { WAIT_MS = 20000, BULK = 1000000 };
 /* The program at the other end. */
 struct openssl {
 	pid_t pid;
-	int in, out;    /* its standard input and output */
-	char said[512]; /* the beginning of its output */
+	/* Its standard input and output. */
+	int in, out;
+	/* The beginning of its output. */
+	char said[512];
 	size_t n_said;
-	size_t n_z; /* letters z in all of it */
+	/* Letters z in all of it. */
+	size_t n_z;
 	char messages[64];
 };
 

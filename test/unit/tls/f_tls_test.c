@@ -450,7 +450,10 @@ every_failed_allocation_ends_one_connection_only(void **state)
 	}
 }
 
-/* Without memory for records of our own mbedTLS goes on, and nobody notices; without memory for more both are told. */
+/*
+ * Without memory for records of our own mbedTLS goes on, and nobody notices; without memory for
+ * more both are told.
+ */
 static void
 a_handshake_short_of_memory_is_done_or_told(void **state)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * f_tls_trust - whom a client believes: names, addresses, dates, authorities, pins, and the sentence for each refusal.
+ * f_tls_trust - whom a client believes: names, addresses, dates, authorities, pins, and the
+ * sentence for each refusal.
  * link: -Wl,--wrap=time
  */
 #include <setjmp.h>

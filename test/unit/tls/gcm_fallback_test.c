@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * lib/tls/gcm_ipsec.c on a processor without AES-NI: libipsec-mb seems to find no such instructions,
- * and mbedTLS's own code does the work behind the same functions.
+ * lib/tls/gcm_ipsec.c on a processor without AES-NI: libipsec-mb seems to find no such
+ * instructions, and mbedTLS's own code does the work behind the same functions.
  *
  * link: -Wl,--wrap=init_mb_mgr_auto
  */
@@ -70,7 +70,10 @@ messages_go_both_ways(void **state)
 	ref_delete(ref);
 }
 
-/* The client's record of RFC 8448 3 from slices of 7 bytes, and bulk in pieces that do not fit its blocks. */
+/*
+ * The client's record of RFC 8448 3 from slices of 7 bytes, and bulk in pieces that do not fit its
+ * blocks.
+ */
 static void
 tls_records_are_the_same(void **state)
 {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* tls_rec_peer - what a peer may put into records of TLS 1.3: padding, alerts, handshake messages; right, wrong, or too often. */
+/*
+ * tls_rec_peer - what a peer may put into records of TLS 1.3: padding, alerts, handshake messages;
+ * right, wrong, or too often.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -63,8 +66,9 @@ padding_may_reach_over_blocks(void **state)
 }
 
 /*
- * The work does not depend on the payload: its pages cannot be read, so a look at one byte of it ends the test.  The type is
- * the first byte of the only page that can be read, with padding behind it.
+ * The work does not depend on the payload: its pages cannot be read, so a look at one byte of it
+ * ends the test.  The type is the first byte of the only page that can be read, with padding behind
+ * it.
  */
 static void
 the_type_is_found_without_a_look_at_the_payload(void **state)

@@ -152,7 +152,10 @@ a_bulk_of_records_fills_whole_blocks(void **state)
 	tls_rec_free(a);
 }
 
-/* 100 bytes and 3 more records, cut in two anywhere, and in so many pieces that it must be gathered. */
+/*
+ * 100 bytes and 3 more records, cut in two anywhere, and in so many pieces that it must be
+ * gathered.
+ */
 static void
 a_record_may_be_split_anywhere(void **state)
 {

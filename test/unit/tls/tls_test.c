@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* tls - contexts: files and their mistakes, the choice by name, reload under open connections, authorities. */
+/*
+ * tls - contexts: files and their mistakes, the choice by name, reload under open connections,
+ * authorities.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
