@@ -280,17 +280,40 @@ keys_change_in_both_directions(void **state)
 }
 
 static void
+an_answer_is_owed_until_it_is_given(void **state)
+{
+	struct tls_rec *a = rectest_new(RECTEST_AES128, false, 0, 0);
+	struct tls_rec *b = rectest_new(RECTEST_AES128, true, 0, 0);
+	struct tls_writer out = { 0 };
+	struct bufq got = { 0 };
+
+	(void)state;
+	assert_int_equal(tls_rec_send_update(a, true, &out), 0);
+	assert_int_equal(tls_rec_send_update(a, false, &out), 0);
+	assert_int_equal(pass(&out, b, &got), 0);
+	assert_true(tls_rec_owes_update(b));
+	tls_writer_fini(&out);
+	tls_rec_free(a);
+	tls_rec_free(b);
+}
+
+static void
 a_key_protects_no_more_than_its_limit(void **state)
 {
 	struct tls_rec *a = rectest_new(RECTEST_AES256, false, 0, TLS_REC_GCM_RECORDS - 2);
 	struct tls_rec *b = rectest_new(RECTEST_AES256, true, TLS_REC_GCM_RECORDS - 2, 0);
 	struct bufq got = { 0 }, plain = { 0 };
+	const size_t update = 5 + TLS_REC_EXTRA - TLS_REC_HEADER;
 	struct tls_writer out = { 0 };
+	uint8_t len[2];
 
 	(void)state;
 	rectest_fill(&plain, 5 * TLS_REC_PLAIN, 5000);
 	assert_int_equal(tls_rec_seal(a, &plain, &out), 0);
 	assert_int_equal(out.q.len, 5 * TLS_REC_PLAIN + 6 * TLS_REC_EXTRA + 5);
+	/* Two records of data, then the update. */
+	assert_int_equal(bufq_read(&out.q, 2 * (TLS_REC_PLAIN + TLS_REC_EXTRA) + 3, len, 2), 2);
+	assert_int_equal(len[0] << 8 | len[1], update);
 	assert_int_equal(pass(&out, b, &got), 0);
 	rectest_pattern(&got, 5 * TLS_REC_PLAIN);
 	assert_false(tls_rec_owes_update(b));
@@ -364,6 +387,7 @@ main(void)
 		cmocka_unit_test(a_client_passes_over_tickets),
 		cmocka_unit_test(tickets_without_end_are_refused),
 		cmocka_unit_test(keys_change_in_both_directions),
+		cmocka_unit_test(an_answer_is_owed_until_it_is_given),
 		cmocka_unit_test(a_key_protects_no_more_than_its_limit),
 		cmocka_unit_test(a_malformed_update_is_refused),
 		cmocka_unit_test(a_flood_of_updates_is_refused),

@@ -344,6 +344,11 @@ headers_that_may_not_come_are_refused(void **state)
 		rectest_refused(
 		    &x, tls_rec_open(x.r, &x.in, &x.got, RECTEST_PLENTY, &x.e), bad[i].alert);
 	}
+	/* The longest that may come is waited for. */
+	rectest_start(&x, true);
+	rectest_put(&x.in, (const uint8_t[]){ 23, 3, 3, 0x41, 0 }, 5);
+	assert_int_equal(tls_rec_open(x.r, &x.in, &x.got, RECTEST_PLENTY, &x.e), 0);
+	rectest_stop(&x);
 }
 
 /* ---- the rest ---- */
