@@ -260,7 +260,7 @@ pump_feed(struct pump *p)
 		}
 		p->sent += n;
 	}
-	filter_pause(p->f, stream_room(p->s) == 0);
+	filter_want(p->f, stream_room(p->s));
 }
 
 static void

@@ -89,11 +89,10 @@ read_adapt(struct f_sock *s, size_t got, size_t cap)
 	}
 }
 
-/* One read into f.in.  Returns bytes; 0 at the end of file; ERR_AGAIN, ERR_NOMEM, or ERR_SYS. */
+/* One read of at most max bytes into f.in.  Returns bytes; 0 at the end of file; ERR_AGAIN, ERR_NOMEM, or ERR_SYS. */
 static ssize_t
-read_once(struct f_sock *s)
+read_once(struct f_sock *s, size_t max)
 {
-	size_t max = s->read_size;
 	struct block *b = block_new(max);
 	ssize_t n;
 	int r = 0;
@@ -126,9 +125,9 @@ read_portion(struct f_sock *s, size_t *budget)
 	ssize_t n = 1;
 
 	while (n > 0 && s->readable && *budget > 0) {
-		size_t max = s->read_size;
+		size_t max = s->read_size < *budget ? s->read_size : *budget;
 
-		n = read_once(s);
+		n = read_once(s, max);
 		if (n > 0) {
 			read_adapt(s, (size_t)n, max);
 			s->arrived = true;
@@ -141,7 +140,7 @@ read_portion(struct f_sock *s, size_t *budget)
 static void
 sock_read(struct f_sock *s)
 {
-	size_t budget = F_SOCK_TURN;
+	size_t budget = s->f.want < F_SOCK_TURN ? s->f.want : F_SOCK_TURN;
 	ssize_t n = 1;
 
 	while (n > 0 && s->readable && !s->f.paused && !s->f.closed && budget > 0) {
@@ -296,7 +295,7 @@ check_error(struct f_sock *s)
 
 	if (getsockopt(s->rfd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error == 0)
 		return;
-	while (read_once(s) > 0)
+	while (read_once(s, s->read_size) > 0)
 		;
 	filter_readable(&s->f);
 	sock_fail(s, error);

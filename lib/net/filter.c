@@ -54,7 +54,7 @@ has_news(const struct filter *f)
 void
 filter_init(struct filter *f, const struct filter_ops *ops, struct filter *below, struct loop *l)
 {
-	*f = (struct filter){ .ops = ops, .below = below, .loop = l };
+	*f = (struct filter){ .ops = ops, .below = below, .loop = l, .want = SIZE_MAX };
 	task_init(&f->resume, on_resume, f);
 }
 
@@ -146,6 +146,14 @@ filter_pause(struct filter *f, bool paused)
 	f->ops->pause(f, paused);
 	if (!paused && has_news(f))
 		task_soon(f->loop, &f->resume);
+}
+
+void
+filter_want(struct filter *f, size_t n)
+{
+	if (n > 0)
+		f->want = n;
+	filter_pause(f, n == 0);
 }
 
 static void

@@ -98,6 +98,8 @@ struct filter {
 	bool closed; /* over with an error, or filter_free was called */
 	bool eof;    /* the peer's orderly end has come */
 	bool paused;
+	/* The most that a socket reads before it tells of it; not 0. */
+	size_t want;
 	/* Bytes written to it; and by the time of filter_follow(). */
 	uint64_t taken, taken_before;
 	/* Since filter_follow(): who is told, and above the bottom where the bytes are. */
@@ -120,6 +122,11 @@ void filter_flush(struct filter *f);
 size_t filter_room(struct filter *f);
 void filter_shutdown(struct filter *f);
 void filter_pause(struct filter *f, bool paused);
+/*
+ * filter_want - n more bytes are welcome: 0 pauses; else a socket reads at most n before it tells its user of them, who
+ * then says anew how many are. Bytes that are decoded (TLS, WebSocket) come by records and frames, however few are.
+ */
+void filter_want(struct filter *f, size_t n);
 
 /*
  * filter_follow - from now on count what is written, and call drained(arg) when the kernel has taken

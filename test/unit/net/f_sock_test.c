@@ -22,6 +22,7 @@ struct side {
 	struct bufq got;
 	bool hold, free_in_closed;
 	unsigned n_closed, n_eof, n_writable;
+	size_t most; /* that stood there when it was told of them */
 	char text[ERR_TEXT_MAX];
 };
 
@@ -39,6 +40,8 @@ on_readable(void *arg)
 {
 	struct side *x = arg;
 
+	if (x->f->in.len > x->most)
+		x->most = x->f->in.len;
 	if (x->hold)
 		filter_pause(x->f, true);
 	else
@@ -278,6 +281,21 @@ a_paused_reader_stops_the_socket(void **state)
 		assert_int_equal(bufq_read(&t.x.got, i, &b, 1), 1);
 		assert_int_equal(b, pattern(i));
 	}
+	finish(&t);
+}
+
+/* What is read beyond what a budget has room for, many times over, would be no budget. */
+static void
+a_socket_reads_no_more_than_is_wanted(void **state)
+{
+	struct fixture t;
+
+	(void)state;
+	open_tcp(&t);
+	filter_want(t.x.f, 100);
+	t.want = 65536;
+	assert_true(wire_run(t.l, WAIT_MS, filter_has_all, &t));
+	assert_int_equal(t.x.most, 100);
 	finish(&t);
 }
 
@@ -628,6 +646,7 @@ main(void)
 		cmocka_unit_test(an_urgent_byte_is_one_like_any_other),
 		cmocka_unit_test(a_slow_reader_is_not_written_beyond_the_room),
 		cmocka_unit_test(a_paused_reader_stops_the_socket),
+		cmocka_unit_test(a_socket_reads_no_more_than_is_wanted),
 		cmocka_unit_test(small_reads_pin_little),
 		cmocka_unit_test(the_peers_half_close_leaves_our_direction),
 		cmocka_unit_test(our_half_close_comes_after_all_bytes),
