@@ -4,6 +4,7 @@
  */
 #include "lib/base/mem.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 /* Thread-local, so a test that lets its own allocations fail leaves the workers' alone. */
 static _Thread_local long fail_after = MEM_NO_FAIL;
 static _Thread_local uint64_t asked;
+static _Thread_local uint64_t freed;
 
 static int
 must_fail(void)
@@ -89,7 +91,22 @@ mem_must_zalloc(size_t n)
 void
 mem_free(void *p)
 {
+	freed += malloc_usable_size(p);
 	free(p);
+}
+
+uint64_t
+mem_freed(void)
+{
+	return freed;
+}
+
+void
+mem_trim(void)
+{
+#ifdef __GLIBC__
+	malloc_trim(0);
+#endif
 }
 
 void

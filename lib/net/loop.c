@@ -13,10 +13,19 @@
 #include "lib/base/log.h"
 #include "lib/base/log_limit.h"
 #include "lib/base/mem.h"
+#include "lib/net/buf.h"
 
 /* Indices of the lists of tasks; a task's state is 0 when idle, else 1 + the index of its list. */
 enum { TASK_IDLE = 0 };
 enum { TASK_SOON, TASK_LATER, TASK_LISTS = TASK_LATER + 2 };
+
+enum {
+	/* Bytes freed after which it is looked whether the load has gone. */
+	REST_MIN = 4 * 1024 * 1024,
+	/* It has when in so long no more than this part of the busiest time was freed. */
+	REST_MS = 2000,
+	REST_PART = 16
+};
 
 TAILQ_HEAD(task_list, task);
 
@@ -44,6 +53,9 @@ struct loop {
 	atomic_bool stop;
 	/* of log lines that were left out */
 	struct timer tell;
+	/* Looks whether the load has gone; mem_freed() as of its last look, and the most between two. */
+	struct timer rest;
+	uint64_t freed, most_freed;
 	struct loop_part resolver;
 
 	/* eventfd: messages or stop */
@@ -116,6 +128,24 @@ on_tell(void *arg)
 	log_limits_tell(loop_now_ms(l));
 }
 
+static void
+on_rest(void *arg)
+{
+	struct loop *l = arg;
+	uint64_t now = mem_freed() - l->freed;
+
+	l->freed = mem_freed();
+	if (now > l->most_freed / REST_PART) {
+		l->most_freed = now > l->most_freed ? now : l->most_freed;
+		timer_set(&l->rest, REST_MS);
+		return;
+	}
+	l->most_freed = 0;
+	buf_pool_free();
+	mem_trim();
+	log_debug("loop: free memory is given back");
+}
+
 struct loop *
 loop_new(void)
 {
@@ -143,7 +173,7 @@ loop_new(void)
 		goto fail;
 	l->wake = event_new(l->base, l->wake_fd, EV_READ | EV_PERSIST, on_wake, l);
 	if (l->wake == NULL || event_add(l->wake, NULL) != 0 ||
-	    timer_init(&l->tell, l, on_tell, l) != 0)
+	    timer_init(&l->tell, l, on_tell, l) != 0 || timer_init(&l->rest, l, on_rest, l) != 0)
 		goto fail;
 	if (pthread_mutex_init(&l->lock, NULL) != 0)
 		goto fail;
@@ -154,6 +184,7 @@ fail:
 		event_config_free(cfg);
 	if (l != NULL) {
 		timer_fini(&l->tell);
+		timer_fini(&l->rest);
 		if (l->wake != NULL)
 			event_free(l->wake);
 		if (l->base != NULL)
@@ -196,6 +227,7 @@ loop_free(struct loop *l)
 		l->resolver.end(l->resolver.obj);
 	run_graves(l);
 	timer_fini(&l->tell);
+	timer_fini(&l->rest);
 	event_free(l->wake);
 	event_base_free(l->base);
 	close(l->wake_fd);
@@ -249,6 +281,8 @@ loop_run(struct loop *l)
 		run_tasks(l);
 		if (log_limits_waiting() && !timer_pending(&l->tell))
 			timer_set(&l->tell, LOG_LIMIT_MS);
+		if (mem_freed() - l->freed >= REST_MIN && !timer_pending(&l->rest))
+			timer_set(&l->rest, REST_MS);
 	}
 	atomic_store_explicit(&l->stop, false, memory_order_relaxed); /* it may run again */
 	return 0;

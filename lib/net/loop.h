@@ -11,6 +11,9 @@
  * before it goes.  An object is bound to a loop by its _init call; moving an owner to another
  * thread means _fini here and _init there.
  *
+ * Memory: after a load the loop gives what is free, in its thread's pools and in the heap, back to the
+ * system.
+ *
  * Threads: only loop_post() and loop_stop() may be called from another thread.
  */
 #ifndef LIB_LOOP_H

@@ -107,6 +107,18 @@ wiped_memory_is_zero(void **state)
 	mem_wipe(NULL, 0);
 }
 
+static void
+what_is_freed_is_counted(void **state)
+{
+	uint64_t before = mem_freed();
+
+	(void)state;
+	mem_free(NULL);
+	assert_true(mem_freed() == before);
+	mem_free(mem_alloc(100000));
+	assert_in_range(mem_freed() - before, 100000, 110000);
+}
+
 int
 main(void)
 {
@@ -117,6 +129,7 @@ main(void)
 		cmocka_unit_test(copies_are_equal),
 		cmocka_unit_test(the_chosen_allocation_fails_and_only_that),
 		cmocka_unit_test(a_failed_resize_leaves_the_old_block),
+		cmocka_unit_test(what_is_freed_is_counted),
 		cmocka_unit_test(wiped_memory_is_zero),
 	};
 
