@@ -202,6 +202,8 @@ carry(struct serving *sg, int fd, const struct ctl_open_ok *ok)
 		refuse(sg, CODE_INTERNAL, "out of memory");
 		return;
 	}
+	/* A target that was connected in vain must not take it for a short connection that ended well. */
+	filter_reset(f, true);
 	if (stream_accept(sg->s, ok) == 0)
 		sg->pump = pump_new(sg->sv->loop, f, sg->s, on_done, sg);
 	if (sg->pump == NULL) {

@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: ISC */
+/* service_test - what an agent serves, what it refuses, and what the target sees; the relay is the test. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "cmd/agent/service.h"
+#include "lib/base/mem.h"
+#include "test/unit/fakesession.h"
+#include "test/unit/listen_on.h"
+#include "test/unit/turns.h"
+
+static struct loop *l;
+static struct services *sv;
+static struct fake_session *relay;
+static struct errtext e;
+static struct addr at;
+static int listener, target;
+
+static void
+on_open(void *arg, struct stream *s, const struct ctl_open *o)
+{
+	(void)arg;
+	services_open(sv, s, o);
+}
+
+static const struct session_user session_user = { .open = on_open };
+
+static int
+setup(void **state)
+{
+	(void)state;
+	l = loop_new();
+	relay = fake_new();
+	session_set_user(&relay->s, &session_user, NULL);
+	listener = listen_on("127.0.0.1:0", &at);
+	target = -1;
+	sv = NULL;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	services_free(sv);
+	loop_settle(l);
+	loop_free(l);
+	if (listener >= 0)
+		close(listener);
+	if (target >= 0)
+		close(target);
+	fake_free_all();
+	buf_pool_free();
+	return 0;
+}
+
+/* Services and patterns, separated by blanks. */
+static int
+serve(const char *tcp, const char *allow)
+{
+	char words[2][4096], *v[2][128];
+	struct opt_list list[2] = { 0 };
+	const char *text[2] = { tcp, allow };
+
+	for (int k = 0; k < 2; k++) {
+		char *save = NULL;
+
+		snprintf(words[k], sizeof words[k], "%s", text[k]);
+		list[k].v = v[k];
+		for (char *w = strtok_r(words[k], " ", &save); w != NULL;
+		     w = strtok_r(NULL, " ", &save))
+			v[k][list[k].n++] = w;
+	}
+	services_free(sv);
+	sv = NULL;
+	return services_new(l, &list[0], &list[1], &sv, &e);
+}
+
+/* The service "db" is our listener. */
+static void
+serve_db(void)
+{
+	char text[64];
+
+	snprintf(text, sizeof text, "db=127.0.0.1:%u", addr_port(&at));
+	assert_int_equal(serve(text, ""), 0);
+}
+
+static struct fake_stream *
+ask(const char *protocol, const char *service, const char *host, unsigned port)
+{
+	struct ctl_open o = { .port = (uint16_t)port, .source = "192.0.2.9:1234" };
+	struct stream *s;
+
+	snprintf(o.protocol, sizeof o.protocol, "%s", protocol);
+	snprintf(o.service, sizeof o.service, "%s", service);
+	snprintf(o.host, sizeof o.host, "%s", host);
+	s = session_open(&relay->s, &o, NULL, NULL, &e);
+	assert_non_null(s);
+	services_open(sv, s, &o);
+	return (struct fake_stream *)s;
+}
+
+static bool
+is_answered(void *arg)
+{
+	struct fake_stream *s = arg;
+
+	return s->accepted || s->over;
+}
+
+static bool
+is_over(void *arg)
+{
+	return ((struct fake_stream *)arg)->over;
+}
+
+static bool
+never(void *arg)
+{
+	(void)arg;
+	return false;
+}
+
+static void
+turn(void)
+{
+	struct turns t = { .l = l, .cond = never, .left = 5 };
+
+	assert_int_equal(timer_init(&t.t, l, turns_look, &t), 0);
+	timer_set(&t.t, 1);
+	assert_int_equal(loop_run(l), 0);
+	timer_fini(&t.t);
+}
+
+static void
+take(void)
+{
+	for (int i = 0; i < 1000 && target < 0; i++) {
+		target = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+		if (target < 0)
+			turn();
+	}
+	assert_true(target >= 0);
+}
+
+/* What the target sees next: bytes, 0 for an end, -errno. */
+static ssize_t
+target_sees(char *got, size_t room)
+{
+	ssize_t n = -1;
+
+	for (int i = 0; i < 1000; i++) {
+		n = read(target, got, room);
+		if (n >= 0 || errno != EAGAIN)
+			break;
+		turn();
+	}
+	return n >= 0 ? n : -errno;
+}
+
+/* ---- what is said on the command line ---- */
+
+static void
+a_service_is_a_name_and_a_place(void **state)
+{
+	(void)state;
+	assert_int_equal(serve("ssh=22 db=10.0.0.7:5432 web=:80 six=[::1]:6 lan=nas.lan:1", ""), 0);
+}
+
+static void
+what_makes_no_sense_is_refused_with_its_text(void **state)
+{
+	static const struct {
+		const char *tcp, *allow, *says;
+	} bad[] = {
+		{ "ssh", "", "--tcp ssh: not of the form" },
+		{ "=22", "", "--tcp =22: a name has" },
+		{ "a/b=22", "", "--tcp a/b=22: a name has" },
+		{ "ssh=22 ssh=23", "", "two services of that name" },
+		{ "ssh=", "", "--tcp ssh=" },
+		{ "ssh=0", "", "--tcp ssh=0" },
+		{ "ssh=65536", "", "--tcp ssh=65536" },
+		{ "ssh=host:", "", "--tcp ssh=host:" },
+		{ "", "10.0.0.0/33:1", "--allow: " },
+		{ "", "host", "--allow: " },
+		{ "n234567890123456789012345678901234567890123456789012345678901234x=1", "",
+		    "not of the form" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		if (serve(bad[i].tcp, bad[i].allow) != ERR_INVALID ||
+		    strstr(e.s, bad[i].says) == NULL)
+			fail_msg("%s %s: %s", bad[i].tcp, bad[i].allow, e.s);
+		assert_null(sv);
+	}
+}
+
+static void
+there_is_room_for_64_services(void **state)
+{
+	char text[4096] = "";
+
+	(void)state;
+	for (int i = 0; i < SERVICE_MAX; i++)
+		snprintf(text + strlen(text), sizeof text - strlen(text), "s%d=%d ", i, i + 1);
+	assert_int_equal(serve(text, ""), 0);
+	strcat(text, "more=1");
+	assert_int_equal(serve(text, ""), ERR_INVALID);
+	assert_non_null(strstr(e.s, "more than 64"));
+}
+
+/* ---- what a client gets ---- */
+
+static void
+a_service_is_carried_to_its_place(void **state)
+{
+	struct fake_stream *s;
+	char got[64];
+
+	(void)state;
+	serve_db();
+	s = ask("tcp", "db", "", 0);
+	assert_false(s->accepted);
+	/* What comes while the target is dialled waits for it. */
+	fake_data(s, "early ");
+	fake_data(s, "bird");
+	s->s.user->eof(s->s.arg);
+	assert_true(turns_until(l, is_answered, s));
+	assert_true(s->accepted);
+	assert_string_equal(s->target, ""); /* where it is, is the agent's business */
+	take();
+	assert_int_equal(target_sees(got, sizeof got), 10);
+	assert_memory_equal(got, "early bird", 10);
+	assert_int_equal(target_sees(got, sizeof got), 0);
+	assert_true(s->acked_eof);
+	assert_int_equal(s->acked, 10);
+	assert_int_equal(write(target, "worm", 4), 4);
+	close(target);
+	target = -1;
+	for (int i = 0; i < 1000 && !s->eof; i++)
+		turn();
+	assert_true(fake_got(s, "worm"));
+	assert_true(s->eof);
+	fake_end(s, CODE_OK, "");
+}
+
+static void
+who_names_an_address_learns_which_one_it_became(void **state)
+{
+	struct fake_stream *s;
+	char want[64];
+
+	(void)state;
+	assert_int_equal(serve("", ""), 0);
+	s = ask("tcp", "", "127.0.0.1", addr_port(&at));
+	assert_true(turns_until(l, is_answered, s));
+	assert_true(s->accepted);
+	snprintf(want, sizeof want, "127.0.0.1:%u", addr_port(&at));
+	assert_string_equal(s->target, want);
+}
+
+static void
+a_service_needs_no_pattern_and_a_target_does(void **state)
+{
+	struct fake_stream *s;
+	char text[64];
+
+	(void)state;
+	snprintf(text, sizeof text, "db=127.0.0.1:%u", addr_port(&at));
+	assert_int_equal(serve(text, "10.0.0.0/8:*"), 0);
+	s = ask("tcp", "db", "", 0);
+	assert_true(turns_until(l, is_answered, s));
+	assert_true(s->accepted);
+	s = ask("tcp", "", "127.0.0.1", addr_port(&at));
+	assert_true(turns_until(l, is_answered, s));
+	assert_true(s->reset);
+	assert_int_equal(s->code, CODE_DENIED);
+	/* Without a pattern it is loopback alone. */
+	assert_int_equal(serve("", ""), 0);
+	s = ask("tcp", "", "192.0.2.1", 80);
+	assert_true(turns_until(l, is_answered, s));
+	assert_int_equal(s->code, CODE_DENIED);
+}
+
+static void
+what_is_not_there_is_not_found(void **state)
+{
+	static const char *const asked[][2] = { { "tcp", "ssh" }, { "udp", "db" } };
+
+	(void)state;
+	serve_db();
+	for (size_t i = 0; i < 2; i++) {
+		struct fake_stream *s = ask(asked[i][0], asked[i][1], "", 0);
+
+		assert_true(s->reset);
+		assert_int_equal(s->code, CODE_NOT_FOUND);
+	}
+}
+
+static void
+a_target_that_refuses_is_told(void **state)
+{
+	struct fake_stream *s;
+
+	(void)state;
+	serve_db();
+	close(listener);
+	listener = -1;
+	s = ask("tcp", "db", "", 0);
+	fake_data(s, "lost");
+	assert_true(turns_until(l, is_answered, s));
+	assert_false(s->accepted);
+	assert_true(s->reset);
+	assert_int_equal(s->code, CODE_REFUSED);
+}
+
+/* ---- ends ---- */
+
+static void
+a_stream_that_goes_while_its_target_is_dialled_leaves_nothing(void **state)
+{
+	struct fake_stream *s;
+
+	(void)state;
+	serve_db();
+	s = ask("tcp", "db", "", 0);
+	fake_data(s, "never");
+	fake_end(s, CODE_CANCELLED, "gone");
+	for (int i = 0; i < 5; i++)
+		turn();
+	assert_false(s->accepted);
+	assert_false(s->reset);
+}
+
+static void
+a_stream_that_is_cut_is_a_reset_for_the_target(void **state)
+{
+	static const uint32_t codes[] = { CODE_CANCELLED, CODE_GONE };
+	char got[64];
+
+	(void)state;
+	serve_db();
+	for (size_t i = 0; i < 2; i++) {
+		struct fake_stream *s = ask("tcp", "db", "", 0);
+
+		take();
+		assert_true(turns_until(l, is_answered, s));
+		fake_data(s, "half");
+		assert_int_equal(target_sees(got, sizeof got), 4);
+		fake_end(s, codes[i], "cut");
+		assert_int_equal(target_sees(got, sizeof got), -ECONNRESET);
+		close(target);
+		target = -1;
+	}
+}
+
+static void
+a_target_that_breaks_is_a_reset_for_the_stream(void **state)
+{
+	struct linger hard = { .l_onoff = 1 };
+	struct fake_stream *s;
+
+	(void)state;
+	serve_db();
+	s = ask("tcp", "db", "", 0);
+	take();
+	assert_true(turns_until(l, is_answered, s));
+	assert_int_equal(setsockopt(target, SOL_SOCKET, SO_LINGER, &hard, sizeof hard), 0);
+	close(target);
+	target = -1;
+	assert_true(turns_until(l, is_over, s));
+	assert_true(s->reset);
+	assert_int_equal(s->code, CODE_RESET);
+}
+
+static void
+the_agents_end_resets_all(void **state)
+{
+	struct fake_stream *carried, *dialled;
+	char got[64];
+
+	(void)state;
+	serve_db();
+	carried = ask("tcp", "db", "", 0);
+	take();
+	assert_true(turns_until(l, is_answered, carried));
+	dialled = ask("tcp", "db", "", 0);
+	services_free(sv);
+	sv = NULL;
+	assert_true(carried->reset && dialled->reset);
+	assert_int_equal(carried->code, CODE_GONE);
+	assert_int_equal(dialled->code, CODE_GONE);
+	assert_int_equal(target_sees(got, sizeof got), -ECONNRESET);
+}
+
+/* A target that was connected in vain must not take it for a short connection that ended well. */
+static void
+without_memory_the_stream_and_the_target_are_reset(void **state)
+{
+	struct fake_stream *s;
+	char got[64];
+
+	(void)state;
+	serve_db();
+	s = ask("tcp", "db", "", 0);
+	s->fail = true;
+	fake_data(s, "early");
+	assert_true(turns_until(l, is_answered, s));
+	assert_true(s->reset);
+	assert_int_equal(s->code, CODE_INTERNAL);
+	take();
+	assert_int_equal(target_sees(got, sizeof got), -ECONNRESET);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_service_is_a_name_and_a_place),
+		TEST(what_makes_no_sense_is_refused_with_its_text),
+		TEST(there_is_room_for_64_services),
+		TEST(a_service_is_carried_to_its_place),
+		TEST(who_names_an_address_learns_which_one_it_became),
+		TEST(a_service_needs_no_pattern_and_a_target_does),
+		TEST(what_is_not_there_is_not_found),
+		TEST(a_target_that_refuses_is_told),
+		TEST(a_stream_that_goes_while_its_target_is_dialled_leaves_nothing),
+		TEST(a_stream_that_is_cut_is_a_reset_for_the_target),
+		TEST(a_target_that_breaks_is_a_reset_for_the_stream),
+		TEST(the_agents_end_resets_all),
+		TEST(without_memory_the_stream_and_the_target_are_reset),
+	};
+
+	signal(SIGPIPE, SIG_IGN); /* as main() does */
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
