@@ -7,6 +7,7 @@
     /refused          RESET, REFUSED, after five bytes of the stream
     /broken           accepts, and after five bytes says "hel", then RESET
     /crossed...       the first session: GOAWAY and RESET, GONE, in answer to the first OPEN; the next ones: as /good
+    /away/CODE        greets by GOAWAY with this code, and closes
 
 Listens on a free port of 127.0.0.1, writes it to PORT_FILE by rename, serves each connection in a thread.
 """
@@ -104,6 +105,12 @@ def opened(session, stream, part):
 
 def serve(s):
     session, got = Session(s), {}
+    if session.path.startswith("/away/"):
+        session.send(GOAWAY, 0, struct.pack(">I", int(session.path[6:])) + b"not now")
+        s.sendall(bytes([0x88, 2, 3, 232]))
+        session.f.read()
+        s.close()
+        return
     session.send(HELLO, 0, json.dumps({"version": 1, "role": "relay", "instance": "00" * 16}).encode())
     for kind, flags, stream, body in session.frames():
         print("%s: frame %d, stream %d, %d bytes" % (session.path, kind, stream, len(body)), flush=True)

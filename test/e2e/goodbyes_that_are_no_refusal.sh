@@ -5,30 +5,9 @@
 
 secrets
 # A relay that greets everybody with GOAWAY and the code in the path.
-start away python3 -c '
-import base64, hashlib, os, socket, struct, sys
-s = socket.create_server(("127.0.0.1", 0))
-open(sys.argv[1] + "/away.new", "w").write(str(s.getsockname()[1]))
-os.rename(sys.argv[1] + "/away.new", sys.argv[1] + "/away.port")
-while True:
-    c, _ = s.accept()
-    f = c.makefile("rb")
-    code, key = int(f.readline().split()[1][1:]), b""
-    while True:
-        line = f.readline().strip()
-        if line.lower().startswith(b"sec-websocket-key:"):
-            key = line.split()[1]
-        if not line:
-            break
-    accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
-    frame = struct.pack(">BBHII", 10, 0, 4 + 7, 0, code) + b"not now"
-    c.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
-              accept + b"\r\n\r\n" + bytes([0x82, len(frame)]) + frame + bytes([0x88, 2, 3, 232]))
-    f.read()
-    c.close()
-' "$tmp"
+start away python3 "$here/fake_relay.py" "$tmp/away.port"
 started_file away "$tmp/away.port"
-at=ws://127.0.0.1:$(cat "$tmp/away.port")
+at=ws://127.0.0.1:$(cat "$tmp/away.port")/away
 
 LIMIT=7 PROTOCOL=8 UNKNOWN=77
 for code in $LIMIT $UNKNOWN; do

@@ -6,10 +6,11 @@ stream, the first, goes on as it should.  Prints how many streams were reset wit
 the first stream was harmed, or if bytes of it are missing.
 """
 import json
-import socket
 import struct
 import sys
 import threading
+
+import ws_client
 
 HELLO, OPEN, OPEN_OK, DATA, WINDOW, RESET, PING, PONG = 1, 2, 3, 4, 5, 7, 11, 12
 LIMIT = 7
@@ -21,23 +22,18 @@ port, n_streams, secrets = int(sys.argv[1]), int(sys.argv[2]), {"agent": sys.arg
 
 class Session:
     def __init__(self, role):
-        self.s = socket.create_connection(("127.0.0.1", port))
+        self.s = ws_client.upgraded(port)
+        self.s.settimeout(None)
         self.lock = threading.Lock()
-        self.s.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                       b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
         self.f = self.s.makefile("rb")
-        while self.f.readline() != b"\r\n":
-            pass
         self.plain = b""
-        self.put(HELLO, 0, json.dumps({"version": 1, "role": role, "name": "pi", "secret": secrets[role], "instance": "0" * 32}).encode())
+        self.put(HELLO, 0, ws_client.hello(role, "pi", secrets[role]))
         while self.get()[0] != HELLO:
             pass
 
     def put(self, kind, stream, body):
-        frame = struct.pack(">BBHI", kind, 0, len(body), stream) + body
-        head = bytes([0x82, 0x80 | len(frame)]) if len(frame) < 126 else struct.pack(">BBH", 0x82, 0x80 | 126, len(frame))
         with self.lock:
-            self.s.sendall(head + bytes(4) + frame)  # a mask of zeros is one, too
+            self.s.sendall(ws_client.frame(ws_client.mux(kind, body, stream)))
 
     def need(self, n):
         while len(self.plain) < n:

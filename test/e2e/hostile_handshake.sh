@@ -7,14 +7,8 @@
 . "$(dirname "$0")/lib.sh"
 
 start_tcp greet greet hello
-start_relay relay --connection-rate 1000000 --handshake-timeout 5s
+start_relay_with_tls --connection-rate 1000000 --handshake-timeout 5s
 start_agent pi
-make_cert tls localhost
-main_url=$relay_url
-start_relay tls --tls-cert "$tmp/tls.pem" --tls-key "$tmp/tls.key" --connection-rate 1000000 --handshake-timeout 5s
-tls_port=$relay_port
-relay_url=$main_url
-relay_port=${main_url##*:}
 
 # record PORT OPTION... - what a client sends to PORT, in $tmp/record.
 cat >"$tmp/record.py" <<'PYTHON'
@@ -93,24 +87,9 @@ python3 "$tmp/replay.py" "$tmp/secure" "$tls_port" $step
 
 # Frames after a good handshake, by hand.
 cat >"$tmp/frames.py" <<'PYTHON'
-import base64, os, socket, struct, sys
+import os, socket, sys
+from ws_client import frame, upgraded
 port = int(sys.argv[1])
-def upgraded():
-    s = socket.create_connection(("127.0.0.1", port))
-    s.settimeout(20)
-    s.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-              b"Sec-WebSocket-Key: " + base64.b64encode(os.urandom(16)) + b"\r\n\r\n")
-    head = b""
-    while b"\r\n\r\n" not in head:
-        head += s.recv(1)
-    assert head.startswith(b"HTTP/1.1 101"), head
-    return s
-def frame(payload, opcode=2, mask=True, length=None):
-    n = len(payload) if length is None else length
-    bit = 0x80 if mask else 0
-    head = bytes([0x80 | opcode]) + (bytes([bit | n]) if n < 126 else bytes([bit | 126]) + struct.pack(">H", n) if n < 65536
-                                      else bytes([bit | 127]) + struct.pack(">Q", n))
-    return head + (b"\0\0\0\0" if mask else b"") + payload
 cases = {
     "unmasked": frame(b"hello", mask=False),
     "a length of 2^63": frame(b"", length=1 << 63),
@@ -124,7 +103,7 @@ cases = {
     "random": frame(os.urandom(65000)),
 }
 for name, data in cases.items():
-    s = upgraded()
+    s = upgraded(port)
     try:
         s.sendall(data)
         got = b""

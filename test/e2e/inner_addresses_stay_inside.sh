@@ -10,29 +10,13 @@ start_agent pi --tcp "web=localhost:$tcp_port" --allow 'localhost:*'
 # open_ok MEMBERS - the "target" of the answer to an OPEN with these members (PROTOCOL.md 4).
 open_ok() {
 	python3 - "$relay_port" "$1" <<'PYTHON'
-import base64, json, os, socket, struct, sys
+import json, struct, sys
+from ws_client import frame, hello, mux, upgraded
 
-def frame(kind, stream, body):
-    return struct.pack(">BBHI", kind, 0, len(body), stream) + body
-
-def message(b):
-    n = len(b)
-    head = bytes([0x82, 0x80 | n]) if n < 126 else struct.pack(">BBH", 0x82, 0x80 | 126, n)
-    return head + bytes(4) + b  # masked with zeros
-
-def text(o):
-    return json.dumps(o).encode()
-
-s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
-s.settimeout(20)
+s = upgraded(int(sys.argv[1]))
 f = s.makefile("rb")
-s.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-          b"Sec-WebSocket-Key: " + base64.b64encode(os.urandom(16)) + b"\r\n\r\n")
-while f.readline().strip():
-    pass
-s.sendall(message(frame(1, 0, text({"version": 1, "role": "connect", "name": "pi", "instance": "0" * 32,
-                                    "secret": "client-secret-of-this-test"})) +
-                  frame(2, 1, text({"token": "0" * 32, "protocol": "tcp", **json.loads(sys.argv[2])}))))
+s.sendall(frame(mux(1, hello("connect", "pi", "client-secret-of-this-test")) +
+                mux(2, json.dumps({"token": "0" * 32, "protocol": "tcp", **json.loads(sys.argv[2])}).encode(), 1)))
 data = b""
 while True:
     while len(data) >= 8:

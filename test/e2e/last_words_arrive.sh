@@ -5,46 +5,25 @@
 # tsan: yes
 . "$(dirname "$0")/lib.sh"
 
-start_relay relay --threads 2 --connection-rate 1000000
-make_cert tls localhost
+start_relay_with_tls --threads 2 --connection-rate 1000000
 main_port=$relay_port
-start_relay tls --threads 2 --tls-cert "$tmp/tls.pem" --tls-key "$tmp/tls.key" --connection-rate 1000000
 
 # hostile.py KIND PORT CERTIFICATE N - N peers, one after the other, that make a mistake of this KIND and go on sending.
 cat >"$tmp/hostile.py" <<'PYTHON'
-import base64, json, os, socket, ssl, struct, sys, time
+import os, ssl, sys, time
+from ws_client import frame, hello, mux, upgraded
 kind, port, cert, n = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 MORE = bytes(2 << 20)
-def ws(payload):
-    n = len(payload)
-    head = bytes([0x80 | n]) if n < 126 else b"\xfe" + struct.pack(">H", n) if n < 65536 else b"\xff" + struct.pack(">Q", n)
-    return b"\x82" + head + b"\0\0\0\0" + payload
-def mux(kind, body, stream=0):
-    return struct.pack(">BBHI", kind, 0, len(body), stream) + body
-def connected():
-    s = socket.create_connection(("127.0.0.1", port))
-    s.settimeout(20)
-    if cert:
-        s = ssl.create_default_context(cafile=cert).wrap_socket(s, server_hostname="localhost")
-    s.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-              b"Sec-WebSocket-Key: " + base64.b64encode(os.urandom(16)) + b"\r\n\r\n")
-    head = b""
-    while b"\r\n\r\n" not in head:
-        head += s.recv(1)
-    assert head.startswith(b"HTTP/1.1 101"), head
-    return s
-hello = json.dumps({"version": 1, "role": "agent", "name": "pi", "secret": "wrong", "instance": "00" * 16,
-                    "keepalive_ms": 15000}).encode()
 mistake, expected = {
-    "frame": (ws(b"\xff" * 64), b"malformed frame"),
-    "secret": (ws(mux(1, hello)), b"wrong name or secret"),
+    "frame": (frame(b"\xff" * 64), b"malformed frame"),
+    "secret": (frame(mux(1, hello("agent", "pi", "wrong"))), b"wrong name or secret"),
     "websocket": (b"\x8b\x80\0\0\0\0", b"\x88"),
 }[kind]
 held = []
 for i in range(n):
-    s = connected()
+    s = upgraded(port, cert)
     # All at once: when the mistake is read the rest is there, or on its way, and nobody will read it.
-    data = mistake + (ws(MORE) if n == 1 else ws(bytes(20000)))
+    data = mistake + frame(MORE if n == 1 else bytes(20000))
     if n > 1:
         s.sendall(data)
         held.append(s)
@@ -73,7 +52,7 @@ if n > 1:
 PYTHON
 for kind in frame frame frame websocket secret; do
 	python3 "$tmp/hostile.py" $kind "$main_port" '' 1 || fail "$kind, plain"
-	python3 "$tmp/hostile.py" $kind "$relay_port" "$tmp/tls.pem" 1 || fail "$kind, TLS"
+	python3 "$tmp/hostile.py" $kind "$tls_port" "$tmp/tls.pem" 1 || fail "$kind, TLS"
 done
 
 # Who is turned away at the door learns it too, whatever it has sent before.

@@ -21,7 +21,7 @@ TUNNEL_TOOLS=${TUNNEL_TOOLS:-$here/../../build/test}
 WAIT_S=20 # how long anything may take to begin; more than any machine needs
 # How long a waiting script leaves the CPU to others between two looks.
 POLL_S=0.05
-export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
+export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin" PYTHONPATH="$here" PYTHONDONTWRITEBYTECODE=1
 unset http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY SSL_CERT_FILE
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/tunnel-e2e.XXXXXX")
 chmod 700 "$tmp"
@@ -190,6 +190,15 @@ start_agent() {
 	rm -f "$tmp/$agent_name.ready"
 	start "$agent_name" "$TUNNEL_BIN" agent --relay "$relay_url" --ready-file "$tmp/$agent_name.ready" --log-level debug "$@"
 	started_file "$agent_name" "$tmp/$agent_name.ready"
+}
+
+# start_relay_with_tls OPTION... - two relays: "relay", at $relay_url and $relay_port, and "tls" at $tls_port, whose certificate is
+# $tmp/tls.pem.
+start_relay_with_tls() {
+	make_cert tls localhost
+	start_relay tls --tls-cert "$tmp/tls.pem" --tls-key "$tmp/tls.key" "$@"
+	tls_port=$relay_port
+	start_relay relay "$@"
 }
 
 # connect ARGUMENT... - tunnel connect at $relay_url with the shared client secret.
