@@ -7,6 +7,7 @@
 
 struct uplink fake_uplink[FAKE_UPLINKS];
 int fake_n_uplinks, fake_uplinks_max = -1;
+void (*fake_play)(struct loop *l, struct uplink *k);
 
 /* What the linker puts in place of the real ones (--wrap). */
 struct uplink *__wrap_uplink_new(struct loop *l, const struct uplink_config *cfg,
@@ -15,6 +16,7 @@ void __wrap_uplink_free(struct uplink *k, uint32_t code, const char *text);
 void __wrap_uplink_finish(struct uplink *k, const char *text);
 struct stream *__wrap_uplink_open(struct uplink *k, const struct ctl_open *o,
     const struct stream_user *user, void *arg, struct errtext *why);
+bool __wrap_uplink_is_up(const struct uplink *k);
 bool __wrap_uplink_has_session(const struct uplink *k);
 uint32_t __wrap_uplink_streams(const struct uplink *k);
 
@@ -23,6 +25,7 @@ fake_uplinks_reset(void)
 {
 	fake_n_uplinks = 0;
 	fake_uplinks_max = -1;
+	fake_play = NULL;
 	fake_free_all();
 }
 
@@ -32,14 +35,14 @@ __wrap_uplink_new(struct loop *l, const struct uplink_config *cfg, enum ctl_role
 {
 	struct uplink *k = &fake_uplink[fake_n_uplinks];
 
-	(void)l;
 	(void)cfg;
-	(void)role;
 	if (fake_n_uplinks == fake_uplinks_max || fake_n_uplinks == FAKE_UPLINKS)
 		return NULL;
 	fake_n_uplinks++;
-	*k = (struct uplink){ .f = fake_new(), .user = user, .arg = arg };
+	*k = (struct uplink){ .f = fake_new(), .user = user, .arg = arg, .role = role };
 	snprintf(k->name, sizeof k->name, "%s", name);
+	if (fake_play != NULL)
+		fake_play(l, k);
 	return k;
 }
 
@@ -66,6 +69,12 @@ __wrap_uplink_open(struct uplink *k, const struct ctl_open *o, const struct stre
 }
 
 bool
+__wrap_uplink_is_up(const struct uplink *k)
+{
+	return k->up;
+}
+
+bool
 __wrap_uplink_has_session(const struct uplink *k)
 {
 	return k->stands && !k->finished;
@@ -82,12 +91,13 @@ fake_stand(struct uplink *k)
 {
 	k->stands = true;
 	k->user->ready(k->arg);
+	k->up = true;
 	k->user->up(k->arg);
 }
 
 void
 fake_goodbye(struct uplink *k)
 {
-	k->stands = false;
+	k->stands = k->up = false;
 	k->user->down(k->arg, ERR_EOF, "", 0);
 }

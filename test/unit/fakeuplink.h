@@ -5,7 +5,7 @@
  * A test that uses them has in its head comment
  *
  *      * link: -Wl,--wrap=uplink_new,--wrap=uplink_free,--wrap=uplink_finish
- *      * link: -Wl,--wrap=uplink_open,--wrap=uplink_has_session,--wrap=uplink_streams
+ *      * link: -Wl,--wrap=uplink_open,--wrap=uplink_has_session,--wrap=uplink_streams,--wrap=uplink_is_up
  *
  * Each uplink has one session (fakesession.h), whose streams are fake_streams.
  */
@@ -21,9 +21,10 @@ struct uplink {
 	struct fake_session *f;
 	const struct uplink_user *user;
 	void *arg;
+	enum ctl_role role;
 	char name[CTL_NAME_MAX + 1];
 	/* Given by the test. */
-	bool stands;
+	bool stands, up;
 	/* What it was told. */
 	bool finished, freed;
 	uint32_t code;
@@ -34,6 +35,9 @@ extern struct uplink fake_uplink[FAKE_UPLINKS];
 extern int fake_n_uplinks;
 /* The test wants uplink_new to fail after so many; negative: never. */
 extern int fake_uplinks_max;
+
+/* Called for each new uplink while it is not NULL, by which a test gets into a subcommand's loop. */
+extern void (*fake_play)(struct loop *l, struct uplink *k);
 
 /* fake_uplinks_reset - none are there. */
 void fake_uplinks_reset(void);

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * agent_test - the whole subcommand, from its arguments to its exit status; the relay is the test.
+ *
+ * link: -Wl,--wrap=uplink_new,--wrap=uplink_free,--wrap=uplink_finish
+ * link: -Wl,--wrap=uplink_open,--wrap=uplink_has_session,--wrap=uplink_streams,--wrap=uplink_is_up
+ */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "cmd/cmd.h"
+#include "test/unit/fakeuplink.h"
+
+static char ready[64], text[512];
+static struct timer step;
+static int n_steps;
+static bool armed;
+/* What happens in the loop, a call for each step; false: that was the last. */
+static bool (*play)(int i);
+
+static void
+on_step(void *arg)
+{
+	(void)arg;
+	if (play(n_steps++))
+		timer_set(&step, 2);
+	else
+		timer_fini(&step);
+}
+
+/* With the first uplink the loop is there. */
+static void
+arm(struct loop *l, struct uplink *k)
+{
+	(void)k;
+	if (armed || play == NULL)
+		return;
+	armed = true;
+	n_steps = 0;
+	assert_int_equal(timer_init(&step, l, on_step, NULL), 0);
+	timer_set(&step, 1);
+}
+
+/* The subcommand with these arguments, separated by blanks, behind those that every agent needs. */
+static int
+run(bool (*p)(int i), const char *more)
+{
+	char words[1024], *argv[64], *save = NULL;
+	int argc = 0, code;
+
+	fake_uplinks_reset();
+	fake_play = arm;
+	play = p;
+	armed = false;
+	snprintf(ready, sizeof ready, "/tmp/agent_test.%d", (int)getpid());
+	snprintf(words, sizeof words, "agent %s", more);
+	for (char *w = strtok_r(words, " ", &save); w != NULL; w = strtok_r(NULL, " ", &save))
+		argv[argc++] = w;
+	argv[argc] = NULL;
+	alarm(60);
+	code = agent_main(argc, argv);
+	alarm(0);
+	return code;
+}
+
+#define GOOD "--relay ws://127.0.0.1:1 --secret s --name pi --log-level error "
+
+static bool
+ready_says(const char *what)
+{
+	FILE *f = fopen(ready, "r");
+	size_t n;
+
+	if (f == NULL)
+		return false;
+	n = fread(text, 1, sizeof text - 1, f);
+	text[n] = '\0';
+	fclose(f);
+	return strstr(text, what) != NULL;
+}
+
+/* ---- the command line ---- */
+
+static void
+wrong_arguments_are_status_2(void **state)
+{
+	static const char *const bad[] = {
+		"--relay ws://127.0.0.1:1 --secret s",
+		"--relay ws://127.0.0.1:1 --secret s --name a/b",
+		"--secret s --name pi",
+		"--relay ws://127.0.0.1:1 --name pi",
+		"--relay http://127.0.0.1:1 --secret s --name pi",
+		GOOD "--tcp nonsense",
+		GOOD "--allow nonsense",
+		GOOD "--carriers 9",
+		GOOD "--carriers 0",
+		GOOD "--bogus",
+		GOOD "argument",
+		"--relay ws://127.0.0.1:1 --secret-file /nonexistent/x --name pi",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		assert_int_equal(run(NULL, bad[i]), CMD_USAGE);
+		assert_int_equal(fake_n_uplinks, 0);
+	}
+	assert_int_equal(run(NULL, "--help"), CMD_OK);
+}
+
+/* ---- life ---- */
+
+static bool
+two_carriers(int i)
+{
+	struct uplink *k = fake_uplink;
+
+	if (i == 0) {
+		assert_int_equal(fake_n_uplinks, 2);
+		assert_int_equal(k[0].role, CTL_AGENT);
+		assert_string_equal(k[1].name, "pi");
+		fake_stand(&k[0]);
+		assert_int_not_equal(access(ready, F_OK), 0);
+		fake_stand(&k[1]);
+		assert_true(ready_says("\"name\":\"pi\""));
+		assert_true(ready_says("\"carriers\":2"));
+		assert_true(k[0].user->away(k[0].arg, "going"));
+		k[0].user->down(k[0].arg, ERR_CLOSED, "lost", 500);
+		k[0].user->down(k[0].arg, ERR_EOF, "the relay has gone", 500);
+		raise(SIGTERM);
+		return true;
+	}
+	if (!k[1].finished)
+		return true; /* the signal is still on its way */
+	assert_true(k[0].finished);
+	fake_goodbye(&k[0]);
+	assert_int_equal(access(ready, F_OK), 0);
+	fake_goodbye(&k[1]);
+	return false;
+}
+
+static void
+it_is_ready_when_all_carriers_are_up_and_ends_when_all_have_ended(void **state)
+{
+	char arguments[200];
+
+	(void)state;
+	run(NULL, "--help"); /* sets ready */
+	snprintf(arguments, sizeof arguments, GOOD "--carriers 2 --ready-file %s", ready);
+	assert_int_equal(run(two_carriers, arguments), CMD_OK);
+	assert_true(fake_uplink[0].freed && fake_uplink[1].freed);
+	assert_int_equal(fake_uplink[0].code, CODE_GONE);
+	assert_int_not_equal(access(ready, F_OK), 0);
+}
+
+static bool
+up(int i)
+{
+	(void)i;
+	fake_stand(&fake_uplink[0]);
+	return false;
+}
+
+static void
+a_ready_file_that_cannot_be_written_ends_it(void **state)
+{
+	(void)state;
+	assert_int_equal(run(up, GOOD "--ready-file /nonexistent/x"), CMD_FAILED);
+}
+
+static bool
+two_signals(int i)
+{
+	static const int kinds[] = { SIGINT, SIGTERM };
+
+	fake_stand(&fake_uplink[0]);
+	raise(kinds[i]);
+	return i == 0;
+}
+
+static bool
+one_signal(int i)
+{
+	(void)i;
+	fake_stand(&fake_uplink[0]);
+	raise(SIGHUP);
+	return false;
+}
+
+static void
+a_second_signal_and_the_end_of_the_drain_do_not_wait(void **state)
+{
+	(void)state;
+	assert_int_equal(run(two_signals, GOOD "--drain 1h"), CMD_OK);
+	assert_int_equal(n_steps, 2);
+	assert_int_equal(run(one_signal, GOOD "--drain 10ms"), CMD_OK);
+	assert_true(fake_uplink[0].finished);
+}
+
+/* ---- refusals ---- */
+
+static struct {
+	bool been_up, draining;
+	uint32_t code;
+	bool again;
+} refusal;
+
+static bool
+refused(int i)
+{
+	struct uplink *k = &fake_uplink[0];
+
+	if (i == 0 && refusal.been_up)
+		fake_stand(k);
+	if (i == 0 && refusal.draining)
+		raise(SIGTERM);
+	if (i == 0)
+		return true;
+	assert_int_equal(k->user->refused(k->arg, refusal.code, "no"), refusal.again);
+	/* It goes on, and has to be ended. */
+	if (refusal.again) {
+		raise(SIGTERM);
+		raise(SIGTERM);
+	}
+	return false;
+}
+
+static void
+a_refusal_ends_it_unless_time_may_heal(void **state)
+{
+	static const struct {
+		bool been_up, draining;
+		uint32_t code;
+		bool again;
+	} cases[] = {
+		{ false, false, CODE_DENIED, false },
+		{ true, false, CODE_DENIED, true },
+		{ true, false, CODE_REVOKED, true },
+		{ false, false, CODE_LIMIT, true },
+		{ true, false, CODE_LIMIT, true },
+		{ false, false, CODE_REPLACED, false },
+		{ true, false, CODE_REPLACED, false },
+		{ true, true, CODE_DENIED, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		refusal.been_up = cases[i].been_up;
+		refusal.draining = cases[i].draining;
+		refusal.code = cases[i].code;
+		refusal.again = cases[i].again;
+		/* One that goes on is told to end, and its drain is over at once. */
+		assert_int_equal(
+		    run(refused, GOOD "--drain 1ms"), cases[i].again ? CMD_OK : CMD_REFUSED);
+	}
+}
+
+static bool
+asked(int i)
+{
+	struct ctl_open o = { .protocol = "tcp", .service = "nothing" };
+	struct uplink *k = &fake_uplink[0];
+	struct stream *s = session_open(&k->f->s, &o, NULL, NULL, NULL);
+
+	(void)i;
+	k->user->open(k->arg, s, &o);
+	assert_true(k->f->stream[0]->reset);
+	assert_int_equal(k->f->stream[0]->code, CODE_NOT_FOUND);
+	raise(SIGTERM);
+	return false;
+}
+
+static void
+streams_go_to_the_services(void **state)
+{
+	(void)state;
+	assert_int_equal(run(asked, GOOD "--drain 1ms --tcp ssh=22"), CMD_OK);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(wrong_arguments_are_status_2),
+		cmocka_unit_test(it_is_ready_when_all_carriers_are_up_and_ends_when_all_have_ended),
+		cmocka_unit_test(a_ready_file_that_cannot_be_written_ends_it),
+		cmocka_unit_test(a_second_signal_and_the_end_of_the_drain_do_not_wait),
+		cmocka_unit_test(a_refusal_ends_it_unless_time_may_heal),
+		cmocka_unit_test(streams_go_to_the_services),
+	};
+
+	signal(SIGPIPE, SIG_IGN); /* as main() does */
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
