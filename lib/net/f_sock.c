@@ -7,9 +7,14 @@
  *
  * The descriptor is watched edge-triggered, for everything, once: `readable` and `writable` remember what the kernel said
  * last, and no epoll_ctl is needed when a reader pauses or a writer fills up.
+ *
+ * Two machines; a break ends both, and is the filter's state (f.closed).
+ *      input    OPEN ── the peer's end ──> ENDED
+ *      output   OPEN ── filter_shutdown ──> ENDING ── all is in the kernel ──> ENDED
  */
 #include "lib/net/f_sock.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
@@ -20,6 +25,7 @@
 #include <unistd.h>
 
 #include "lib/net/linger.h"
+#include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/net/sockopt.h"
 #include "lib/net/pace.h"
@@ -30,29 +36,68 @@ enum {
 	SHRINK_AFTER = 32,  /* small reads in a row before the block size goes down */
 };
 
+enum input { INPUT_OPEN, INPUT_ENDED, N_INPUT };
+enum output { OUTPUT_OPEN, OUTPUT_ENDING, OUTPUT_ENDED, N_OUTPUT };
+
+static const char *const input_name[N_INPUT] = { "OPEN", "ENDED" };
+static const char *const output_name[N_OUTPUT] = { "OPEN", "ENDING", "ENDED" };
+
+static const bool input_can[N_INPUT][N_INPUT] = {
+	[INPUT_OPEN] = { [INPUT_ENDED] = true },
+};
+static const bool output_can[N_OUTPUT][N_OUTPUT] = {
+	[OUTPUT_OPEN] = { [OUTPUT_ENDING] = true },
+	[OUTPUT_ENDING] = { [OUTPUT_ENDED] = true },
+};
+
 struct f_sock {
 	struct filter f;
-	struct io rio, wio; /* the same descriptor: only rio is used */
+	enum input input;
+	enum output output;
+	/* Of one descriptor only rio is used. */
+	struct io rio, wio;
 	int rfd, wfd;
-	int rflags,
-	    wflags; /* of descriptors that others may share, as they were; -1: nothing to restore */
+	/* Of descriptors that others may share, as they were; -1: nothing to restore. */
+	int rflags, wflags;
 	struct bufq out;
-	struct timer check;     /* is there something that no event has told of? */
-	bool checking, arrived; /* it is set; bytes have come since then */
-	uint64_t looked_ms;     /* when that was looked for last */
-	struct task again;      /* reading goes on after the budget was used up, or after a pause */
-	size_t read_size;       /* the size of block to read into */
+	/* Looks for what no event has told of.  It is set; bytes have come since; when it looked last. */
+	struct timer check;
+	bool checking, arrived;
+	uint64_t looked_ms;
+	/* Reading goes on after the budget was used up, or after a pause. */
+	struct task again;
+	/* The size of block to read into; small reads in a row. */
+	size_t read_size;
 	unsigned n_small;
-	struct pace pace; /* of the writing side */
+	/* Of the writing side. */
+	struct pace pace;
 	uint64_t written;
-	bool readable, writable, hup, shut_wanted, shut_done;
-	bool hard; /* to be reset when it is closed */
+	/* What the kernel said last. */
+	bool readable, writable, hup;
+	/* To be reset when it is closed. */
+	bool hard;
 };
 
 static struct f_sock *
 sock_of(const struct filter *f)
 {
 	return (struct f_sock *)(uintptr_t)f;
+}
+
+static void
+set_input(struct f_sock *s, enum input next)
+{
+	assert(input_can[s->input][next]);
+	log_debug("socket %d: input %s -> %s", s->rfd, input_name[s->input], input_name[next]);
+	s->input = next;
+}
+
+static void
+set_output(struct f_sock *s, enum output next)
+{
+	assert(output_can[s->output][next]);
+	log_debug("socket %d: output %s -> %s", s->wfd, output_name[s->output], output_name[next]);
+	s->output = next;
 }
 
 static void
@@ -165,8 +210,10 @@ sock_read(struct f_sock *s)
 		return;
 	if (s->readable && !s->f.paused)
 		task_later(s->f.loop, &s->again);
-	if (n == 0)
+	if (n == 0) {
+		set_input(s, INPUT_ENDED);
 		filter_close(&s->f, ERR_EOF, "");
+	}
 }
 
 static void
@@ -174,7 +221,7 @@ on_again(void *arg)
 {
 	struct f_sock *s = arg;
 
-	if (!s->f.closed && !s->f.eof)
+	if (!s->f.closed && s->input == INPUT_OPEN)
 		sock_read(s);
 }
 
@@ -183,9 +230,9 @@ on_again(void *arg)
 static void
 finish_shutdown(struct f_sock *s)
 {
-	if (!s->shut_wanted || s->shut_done || s->out.len > 0)
+	if (s->output != OUTPUT_ENDING || s->out.len > 0)
 		return;
-	s->shut_done = true;
+	set_output(s, OUTPUT_ENDED);
 	if (s->wfd == s->rfd) {
 		/* ENOTCONN: the peer has reset the connection, and the reader will learn it. */
 		IGNORE_RESULT(shutdown(s->wfd, SHUT_WR));
@@ -249,7 +296,7 @@ sock_op_write(struct filter *f, struct bufq *src)
 	struct f_sock *s = sock_of(f);
 	int r;
 
-	if (s->shut_wanted || s->wfd < 0)
+	if (s->output != OUTPUT_OPEN)
 		return ERR_CLOSED;
 	r = bufq_move(&s->out, src, src->len);
 	/* While the kernel takes nothing, a peer that sends shreds must not make us hold their blocks. */
@@ -269,7 +316,7 @@ sock_op_room(struct filter *f)
 {
 	struct f_sock *s = sock_of(f);
 
-	return s->writable && s->out.len == 0 && !s->shut_wanted ? s->pace.lowat : 0;
+	return s->writable && s->out.len == 0 && s->output == OUTPUT_OPEN ? s->pace.lowat : 0;
 }
 
 static void
@@ -277,15 +324,18 @@ sock_op_shutdown(struct filter *f)
 {
 	struct f_sock *s = sock_of(f);
 
-	s->shut_wanted = true;
+	if (s->output != OUTPUT_OPEN)
+		return;
+	set_output(s, OUTPUT_ENDING);
 	IGNORE_RESULT(sock_write(s)); /* a failure has told the user */
 }
 
 /* ---- events ---- */
 
 /*
- * A broken connection comes as readable and writable, like any other news, and nothing comes after it: a read that finds bytes, or
- * a pause, would never learn of it.  What the kernel has in store was sent before and is read first, paused or not.
+ * A broken connection comes as readable and writable, like any other news, and nothing comes after it:
+ * a read that finds bytes, or a pause, would never learn of it.  What the kernel has in store was sent
+ * before, and is read first, paused or not.
  */
 static void
 check_error(struct f_sock *s)
@@ -310,15 +360,15 @@ arm_check(struct f_sock *s)
 }
 
 /*
- * A read tells of a connection that broke right behind what the last one found, and of bytes behind an urgent one: both kinds of read end
- * in front of it, as if there were no more (RFC 9293 3.8.5).
+ * A read ends in front of an urgent byte as if there were no more (RFC 9293 3.8.5), and does not tell of
+ * a connection that broke behind what it found.  One more read finds both.
  */
 static void
 look_again(struct f_sock *s)
 {
 	s->looked_ms = loop_now_ms(s->f.loop);
 	s->readable = true;
-	if (s->f.paused || s->f.eof)
+	if (s->f.paused || s->input == INPUT_ENDED)
 		check_error(s);
 	else
 		sock_read(s);
@@ -337,8 +387,9 @@ on_check(void *arg)
 }
 
 /*
- * Readable and writable at once may mean an error.  If there is more to read, a read will tell of it; otherwise it is looked for: at
- * once when nothing is being read, or when news are rare, else soon, since a ping-pong brings such news with every message.
+ * Readable and writable at once may mean an error.  If there is more to read, a read will tell of it.
+ * Otherwise it is looked for: at once when nothing is being read, or when such news are rare, else in
+ * CHECK_MS, since a ping-pong brings them with every message.
  */
 static void
 suspect(struct f_sock *s)
@@ -348,7 +399,7 @@ suspect(struct f_sock *s)
 	if (s->f.loop == NULL) /* it is on its way to another thread, which will be told anew */
 		return;
 	rare = loop_now_ms(s->f.loop) - s->looked_ms >= CHECK_MS;
-	if (s->f.paused || s->f.eof)
+	if (s->f.paused || s->input == INPUT_ENDED)
 		check_error(s);
 	else if (!s->readable && !s->checking && rare)
 		look_again(s);
@@ -367,7 +418,7 @@ on_event(void *arg, int what)
 		s->readable = true;
 	if (what & IO_WRITE)
 		s->writable = true;
-	if (s->readable && !s->f.paused && !s->f.closed && !s->f.eof)
+	if (s->readable && !s->f.paused && !s->f.closed && s->input == INPUT_OPEN)
 		sock_read(s);
 	if (what & IO_READ && what & IO_WRITE && !(what & IO_HUP) && !s->f.closed)
 		suspect(s);
@@ -447,7 +498,7 @@ sock_op_fini(struct filter *f)
 		sock_op_detach(f);
 	/* Input that we do not read must not turn our last words into a reset, nor the close cut them off. */
 	if (f->loop != NULL && s->rfd == s->wfd && s->rfd >= 0 && s->rflags < 0 && !s->hard &&
-	    (s->out.len > 0 || (s->written > 0 && !f->eof))) {
+	    (s->out.len > 0 || (s->written > 0 && s->input == INPUT_OPEN))) {
 		linger_close(f->loop, s->rfd, &s->out);
 		s->rfd = s->wfd = -1;
 	}
