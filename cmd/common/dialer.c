@@ -33,6 +33,7 @@ struct dialer {
 	struct http_head *head;
 	struct timer deadline;
 	char key[WS_KEY_LEN + 1];
+	uint64_t wait_ms;
 	struct grave grave;
 	bool local; /* the relay is on this machine, and no proxy between us */
 	bool over;
@@ -131,19 +132,24 @@ on_writable(void *arg)
 static void
 on_closed(void *arg, int err, const char *text)
 {
-	static const char *const what[] = { "", "the proxy ended the connection", "TLS",
-		"the relay ended the connection before it answered" };
 	struct dialer *d = arg;
 	char url[256];
+	bool said = text[0] != '\0';
 
 	peer_text(d, url, sizeof url);
-	if (d->phase == PHASE_TLS)
-		dialer_fail(d, err == ERR_EOF ? ERR_CLOSED : err, "%s: %s", url,
-		    text[0] != '\0' ? text
-				    : "the relay ended the connection during the TLS handshake");
+	if (d->phase == PHASE_PROXY)
+		dialer_fail(d, ERR_CLOSED, "%s: the proxy ended the connection%s%s", url,
+		    said ? ": " : "", text);
+	else if (d->phase == PHASE_UPGRADE)
+		dialer_fail(d, ERR_CLOSED,
+		    "%s: the relay ended the connection before it answered%s%s%s", url,
+		    said ? ": " : "", text,
+		    d->t->tls == NULL ? "; if it speaks TLS on this port, use wss://" : "");
+	else if (err == ERR_PROTO)
+		dialer_fail(d, err, "%s: the relay speaks plain HTTP on this port: use ws://", url);
 	else
-		dialer_fail(
-		    d, ERR_CLOSED, "%s: %s%s%s", url, what[d->phase], text[0] ? ": " : "", text);
+		dialer_fail(d, err == ERR_EOF ? ERR_CLOSED : err, "%s: %s", url,
+		    said ? text : "the relay ended the connection during the TLS handshake");
 }
 
 static const struct filter_user user = { on_readable, on_writable, on_closed };
@@ -211,6 +217,7 @@ got_upgrade(struct dialer *d)
 	int r = ws_handshake_check_response(d->head, d->key, NULL, extension(d), &why);
 
 	if (r != 0) {
+		d->wait_ms = ws_handshake_retry_after_s(d->head) * 1000ull;
 		dialer_fail(d, r, "%s: %s", peer_text(d, url, sizeof url), why.s);
 		return;
 	}
@@ -344,6 +351,16 @@ is_interim(const struct http_head *h)
 	return http_head_is_done(h) && http_status(h) < 200 && http_status(h) != 101;
 }
 
+/* An alert or a handshake of TLS (RFC 8446 5.1); no HTTP answer begins so. */
+static bool
+is_tls(const struct bufq *in)
+{
+	uint8_t p[2];
+
+	return bufq_read(in, 0, p, sizeof p) == sizeof p && (p[0] == 0x15 || p[0] == 0x16) &&
+	       p[1] == 0x03;
+}
+
 static void
 read_head(struct dialer *d)
 {
@@ -351,6 +368,13 @@ read_head(struct dialer *d)
 	char url[256];
 	int r;
 
+	if (is_tls(&d->f->in)) {
+		dialer_fail(d, ERR_PROTO, "%s: the %s", peer_text(d, url, sizeof url),
+		    d->phase == PHASE_PROXY ? "proxy speaks TLS on this port; only proxies without "
+					      "TLS can be used"
+					    : "relay speaks TLS on this port: use wss://");
+		return;
+	}
 	while ((r = http_head_take(d->head, &d->f->in, &why)) == 0 && is_interim(d->head))
 		http_head_reset(d->head);
 	if (r != 0) {
@@ -419,6 +443,12 @@ fail:
 	http_head_free(d->head);
 	mem_free(d);
 	return NULL;
+}
+
+uint64_t
+dialer_wait_ms(const struct dialer *d)
+{
+	return d->wait_ms;
 }
 
 void

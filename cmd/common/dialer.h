@@ -53,6 +53,12 @@ typedef void dialer_fn(void *arg, struct filter *f, int err, const char *text);
 struct dialer *dialer_start(
     struct loop *l, const struct dialer_target *t, dialer_fn *fn, void *arg) WARN_UNUSED;
 
+/*
+ * dialer_wait_ms - within fn after a failure: how long the relay asks not to come again; 0: it does
+ * not say.
+ */
+uint64_t dialer_wait_ms(const struct dialer *d);
+
 /* dialer_cancel - give up without calling fn; accepts NULL. */
 void dialer_cancel(struct dialer *d);
 

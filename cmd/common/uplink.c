@@ -31,6 +31,8 @@ struct uplink {
 	void *arg;
 	enum uplink_state state;
 	struct dialer *dialer;
+	/* How long the relay's last refusal asks to stay away. */
+	uint64_t asked_ms;
 	struct carrier *carrier;
 	struct timer retry;
 	uint64_t backoff_ms, up_ms;
@@ -68,6 +70,9 @@ next_wait_ms(struct uplink *k)
 	if (rand_below(k->backoff_ms / 2 + 1, &wait) != 0)
 		wait = 0;
 	wait += k->backoff_ms / 2;
+	/* Behind what the relay asks for, so that not all come at that moment either. */
+	wait += k->asked_ms < UPLINK_BACKOFF_MAX_MS ? k->asked_ms : UPLINK_BACKOFF_MAX_MS;
+	k->asked_ms = 0;
 	k->backoff_ms =
 	    k->backoff_ms * 2 < UPLINK_BACKOFF_MAX_MS ? k->backoff_ms * 2 : UPLINK_BACKOFF_MAX_MS;
 	return wait;
@@ -339,6 +344,7 @@ on_dialled(void *arg, struct filter *f, int err, const char *text)
 	};
 	struct session *s;
 
+	k->asked_ms = dialer_wait_ms(k->dialer);
 	k->dialer = NULL;
 	if (f == NULL) {
 		uplink_lost(k, err, text);

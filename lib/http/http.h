@@ -162,9 +162,11 @@ int http_build_end(struct http_build *b) WARN_UNUSED;
 
 /*
  * http_build_simple - a whole short answer that ends the connection: status, text/plain body with
- * Content-Length, Connection: close, Cache-Control: no-store.  body NULL: the status's words and a
- * newline.  Returns as http_build_end.
+ * Content-Length, Connection: close, Cache-Control: no-store; 429 and 503 ask to come again after
+ * HTTP_RETRY_AFTER_S seconds.  body NULL: the status's words and a newline.  Returns as
+ * http_build_end.
  */
+#define HTTP_RETRY_AFTER_S 5
 int http_build_simple(struct http_build *b, int status, const char *body) WARN_UNUSED;
 
 /* http_reason_of - the usual words for a status, "Unknown" otherwise. */

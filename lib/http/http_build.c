@@ -112,6 +112,9 @@ http_build_simple(struct http_build *b, int status, const char *body)
 	http_build_headerf(b, "Content-Length", "%zu", strlen(body));
 	http_build_header(b, "Cache-Control", "no-store");
 	http_build_header(b, "Connection", "close");
+	/* RFC 6585 4, RFC 9110 15.6.4 */
+	if (status == 429 || status == 503)
+		http_build_headerf(b, "Retry-After", "%d", HTTP_RETRY_AFTER_S);
 	if ((r = http_build_end(b)) != 0)
 		return r;
 	add(b, body);

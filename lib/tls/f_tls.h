@@ -10,8 +10,8 @@
  * End: both directions end together.  filter_shutdown() sends what was written, close_notify and
  * the end of the stream below.  The peer's close_notify is answered and told as ERR_EOF; the end of
  * the stream below without it is ERR_CLOSED, because somebody may have cut it short (RFC 8446 6.1).
- * A failed handshake or record is ERR_TLS with a sentence for the log; the alert has been handed to
- * the stream below by then.
+ * A failed handshake or record is ERR_TLS with a sentence for the log, ERR_PROTO when the server
+ * answers in plain HTTP; the alert has been handed to the stream below by then.
  *
  * mbedTLS does the handshake, and the records of TLS 1.2; lib/tls/tls_rec.h makes those of TLS 1.3.
  * It decrypts in place, in below's queue: nobody else may hold these bytes.  That is so above a

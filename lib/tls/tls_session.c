@@ -188,6 +188,8 @@ explain(const struct tls_session *s, int ret, struct errtext *e)
 		return tls_words_alert(e, doing, s->ssl.MBEDTLS_PRIVATE(in_msg)[1]);
 	case MBEDTLS_ERR_SSL_BAD_INPUT_DATA:
 	case MBEDTLS_ERR_SSL_INVALID_RECORD:
+		if (!done && memcmp(s->ssl.MBEDTLS_PRIVATE(in_hdr), "HTTP/", 5) == 0)
+			return err_set(e, ERR_PROTO, "TLS handshake: the peer speaks plain HTTP");
 		return err_set(e, ERR_TLS, "%s",
 		    done ? TLS_WORDS_MALFORMED : "TLS handshake: the peer does not speak TLS");
 	case MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION:

@@ -44,7 +44,7 @@ void tls_session_free(struct tls_session *s);
 
 /*
  * tls_session_handshake - go on with it.  Returns 0 when it is done; ERR_AGAIN: more must come;
- * ERR_NOMEM; ERR_TLS and e.
+ * ERR_NOMEM; ERR_TLS and e; ERR_PROTO and e when the server answers in plain HTTP.
  */
 int tls_session_handshake(struct tls_session *s, struct errtext *e) WARN_UNUSED;
 

@@ -68,27 +68,57 @@ ws_handshake_has_extension(const struct http_head *h, const char *extension)
 	return http_has_token(h, "sec-websocket-extensions", extension);
 }
 
+unsigned
+ws_handshake_retry_after_s(const struct http_head *h)
+{
+	const char *s = http_header(h, "retry-after");
+	unsigned n = 0;
+
+	if (s == NULL || http_header_count(h, "retry-after") != 1)
+		return 0;
+	for (; *s >= '0' && *s <= '9'; s++)
+		n = n < WS_RETRY_AFTER_MAX_S ? 10 * n + (unsigned)(*s - '0') : n;
+	if (*s != '\0')
+		return 0;
+	return n < WS_RETRY_AFTER_MAX_S ? n : WS_RETRY_AFTER_MAX_S;
+}
+
+/* What may change with time. */
+static int
+again(struct errtext *e, const struct http_head *h, int status, const char *reason)
+{
+	unsigned wait = ws_handshake_retry_after_s(h);
+
+	if (wait == 0)
+		return err_set(
+		    e, ERR_AGAIN, "the server answered %d %s; try again later", status, reason);
+	return err_set(
+	    e, ERR_AGAIN, "the server answered %d %s; try again in %u s", status, reason, wait);
+}
+
 /* A response that is no 101 says why in its own way; so do we. */
 static int
 refused(const struct http_head *h, struct errtext *e)
 {
 	const char *location = http_header(h, "location");
-	int status = http_status(h), code = ERR_PROTO;
+	int status = http_status(h);
 	char reason[QUOTE_MAX], where[QUOTE_MAX];
 
-	if (status == 401 || status == 403)
-		code = ERR_DENIED;
-	else if (status == 404)
-		code = ERR_NOTFOUND;
-	else if (status == 408 || status == 429 || status >= 500)
-		code = ERR_AGAIN;
 	str_escape(reason, sizeof reason, http_reason(h), strlen(http_reason(h)));
+	if (status == 401 || status == 403)
+		return err_set(e, ERR_DENIED, "the server answered %d %s: it does not let us in",
+		    status, reason);
+	if (status == 404)
+		return err_set(e, ERR_NOTFOUND,
+		    "the server answered %d %s: there is no tunnel at this path", status, reason);
+	if (status == 408 || status == 429 || status >= 500)
+		return again(e, h, status, reason);
 	if (status >= 300 && status < 400 && location != NULL)
-		return err_set(e, code,
+		return err_set(e, ERR_PROTO,
 		    "the server answered %d %s: it redirects to %s; give that URL if you trust it",
 		    status, reason, str_escape(where, sizeof where, location, strlen(location)));
-	return err_set(
-	    e, code, "the server answered %d %s instead of opening a WebSocket", status, reason);
+	return err_set(e, ERR_PROTO, "the server answered %d %s instead of opening a WebSocket",
+	    status, reason);
 }
 
 int
@@ -113,9 +143,8 @@ ws_handshake_check_response(const struct http_head *h, const char *key, const ch
 	if (accept == NULL || http_header_count(h, "sec-websocket-accept") != 1 ||
 	    strcmp(accept, want) != 0)
 		return err_set(e, ERR_PROTO,
-		    "the server's Sec-WebSocket-Accept does not answer our key: something between "
-		    "us and it "
-		    "answers by heart");
+		    "the server's Sec-WebSocket-Accept does not belong to our key: a cache or "
+		    "proxy has answered in its place");
 	/* Behind an empty header there may be another one. */
 	if (http_header_count(h, "sec-websocket-extensions") > 1 ||
 	    (extensions != NULL && extensions[0] != 0 &&

@@ -62,6 +62,13 @@ int ws_handshake_check_response(const struct http_head *h, const char *key, cons
     const char *extension, struct errtext *e) WARN_UNUSED;
 
 /*
+ * ws_handshake_retry_after_s - the seconds that a refusal asks to wait (RFC 9110 10.2.3), at most
+ * WS_RETRY_AFTER_MAX_S; 0: it does not say, or names a date.
+ */
+#define WS_RETRY_AFTER_MAX_S 3600
+unsigned ws_handshake_retry_after_s(const struct http_head *h);
+
+/*
  * ws_handshake_has_extension - is it offered in this request, agreed to in this response that
  * ws_handshake_check_response has passed?
  */

@@ -298,7 +298,25 @@ heads_are_built(void **state)
 	assert_int_equal(http_status(h), 404);
 	assert_string_equal(http_reason(h), "Not Found");
 	assert_int_equal(http_content_length(h), strlen("Not Found\n"));
+	assert_null(http_header(h, "retry-after"));
 	http_head_free(h);
+}
+
+static void
+who_is_turned_away_for_a_while_is_told_how_long(void **state)
+{
+	static const int statuses[] = { 429, 503 };
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct http_head *h = http_head_new(HTTP_HEAD_RESPONSE);
+		struct http_build b;
+
+		assert_int_equal(http_build_simple(&b, statuses[i], "later\n"), 0);
+		assert_true(feed(h, b.s, b.len, 7) > 0);
+		assert_string_equal(http_header(h, "retry-after"), "5");
+		http_head_free(h);
+	}
 }
 
 static void
@@ -417,6 +435,7 @@ main(void)
 		cmocka_unit_test(a_queue_gives_up_the_head_only),
 		cmocka_unit_test(lists_are_searched_by_member),
 		cmocka_unit_test(heads_are_built),
+		cmocka_unit_test(who_is_turned_away_for_a_while_is_told_how_long),
 		cmocka_unit_test(nothing_built_can_begin_another_line),
 		cmocka_unit_test(basic_credentials_are_encoded),
 		cmocka_unit_test(challenges_are_told_from_their_parameters),

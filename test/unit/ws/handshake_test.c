@@ -163,10 +163,19 @@ responses_are_checked(void **state)
 		    ERR_PROTO, "Connection" },
 		{ "HTTP/1.1 200 OK\r\n", ERR_PROTO, "200 OK" },
 		{ "HTTP/1.1 302 Found\r\nLocation: https://b/\r\n", ERR_PROTO, "https://b/" },
-		{ "HTTP/1.1 401 Unauthorized\r\n", ERR_DENIED, "401" },
-		{ "HTTP/1.1 403 F\r\n", ERR_DENIED, "403" },
-		{ "HTTP/1.1 404 F\r\n", ERR_NOTFOUND, "404" },
-		{ "HTTP/1.1 429 F\r\n", ERR_AGAIN, "429" },
+		{ "HTTP/1.1 301 F\r\nLocation: /b\r\n", ERR_PROTO, "redirects to /b" },
+		{ "HTTP/1.1 300 F\r\n", ERR_PROTO, "instead of opening" },
+		{ "HTTP/1.1 400 F\r\nLocation: /b\r\n", ERR_PROTO, "instead of opening" },
+		{ "HTTP/1.1 401 Unauthorized\r\n", ERR_DENIED,
+		    "401 Unauthorized: it does not let" },
+		{ "HTTP/1.1 403 F\r\n", ERR_DENIED, "403 F: it does not let us in" },
+		{ "HTTP/1.1 404 F\r\n", ERR_NOTFOUND, "404 F: there is no tunnel at this path" },
+		{ "HTTP/1.1 408 F\r\n", ERR_AGAIN, "408 F; try again later" },
+		{ "HTTP/1.1 426 F\r\n", ERR_PROTO, "instead of opening" },
+		{ "HTTP/1.1 429 F\r\nRetry-After: 7\r\n", ERR_AGAIN, "429 F; try again in 7 s" },
+		{ "HTTP/1.1 500 F\r\n", ERR_AGAIN, "500 F; try again later" },
+		{ "HTTP/1.1 503 F\r\nRetry-After: Fri, 31 Dec 1999 23:59:59 GMT\r\n", ERR_AGAIN,
+		    "503 F; try again later" },
 		{ "HTTP/1.1 502 Bad Gateway\r\n", ERR_AGAIN, "502 Bad Gateway" },
 	};
 
@@ -183,6 +192,42 @@ responses_are_checked(void **state)
 		r = ws_handshake_check_response(h, KEY, NULL, NULL, &e);
 		if (r != cases[i].r || strstr(e.s, cases[i].says) == NULL)
 			fail_msg("%s: %d, %s", text, r, e.s);
+		http_head_free(h);
+	}
+}
+
+static void
+a_time_to_stay_away_is_read_if_it_is_one(void **state)
+{
+	static const struct {
+		const char *lines;
+		unsigned s;
+	} cases[] = {
+		{ "", 0 },
+		{ "Retry-After:\r\n", 0 },
+		{ "Retry-After: 0\r\n", 0 },
+		{ "Retry-After: 1\r\n", 1 },
+		{ "Retry-After: 120\r\n", 120 },
+		{ "Retry-After: 3599\r\n", 3599 },
+		{ "Retry-After: 3600\r\n", WS_RETRY_AFTER_MAX_S },
+		{ "Retry-After: 3601\r\n", WS_RETRY_AFTER_MAX_S },
+		{ "Retry-After: 99999999999999999999\r\n", WS_RETRY_AFTER_MAX_S },
+		{ "Retry-After: -1\r\n", 0 },
+		{ "Retry-After: 1.5\r\n", 0 },
+		{ "Retry-After: 9s\r\n", 0 },
+		{ "Retry-After: 1:0\r\n", 0 },
+		{ "Retry-After: 5\r\nRetry-After: 6\r\n", 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		char text[200];
+		struct http_head *h;
+
+		snprintf(text, sizeof text, "HTTP/1.1 503 F\r\n%s\r\n", cases[i].lines);
+		h = head(HTTP_HEAD_RESPONSE, text);
+		if (ws_handshake_retry_after_s(h) != cases[i].s)
+			fail_msg("%s: %u", text, ws_handshake_retry_after_s(h));
 		http_head_free(h);
 	}
 }
@@ -310,6 +355,7 @@ main(void)
 		cmocka_unit_test(our_client_and_server_agree),
 		cmocka_unit_test(requests_are_checked),
 		cmocka_unit_test(responses_are_checked),
+		cmocka_unit_test(a_time_to_stay_away_is_read_if_it_is_one),
 		cmocka_unit_test(an_extension_is_used_if_both_want_it),
 		cmocka_unit_test(an_offer_is_agreed_to_as_it_is_or_not_at_all),
 		cmocka_unit_test(another_version_is_told_which_one_is_spoken),
