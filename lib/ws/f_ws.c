@@ -130,7 +130,10 @@ send_control(struct f_ws *w, enum f_ws_opcode opcode, const void *p, size_t n)
 void
 f_ws_write_pong(struct f_ws *w)
 {
-	if (!w->pong_due || w->tx == TX_CLOSED || f_ws_is_over(w) || filter_room(w->f.below) == 0)
+	if (!w->pong_due || w->tx == TX_CLOSED || f_ws_is_over(w))
+		return;
+	/* What stands there unflushed is the pong before, and no reason to wait. */
+	if (!w->unflushed && filter_room(w->f.below) == 0)
 		return;
 	w->pong_due = false;
 	if (write_control(w, F_WS_OP_PONG, w->pong, w->pong_len) == ERR_NOMEM)

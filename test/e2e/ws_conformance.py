@@ -155,6 +155,23 @@ CASES = [
     ("empty fragments", frame(TEXT, fin=False) + frame(CONT, fin=False) + frame(CONT) + BYE, [(TEXT, b"")], 1000),
     ("ping between fragments",
      frame(TEXT, b"a", fin=False) + frame(PING, b"p") + frame(CONT, b"b") + BYE, [(PONG, b"p"), (TEXT, b"ab")], 1000),
+    ("three fragments and two pings",
+     frame(BIN, b"a" * 300, fin=False) + frame(PING, b"p") + frame(CONT, b"b" * 70000, fin=False) + frame(PING) +
+     frame(CONT, b"c") + BYE, [(PONG, b"p"), (PONG, b""), (BIN, b"a" * 300 + b"b" * 70000 + b"c")], 1000),
+    ("pong between fragments", frame(BIN, b"a", fin=False) + frame(PONG, b"p") + frame(CONT, b"b") + BYE,
+     [(BIN, b"ab")], 1000),
+    ("close between fragments", frame(BIN, b"a", fin=False) + close_frame(1001) + frame(CONT, b"b"), [], 1001),
+    ("reserved bit in a continuation", frame(BIN, b"a", fin=False) + frame(CONT, b"b", rsv=1), [], 1002),
+    ("opcode 3 between fragments", frame(BIN, b"a", fin=False) + frame(3, b"b") + frame(CONT), [], 1002),
+    ("unmasked continuation", frame(BIN, b"a", fin=False) + frame(CONT, b"b", mask=False), [], 1002),
+    ("a message after fragments", frame(TEXT, b"a", fin=False) + frame(CONT) + frame(BIN, b"b") + BYE,
+     [(TEXT, b"a"), (BIN, b"b")], 1000),
+    ("pong of 126", frame(PONG, b"x" * 126), [], 1002),
+    ("ping of 5 in 16 bits", frame(PING, b"abcde", bits=16), [], 1002),
+    ("ping of 5 in 64 bits", frame(PING, b"abcde", bits=64), [], 1002),
+    ("ping of 65536, none of it sent", frame(PING, length=65536, bits=64), [], 1002),
+    ("empty frames with the key of zeros", b"\x82\x80\0\0\0\0" * 3 + BYE, [(BIN, b"")] * 3, 1000),
+    ("the key of zeros", b"\x81\x85\0\0\0\0Hello" + BYE, [(TEXT, b"Hello")], 1000),
     ("continuation alone", frame(CONT, b"x"), [], 1002),
     ("unfinished continuation alone", frame(CONT, b"x", fin=False) + frame(TEXT, b"y"), [], 1002),
     ("continuation after a message", frame(TEXT, b"a") + frame(CONT, b"b"), [(TEXT, b"a")], 1002),
@@ -263,7 +280,18 @@ def raw_client_part(ws_echo):
               [(TEXT, K), (BIN, b"\0" * 70000)], 1000),
              ("masked", frame(TEXT, b"a"), [], 1002),
              ("reserved bit", frame(TEXT, b"a", mask=False, rsv=1), [], 1002),
-             ("no UTF-8", frame(TEXT, b"\xff", mask=False), [], 1007)]
+             ("no UTF-8", frame(TEXT, b"\xff", mask=False), [], 1007),
+             ("ping", frame(PING, b"p" * 125, mask=False) + close_frame(1000, mask=False), [(PONG, b"p" * 125)], 1000),
+             ("ping of 126", frame(PING, b"p" * 126, mask=False), [], 1002),
+             ("fragmented close", frame(CLOSE, fin=False, mask=False), [], 1002),
+             ("masked ping", frame(PING), [], 1002),
+             ("opcode 11", frame(11, mask=False), [], 1002),
+             ("fragments", frame(BIN, b"a", fin=False, mask=False) + frame(CONT, b"b", mask=False) +
+              close_frame(1000, mask=False), [(BIN, b"ab")], 1000),
+             ("continuation alone", frame(CONT, b"a", mask=False), [], 1002),
+             ("64 bits for 126", frame(BIN, b"a" * 126, bits=64, mask=False), [], 1002),
+             ("33 MiB", frame(BIN, length=33 << 20, mask=False), [], 1009),
+             ("close 1005", close_frame(1005, mask=False), [], 1002)]
     for name, data, echoed, code in cases:
         with socket.create_server(("127.0.0.1", 0)) as server:
             server.settimeout(TIMEOUT)

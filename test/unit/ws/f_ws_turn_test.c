@@ -12,8 +12,10 @@
 #include <cmocka.h>
 
 #include "lib/base/mem.h"
+#include "lib/net/f_sock.h"
 #include "lib/ws/f_ws.h"
 #include "test/unit/memfilter.h"
+#include "test/unit/sockpair.h"
 #include "test/unit/ws_fix.h"
 
 enum { FLOOD = 3000, FRAME = 8, MANY_TURNS = 100 };
@@ -208,6 +210,45 @@ a_flood_goes_on_in_another_loop(void **state)
 	ws_fix_free(x);
 }
 
+/* A socket has no room while a pong stands in it unflushed, which is no reason to leave one out. */
+static void
+ten_pings_at_once_get_ten_pongs_on_a_socket(void **state)
+{
+	const struct f_ws_config cfg = { .mode = F_WS_STREAM };
+	struct loop *l = loop_new();
+	uint8_t p[10 * FRAME];
+	struct sink sink = { 0 };
+	struct filter *ws;
+	size_t n = 0;
+	int fd[2];
+
+	(void)state;
+	assert_non_null(l);
+	sockpair_tcp(fd, true);
+	ws = f_ws_new(f_sock_new(l, fd[0], true), l, &cfg);
+	assert_non_null(ws);
+	filter_set_user(ws, &sink_user, &sink);
+	for (uint8_t i = 0; i < 10; i++)
+		n += ws_fix_frame(p + n, 0x89, true, (uint8_t[2]){ 0, i }, 2);
+	assert_int_equal(write(fd[1], p, n), n);
+	n = 0;
+	for (int i = 0; n < 10 * 4 && i < MANY_TURNS; i++) {
+		ssize_t k;
+
+		mem_settle(l);
+		k = read(fd[1], p + n, sizeof p - n);
+		n += k > 0 ? (size_t)k : 0;
+	}
+	assert_int_equal(n, 10 * 4);
+	for (uint8_t i = 0; i < 10; i++)
+		assert_memory_equal(p + 4 * i, ((uint8_t[]){ 0x8a, 2, 0, i }), 4);
+	filter_free(ws);
+	close(fd[1]);
+	mem_settle(l);
+	loop_free(l);
+	buf_pool_free();
+}
+
 int
 main(void)
 {
@@ -219,6 +260,7 @@ main(void)
 		cmocka_unit_test(a_pause_in_the_middle_of_a_flood_loses_nothing),
 		cmocka_unit_test(a_flood_is_read_to_its_end_when_the_connection_has_gone),
 		cmocka_unit_test(a_flood_goes_on_in_another_loop),
+		cmocka_unit_test(ten_pings_at_once_get_ten_pongs_on_a_socket),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
