@@ -47,9 +47,16 @@ redirected(const char *path)
 	return strcmp(path, "/etc/hosts") == 0 ? hosts_path : path;
 }
 
+/* As a file that this user may not read. */
+static bool conf_unreadable;
+
 FILE *
 fopen(const char *path, const char *mode)
 {
+	if (conf_unreadable && strcmp(path, "/etc/resolv.conf") == 0) {
+		errno = EACCES;
+		return NULL;
+	}
 	return fopen64(redirected(path), mode);
 }
 
@@ -340,6 +347,21 @@ changed_files_are_noticed(void **state)
 	dns_stop(&new);
 }
 
+/* resolv.conf(5): then this machine is the server. */
+static void
+resolv_conf_may_be_absent_or_unreadable(void **state)
+{
+	struct fix *x = *state;
+
+	x->s.v4[0] = "127.0.0.8";
+	unlink(conf_path);
+	assert_string_equal(look_up(x, "a.test").list, "127.0.0.8:7");
+	write_file(conf_path, "nameserver 127.0.0.1\n");
+	conf_unreadable = true;
+	assert_string_equal(look_up(x, "a.test").list, "127.0.0.8:7");
+	conf_unreadable = false;
+}
+
 static void
 a_look_up_may_be_cancelled_at_any_time(void **state)
 {
@@ -510,10 +532,16 @@ the_next_address_need_not_wait_for_the_first(void **state)
 
 	x->s.v4[0] = "127.0.0.2";
 	x->s.v4[1] = "127.0.0.1";
-	assert_int_equal(listen_open("127.0.0.1:0", &fd, &e), 0);
-	assert_int_equal(addr_local(fd, &a), 0);
-	assert_true(addr_literal("127.0.0.2", addr_port(&a), &silent));
-	assert_int_equal(bind(hole, &silent.u.sa, silent.len), 0);
+	/* A port that is free at both addresses. */
+	for (int i = 0;; i++) {
+		assert_int_equal(listen_open("127.0.0.1:0", &fd, &e), 0);
+		assert_int_equal(addr_local(fd, &a), 0);
+		assert_true(addr_literal("127.0.0.2", addr_port(&a), &silent));
+		if (bind(hole, &silent.u.sa, silent.len) == 0)
+			break;
+		assert_in_range(i, 0, 20);
+		listen_close(fd);
+	}
 	assert_int_equal(listen(hole, 0), 0);
 	for (int i = 0; i < 8; i++) {
 		full[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
@@ -586,6 +614,7 @@ main(void)
 		TEST(search_domains_are_tried),
 		TEST(aaaa_that_is_never_answered_is_not_waited_for),
 		TEST(changed_files_are_noticed),
+		TEST(resolv_conf_may_be_absent_or_unreadable),
 		TEST(a_look_up_may_be_cancelled_at_any_time),
 		TEST(many_at_once_are_answered_and_bounded),
 		TEST(every_failed_allocation_is_told),
