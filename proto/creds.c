@@ -16,10 +16,13 @@
 #include "lib/conf/jobj.h"
 #include "lib/conf/match.h"
 #include "lib/base/mem.h"
+#include "lib/base/str.h"
 #include "proto/rfc3339.h"
 
 #define DIGEST_PREFIX "sha256:"
 #define NEVER INT64_MAX
+/* Members that both kinds of entry may have. */
+#define LIMITS "expires", "max-sessions", "max-streams", "max-memory", "max-opens"
 
 struct list {
 	char **v;
@@ -35,6 +38,7 @@ struct entry {
 	char *name;
 	struct digests secrets;
 	int64_t expires_s;
+	struct creds_limits limits;
 	/* Agent: it has "services" or "targets", and offers nothing else. */
 	bool limited;
 	/* Agent: its "services"; client: those of "targets" without a colon. */
@@ -237,6 +241,45 @@ take_expires(const struct jobj *o, struct entry *en, const char *where, struct e
 	return 0;
 }
 
+/* take_limit - member name, if it is there; size: it may be written like "64m". */
+static int
+take_limit(const struct jobj *o, const char *name, bool size, uint64_t *out, const char *where,
+    struct errtext *e)
+{
+	const char *s = size ? jobj_as_str(jobj_get(o, name)) : NULL;
+	const int64_t max = size ? (int64_t)CREDS_LIMIT_MAX * 1000 : CREDS_LIMIT_MAX;
+	struct errtext sub;
+	int64_t n = 0;
+	int r;
+
+	if (s != NULL) {
+		r = str_parse_size(s, 1, (uint64_t)max, out);
+		return r == 0 ? 0 : err_set(e, r, "%s: \"%s\" is not a size like 64m", where, name);
+	}
+	r = jobj_int(o, name, 1, max, &n, &sub);
+	if (r == ERR_NOTFOUND)
+		return 0;
+	if (r != 0)
+		return err_set(e, r, "%s: %s", where, sub.s);
+	*out = (uint64_t)n;
+	return 0;
+}
+
+/* take_rest - what both kinds of entry may have. */
+static int
+take_rest(const struct jobj *o, struct entry *en, const char *where, struct errtext *e)
+{
+	struct creds_limits *l = &en->limits;
+	int r;
+
+	if ((r = take_limit(o, "max-sessions", false, &l->sessions, where, e)) != 0 ||
+	    (r = take_limit(o, "max-streams", false, &l->streams, where, e)) != 0 ||
+	    (r = take_limit(o, "max-memory", true, &l->memory, where, e)) != 0 ||
+	    (r = take_limit(o, "max-opens", false, &l->opens, where, e)) != 0)
+		return r;
+	return take_expires(o, en, where, e);
+}
+
 /* check_members - refuse what is not known and demand a secret. */
 static int
 check_members(
@@ -255,7 +298,7 @@ check_members(
 static int
 take_agent(const struct jobj *v, struct entry *en, const char *where, struct errtext *e)
 {
-	static const char *const allowed[] = { "secret", "services", "targets", "expires", NULL };
+	static const char *const allowed[] = { "secret", "services", "targets", LIMITS, NULL };
 	int r;
 
 	/* A client's is only a label; an agent says its own, and clients ask for it. */
@@ -280,13 +323,13 @@ take_agent(const struct jobj *v, struct entry *en, const char *where, struct err
 	    (r = take_list(v, "services", &en->services, NULL, where, e)) != 0 ||
 	    (r = take_list(v, "targets", NULL, en->hosts, where, e)) != 0)
 		return r;
-	return take_expires(v, en, where, e);
+	return take_rest(v, en, where, e);
 }
 
 static int
 take_client(const struct jobj *v, struct entry *en, const char *where, struct errtext *e)
 {
-	static const char *const allowed[] = { "secret", "agents", "targets", "expires", NULL };
+	static const char *const allowed[] = { "secret", "agents", "targets", LIMITS, NULL };
 	int r;
 
 	if (jobj_kind(v) != JOBJ_OBJ)
@@ -299,7 +342,7 @@ take_client(const struct jobj *v, struct entry *en, const char *where, struct er
 	    (r = take_list(v, "agents", &en->agents, NULL, where, e)) != 0 ||
 	    (r = take_list(v, "targets", &en->services, en->hosts, where, e)) != 0)
 		return r;
-	return take_expires(v, en, where, e);
+	return take_rest(v, en, where, e);
 }
 
 static int
@@ -542,24 +585,38 @@ creds_client(const struct creds *c, const char *secret, int64_t now_s, struct cr
 	return admit(kind, hit, digest, now_s, id);
 }
 
+/* entry_of - NULL for who has none. */
+static const struct entry *
+entry_of(const struct creds *c, const struct creds_id *id)
+{
+	switch (id->kind) {
+	case CREDS_AGENT:
+		return table_find(&c->agents, id->name);
+	case CREDS_CLIENT:
+		return table_find(&c->clients, id->name);
+	case CREDS_NOBODY:
+	case CREDS_SHARED:
+		break;
+	}
+	return NULL;
+}
+
 bool
 creds_still_valid(const struct creds *c, const struct creds_id *id, int64_t now_s)
 {
-	const struct entry *en = NULL;
+	const struct entry *en = entry_of(c, id);
 
-	switch (id->kind) {
-	case CREDS_NOBODY:
-		return false;
-	case CREDS_SHARED:
+	if (id->kind == CREDS_SHARED)
 		return digests_have(&c->shared, id->digest);
-	case CREDS_AGENT:
-		en = table_find(&c->agents, id->name);
-		break;
-	case CREDS_CLIENT:
-		en = table_find(&c->clients, id->name);
-		break;
-	}
 	return en != NULL && digests_have(&en->secrets, id->digest) && now_s < en->expires_s;
+}
+
+void
+creds_limits(const struct creds *c, const struct creds_id *id, struct creds_limits *l)
+{
+	const struct entry *en = entry_of(c, id);
+
+	*l = en != NULL ? en->limits : (struct creds_limits){ 0 };
 }
 
 /* lists_admit - does the entry name what o asks for: its service, or its host and port? */
@@ -582,7 +639,7 @@ creds_client_may(const struct creds *c, const struct creds_id *id, const char *a
 		return false;
 	if (id->kind == CREDS_SHARED)
 		return true;
-	const struct entry *en = table_find(&c->clients, id->name);
+	const struct entry *en = entry_of(c, id);
 
 	return list_matches(&en->agents, agent) && lists_admit(en, o);
 }

@@ -14,7 +14,8 @@
  *
  * A superset of http-network-relay's file, whose two members keep their meaning: a secret in access-client-secrets
  * reaches every agent and every target.  A client's entry reaches what its lists name; a list that is absent or empty
- * admits nothing.  An agent's entry with "services" or "targets" admits through it only the services and the hosts and ports that
+ * admits nothing.  Both kinds of entry may have "max-sessions", "max-streams", "max-memory" (bytes, or "64m") and "max-opens" (streams
+ * opened in a second): what all who show its secrets may have together.  An agent's entry with "services" or "targets" admits through it only the services and the hosts and ports that
  * these name, so "services" alone admits no host and port; an entry with neither admits everything.  "expires" (RFC 3339) is allowed in both kinds of entry, and several secrets at once, so that one can be replaced without a
  * gap.  An item of "targets" with a colon is a HOST:PORT pattern of lib/conf/match.h; without, a service's name, in which
  * '*' stands for any run of characters, as it does in "agents".  So "*" is every service, "*:*" every host and port.
@@ -40,6 +41,7 @@
 #define CREDS_FILE_MAX (4 * 1024 * 1024) /* bytes of the file */
 #define CREDS_SECRETS_MAX 16             /* secrets of one entry */
 #define CREDS_LIST_MAX 1024              /* items of agents, targets, services */
+#define CREDS_LIMIT_MAX 1000000000 /* of a number in an entry; bytes may be 1000 times as many */
 
 struct creds;
 
@@ -90,6 +92,19 @@ int creds_client(
  * after a reload, and from time to time for the sake of "expires".
  */
 bool creds_still_valid(const struct creds *c, const struct creds_id *id, int64_t now_s);
+
+/* What an entry says of limits; 0: nothing. */
+struct creds_limits {
+	uint64_t sessions;
+	uint64_t streams;
+	/* bytes */
+	uint64_t memory;
+	/* a second */
+	uint64_t opens;
+};
+
+/* creds_limits - of the entry that let id in; all 0 if there is none. */
+void creds_limits(const struct creds *c, const struct creds_id *id, struct creds_limits *l);
 
 /*
  * creds_client_may - may id open this stream to the agent?  Asked for each stream: the identity is looked up anew, and an

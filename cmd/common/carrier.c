@@ -391,6 +391,13 @@ carrier_is_stopped(const struct carrier *c)
 }
 
 void
+carrier_slow(struct carrier *c, bool slow)
+{
+	if (!c->dead)
+		set_blocked(c, CARRIER_SLOW, slow);
+}
+
+void
 carrier_detach(struct carrier *c)
 {
 	task_cancel(c->loop, &c->flush);

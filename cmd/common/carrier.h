@@ -19,8 +19,8 @@
 /* Bytes written in one turn before others get theirs. */
 #define CARRIER_TURN (1024 * 1024)
 
-/* Why nothing is read: a hello that answered SESSION_HOLD, carrier_stop. */
-enum { CARRIER_HOLD = 1, CARRIER_STOP = 2 };
+/* Why nothing is read: a hello that answered SESSION_HOLD, carrier_stop, carrier_slow. */
+enum { CARRIER_HOLD = 1, CARRIER_STOP = 2, CARRIER_SLOW = 4 };
 
 struct carrier;
 
@@ -65,6 +65,9 @@ struct f_ws_config carrier_ws(enum session_carries carries, uint64_t message_max
  */
 void carrier_stop(struct carrier *c, bool stop);
 bool carrier_is_stopped(const struct carrier *c);
+
+/* carrier_slow - the same, for a peer that asks for too much; apart from carrier_stop, which may be in force beside it. */
+void carrier_slow(struct carrier *c, bool slow);
 
 /* carrier_resume - after a hello that answered SESSION_HOLD: look at the input that waited. */
 void carrier_resume(struct carrier *c);

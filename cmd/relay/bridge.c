@@ -29,11 +29,11 @@ struct side {
 struct bridge {
 	struct side side[2];
 	struct stream *client, *agent; /* NULL once gone */
-	struct peer *owner;            /* the client, while its stream is there */
+	struct party *party;           /* the client's; a reference */
+	bool counted;                  /* its bytes are, while the client's stream is there */
 	uint64_t held;                 /* bytes of both ways that wait for the next hop */
 	TAILQ_ENTRY(bridge) held_turn; /* while there are any */
 	struct worker *w;
-	struct log_limit *log; /* the client's, or the worker's */
 	uint64_t since_ms;
 	uint64_t up, down; /* bytes from the client, and sent to it */
 	char label[ADDR_TEXT + CTL_NAME_MAX + CTL_HOST_MAX + 16];
@@ -49,35 +49,41 @@ bridge_dispose(void *arg)
 
 /* ---- what a client's streams make us hold ---- */
 
+static struct account *
+payer(const struct bridge *b)
+{
+	return b->party->key.account;
+}
+
 static void
 held_more(struct bridge *b, uint64_t n)
 {
-	if (b->owner == NULL || n == 0)
+	if (!b->counted || n == 0)
 		return;
 	if (b->held == 0)
-		TAILQ_INSERT_TAIL(&b->owner->held_by, b, held_turn);
+		TAILQ_INSERT_TAIL(&b->party->held_by, b, held_turn);
 	b->held += n;
-	b->owner->held += n;
+	account_hold(payer(b), n);
 }
 
 /* It moves: it goes behind those that do not. */
 static void
 held_less(struct bridge *b, uint64_t n)
 {
-	if (b->owner == NULL || n == 0)
+	if (!b->counted || n == 0)
 		return;
-	TAILQ_REMOVE(&b->owner->held_by, b, held_turn);
+	TAILQ_REMOVE(&b->party->held_by, b, held_turn);
 	b->held -= n;
-	b->owner->held -= n;
+	account_pass(payer(b), n);
 	if (b->held > 0)
-		TAILQ_INSERT_TAIL(&b->owner->held_by, b, held_turn);
+		TAILQ_INSERT_TAIL(&b->party->held_by, b, held_turn);
 }
 
 static void
 held_none(struct bridge *b)
 {
 	held_less(b, b->held);
-	b->owner = NULL;
+	b->counted = false;
 }
 
 static void
@@ -88,11 +94,14 @@ bridge_end(struct bridge *b, const char *side, uint32_t code, const char *text)
 	if (b->over)
 		return;
 	b->over = true;
-	log_limited(b->log, loop_now_ms(b->w->loop), LOG_LEVEL_INFO,
+	log_limited(account_log(payer(b)), loop_now_ms(b->w->loop), LOG_LEVEL_INFO,
 	    "stream %s: closed by %s: %s%s%s, %llu bytes up, %llu down, %llu.%03llu s", b->label,
 	    side, code == CODE_OK ? "ended" : frame_code_str(code), text[0] != '\0' ? ": " : "",
 	    text, (unsigned long long)b->up, (unsigned long long)b->down,
 	    (unsigned long long)ms / 1000, (unsigned long long)ms % 1000);
+	b->party->streams--;
+	account_close(payer(b));
+	party_put(b->w, b->party);
 	loop_bury(b->w->loop, &b->grave, bridge_dispose, b);
 }
 
@@ -254,15 +263,16 @@ bridge_abort(struct bridge *b, uint32_t code, const char *text)
 	bridge_end(b, "relay", code, text);
 }
 
+/* Of what the account has at other agents nothing can be taken back here. */
 static void
-keep_to_limit(struct peer *client)
+keep_to_limit(struct party *y)
 {
-	char why[80];
+	struct bridge *b;
 
-	snprintf(why, sizeof why, "the streams of this client hold more than %d MiB in the relay",
-	    RELAY_HELD_MAX / (1024 * 1024));
-	while (client->held > RELAY_HELD_MAX)
-		bridge_abort(TAILQ_FIRST(&client->held_by), CODE_LIMIT, why);
+	while (account_is_over(y->key.account) && (b = TAILQ_FIRST(&y->held_by)) != NULL)
+		bridge_abort(b, CODE_LIMIT,
+		    "the streams of this identity hold more than they may in the relay "
+		    "(--identity-memory)");
 }
 
 /* Bytes from side i. */
@@ -285,8 +295,8 @@ pass_data(struct bridge *b, int i, struct bufq *in)
 		bridge_break(b, "relay", CODE_INTERNAL, "out of memory");
 		return;
 	}
-	if (b->owner != NULL && b->owner->held > RELAY_HELD_MAX)
-		keep_to_limit(b->owner);
+	if (b->counted && account_is_over(payer(b)))
+		keep_to_limit(b->party);
 }
 
 /* Side i is over, in good order or not. */
@@ -356,8 +366,6 @@ client_closed(void *arg, uint32_t code, const char *text)
 
 	held_none(b);
 	pass_closed(b, CLIENT, code, text);
-	/* From here on the client may be gone. */
-	b->log = &b->w->left_log;
 }
 
 static const struct stream_user client_user = {
@@ -447,15 +455,21 @@ bridge_open(struct peer *client, struct peer *agent, struct stream *s, const str
 		return;
 	}
 	b->w = client->w;
-	b->log = &client->log;
 	b->since_ms = loop_now_ms(b->w->loop);
 	snprintf(b->label, sizeof b->label, "%s -> %s:%s", client->from, agent->name,
 	    relay_target_text(o, target));
 	/* What the client says of its own address is not believed. */
 	snprintf(onward.source, sizeof onward.source, "%.*s", (int)sizeof onward.source - 1,
 	    client->from);
+	if (!account_open(client->account)) {
+		peer_deny(
+		    client, s, o, CODE_LIMIT, "this identity has as many streams as it may have");
+		mem_free(b);
+		return;
+	}
 	b->agent = session_open(carrier_session(agent->carrier), &onward, &agent_user, b, &why);
 	if (b->agent == NULL) {
+		account_close(client->account);
 		peer_deny(client, s, o, session_open_code(carrier_session(agent->carrier)), why.s);
 		mem_free(b);
 		return;
@@ -465,7 +479,10 @@ bridge_open(struct peer *client, struct peer *agent, struct stream *s, const str
 	    (struct side){ .peer = client, .can = carrier_session(client->carrier)->can };
 	b->side[AGENT] =
 	    (struct side){ .peer = agent, .can = carrier_session(agent->carrier)->can };
-	b->owner = client;
+	b->party = party_ref(client->party);
+	b->party->streams++;
+	b->counted = true;
 	stream_set_user(s, &client_user, b);
-	log_limited(b->log, b->since_ms, LOG_LEVEL_INFO, "stream %s: opened", b->label);
+	log_limited(
+	    account_log(payer(b)), b->since_ms, LOG_LEVEL_INFO, "stream %s: opened", b->label);
 }

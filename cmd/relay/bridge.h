@@ -3,8 +3,9 @@
  * bridge - a client's stream joined to an agent's.
  *
  * Bytes, ends and acknowledgements pass through; windows are hop by hop: a hop may send what the
- * other hop has taken.  So the memory of a stream is its window, and that of a client
- * RELAY_HELD_MAX.  A reset of one side resets the other, with its code and text.
+ * other hop has taken.  So the memory of a stream is its window, and that of all streams of an
+ * identity what its account admits: beyond that those are reset that have stood still the longest.
+ * A reset of one side resets the other, with its code and text.
  *
  * What a side's protocol cannot do (session.h, enum session_can) the bridge makes up for:
  *
@@ -25,15 +26,6 @@
 #include "cmd/relay/peer.h"
 #include "proto/ctl.h"
 #include "proto/mux.h"
-
-/*
- * Bytes that the streams of one client may make us hold, both ways together: first windows are
- * given to each of its streams and never taken back, so the sum must be limited.  Beyond it those
- * streams are reset that have stood still the longest.  Not less than all the windows that grow
- * (proto/mux.h), so that it takes more than MUX_WINDOW_SUM_MAX / MUX_WINDOW_FIRST streams to get
- * there.
- */
-#define RELAY_HELD_MAX MUX_WINDOW_SUM_MAX
 
 /*
  * Bytes from one peer without windows that wait for others: beyond the first nothing more is read

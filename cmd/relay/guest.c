@@ -222,7 +222,7 @@ become_peer(struct guest *g, const struct creds_id *id)
 		return;
 	}
 	g->f = ws;
-	g->peer = peer_new(g->w, ws, d, &from, on_settled, g);
+	g->peer = peer_new(g->w, ws, d, &from, &g->addr, on_settled, g);
 	if (g->peer == NULL) {
 		guest_free(g);
 		return;

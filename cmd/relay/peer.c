@@ -16,6 +16,8 @@
 #include "lib/base/mem.h"
 #include "lib/base/version.h"
 
+/* Of the time that somebody is not read for opening too fast; then it is looked at again. */
+#define SLOW_MAX_MS 1000
 #define REVOKED "the credentials were revoked or have expired"
 
 /* A peer with what only its login needs. */
@@ -49,6 +51,8 @@ static struct log_limit denied_log = {
 
 static const struct carrier_user carrier_user;
 
+static void go_on_reading(struct peer *p);
+
 static void
 set_state(struct peer *p, enum peer_state next)
 {
@@ -74,10 +78,7 @@ login_settled(struct peer *p)
 static void
 peer_dispose(void *arg)
 {
-	struct peer *p = arg;
-
-	log_limit_fini(&p->log);
-	mem_free(p);
+	mem_free(arg);
 }
 
 static atomic_uint *
@@ -91,8 +92,10 @@ peer_count(struct peer *p)
 static void
 uncount(struct peer *p)
 {
-	if (p->counted)
+	if (p->counted) {
 		atomic_fetch_sub(peer_count(p), 1);
+		account_leave(p->account);
+	}
 	p->counted = false;
 }
 
@@ -117,12 +120,16 @@ peer_drop(struct peer *p, uint32_t code, const char *text)
 	stop_asking(p);
 	login_settled(p);
 	group_leave(p);
+	timer_fini(&p->slow);
 	if (p->bound)
 		registry_release(p->w->relay->registry, p->name);
 	uncount(p);
 	if (p->listed)
 		TAILQ_REMOVE(&p->w->peers, p, link);
 	carrier_free(p->carrier, code, text);
+	party_put(p->w, p->party);
+	if (p->account != NULL)
+		account_put(p->w->relay->accounts, p->account, loop_now_ms(p->w->loop));
 	loop_bury(p->w->loop, &p->grave, peer_dispose, p);
 }
 
@@ -139,6 +146,7 @@ peer_close(struct peer *p, uint32_t code, const char *text)
 	session_abandon(carrier_session(p->carrier), code, text);
 	group_leave(p);
 	carrier_finish(p->carrier);
+	go_on_reading(p); /* until its goodbye */
 	/* The goodbye of one whose input was kept is waited for, and must be read. */
 	if (waiting)
 		carrier_resume(p->carrier);
@@ -178,30 +186,38 @@ log_denied(const struct peer *p, const char *name, const char *why)
 	    ctl_role_str(p->role), name, p->from, why);
 }
 
-/* Reserve a place among the agents, or the clients, before there is one more. */
-static bool
+/* Reserve a place before there is one more.  Returns NULL, or which option says that there is none. */
+static const char *
 reserve_place(struct peer *p)
 {
 	atomic_uint *n = peer_count(p);
 	const struct relay_opts *o = &p->w->relay->opts;
-	uint64_t max = p->role == CTL_AGENT ? o->max_agents : o->max_clients;
+	bool agent = p->role == CTL_AGENT;
 
-	p->counted = atomic_fetch_add(n, 1) < max;
-	if (!p->counted)
-		atomic_fetch_sub(n, 1);
-	return p->counted;
+	if (!account_enter(p->account))
+		return "--identity-sessions";
+	if (atomic_fetch_add(n, 1) < (agent ? o->max_agents : o->max_clients)) {
+		p->counted = true;
+		return NULL;
+	}
+	atomic_fetch_sub(n, 1);
+	account_leave(p->account);
+	return agent ? "--max-agents" : "--max-clients";
 }
 
 static enum session_verdict
-refuse_full(struct peer *p, const char *name)
+refuse_full(struct peer *p, const char *option)
 {
-	bool agent = p->role == CTL_AGENT;
+	const char *role = p->role == CTL_AGENT ? "agent" : "client";
+	char why[80];
 
-	log_denied(
-	    p, name, agent ? "too many agents (--max-agents)" : "too many clients (--max-clients)");
-	return refuse(p, CODE_LIMIT,
-	    agent ? "the relay has no room for another agent"
-		  : "the relay has no room for another client");
+	snprintf(why, sizeof why, "too many %ss (%s)", role, option);
+	log_denied(p, p->name, why);
+	if (strcmp(option, "--identity-sessions") == 0)
+		snprintf(why, sizeof why, "this identity has as many sessions as it may have");
+	else
+		snprintf(why, sizeof why, "the relay has no room for another %s", role);
+	return refuse(p, CODE_LIMIT, why);
 }
 
 /* Do the credentials of this moment know who was let in by those of an earlier one? */
@@ -333,17 +349,33 @@ refuse_login(struct peer *p, int err)
 	    err == ERR_TIMEOUT ? "the credentials have expired" : "wrong name or secret");
 }
 
+static bool
+find_account(struct peer *p)
+{
+	struct relay *r = p->w->relay;
+	struct creds *c = relay_creds(r);
+
+	p->account = accounts_get(r->accounts, &p->id, p->address, c);
+	creds_unref(c);
+	return p->account != NULL;
+}
+
 static void
 on_admitted(void *arg, int err, const struct creds_id *id)
 {
 	struct peer *p = arg;
 	struct login *lg = (struct login *)p;
+	const char *full;
 
 	if (err != 0) {
 		decided(p, refuse_login(p, err));
 		return;
 	}
 	p->id = *id;
+	if (!find_account(p)) {
+		decided(p, refuse(p, CODE_INTERNAL, "out of memory"));
+		return;
+	}
 	if (atomic_load(&p->w->relay->draining)) {
 		decided(p, refuse(p, CODE_OK, "the relay is shutting down"));
 		return;
@@ -352,12 +384,11 @@ on_admitted(void *arg, int err, const struct creds_id *id)
 	 * An agent may be about to take the place of its own stale session: that shows when it
 	 * arrives.
 	 */
-	if (!reserve_place(p) && p->role != CTL_AGENT) {
-		decided(p, refuse_full(p, p->name));
+	full = reserve_place(p);
+	if (full != NULL && p->role != CTL_AGENT) {
+		decided(p, refuse_full(p, full));
 		return;
 	}
-	log_limit_init(&p->log, 0, 0, "%s %s from %s", p->role == CTL_AGENT ? "agent" : "client of",
-	    p->name, p->from);
 	set_state(p, PEER_BINDING);
 	lg->ask = (struct registry_ask){ on_bound, p };
 	registry_bind(p->w->relay->registry, &lg->ask, p->name);
@@ -474,11 +505,13 @@ peer_arrive(struct peer *p)
 	g = group_get(p->w, p->name);
 	if (g == NULL)
 		return refuse(p, CODE_INTERNAL, "out of memory");
-	if (!p->counted && !reserve_place(p)) {
+	if (!p->counted && (why = reserve_place(p)) != NULL) {
 		group_free_empty(p->w, g);
-		return refuse_full(p, p->name);
+		return refuse_full(p, why);
 	}
-	if (greet(p) != 0) {
+	if (p->role == CTL_CONNECT)
+		p->party = party_get(p->w, p->account, p->name);
+	if ((p->role == CTL_CONNECT && p->party == NULL) || greet(p) != 0) {
 		group_free_empty(p->w, g); /* it may have been made for this peer */
 		return refuse(p, CODE_INTERNAL, "out of memory");
 	}
@@ -499,27 +532,75 @@ peer_deny(
 {
 	char target[RELAY_TARGET_TEXT];
 
-	log_limited(&p->log, loop_now_ms(p->w->loop), LOG_LEVEL_WARN,
+	log_limited(account_log(p->account), loop_now_ms(p->w->loop), LOG_LEVEL_WARN,
 	    "stream %s -> %s:%s: refused: %s", p->from, p->name, relay_target_text(o, target), why);
 	stream_reset(s, code, why);
 }
 
 /*
- * Streams that the agent's sessions can still take.  A client may have as many as it leaves to
+ * Streams that the agent's sessions can still take.  An identity may have as many as it leaves to
  * others: one alone gets half of all, the next half of the rest, and whoever comes last finds room
  * for one, too.
  */
 static bool
 has_its_share(const struct peer *client)
 {
-	uint64_t max = client->w->relay->opts.max_streams, left = 0;
+	uint64_t max = client->w->relay->opts.max_streams, taken = 0, left = 0, most = 0;
 	struct peer *p;
 
 	TAILQ_FOREACH (p, &client->group->agents, group_link)
-		if (!carrier_session(p->carrier)->going)
+		if (!carrier_session(p->carrier)->going) {
+			taken += carrier_session(p->carrier)->n_streams;
 			left += max - carrier_session(p->carrier)->n_streams;
-	return carrier_session(client->carrier)->n_streams > left;
+			most = account_streams_max(p->account);
+		}
+	if (left > most - (taken < most ? taken : most))
+		left = most - (taken < most ? taken : most);
+	return client->party->streams + 1 > left;
 }
+
+/* ---- who opens too fast ---- */
+
+static void
+go_on_reading(struct peer *p)
+{
+	timer_fini(&p->slow);
+	if (p->slowed)
+		carrier_slow(p->carrier, false);
+	p->slowed = false;
+}
+
+/* The account's other sessions count too, so there may be more to wait for than was said. */
+static void
+on_slow_over(void *arg)
+{
+	struct peer *p = arg;
+	uint64_t wait_ms = account_wait_ms(p->account, loop_now_us(p->w->loop));
+
+	if (wait_ms > 0)
+		timer_set(&p->slow, wait_ms < SLOW_MAX_MS ? wait_ms : SLOW_MAX_MS);
+	else
+		go_on_reading(p);
+}
+
+/* One OPEN has come. */
+static void
+keep_to_rate(struct peer *p)
+{
+	uint64_t now_us = loop_now_us(p->w->loop);
+
+	account_opened(p->account, now_us);
+	if (p->slowed || account_wait_ms(p->account, now_us) == 0)
+		return;
+	/* Without a timer it cannot be slowed down, and is not. */
+	if (timer_init(&p->slow, p->w->loop, on_slow_over, p) != 0)
+		return;
+	p->slowed = true;
+	carrier_slow(p->carrier, true);
+	on_slow_over(p);
+}
+
+/* ---- who may open what ---- */
 
 static bool
 may_open(struct peer *p, const struct ctl_open *o)
@@ -536,6 +617,7 @@ on_open(void *arg, struct stream *s, const struct ctl_open *o)
 {
 	struct peer *p = arg, *agent;
 
+	keep_to_rate(p);
 	if (p->role != CTL_CONNECT || p->group == NULL) {
 		peer_deny(p, s, o, CODE_DENIED, "an agent does not open streams");
 		return;
@@ -553,7 +635,8 @@ on_open(void *arg, struct stream *s, const struct ctl_open *o)
 		return;
 	}
 	if (has_its_share(p)) {
-		peer_deny(p, s, o, CODE_LIMIT, "this client has its share of the agent's streams");
+		peer_deny(
+		    p, s, o, CODE_LIMIT, "this identity has its share of the agent's streams");
 		return;
 	}
 	bridge_open(p, agent, s, o);
@@ -603,7 +686,7 @@ static const struct carrier_user carrier_user = { on_hello, on_open, on_goaway, 
 
 struct peer *
 peer_new(struct worker *w, struct filter *f, const struct dialect *d,
-    const struct dialect_from *from, void (*settled)(void *arg), void *arg)
+    const struct dialect_from *from, const struct addr *addr, void (*settled)(void *arg), void *arg)
 {
 	const struct relay_opts *o = &w->relay->opts;
 	struct mux_config cfg = { .keepalive_ms = (uint32_t)o->keepalive_ms,
@@ -619,9 +702,9 @@ peer_new(struct worker *w, struct filter *f, const struct dialect *d,
 		goto fail;
 	lg->p.w = w;
 	snprintf(lg->p.from, sizeof lg->p.from, "%s", from->address);
+	addr_identity(addr, lg->p.address);
 	lg->settled = settled;
 	lg->settled_arg = arg;
-	TAILQ_INIT(&lg->p.held_by);
 	move_init(&lg->move, &move_user, &lg->p);
 	TAILQ_INSERT_TAIL(&w->peers, &lg->p, link);
 	lg->p.listed = true;
@@ -635,12 +718,18 @@ fail:
 void
 peers_check(struct worker *w)
 {
+	struct relay *r = w->relay;
+	struct creds *c = relay_creds(r);
 	struct peer *p;
 
 	TAILQ_FOREACH (p, &w->peers, link) {
-		if (p->state != PEER_IN || is_still_known(p))
+		if (p->state != PEER_IN)
+			continue;
+		account_refresh(r->accounts, p->account, c);
+		if (is_still_known(p))
 			continue;
 		log_revoked(p);
 		peer_close(p, CODE_REVOKED, REVOKED);
 	}
+	creds_unref(c);
 }

@@ -17,19 +17,16 @@
 #define CMD_RELAY_PEER_H
 
 #include "cmd/common/carrier.h"
+#include "cmd/relay/party.h"
 #include "cmd/relay/worker.h"
 #include "lib/net/addr.h"
-#include "lib/base/log_limit.h"
 #include "proto/creds.h"
 #include "proto/dialect/dialect.h"
 
 /* Sessions of one agent instance (PROTOCOL.md 4.1). */
 #define RELAY_CARRIERS_MAX 8
 
-struct bridge;
 struct group;
-
-TAILQ_HEAD(bridge_list, bridge);
 
 /* What is the matter with it; peer.c has the table of moves. */
 enum peer_state {
@@ -59,31 +56,32 @@ struct peer {
 	char from[ADDR_TEXT];
 	/* Which entry of the credentials let it in. */
 	struct creds_id id;
+	/* From where, for whoever has no credentials. */
+	uint8_t address[ADDR_IDENTITY_LEN];
+	/* Whom its limits belong to; a reference, NULL until it is known. */
+	struct account *account;
+	/* Client: what the account has at this agent; a reference, NULL until it has arrived. */
+	struct party *party;
 	/* Of its HELLO: sessions with the same one are carriers of one agent. */
 	uint8_t instance[CTL_TOKEN_LEN];
 	/* NULL until it has arrived, and once it was replaced. */
 	struct group *group;
 	/* Holds a reference in the registry. */
 	bool bound;
-	/* Has a place in relay_counts. */
+	/* Has a place in relay_counts, and is one of its account's sessions. */
 	bool counted;
 	/* In the worker's list: everywhere but on the way between two workers. */
 	bool listed;
+	/* Opens too fast: nothing is read from it until the timer says so. */
+	bool slowed;
+	struct timer slow;
 	/* When it was let in; 0: not yet. */
 	uint64_t since_ms;
-	/*
-	 * Client: bytes of its bridges that wait for the next hop, and those bridges, by when they
-	 * moved last.
-	 */
-	uint64_t held;
-	struct bridge_list held_by;
 	/* Its protocol has no windows: bytes from it that wait for others (bridge.h). */
 	uint64_t unsent;
 	/* In the worker's list, and in the group's of its role. */
 	TAILQ_ENTRY(peer) link;
 	TAILQ_ENTRY(peer) group_link;
-	/* Of lines about its streams: it decides how often there are some. */
-	struct log_limit log;
 	struct grave grave;
 };
 
@@ -91,12 +89,14 @@ struct peer {
  * peer_new - a session of dialect d for a guest whose WebSocket stands.
  *   f        the stack up to the WebSocket; taken over on success
  *   from     what is known of the other side; borrowed
+ *   addr     its address
  *   settled  called once, when the guest's deadline has nothing more to watch: it was let in,
  *            handed over, refused or lost
  * NULL: out of memory; f is still the caller's and settled is not called.
  */
 struct peer *peer_new(struct worker *w, struct filter *f, const struct dialect *d,
-    const struct dialect_from *from, void (*settled)(void *arg), void *arg);
+    const struct dialect_from *from, const struct addr *addr, void (*settled)(void *arg),
+    void *arg);
 
 /*
  * peer_login - it has said who it is before its WebSocket stood (dialect.h, login), and was let in

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cmd/relay/admit.h"
+#include "cmd/relay/account.h"
 #include "cmd/relay/guest.h"
 #include "cmd/relay/listen.h"
 #include "cmd/relay/origin.h"
@@ -143,6 +144,43 @@ static const struct opt_row rows[] = {
 	    .min = 1,
 	    .max = 1000000,
 	    .help = "streams of one session" },
+	{ .name = "identity-sessions",
+	    .kind = OPT_U64,
+	    .off = OFF(identity.sessions),
+	    .arg = "N",
+	    .env = "TUNNEL_IDENTITY_SESSIONS",
+	    .def = "1000",
+	    .min = 1,
+	    .max = CREDS_LIMIT_MAX,
+	    .help = "sessions of one identity (an entry of the credentials, a shared secret)" },
+	{ .name = "identity-streams",
+	    .kind = OPT_U64,
+	    .off = OFF(identity.streams),
+	    .arg = "N",
+	    .env = "TUNNEL_IDENTITY_STREAMS",
+	    .def = "65536",
+	    .min = 1,
+	    .max = CREDS_LIMIT_MAX,
+	    .help = "streams of one identity, of all its sessions together" },
+	{ .name = "identity-memory",
+	    .kind = OPT_SIZE,
+	    .off = OFF(identity.memory),
+	    .arg = "SIZE",
+	    .env = "TUNNEL_IDENTITY_MEMORY",
+	    .def = "64m",
+	    .min = 1024 * 1024,
+	    .max = 1ULL << 40,
+	    .help = "bytes of one identity's streams that may wait in the relay" },
+	{ .name = "identity-opens",
+	    .kind = OPT_U64,
+	    .off = OFF(identity.opens),
+	    .arg = "N",
+	    .env = "TUNNEL_IDENTITY_OPENS",
+	    .def = "20000",
+	    .min = 1,
+	    .max = 1000000,
+	    .help =
+		"streams that one identity may open in a second; who is faster is slowed down" },
 	{ .name = "max-window",
 	    .kind = OPT_SIZE,
 	    .off = OFF(max_window),
@@ -233,6 +271,7 @@ on_watch(void *arg)
 
 	if (c->relay->opts.credentials != NULL && ++c->n_watched % EXPIRY_WATCHES == 0)
 		workers_each(c->relay, check_peers);
+	accounts_sweep(c->relay->accounts, loop_now_ms(c->relay->workers[0].loop));
 	reload_watch(&c->reload);
 	timer_set(&c->watch, WATCH_MS);
 }
@@ -359,7 +398,9 @@ relay_load(struct relay *r, struct control *c, struct errtext *e)
 	}
 	r->registry = registry_new(n);
 	r->gate = guests_gate(r, n);
-	if (r->registry == NULL || r->gate == NULL || default_listen(&r->opts) != 0)
+	r->accounts = accounts_new(&r->opts.identity);
+	if (r->registry == NULL || r->gate == NULL || r->accounts == NULL ||
+	    default_listen(&r->opts) != 0)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	if ((rc = load_tls(r, e)) != 0 || (rc = workers_init(r, n, e)) != 0)
 		return rc;
@@ -487,6 +528,7 @@ relay_main(int argc, char **argv)
 		workers_fini(&r);
 		registry_free(r.registry);
 		gate_free(r.gate);
+		accounts_free(r.accounts);
 		mem_free(r.proxies);
 		tls_server_free(r.tls);
 		creds_unref(r.creds);

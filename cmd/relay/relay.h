@@ -10,7 +10,7 @@
  *
  * Threads: all that belongs to a guest, a peer or a bridge happens on its worker's thread.  The
  * threads share only what stands in struct relay: options (constant once the workers run), counts
- * (atomic), the registry, the gate, the credentials and the TLS contexts (each with a lock of its
+ * (atomic), the registry, the gate, the accounts, the credentials and the TLS contexts (each with a lock of its
  * own).
  */
 #ifndef CMD_RELAY_RELAY_H
@@ -25,6 +25,7 @@
 
 #define RELAY_WORKERS_MAX 64
 
+struct accounts;
 struct addr_net;
 struct gate;
 struct admitter;
@@ -50,6 +51,8 @@ struct relay_opts {
 	bool insecure;
 	uint64_t keepalive_ms, drain_ms, handshake_ms;
 	uint64_t max_agents, max_clients, max_handshakes, max_streams, connection_rate, max_window;
+	/* of one identity */
+	struct creds_limits identity;
 };
 
 /* A place is counted before the thing it is for exists, so that no race passes the limit. */
@@ -71,6 +74,8 @@ struct relay {
 	const struct dialect *const *dialects;
 	/* Who may log in; constant. */
 	const struct admitter *admitter;
+	/* Whom limits belong to. */
+	struct accounts *accounts;
 	struct relay_counts counts;
 	/* n_workers of them; the first is the main thread's. */
 	struct worker *workers;

@@ -24,7 +24,6 @@ workers_init(struct relay *r, int n, struct errtext *e)
 		snprintf(w->name, sizeof w->name, "w%d", w->index);
 		TAILQ_INIT(&w->peers);
 		TAILQ_INIT(&w->guests);
-		log_limit_init(&w->left_log, 0, 0, "streams of clients that have gone");
 		log_limit_init(&w->evicted_log, LOG_LIMIT_FEW, LOG_LIMIT_LONG_MS,
 		    "connections that are not logged in");
 		log_limit_init(&w->proxy_log, LOG_LIMIT_FEW, LOG_LIMIT_LONG_MS, "trusted proxies");
@@ -103,7 +102,6 @@ workers_fini(struct relay *r)
 {
 	for (int i = 0; i < r->n_workers; i++) {
 		loop_free(r->workers[i].loop);
-		log_limit_fini(&r->workers[i].left_log);
 		log_limit_fini(&r->workers[i].evicted_log);
 		log_limit_fini(&r->workers[i].proxy_log);
 	}

@@ -21,6 +21,7 @@
 
 struct group;
 struct guest;
+struct party;
 struct peer;
 
 TAILQ_HEAD(guest_list, guest);
@@ -37,11 +38,11 @@ struct worker {
 	bool started;
 	/* By name; group.h. */
 	struct group *groups;
+	/* By account and agent; party.h. */
+	struct party *parties;
 	/* All that are in this thread, let in or not. */
 	struct peer_list peers;
 	struct guest_list guests;
-	/* Of lines about streams whose client has gone before the agent's side ended. */
-	struct log_limit left_log;
 	/* Of lines about guests that made room for others, and about proxies that name no client. */
 	struct log_limit evicted_log, proxy_log;
 };

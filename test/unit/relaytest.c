@@ -19,6 +19,7 @@ static struct {
 	struct filter *f;
 } ends[ENDS_MAX];
 static size_t n_ends;
+static struct addr addr;
 
 static void
 must(bool ok)
@@ -36,13 +37,16 @@ relaytest_init(struct relay *r, int n)
 				 .max_handshakes = 10,
 				 .handshake_ms = 60000,
 				 .max_window = MUX_WINDOW_MAX,
-				 .keepalive_ms = 60000 } };
+				 .keepalive_ms = 60000,
+				 .identity = { 10, 100, 64 * 1024 * 1024, 1000000 } } };
 	r->dialects = dialects_all;
 	r->admitter = &admit_by_creds;
+	relaytest_from("192.0.2.7");
 	r->registry = registry_new(n);
 	must(r->registry != NULL && pthread_mutex_init(&r->creds_lock, NULL) == 0);
 	r->gate = guests_gate(r, n);
-	must(r->gate != NULL && workers_init(r, n, NULL) == 0);
+	r->accounts = accounts_new(&r->opts.identity);
+	must(r->accounts != NULL && r->gate != NULL && workers_init(r, n, NULL) == 0);
 }
 
 void
@@ -56,6 +60,7 @@ relaytest_fini(struct relay *r)
 	workers_fini(r);
 	registry_free(r->registry);
 	gate_free(r->gate);
+	accounts_free(r->accounts);
 	creds_unref(r->creds);
 	pthread_mutex_destroy(&r->creds_lock);
 	buf_pool_free();
@@ -90,6 +95,12 @@ on_settled(void *arg)
 		(*n)++;
 }
 
+void
+relaytest_from(const char *address)
+{
+	must(addr_literal(address, 5022, &addr));
+}
+
 struct fake_session *
 relaytest_peer(struct relay *r, int w, int *settled)
 {
@@ -97,7 +108,8 @@ relaytest_peer(struct relay *r, int w, int *settled)
 	struct filter *f[2];
 
 	must(memfilter_pair(r->workers[w].loop, f));
-	must(peer_new(&r->workers[w], f[1], &dialect_fake, &from, on_settled, settled) != NULL);
+	must(peer_new(&r->workers[w], f[1], &dialect_fake, &from, &addr, on_settled, settled) !=
+	     NULL);
 	must(n_ends < ENDS_MAX);
 	ends[n_ends].of = fake_last;
 	ends[n_ends++].f = f[0];

@@ -19,6 +19,9 @@ void relaytest_creds(struct relay *r, const char *json);
 /* relaytest_settle - turn the loops, one after the other, until nothing moves. */
 void relaytest_settle(struct relay *r);
 
+/* relaytest_from - peers come from this address from now on; 192.0.2.7 until then. */
+void relaytest_from(const char *address);
+
 /*
  * relaytest_peer - a peer on worker w that has said nothing yet; *settled, which may be NULL,
  * counts.

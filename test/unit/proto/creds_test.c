@@ -265,6 +265,43 @@ a_reload_takes_away_what_is_gone(void **state)
 }
 
 static void
+an_entry_may_say_what_its_holder_may_have(void **state)
+{
+	static const char text[] =
+	    "{\"edge-agents\":{\"pi\":{\"secret\":\"p\",\"max-sessions\":8,\"max-streams\":100}},"
+	    "\"access-client-secrets\":[\"shared-1\"],"
+	    "\"clients\":{\"alice\":{\"secret\":\"a\",\"max-memory\":\"16m\",\"max-opens\":50},"
+	    "\"bob\":{\"secret\":\"b\",\"max-memory\":1000000000000,\"max-sessions\":1}}}";
+	struct creds *c = parsed(text);
+	struct creds_limits l;
+	struct creds_id id;
+
+	(void)state;
+	assert_int_equal(creds_agent(c, "pi", "p", NOW, &id), 0);
+	creds_limits(c, &id, &l);
+	assert_int_equal(l.sessions, 8);
+	assert_int_equal(l.streams, 100);
+	assert_int_equal(l.memory, 0);
+	assert_int_equal(l.opens, 0);
+	assert_int_equal(creds_client(c, "a", NOW, &id), 0);
+	creds_limits(c, &id, &l);
+	assert_int_equal(l.sessions, 0);
+	assert_int_equal(l.memory, 16 * 1024 * 1024);
+	assert_int_equal(l.opens, 50);
+	assert_int_equal(creds_client(c, "b", NOW, &id), 0);
+	creds_limits(c, &id, &l);
+	assert_int_equal(l.memory, 1000000000000);
+	assert_int_equal(l.sessions, 1);
+	assert_int_equal(creds_client(c, "shared-1", NOW, &id), 0);
+	creds_limits(c, &id, &l);
+	assert_int_equal(l.sessions + l.streams + l.memory + l.opens, 0);
+	memset(&id, 0, sizeof id);
+	creds_limits(c, &id, &l);
+	assert_int_equal(l.sessions + l.streams + l.memory + l.opens, 0);
+	creds_unref(c);
+}
+
+static void
 what_is_not_understood_is_refused(void **state)
 {
 	static const char *const bad[] = {
@@ -287,6 +324,13 @@ what_is_not_understood_is_refused(void **state)
 		"{\"edge-agents\":{\"pi\":{\"secret\":\"s3cret\",\"targets\":{}}}}",
 		"{\"edge-agents\":{\"pi\":{\"secret\":\"s3cret\",\"expires\":\"tomorrow\"}}}",
 		"{\"edge-agents\":{\"pi\":{\"secret\":\"s3cret\",\"expires\":1}}}",
+		"{\"edge-agents\":{\"pi\":{\"secret\":\"s3cret\",\"max-sessions\":0}}}",
+		"{\"edge-agents\":{\"pi\":{\"secret\":\"s3cret\",\"max-sessions\":1000000001}}}",
+		"{\"edge-agents\":{\"pi\":{\"secret\":\"s3cret\",\"max-streams\":\"64m\"}}}",
+		"{\"clients\":{\"pi\":{\"secret\":\"s3cret\",\"max-opens\":-1}}}",
+		"{\"clients\":{\"pi\":{\"secret\":\"s3cret\",\"max-memory\":\"0\"}}}",
+		"{\"clients\":{\"pi\":{\"secret\":\"s3cret\",\"max-memory\":\"many\"}}}",
+		"{\"clients\":{\"pi\":{\"secret\":\"s3cret\",\"max-memory\":1.5}}}",
 		"{\"edge-agents\":{\"pi\":\"sha256:s3cret\"}}",
 		"{\"edge-agents\":{\"pi\":\"sha256:" SHA_AGENT "00\"}}",
 		"{\"edge-agents\":{\"pi\":\"sha256:" SHA_EMPTY "\"}}",
@@ -418,6 +462,7 @@ main(void)
 		cmocka_unit_test(an_agents_targets_are_all_that_it_reaches),
 		cmocka_unit_test(an_agents_identity_opens_nothing),
 		cmocka_unit_test(a_reload_takes_away_what_is_gone),
+		cmocka_unit_test(an_entry_may_say_what_its_holder_may_have),
 		cmocka_unit_test(what_is_not_understood_is_refused),
 		cmocka_unit_test(every_truncation_is_refused),
 		cmocka_unit_test(an_empty_file_admits_nobody),

@@ -289,24 +289,6 @@ streams_are_refused_with_the_reason(void **state)
 }
 
 static void
-a_client_may_have_as_many_as_it_leaves(void **state)
-{
-	struct relay *r = *state;
-	struct fake_session *one, *other;
-
-	r->opts.max_streams = 8;
-	relaytest_login(r, 0, CTL_AGENT, "pi");
-	one = relaytest_login(r, 0, CTL_CONNECT, "pi");
-	other = relaytest_login(r, 0, CTL_CONNECT, "pi");
-	for (int i = 0; i < 4; i++)
-		assert_false(fake_open(one, "ssh")->over);
-	assert_int_equal(fake_open(one, "ssh")->code, CODE_LIMIT);
-	assert_false(fake_open(other, "ssh")->over);
-	assert_false(fake_open(other, "ssh")->over);
-	assert_int_equal(fake_open(other, "ssh")->code, CODE_LIMIT);
-}
-
-static void
 rights_are_asked_for_each_stream(void **state)
 {
 	struct relay *r = *state;
@@ -709,7 +691,6 @@ main(void)
 		ONE(one_agent_may_have_several_carriers),
 		ONE(streams_go_to_the_session_with_the_fewest),
 		ONE(streams_are_refused_with_the_reason),
-		ONE(a_client_may_have_as_many_as_it_leaves),
 		ONE(rights_are_asked_for_each_stream),
 		ONE(who_is_revoked_has_to_go),
 		ONE(a_drain_waits_for_streams),

@@ -19,6 +19,7 @@
 #include "lib/base/mem.h"
 #include "test/unit/memfilter.h"
 #include "test/unit/muxpair.h"
+#include "test/unit/relaytest.h"
 
 struct client {
 	struct carrier *c;
@@ -74,32 +75,6 @@ on_settled(void *arg)
 	(void)arg;
 }
 
-static void
-relay_init(struct relay *r)
-{
-	*r = (struct relay){ .opts = { .max_agents = 10,
-				 .max_clients = 10,
-				 .max_streams = 10,
-				 .max_window = MUX_WINDOW_MAX,
-				 .keepalive_ms = 60000 } };
-	r->dialects = dialects_all;
-	r->admitter = &admit_by_creds;
-	r->registry = registry_new(1);
-	assert_non_null(r->registry);
-	assert_int_equal(pthread_mutex_init(&r->creds_lock, NULL), 0);
-	assert_int_equal(workers_init(r, 1, NULL), 0);
-}
-
-static void
-relay_fini(struct relay *r)
-{
-	worker_drop_all(&r->workers[0]);
-	workers_fini(r);
-	registry_free(r->registry);
-	pthread_mutex_destroy(&r->creds_lock);
-	buf_pool_free();
-}
-
 /* The client has said HELLO; the relay's part follows in mem_settle(). */
 static void
 client_init(struct client *cl, struct worker *w, enum ctl_role role)
@@ -109,12 +84,14 @@ client_init(struct client *cl, struct worker *w, enum ctl_role role)
 	struct ctl_hello h = net_hello(role);
 	const struct dialect_from from = { .address = "test", .tls = "" };
 	struct filter *f[2];
+	struct addr addr;
 
+	assert_true(addr_literal("192.0.2.7", 5022, &addr));
 	assert_true(s != NULL && memfilter_pair(w->loop, f));
 	cl->greeted = false;
 	cl->c = carrier_new(w->loop, f[0], s, &client_user, cl);
 	assert_non_null(cl->c);
-	assert_non_null(peer_new(w, f[1], &dialect_native, &from, on_settled, NULL));
+	assert_non_null(peer_new(w, f[1], &dialect_native, &from, &addr, on_settled, NULL));
 	assert_int_equal(session_greet(carrier_session(cl->c), &h), 0);
 }
 
@@ -130,7 +107,7 @@ nothing_stays_of_a_login_without_memory(void **state)
 		struct client cl;
 		uint64_t before;
 
-		relay_init(&r);
+		relaytest_init(&r, 1);
 		client_init(&cl, &r.workers[0], fail % 2 == 0 ? CTL_AGENT : CTL_CONNECT);
 		buf_pool_free();
 		before = mem_count();
@@ -144,7 +121,7 @@ nothing_stays_of_a_login_without_memory(void **state)
 		peer_drop_all(&r.workers[0]);
 		assert_null(r.workers[0].groups);
 		assert_int_equal(atomic_load(&r.counts.agents) + atomic_load(&r.counts.clients), 0);
-		relay_fini(&r);
+		relaytest_fini(&r);
 	}
 	assert_true(fail > 20);
 }

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: ISC */
+/* identity_test - limits of an identity at a relay, whatever the number of its sessions. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "cmd/relay/account.h"
+#include "test/unit/relaytest.h"
+
+static int
+setup(void **state)
+{
+	static struct relay r;
+
+	relaytest_init(&r, 1);
+	*state = &r;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	relaytest_fini(*state);
+	return 0;
+}
+
+static void
+an_agents_entry_bounds_the_streams_to_it(void **state)
+{
+	struct relay *r = *state;
+	struct fake_session *one;
+
+	relaytest_creds(r, "{\"edge-agents\":{\"pi\":{\"secret\":\"a\",\"max-streams\":4}},"
+			   "\"access-client-secrets\":[\"s\"]}");
+	fake_hello(relaytest_peer(r, 0, NULL), CTL_AGENT, "pi", "a", 1);
+	one = relaytest_peer(r, 0, NULL);
+	fake_hello(one, CTL_CONNECT, "pi", "s", 2);
+	/* As above: half of what there is. */
+	assert_false(fake_open(one, "ssh")->over);
+	assert_false(fake_open(one, "ssh")->over);
+	assert_int_equal(fake_open(one, "ssh")->code, CODE_LIMIT);
+}
+
+static void
+sessions_of_an_identity_are_bounded_and_given_back(void **state)
+{
+	struct relay *r = *state;
+	struct fake_session *first, *second;
+
+	relaytest_creds(r, "{\"edge-agents\":{\"pi\":{\"secret\":\"a\",\"max-sessions\":1}},"
+			   "\"clients\":{\"bob\":{\"secret\":\"b\",\"max-sessions\":1,"
+			   "\"agents\":[\"*\"]}},\"access-client-secrets\":[\"s\"]}");
+	first = relaytest_peer(r, 0, NULL);
+	assert_int_equal(fake_hello(first, CTL_CONNECT, "pi", "b", 1), SESSION_GO_ON);
+	second = relaytest_peer(r, 0, NULL);
+	assert_int_equal(fake_hello(second, CTL_CONNECT, "pi", "b", 2), SESSION_REFUSED);
+	assert_int_equal(second->away_code, CODE_LIMIT);
+	assert_string_equal(second->away_text, "this identity has as many sessions as it may have");
+	assert_int_equal(atomic_load(&r->counts.clients), 1);
+	assert_int_equal(
+	    fake_hello(relaytest_peer(r, 0, NULL), CTL_CONNECT, "pi", "s", 3), SESSION_GO_ON);
+	relaytest_hang_up(first);
+	relaytest_settle(r);
+	assert_int_equal(
+	    fake_hello(relaytest_peer(r, 0, NULL), CTL_CONNECT, "pi", "b", 4), SESSION_GO_ON);
+	/* An agent may take the place of its own earlier session. */
+	assert_int_equal(
+	    fake_hello(relaytest_peer(r, 0, NULL), CTL_AGENT, "pi", "a", 5), SESSION_GO_ON);
+	assert_int_equal(
+	    fake_hello(relaytest_peer(r, 0, NULL), CTL_AGENT, "pi", "a", 6), SESSION_GO_ON);
+	relaytest_settle(r);
+	assert_int_equal(atomic_load(&r->counts.agents), 1);
+}
+
+static void
+streams_of_an_identity_are_bounded_over_all_agents(void **state)
+{
+	struct relay *r = *state;
+	struct fake_session *pi, *lab;
+	struct fake_stream *s;
+
+	r->opts.identity.streams = 3;
+	accounts_free(r->accounts);
+	r->accounts = accounts_new(&r->opts.identity);
+	relaytest_login(r, 0, CTL_AGENT, "pi");
+	relaytest_login(r, 0, CTL_AGENT, "lab");
+	pi = relaytest_login(r, 0, CTL_CONNECT, "pi");
+	lab = relaytest_login(r, 0, CTL_CONNECT, "lab");
+	s = fake_open(pi, "ssh");
+	assert_false(s->over);
+	assert_false(fake_open(pi, "ssh")->over);
+	assert_false(fake_open(lab, "ssh")->over);
+	assert_int_equal(fake_open(lab, "ssh")->code, CODE_LIMIT);
+	assert_int_equal(fake_open(pi, "ssh")->code, CODE_LIMIT);
+	fake_end(s, CODE_CANCELLED, "");
+	assert_false(fake_open(lab, "ssh")->over);
+	assert_int_equal(fake_open(lab, "ssh")->code, CODE_LIMIT);
+}
+
+static void
+an_identity_may_have_as_many_as_it_leaves(void **state)
+{
+	struct relay *r = *state;
+	struct fake_session *one, *same, *other;
+
+	r->opts.max_streams = 8;
+	relaytest_login(r, 0, CTL_AGENT, "pi");
+	one = relaytest_login(r, 0, CTL_CONNECT, "pi");
+	same = relaytest_login(r, 0, CTL_CONNECT, "pi");
+	relaytest_from("192.0.2.8");
+	other = relaytest_login(r, 0, CTL_CONNECT, "pi");
+	for (int i = 0; i < 4; i++)
+		assert_false(fake_open(i % 2 == 0 ? one : same, "ssh")->over);
+	assert_int_equal(fake_open(one, "ssh")->code, CODE_LIMIT);
+	assert_int_equal(fake_open(same, "ssh")->code, CODE_LIMIT);
+	assert_false(fake_open(other, "ssh")->over);
+	assert_false(fake_open(other, "ssh")->over);
+	assert_int_equal(fake_open(other, "ssh")->code, CODE_LIMIT);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(an_identity_may_have_as_many_as_it_leaves),
+		T(an_agents_entry_bounds_the_streams_to_it),
+		T(sessions_of_an_identity_are_bounded_and_given_back),
+		T(streams_of_an_identity_are_bounded_over_all_agents),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
