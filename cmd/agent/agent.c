@@ -17,7 +17,7 @@ struct agent_opts {
 	struct uplink_opts uplink;
 	char *name;
 	struct opt_list tcp, allow;
-	uint64_t drain_ms;
+	uint64_t drain_ms, max_streams;
 	char *ready_file;
 	struct cmd_common common;
 };
@@ -47,6 +47,15 @@ static const struct opt_row rows[] = {
 	    .env = "TUNNEL_ALLOW",
 	    .help = "targets that clients may name: 10.0.0.0/8:443, *.lan:*, [::1]:80-90 (loopback "
 		    "only)" },
+	{ .name = "max-streams",
+	    .kind = OPT_U64,
+	    .off = OFF(max_streams),
+	    .arg = "N",
+	    .env = "TUNNEL_MAX_STREAMS",
+	    .def = "16384",
+	    .min = 1,
+	    .max = 1000000,
+	    .help = "streams at once, of all carriers together" },
 	CMD_DRAIN_ROW(struct agent_opts, drain_ms),
 	CMD_READY_ROW(struct agent_opts, ready_file, "the process id", "the relay has let us in"),
 	CMD_COMMON_ROWS(struct agent_opts, common, "info"),
@@ -234,7 +243,8 @@ agent_init(struct agent *a, struct errtext *e)
 	a->loop = loop_new();
 	if (a->loop == NULL)
 		return err_sys(e, "cannot make the event loop");
-	if ((r = services_new(a->loop, &a->opts.tcp, &a->opts.allow, &a->services, e)) != 0)
+	if ((r = services_new(
+		 a->loop, &a->opts.tcp, &a->opts.allow, a->opts.max_streams, &a->services, e)) != 0)
 		return r;
 	if (sig_init(&a->term, a->loop, SIGTERM, on_term, a) != 0 ||
 	    sig_init(&a->intr, a->loop, SIGINT, on_term, a) != 0 ||

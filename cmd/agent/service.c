@@ -31,8 +31,9 @@ struct serving {
 	struct stream *s; /* while dialling */
 	struct dial *dial;
 	struct pump *pump;
-	bool vetted;       /* a declared service needs no --allow */
-	struct bufq early; /* what came before the target was connected; at most the first window */
+	bool vetted; /* a declared service needs no --allow */
+	/* what came before the target was connected; at most the first window, since none of it is consumed */
+	struct bufq early;
 	bool early_eof;
 	char host[CTL_HOST_MAX + 1];
 	char label[CTL_ADDR_MAX + CTL_NAME_MAX + CTL_HOST_MAX + 16];
@@ -47,6 +48,7 @@ struct services {
 	size_t n;
 	struct match *allow;
 	TAILQ_HEAD(, serving) open;
+	uint64_t n_open, max_open;
 	/* Clients decide how often streams open and close. */
 	struct log_limit log;
 };
@@ -91,13 +93,14 @@ add_service(struct services *sv, const char *arg, struct errtext *e)
 
 int
 services_new(struct loop *l, const struct opt_list *tcp, const struct opt_list *allow,
-    struct services **out, struct errtext *e)
+    uint64_t max_streams, struct services **out, struct errtext *e)
 {
 	struct services *sv = mem_must_zalloc(sizeof *sv);
 	struct errtext why = { "" };
 	int r = 0;
 
 	sv->loop = l;
+	sv->max_open = max_streams;
 	TAILQ_INIT(&sv->open);
 	log_limit_init(&sv->log, SERVICE_LOG_LINES, LOG_LIMIT_MS, "streams");
 	sv->allow = match_new();
@@ -129,6 +132,7 @@ static void
 serving_free(struct serving *sg)
 {
 	TAILQ_REMOVE(&sg->sv->open, sg, link);
+	sg->sv->n_open--;
 	dial_cancel(sg->dial);
 	sg->dial = NULL;
 	bufq_fini(&sg->early);
@@ -266,6 +270,8 @@ on_data(void *arg, struct bufq *in)
 
 	if (bufq_move(&sg->early, in, in->len) != 0)
 		refuse(sg, CODE_INTERNAL, "out of memory");
+	else
+		bufq_compact(&sg->early); /* it may stand here until the dial has failed */
 }
 
 static void
@@ -334,8 +340,11 @@ services_open(struct services *sv, struct stream *s, const struct ctl_open *o)
 	snprintf(sg->label, sizeof sg->label, "%s -> %s%s%s:%u", o->source, o->service,
 	    named != NULL ? "=" : "", sg->host, port);
 	TAILQ_INSERT_TAIL(&sv->open, sg, link);
+	sv->n_open++;
 	stream_set_user(s, &early_user, sg);
-	if (strcmp(o->protocol, "tcp") != 0)
+	if (sv->n_open > sv->max_open)
+		refuse(sg, CODE_LIMIT, "the agent has as many streams as it may have");
+	else if (strcmp(o->protocol, "tcp") != 0)
 		refuse(sg, CODE_NOT_FOUND, "only protocol tcp is served");
 	else if (o->service[0] != '\0' && named == NULL)
 		refuse(sg, CODE_NOT_FOUND, "no such service at this agent");

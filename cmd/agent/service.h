@@ -19,10 +19,11 @@ struct services;
 
 /*
  * services_new - from --tcp NAME=HOST:PORT and --allow HOST:PORT; with no --allow targets on loopback are allowed.
+ *   max_streams   served at once; more are refused
  * ERR_INVALID, ERR_NOMEM with e.
  */
 int services_new(struct loop *l, const struct opt_list *tcp, const struct opt_list *allow,
-    struct services **out, struct errtext *e) WARN_UNUSED;
+    uint64_t max_streams, struct services **out, struct errtext *e) WARN_UNUSED;
 /* services_free - ends what is being dialled and carried. */
 void services_free(struct services *sv);
 

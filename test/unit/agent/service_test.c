@@ -83,7 +83,7 @@ serve(const char *tcp, const char *allow)
 	}
 	services_free(sv);
 	sv = NULL;
-	return services_new(l, &list[0], &list[1], &sv, &e);
+	return services_new(l, &list[0], &list[1], 100, &sv, &e);
 }
 
 /* The service "db" is our listener. */

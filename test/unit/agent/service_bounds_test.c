@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: ISC */
+/* service_bounds_test - an agent's streams until their targets are connected: how many there are, and what they keep. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "cmd/agent/service.h"
+#include "lib/net/addr.h"
+#include "lib/net/buf.h"
+#include "lib/net/listen.h"
+#include "test/unit/fakesession.h"
+
+struct fix {
+	struct loop *loop;
+	struct services *sv;
+	struct fake_session *relay;
+	int listener;
+};
+
+static void
+on_open(void *arg, struct stream *s, const struct ctl_open *o)
+{
+	struct fix *x = arg;
+
+	services_open(x->sv, s, o);
+}
+
+static void
+nothing(void *arg)
+{
+	(void)arg;
+}
+
+static const struct session_user user = {
+	.open = on_open, .want_output = nothing, .idle = nothing
+};
+
+/* An agent with one service, whose target is there but has not been dialled as long as the loop does not turn. */
+static int
+setup(void **state)
+{
+	static struct fix x;
+	struct errtext why = { "" };
+	struct addr at;
+	char tcp[64], *v[1] = { tcp };
+	struct opt_list list = { v, 1 }, none = { NULL, 0 };
+
+	x.loop = loop_new();
+	assert_int_equal(listen_open("127.0.0.1:0", &x.listener, &why), 0);
+	assert_int_equal(addr_local(x.listener, &at), 0);
+	snprintf(tcp, sizeof tcp, "ssh=127.0.0.1:%u", addr_port(&at));
+	assert_int_equal(services_new(x.loop, &list, &none, 3, &x.sv, &why), 0);
+	x.relay = fake_new();
+	session_set_user(&x.relay->s, &user, &x);
+	*state = &x;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct fix *x = *state;
+
+	services_free(x->sv);
+	loop_settle(x->loop);
+	loop_free(x->loop);
+	close(x->listener);
+	fake_free_all();
+	buf_pool_free();
+	return 0;
+}
+
+static void
+streams_are_bounded_and_given_back(void **state)
+{
+	struct fix *x = *state;
+	struct fake_stream *s[3], *more;
+
+	for (int i = 0; i < 3; i++) {
+		s[i] = fake_open(x->relay, "ssh");
+		assert_false(s[i]->over);
+	}
+	more = fake_open(x->relay, "ssh");
+	assert_true(more->reset);
+	assert_int_equal(more->code, CODE_LIMIT);
+	fake_end(s[1], CODE_CANCELLED, "");
+	assert_false(fake_open(x->relay, "ssh")->over);
+	assert_int_equal(fake_open(x->relay, "ssh")->code, CODE_LIMIT);
+}
+
+static void
+what_is_refused_does_not_count(void **state)
+{
+	struct fix *x = *state;
+
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(fake_open(x->relay, "other")->code, CODE_NOT_FOUND);
+	assert_false(fake_open(x->relay, "ssh")->over);
+}
+
+/* What came before the target is connected must not pin the blocks that it came in. */
+static void
+early_bytes_keep_no_more_than_they_need(void **state)
+{
+	struct fix *x = *state;
+	struct fake_stream *s = fake_open(x->relay, "ssh");
+	struct block *b[50];
+
+	for (size_t i = 0; i < sizeof b / sizeof b[0]; i++) {
+		struct bufq in = { 0 };
+
+		b[i] = block_new(BUF_HUGE);
+		assert_non_null(b[i]);
+		b[i]->data[0] = 'x';
+		b[i]->fill = 1;
+		assert_int_equal(bufq_append(&in, b[i], b[i]->data, 1), 0);
+		s->s.user->data(s->s.arg, &in);
+		assert_int_equal(in.len, 0);
+		bufq_fini(&in);
+	}
+	for (size_t i = 0; i < sizeof b / sizeof b[0]; i++) {
+		assert_int_equal(b[i]->refs, 1);
+		block_unref(b[i]);
+	}
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(streams_are_bounded_and_given_back),
+		T(what_is_refused_does_not_count),
+		T(early_bytes_keep_no_more_than_they_need),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
