@@ -11,6 +11,7 @@
 #include "cmd/common/pump.h"
 #include "lib/net/f_sock.h"
 #include "lib/net/hostport.h"
+#include "lib/base/hashtab.h"
 #include "lib/base/log_limit.h"
 #include "lib/conf/match.h"
 #include "lib/base/mem.h"
@@ -38,6 +39,9 @@ struct serving {
 	char host[CTL_HOST_MAX + 1];
 	char label[CTL_ADDR_MAX + CTL_NAME_MAX + CTL_HOST_MAX + 16];
 	uint64_t since_ms;
+	/* What the opener calls the stream; no other one that is open has the same. */
+	uint8_t token[CTL_TOKEN_LEN];
+	UT_hash_handle hh;
 	TAILQ_ENTRY(serving) link;
 	struct grave grave;
 };
@@ -49,6 +53,7 @@ struct services {
 	struct match *allow;
 	TAILQ_HEAD(, serving) open;
 	uint64_t n_open, max_open;
+	struct serving *tokens;
 	/* Clients decide how often streams open and close. */
 	struct log_limit log;
 };
@@ -133,6 +138,8 @@ serving_free(struct serving *sg)
 {
 	TAILQ_REMOVE(&sg->sv->open, sg, link);
 	sg->sv->n_open--;
+	if (hashtab_has(sg))
+		HASH_DEL(sg->sv->tokens, sg);
 	dial_cancel(sg->dial);
 	sg->dial = NULL;
 	bufq_fini(&sg->early);
@@ -321,6 +328,30 @@ find_service(const struct services *sv, const char *name)
 	return NULL;
 }
 
+/* PROTOCOL.md 8: who cannot resume says so, and does not begin anew in the middle of a stream. */
+static bool
+is_resumption(const struct services *sv, const struct ctl_open *o)
+{
+	struct serving *other;
+
+	HASH_FIND(hh, sv->tokens, o->token, CTL_TOKEN_LEN, other);
+	return other != NULL || o->received > 0;
+}
+
+static void
+start_dial(struct serving *sg, uint16_t port)
+{
+	struct services *sv = sg->sv;
+
+	HASH_ADD(hh, sv->tokens, token, CTL_TOKEN_LEN, sg);
+	if (hashtab_has(sg))
+		sg->dial = dial_start(sv->loop, sg->host, port, SERVICE_DIAL_MS, on_dialled, sg);
+	if (sg->dial == NULL)
+		refuse(sg, CODE_INTERNAL, "out of memory");
+	else
+		dial_set_vet(sg->dial, may_dial, sg);
+}
+
 void
 services_open(struct services *sv, struct stream *s, const struct ctl_open *o)
 {
@@ -336,6 +367,7 @@ services_open(struct services *sv, struct stream *s, const struct ctl_open *o)
 	sg->s = s;
 	sg->since_ms = loop_now_ms(sv->loop);
 	sg->vetted = named != NULL;
+	memcpy(sg->token, o->token, sizeof sg->token);
 	snprintf(sg->host, sizeof sg->host, "%s", named != NULL ? named->at.host : o->host);
 	snprintf(sg->label, sizeof sg->label, "%s -> %s%s%s:%u", o->source, o->service,
 	    named != NULL ? "=" : "", sg->host, port);
@@ -348,11 +380,8 @@ services_open(struct services *sv, struct stream *s, const struct ctl_open *o)
 		refuse(sg, CODE_NOT_FOUND, "only protocol tcp is served");
 	else if (o->service[0] != '\0' && named == NULL)
 		refuse(sg, CODE_NOT_FOUND, "no such service at this agent");
-	else {
-		sg->dial = dial_start(sv->loop, sg->host, port, SERVICE_DIAL_MS, on_dialled, sg);
-		if (sg->dial == NULL)
-			refuse(sg, CODE_INTERNAL, "out of memory");
-		else
-			dial_set_vet(sg->dial, may_dial, sg);
-	}
+	else if (is_resumption(sv, o))
+		refuse(sg, CODE_NOT_FOUND, "streams cannot be resumed here");
+	else
+		start_dial(sg, port);
 }

@@ -97,18 +97,27 @@ serve_db(void)
 }
 
 static struct fake_stream *
+open_as(const struct ctl_open *o)
+{
+	struct stream *s = session_open(&relay->s, o, NULL, NULL, &e);
+
+	assert_non_null(s);
+	services_open(sv, s, o);
+	return (struct fake_stream *)s;
+}
+
+static struct fake_stream *
 ask(const char *protocol, const char *service, const char *host, unsigned port)
 {
+	static uint32_t n;
 	struct ctl_open o = { .port = (uint16_t)port, .source = "192.0.2.9:1234" };
-	struct stream *s;
 
+	n++;
+	memcpy(o.token, &n, sizeof n);
 	snprintf(o.protocol, sizeof o.protocol, "%s", protocol);
 	snprintf(o.service, sizeof o.service, "%s", service);
 	snprintf(o.host, sizeof o.host, "%s", host);
-	s = session_open(&relay->s, &o, NULL, NULL, &e);
-	assert_non_null(s);
-	services_open(sv, s, &o);
-	return (struct fake_stream *)s;
+	return open_as(&o);
 }
 
 static bool
@@ -309,6 +318,35 @@ what_is_not_there_is_not_found(void **state)
 	}
 }
 
+/* PROTOCOL.md 8: in the middle of another stream nothing begins anew. */
+static void
+what_would_be_a_resumption_is_refused(void **state)
+{
+	struct ctl_open o = { .protocol = "tcp", .service = "db", .received = 7 };
+	struct fake_stream *first, *s;
+
+	(void)state;
+	serve_db();
+	s = open_as(&o);
+	assert_true(s->reset);
+	assert_int_equal(s->code, CODE_NOT_FOUND);
+	o.received = 0;
+	first = open_as(&o);
+	assert_true(turns_until(l, is_answered, first));
+	assert_true(first->accepted);
+	s = open_as(&o);
+	assert_true(s->reset);
+	assert_int_equal(s->code, CODE_NOT_FOUND);
+	assert_false(first->over);
+	/* The token of a stream that has gone is free. */
+	fake_end(first, CODE_CANCELLED, "");
+	for (int i = 0; i < 5; i++)
+		turn();
+	s = open_as(&o);
+	assert_true(turns_until(l, is_answered, s));
+	assert_true(s->accepted);
+}
+
 static void
 a_target_that_refuses_is_told(void **state)
 {
@@ -437,6 +475,7 @@ main(void)
 		TEST(who_names_an_address_learns_which_one_it_became),
 		TEST(a_service_needs_no_pattern_and_a_target_does),
 		TEST(what_is_not_there_is_not_found),
+		TEST(what_would_be_a_resumption_is_refused),
 		TEST(a_target_that_refuses_is_told),
 		TEST(a_stream_that_goes_while_its_target_is_dialled_leaves_nothing),
 		TEST(a_stream_that_is_cut_is_a_reset_for_the_target),
