@@ -7,7 +7,7 @@
 void
 budget_init(struct budget *b, uint64_t max, struct budget *up)
 {
-	b->max = max;
+	atomic_init(&b->max, max);
 	b->up = up;
 	atomic_init(&b->used, 0);
 	atomic_init(&b->n, 0);
@@ -49,10 +49,11 @@ static uint64_t
 left(const struct budget *b, uint64_t own)
 {
 	uint64_t used = atomic_load_explicit(&b->used, memory_order_relaxed);
+	uint64_t max = atomic_load_explicit(&b->max, memory_order_relaxed);
 
 	assert(used >= own);
 	used -= own;
-	return used < b->max ? b->max - used : 0;
+	return used < max ? max - used : 0;
 }
 
 uint64_t

@@ -27,8 +27,8 @@
 #define BUDGET_DEFAULT (64ULL * 1024 * 1024)
 
 struct budget {
-	/* bytes; constant */
-	uint64_t max;
+	/* bytes; may be changed at any time */
+	_Atomic uint64_t max;
 	/* the next larger one, borrowed; NULL: none */
 	struct budget *up;
 	/* bytes charged */

@@ -119,6 +119,29 @@ get_offset(const struct jobj *o, uint64_t *out, struct errtext *why)
 	return r;
 }
 
+/* check_words - an array of short words, if there is one: abilities (PROTOCOL.md 4.5), of which version 1 knows none. */
+static int
+check_words(const struct jobj *o, const char *name, struct errtext *why)
+{
+	const struct jobj *a = NULL;
+	int r = jobj_arr(o, name, &a, why);
+
+	if (r == ERR_NOTFOUND)
+		return 0;
+	if (r != 0)
+		return ERR_PROTO;
+	if (jobj_count(a) > CTL_WORDS_MAX)
+		return err_set(
+		    why, ERR_PROTO, "\"%s\" has more than %d words", name, CTL_WORDS_MAX);
+	for (size_t i = 0; i < jobj_count(a); i++) {
+		const char *s = jobj_as_str(jobj_at(a, i));
+
+		if (s == NULL || !str_is_name(s, CTL_NAME_MAX))
+			return err_set(why, ERR_PROTO, "\"%s\" holds what is no word", name);
+	}
+	return 0;
+}
+
 static int
 get_role(const struct jobj *o, enum ctl_role *out, struct errtext *why)
 {
@@ -164,6 +187,7 @@ ctl_hello_parse(struct ctl_hello *h, const void *p, size_t n, struct errtext *wh
 	    (r = get_text(o, "secret", false, h->secret, sizeof h->secret, why)) != 0 ||
 	    (r = get_text(o, "software", false, h->software, sizeof h->software, why)) != 0 ||
 	    (r = get_id(o, "instance", h->instance, why)) != 0 ||
+	    (r = check_words(o, "abilities", why)) != 0 ||
 	    (r = get_int(o, "keepalive_ms", 0, CTL_KEEPALIVE_MAX_MS, &keepalive, why)) != 0)
 		goto out;
 	if (version == 0)
@@ -207,7 +231,7 @@ int
 ctl_open_parse(struct ctl_open *o, const void *p, size_t n, struct errtext *why)
 {
 	struct jobj *j = NULL;
-	int64_t port = 0;
+	int64_t port = 0, client = 0, window = 0;
 	int r;
 
 	memset(o, 0, sizeof *o);
@@ -217,18 +241,33 @@ ctl_open_parse(struct ctl_open *o, const void *p, size_t n, struct errtext *why)
 	    (r = get_text(j, "host", false, o->host, sizeof o->host, why)) != 0 ||
 	    (r = get_int(j, "port", 1, UINT16_MAX, &port, why)) != 0 ||
 	    (r = get_text(j, "source", false, o->source, sizeof o->source, why)) != 0 ||
+	    (r = get_int(j, "client", 1, UINT32_MAX, &client, why)) != 0 ||
+	    (r = get_int(j, "window", CTL_WINDOW_MIN, CTL_WINDOW_MAX, &window, why)) != 0 ||
+	    (r = check_words(j, "abilities", why)) != 0 ||
 	    (r = get_offset(j, &o->received, why)) != 0)
 		goto out;
 	o->port = (uint16_t)port;
+	o->client = (uint32_t)client;
+	o->window = (uint32_t)window;
 	if (!is_protocol(o->protocol))
 		r = err_set(why, ERR_PROTO, "\"protocol\" is not a word of lower-case letters");
 	else
 		r = check_target(o, why);
 out:
+	if (r == 0) {
+		o->raw = j;
+		return 0;
+	}
 	jobj_free(j);
-	if (r != 0)
-		memset(o, 0, sizeof *o);
+	memset(o, 0, sizeof *o);
 	return r;
+}
+
+void
+ctl_open_fini(struct ctl_open *o)
+{
+	jobj_free(o->raw);
+	o->raw = NULL;
 }
 
 int
@@ -240,12 +279,23 @@ ctl_open_ok_parse(struct ctl_open_ok *o, const void *p, size_t n, struct errtext
 	memset(o, 0, sizeof *o);
 	if ((r = parse_body(p, n, &j, why)) != 0 || (r = get_offset(j, &o->received, why)) != 0)
 		goto out;
-	r = get_text(j, "target", false, o->target, sizeof o->target, why);
+	if ((r = check_words(j, "abilities", why)) == 0)
+		r = get_text(j, "target", false, o->target, sizeof o->target, why);
 out:
+	if (r == 0) {
+		o->raw = j;
+		return 0;
+	}
 	jobj_free(j);
-	if (r != 0)
-		memset(o, 0, sizeof *o);
+	memset(o, 0, sizeof *o);
 	return r;
+}
+
+void
+ctl_open_ok_fini(struct ctl_open_ok *o)
+{
+	jobj_free(o->raw);
+	o->raw = NULL;
 }
 
 static int
@@ -290,10 +340,17 @@ ctl_hello_dump(const struct ctl_hello *h, size_t *n)
 	return dump_take(o, r, n);
 }
 
+/* begin - the object to write into: a copy of what came, or an empty one. */
+static struct jobj *
+begin(const struct jobj *raw)
+{
+	return raw != NULL ? jobj_copy(raw) : jobj_new_obj();
+}
+
 char *
 ctl_open_dump(const struct ctl_open *o, size_t *n)
 {
-	struct jobj *j = jobj_new_obj();
+	struct jobj *j = begin(o->raw);
 	int r;
 
 	if ((r = set_id(j, "token", o->token)) == 0 &&
@@ -301,7 +358,9 @@ ctl_open_dump(const struct ctl_open *o, size_t *n)
 	    (r = set_text(j, "service", o->service)) == 0 &&
 	    (r = set_text(j, "host", o->host)) == 0 &&
 	    (r = o->port == 0 ? 0 : jobj_set_int(j, "port", o->port)) == 0 &&
-	    (r = set_text(j, "source", o->source)) == 0)
+	    (r = set_text(j, "source", o->source)) == 0 &&
+	    (r = o->client == 0 ? 0 : jobj_set_int(j, "client", o->client)) == 0 &&
+	    (r = o->window == 0 ? 0 : jobj_set_int(j, "window", o->window)) == 0)
 		r = o->received == 0 ? 0 : jobj_set_int(j, "received", (int64_t)o->received);
 	return dump_take(j, r, n);
 }
@@ -309,7 +368,7 @@ ctl_open_dump(const struct ctl_open *o, size_t *n)
 char *
 ctl_open_ok_dump(const struct ctl_open_ok *o, size_t *n)
 {
-	struct jobj *j = jobj_new_obj();
+	struct jobj *j = begin(o->raw);
 	int r = jobj_set_int(j, "received", (int64_t)o->received);
 
 	if (r == 0)

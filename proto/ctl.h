@@ -15,6 +15,8 @@
 
 #include "lib/base/err.h"
 
+struct jobj;
+
 #define CTL_VERSION 1
 #define CTL_VERSION_MAX \
 	255 /* HELLO says the highest version the sender speaks; both use the lower one */
@@ -23,8 +25,11 @@
 #define CTL_HOST_MAX 255  /* RFC 1035 2.3.4 */
 #define CTL_SECRET_MAX 1024
 #define CTL_TOKEN_LEN 16 /* bytes; 32 hex digits in JSON */
-#define CTL_SERVICES_MAX 64
-#define CTL_ADDR_MAX 64 /* "[v6]:port" */
+/* bytes of the first window that an OPEN may say */
+#define CTL_WINDOW_MIN 8192
+#define CTL_WINDOW_MAX INT32_MAX
+#define CTL_WORDS_MAX 32 /* abilities in a HELLO, OPEN or OPEN_OK */
+#define CTL_ADDR_MAX 64  /* "[v6]:port" */
 #define CTL_KEEPALIVE_DEFAULT_MS 15000
 #define CTL_KEEPALIVE_MAX_MS 3600000
 
@@ -47,25 +52,39 @@ struct ctl_open {
 	char service[CTL_NAME_MAX + 1]; /* either a service ... */
 	char host[CTL_HOST_MAX + 1];    /* ... or host and port; service is "" then */
 	uint16_t port;
-	char source[CTL_ADDR_MAX]; /* who is being carried, "" when unknown */
-	uint64_t received;         /* the opener has all bytes before this offset */
+	/* who is being carried, "" when unknown */
+	char source[CTL_ADDR_MAX];
+	/* a relay's number for the client, so that its streams share; 0: none */
+	uint32_t client;
+	/* bytes the answering side may send at first; 0: the protocol's least */
+	uint32_t window;
+	/* the opener has all bytes before this offset */
+	uint64_t received;
+	/* all that the peer wrote, owned; NULL: nothing.  What a hop passes on beside what it overwrites. */
+	struct jobj *raw;
 };
 
 struct ctl_open_ok {
 	uint64_t received;
-	char target[CTL_HOST_MAX + 8]; /* what was connected, for logs; may be "" */
+	/* what was connected, for logs; may be "" */
+	char target[CTL_HOST_MAX + 8];
+	/* as in struct ctl_open */
+	struct jobj *raw;
 };
 
 /*
  * ctl_*_parse - n bytes of JSON.  ERR_PROTO (why says which member, and never its value), ERR_NOMEM; the struct is all
- * zero then.  The protocol of an OPEN is any word: the user of the stream refuses those it does not know.
+ * zero then.  After success ctl_open_fini, ctl_open_ok_fini must follow.  The protocol of an OPEN is any word: the user of the stream refuses those it does not know.
  */
 int ctl_hello_parse(struct ctl_hello *h, const void *p, size_t n, struct errtext *why) WARN_UNUSED;
 int ctl_open_parse(struct ctl_open *o, const void *p, size_t n, struct errtext *why) WARN_UNUSED;
 int ctl_open_ok_parse(
     struct ctl_open_ok *o, const void *p, size_t n, struct errtext *why) WARN_UNUSED;
 
-/* ctl_*_dump - a text of *n bytes, the caller's (mem_free); NULL when out of memory or for text that is not UTF-8. */
+/*
+ * ctl_*_dump - a text of *n bytes, the caller's (mem_free); NULL when out of memory or for text that is not UTF-8.  Of an OPEN
+ * or OPEN_OK with raw: everything in raw, with the members that the struct has set put over it.
+ */
 char *ctl_hello_dump(const struct ctl_hello *h, size_t *n);
 char *ctl_open_dump(const struct ctl_open *o, size_t *n);
 char *ctl_open_ok_dump(const struct ctl_open_ok *o, size_t *n);
@@ -74,6 +93,10 @@ void ctl_hello_wipe(struct ctl_hello *h);
 
 /* ctl_hello_may_log_in - is it an agent's or a client's, with a valid name? */
 bool ctl_hello_may_log_in(const struct ctl_hello *h);
+
+/* ctl_open_fini, ctl_open_ok_fini - free what parsing has kept. */
+void ctl_open_fini(struct ctl_open *o);
+void ctl_open_ok_fini(struct ctl_open_ok *o);
 
 /* ctl_is_name - 1 to CTL_NAME_MAX letters, digits, '.', '-', '_'; not beginning with '-' or '.'. */
 bool ctl_is_name(const char *s);

@@ -13,10 +13,10 @@ static const struct {
 	uint16_t min, max;
 } rules[FRAME_TYPES] = {
 	[FRAME_HELLO] = { ID_NONE, 0, 2, 8192 },
-	[FRAME_OPEN] = { ID_STREAM, 0, 2, 4096 },
-	[FRAME_OPEN_OK] = { ID_STREAM, 0, 2, 4096 },
+	[FRAME_OPEN] = { ID_STREAM, 0, 2, FRAME_OPEN_MAX },
+	[FRAME_OPEN_OK] = { ID_STREAM, 0, 2, FRAME_OPEN_MAX },
 	[FRAME_DATA] = { ID_STREAM, 0, 1, FRAME_BODY_MAX },
-	[FRAME_WINDOW] = { ID_STREAM, FRAME_F_EOF_ACKED, 16, 16 },
+	[FRAME_WINDOW] = { ID_STREAM, FRAME_F_EOF_ACKED | FRAME_F_RETURNED, 16, 16 },
 	[FRAME_EOF] = { ID_STREAM, 0, 8, 8 },
 	[FRAME_RESET] = { ID_STREAM, 0, 4, 1024 },
 	[FRAME_DATAGRAM] = { ID_STREAM, 0, 0, 65507 },
@@ -24,6 +24,7 @@ static const struct {
 	[FRAME_GOAWAY] = { ID_NONE, 0, 4, 1024 },
 	[FRAME_PING] = { ID_NONE, 0, 8, 8 },
 	[FRAME_PONG] = { ID_NONE, 0, 8, 8 },
+	[FRAME_RETURN] = { ID_STREAM, 0, 8, 8 },
 };
 
 void
@@ -67,10 +68,11 @@ frame_code_str(uint32_t code)
 		[CODE_LIMIT] = "limit reached",
 		[CODE_PROTOCOL] = "protocol error",
 		[CODE_INTERNAL] = "internal error",
-		[CODE_GONE] = "link lost",
+		[CODE_GONE] = "going away",
 		[CODE_RESET] = "connection reset",
 		[CODE_REPLACED] = "replaced",
 		[CODE_REVOKED] = "revoked",
+		[CODE_LOST] = "link lost",
 	};
 
 	return code < sizeof names / sizeof names[0] ? names[code] : "unknown";

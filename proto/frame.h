@@ -18,6 +18,8 @@
 
 #define FRAME_HDR_LEN 8
 #define FRAME_BODY_MAX 65535
+/* bytes of body of OPEN and OPEN_OK */
+#define FRAME_OPEN_MAX 4096
 #define FRAME_DATA_MAX \
 	65528 /* bytes of payload in one DATA frame that we send; a receiver takes FRAME_BODY_MAX */
 
@@ -34,11 +36,14 @@ enum frame_type {
 	FRAME_GOAWAY = 10,  /* 32-bit code, UTF-8 text; session */
 	FRAME_PING = 11,    /* 8 opaque bytes; session */
 	FRAME_PONG = 12,    /* the same 8 bytes; session */
+	FRAME_RETURN = 13,  /* an offset from which on credit is given back, 64 bits */
 	FRAME_TYPES         /* one more than the last */
 };
 
 /* WINDOW: the far endpoint has passed on everything and the end of the stream too. */
 #define FRAME_F_EOF_ACKED 1
+/* WINDOW: it answers a RETURN, so its limit is newer than that. */
+#define FRAME_F_RETURNED 2
 
 /* Codes of RESET and GOAWAY (PROTOCOL.md 3.8). */
 enum frame_code {
@@ -52,10 +57,12 @@ enum frame_code {
 	CODE_LIMIT = 7,       /* a limit was reached */
 	CODE_PROTOCOL = 8,    /* the peer broke the protocol */
 	CODE_INTERNAL = 9,    /* out of memory or descriptors */
-	CODE_GONE = 10,       /* the session that carried it is lost */
+	CODE_GONE = 10,       /* no new streams are taken */
 	CODE_RESET = 11,      /* the socket at the far end was reset */
 	CODE_REPLACED = 12,   /* GOAWAY: a newer session has this name */
 	CODE_REVOKED = 13,    /* GOAWAY: the credentials are no longer valid */
+	CODE_LOST = 14,       /* a carrier on the way is lost; no endpoint says so */
+	CODES                 /* one more than the last */
 };
 
 /* frame_code_str - the code's name in words; "unknown" for others. */

@@ -11,16 +11,34 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/rand.h"
 #include "proto/mux_int.h"
 
 enum { BODY_COPY_MAX = 8192 }; /* the longest control body (frame.c's table) */
 
+const char *const mux_state_name[MUX_STATES] = { "START", "HELD", "OPEN", "BROKEN" };
+const bool mux_state_can[MUX_STATES][MUX_STATES] = {
+	[MUX_START] = { [MUX_HELD] = true, [MUX_BROKEN] = true },
+	[MUX_HELD] = { [MUX_OPEN] = true, [MUX_BROKEN] = true },
+	[MUX_OPEN] = { [MUX_BROKEN] = true },
+};
+
 static struct mux *
 mux_of(const struct session *s)
 {
 	return (struct mux *)(uintptr_t)s;
+}
+
+static void
+set_state(struct mux *m, enum mux_state next)
+{
+	if (m->state == next)
+		return;
+	assert(mux_state_can[m->state][next]);
+	log_debug("session: %s -> %s", mux_state_name[m->state], mux_state_name[next]);
+	m->state = next;
 }
 
 void
@@ -30,50 +48,52 @@ mux_want_output(struct mux *m)
 		m->s.user->want_output(m->s.arg);
 }
 
-/* Resets of streams that are open can be no more than these are: they never end the session. */
-static size_t
-control_max(const struct mux *m)
-{
-	return MUX_CONTROL_MAX + (size_t)m->cfg.streams_max * (FRAME_HDR_LEN + 4);
-}
-
-void
-mux_control(struct mux *m, uint8_t type, uint8_t flags, uint32_t id, const void *body, size_t n)
+int
+mux_frame(struct bufq *out, uint8_t type, uint8_t flags, uint32_t id, const void *body, size_t n)
 {
 	struct frame f = { type, flags, (uint16_t)n, id };
 	uint8_t hdr[FRAME_HDR_LEN];
 	int r;
 
 	assert(n <= FRAME_BODY_MAX);
-	if (m->control.len + n > control_max(m)) {
-		m->failed = ERR_LIMIT;
-		mux_want_output(m); /* it looks at the deadline, which is now */
-		return;
-	}
 	frame_pack(hdr, &f);
-	r = bufq_copy(&m->control, hdr, sizeof hdr);
-	if (r == 0)
-		r = bufq_copy(&m->control, body, n);
-	if (r != 0)
-		m->failed = r;
-	mux_want_output(m);
+	r = bufq_copy(out, hdr, sizeof hdr);
+	return r != 0 ? r : bufq_copy(out, body, n);
 }
 
 void
-mux_text(struct mux *m, uint8_t type, uint32_t id, uint32_t code, const char *text)
+mux_control(struct mux *m, uint8_t type, uint8_t flags, uint32_t id, const void *body, size_t n)
 {
-	uint8_t body[4 + 256];
-	size_t n = strnlen(text, sizeof body - 4);
+	int r = ERR_LIMIT;
 
-	if (type == FRAME_RESET && m->control.len > MUX_CONTROL_OPEN_MAX)
-		n = 0;
+	if (m->control.len + n <= MUX_CONTROL_MAX)
+		r = mux_frame(&m->control, type, flags, id, body, n);
+	if (r != 0)
+		m->failed = r;
+	mux_want_output(m); /* after a failure too: it looks at the deadline, which is now */
+}
+
+size_t
+mux_text_body(uint8_t body[MUX_TEXT_MAX], uint32_t code, const char *text)
+{
+	size_t n = strnlen(text, MUX_TEXT_MAX - 4);
+
 	/* PROTOCOL.md 3.5: UTF-8, so it is cut between two characters. */
 	if (n > 0 && text[n] != '\0')
 		while (n > 0 && ((uint8_t)text[n] & 0xc0) == 0x80)
 			n--;
 	put_u32be(body, code);
 	memcpy(body + 4, text, n);
-	mux_control(m, type, 0, id, body, n + 4);
+	return 4 + n;
+}
+
+/* A RESET without a stream, or a GOAWAY. */
+static void
+control_text(struct mux *m, uint8_t type, uint32_t id, uint32_t code, const char *text)
+{
+	uint8_t body[MUX_TEXT_MAX];
+
+	mux_control(m, type, 0, id, body, mux_text_body(body, code, text));
 }
 
 /* A ping carries the time at which it was sent.  The first goes as soon as both HELLOs are there: windows need a round trip. */
@@ -82,7 +102,7 @@ send_ping(struct mux *m)
 {
 	uint8_t body[8];
 
-	put_u64be(body, m->now_ms);
+	put_u64be(body, m->now_us);
 	mux_control(m, FRAME_PING, 0, 0, body, sizeof body);
 }
 
@@ -98,15 +118,15 @@ got_hello(struct mux *m, const uint8_t *body, size_t n, struct errtext *why)
 	if (r != 0)
 		return r;
 	/* Until the user has decided nothing else of this peer is looked at. */
-	m->state = MUX_HELD;
+	set_state(m, MUX_HELD);
 	v = m->s.user->hello(m->s.arg, &h);
 	ctl_hello_wipe(&h);
 	if (m->state != MUX_HELD)
 		return 0; /* abandoned meanwhile */
 	if (v == SESSION_GO_ON)
-		m->state = MUX_OPEN;
+		set_state(m, MUX_OPEN);
 	else if (v == SESSION_REFUSED)
-		m->state = MUX_BROKEN;
+		set_state(m, MUX_BROKEN);
 	if (m->state == MUX_OPEN && m->cfg.dialer && m->greeted)
 		send_ping(m); /* an acceptor's went with its own HELLO */
 	return 0;
@@ -124,20 +144,28 @@ got_goaway(struct mux *m, const uint8_t *body, size_t n)
 	text[n - 4] = '\0';
 	m->goaway_got = m->s.going = true;
 	/* PROTOCOL.md 3.8 */
-	m->s.user->goaway(m->s.arg, code > CODE_REVOKED ? CODE_INTERNAL : code, text);
+	m->s.user->goaway(m->s.arg, code >= CODES ? CODE_INTERNAL : code, text);
 	return 0;
 }
 
-/* A pong carries the time at which its ping was sent, in microseconds as we count them. */
+/* A flood of pings is answered by a few pongs: of those of one turn the first ones, and the last. */
+static void
+got_ping(struct mux *m, const uint8_t *body)
+{
+	if (++m->pings <= MUX_PONGS_TURN)
+		mux_control(m, FRAME_PONG, 0, 0, body, sizeof m->late_ping);
+	else
+		memcpy(m->late_ping, body, sizeof m->late_ping);
+}
+
+/* A pong carries the time at which its ping was sent. */
 static void
 got_pong(struct mux *m, const uint8_t *body)
 {
-	uint64_t sent_ms = get_u64be(body);
-	uint64_t rtt_us;
+	uint64_t sent_us = get_u64be(body), rtt_us = m->now_us - sent_us;
 
-	if (sent_ms > m->now_ms)
+	if (sent_us >= m->now_us)
 		return;
-	rtt_us = (m->now_ms - sent_ms) * 1000;
 	/* The smallest counts: a larger one measures a queue.  It is forgotten slowly, since routes change. */
 	if (m->s.rtt_us == 0 || rtt_us < m->s.rtt_us)
 		m->s.rtt_us = rtt_us;
@@ -147,9 +175,16 @@ got_pong(struct mux *m, const uint8_t *body)
 
 /* ---- frames of a stream ---- */
 
+static void
+refuse_open(struct mux *m, uint32_t id, uint32_t code, const char *why)
+{
+	control_text(m, FRAME_RESET, id, code, why);
+}
+
 static int
 got_open(struct mux *m, uint32_t id, const uint8_t *body, size_t n, struct errtext *why)
 {
+	struct errtext bad = { "" };
 	struct ctl_open o;
 	struct mux_stream *ms;
 	int r;
@@ -158,49 +193,51 @@ got_open(struct mux *m, uint32_t id, const uint8_t *body, size_t n, struct errte
 	if ((id & 1) == (m->cfg.dialer ? 1 : 0) || id <= m->peer_last_id)
 		return err_set(why, ERR_PROTO, "OPEN with stream id %u out of turn", id);
 	m->peer_last_id = id;
-	r = ctl_open_parse(&o, body, n, why);
-	if (r != 0)
-		return r;
-	if (m->s.n_streams >= m->cfg.streams_max) {
-		mux_text(m, FRAME_RESET, id, CODE_LIMIT, "too many streams in this session");
+	m->work += MUX_WORK_OPEN;
+	r = ctl_open_parse(&o, body, n, &bad);
+	if (r != 0) {
+		/* The frame is intact: the fault is this stream's alone. */
+		refuse_open(m, id, r == ERR_NOMEM ? CODE_INTERNAL : CODE_PROTOCOL,
+		    r == ERR_NOMEM ? "out of memory" : bad.s);
 		return 0;
 	}
-	if (m->goaway_sent) {
-		mux_text(m, FRAME_RESET, id, CODE_GONE, "going away");
-		return 0;
-	}
-	ms = mux_stream_new(m, id, false);
-	if (ms == NULL) {
-		mux_text(m, FRAME_RESET, id, CODE_INTERNAL, "out of memory");
-		return 0;
-	}
-	m->s.user->open(m->s.arg, &ms->s, &o);
+	if (m->s.n_streams >= m->cfg.streams_max)
+		refuse_open(m, id, CODE_LIMIT, "too many streams in this session");
+	else if (m->goaway_sent)
+		refuse_open(m, id, CODE_GONE, "going away");
+	else if (mux_stream_new(m, id, &o, NULL, &ms) != 0)
+		refuse_open(m, id, CODE_INTERNAL, "out of memory");
+	else
+		m->s.user->open(m->s.arg, &ms->s, &o);
+	ctl_open_fini(&o);
 	return 0;
 }
 
 static int
 got_open_ok(struct mux_stream *ms, const uint8_t *body, size_t n, struct errtext *why)
 {
+	struct errtext bad = { "" };
 	struct ctl_open_ok ok;
-	int r = ctl_open_ok_parse(&ok, body, n, why);
 
-	if (r != 0)
-		return r;
 	if (!ms->local || ms->answered)
 		return err_set(why, ERR_PROTO, "OPEN_OK for a stream that was not being opened");
+	if (ctl_open_ok_parse(&ok, body, n, &bad) != 0) {
+		mux_stream_fail(ms, bad.s);
+		return 0;
+	}
 	ms->answered = true;
 	if (ms->s.user != NULL)
 		ms->s.user->opened(ms->s.arg, &ok);
+	ctl_open_ok_fini(&ok);
 	return 0;
 }
 
 static int
 got_window(struct mux_stream *ms, uint8_t flags, const uint8_t *body, struct errtext *why)
 {
-	if (mux_stream_window(
-		ms, get_u64be(body), get_u64be(body + 8), flags & FRAME_F_EOF_ACKED) == 0)
+	if (mux_stream_window(ms, get_u64be(body), get_u64be(body + 8), flags) == 0)
 		return 0;
-	return err_set(why, ERR_PROTO, "WINDOW with an impossible offset");
+	return err_set(why, ERR_PROTO, "WINDOW with an impossible offset or answer");
 }
 
 static void
@@ -212,7 +249,7 @@ got_reset(struct mux_stream *ms, const uint8_t *body, size_t n)
 	memcpy(text, body + 4, n - 4);
 	text[n - 4] = '\0';
 	/* PROTOCOL.md 3.8: what is no reason for a RESET counts as 9; OK above all, which means that nothing is left to end. */
-	if (code == CODE_OK || code > CODE_REVOKED)
+	if (code == CODE_OK || code >= CODES)
 		code = CODE_INTERNAL;
 	mux_stream_close(ms, code, text);
 }
@@ -237,8 +274,10 @@ stream_frame(struct mux *m, const struct frame *f, const uint8_t *body, struct e
 	case FRAME_RESET:
 		got_reset(ms, body, f->len);
 		return 0;
-	default:
-		return err_set(why, ERR_PROTO, "frame type %u on a byte stream", f->type);
+	default: /* FRAME_RETURN: control_frame() hands on no other */
+		if (mux_stream_returned(ms, get_u64be(body)) != 0)
+			return err_set(why, ERR_PROTO, "RETURN of credit that is not there");
+		return 0;
 	}
 }
 
@@ -259,7 +298,7 @@ control_frame(struct mux *m, const struct frame *f, const uint8_t *body, struct 
 	case FRAME_GOAWAY:
 		return got_goaway(m, body, f->len);
 	case FRAME_PING:
-		mux_control(m, FRAME_PONG, 0, 0, body, f->len);
+		got_ping(m, body);
 		return 0;
 	case FRAME_PONG:
 		got_pong(m, body);
@@ -289,7 +328,7 @@ fill_data(struct mux *m, struct bufq *in, struct errtext *why)
 		m->filling = NULL;
 	if (r != 0)
 		err_set(why, r, "%s",
-		    r == ERR_PROTO ? "DATA beyond the window or after EOF" : err_str(r));
+		    r == ERR_PROTO ? "DATA beyond the limit or after EOF" : err_str(r));
 	return r;
 }
 
@@ -323,15 +362,18 @@ next_frame(struct mux *m, struct bufq *in, struct errtext *why)
 		return err_set(why, ERR_PROTO, "malformed frame header (type %u)", hdr[0]);
 	if (k == 0)
 		return 0;
+	m->work++;
 	if (f.type == FRAME_DATA || f.type == FRAME_DATAGRAM) {
 		if (m->state != MUX_OPEN)
 			return err_set(why, ERR_PROTO, "the first frame is no HELLO");
 		bufq_drain(in, FRAME_HDR_LEN);
 		m->filling = mux_stream_find(m, f.id);
 		m->fill_left = f.len;
-		/* Datagrams need a stream of a protocol that has them; none is opened yet. */
-		if (f.type == FRAME_DATAGRAM && m->filling != NULL)
-			return err_set(why, ERR_PROTO, "a datagram on a byte stream");
+		/* Datagrams need a stream of a protocol that has them, which version 1 has not. */
+		if (f.type == FRAME_DATAGRAM && m->filling != NULL) {
+			mux_stream_fail(m->filling, "a datagram on a byte stream");
+			m->filling = NULL;
+		}
 		return 1;
 	}
 	if (in->len < FRAME_HDR_LEN + (size_t)f.len)
@@ -359,25 +401,27 @@ failure(const struct mux *m, struct errtext *why)
 
 /* A session may move to a thread whose turn began a moment earlier: its time never goes back. */
 static void
-set_now(struct mux *m, uint64_t now_ms)
+set_now(struct mux *m, uint64_t now_us)
 {
-	if (now_ms > m->now_ms)
-		m->now_ms = now_ms;
+	if (now_us > m->now_us)
+		m->now_us = now_us;
 }
 
 static int
-mux_input(struct session *s, struct bufq *in, uint64_t now_ms, struct errtext *why)
+mux_input(struct session *s, struct bufq *in, uint64_t now_us, struct errtext *why)
 {
 	struct mux *m = mux_of(s);
 	int r = 1;
 
-	set_now(m, now_ms);
+	set_now(m, now_us);
 	if (in->len > 0)
-		s->heard_ms = m->now_ms;
+		s->heard_us = m->now_us;
 	/* The user calls again once it has decided about the peer: its HELLO stands. */
 	if (m->state == MUX_HELD)
-		m->state = MUX_OPEN;
-	while (r > 0 && in->len > 0 && m->state != MUX_HELD && m->state != MUX_BROKEN) {
+		set_state(m, MUX_OPEN);
+	m->work = m->pings = 0;
+	while (r > 0 && in->len > 0 && m->work < MUX_WORK_TURN && m->state != MUX_HELD &&
+	       m->state != MUX_BROKEN) {
 		if (m->fill_left > 0) {
 			r = fill_data(m, in, why);
 			r = r == 0 ? 1 : r;
@@ -385,25 +429,33 @@ mux_input(struct session *s, struct bufq *in, uint64_t now_ms, struct errtext *w
 			r = next_frame(m, in, why);
 		}
 	}
+	if (m->pings > MUX_PONGS_TURN)
+		mux_control(m, FRAME_PONG, 0, 0, m->late_ping, sizeof m->late_ping);
 	if (m->state == MUX_BROKEN)
 		bufq_drain(in, in->len);
-	if (r >= 0)
-		r = failure(m, why);
+	if (r >= 0 && failure(m, why) < 0)
+		r = m->failed;
 	if (r < 0)
-		m->state = MUX_BROKEN;
-	return r < 0 ? r : 0;
+		set_state(m, MUX_BROKEN);
+	if (r <= 0)
+		return r;
+	return in->len > 0 && m->work >= MUX_WORK_TURN ? SESSION_MORE : 0;
 }
 
 /* ---- output ---- */
 
 static int
-mux_output(struct session *s, struct bufq *out, size_t max, uint64_t now_ms)
+mux_output(struct session *s, struct bufq *out, size_t max, uint64_t now_us)
 {
 	struct mux *m = mux_of(s);
+	int r = m->failed;
 
-	set_now(m, now_ms);
-	/* Half a frame may stand in the queue: nothing more is said. */
-	return m->failed != 0 ? m->failed : mux_out_fill(m, out, max);
+	set_now(m, now_us);
+	/* After a failure half a frame may stand in a queue: nothing more is said. */
+	if (r == 0)
+		r = mux_out_fill(m, out, max);
+	m->failed = r;
+	return r;
 }
 
 static bool
@@ -412,46 +464,32 @@ mux_has_output(const struct session *s)
 	const struct mux *m = mux_of(s);
 
 	return m->failed != 0 || m->control.len > 0 || !TAILQ_EMPTY(&m->windows) ||
-	       !TAILQ_EMPTY(&m->sparse) || !TAILQ_EMPTY(&m->bulk);
+	       !turns_is_empty(&m->turns);
 }
 
 /* ---- the user's side ---- */
 
 static struct stream *
-mux_open(struct session *s, const struct ctl_open *o, const struct stream_user *user, void *arg,
-    struct errtext *why)
+mux_open(struct session *s, const struct ctl_open *o, struct budget *charge,
+    const struct stream_user *user, void *arg, struct errtext *why)
 {
 	struct mux *m = mux_of(s);
 	struct mux_stream *ms = NULL;
-	size_t n;
-	char *json;
+	int r = 0;
 
-	if (s->going || m->state == MUX_BROKEN) {
-		s->open_error = err_set(why, ERR_CLOSED, "the session is going away");
+	if (s->going || m->state == MUX_BROKEN || m->failed != 0)
+		r = err_set(why, ERR_CLOSED, "the session is going away");
+	/* Streams whose OPEN has not left have no id yet: there must be one for each. */
+	else if (s->n_streams >= m->cfg.streams_max ||
+		 m->next_id > UINT32_MAX - 2 - 2 * s->n_streams)
+		r = err_set(why, ERR_LIMIT, "too many streams in this session (%u)", s->n_streams);
+	else if ((r = mux_stream_new(m, 0, o, charge, &ms)) != 0)
+		err_set(why, r, r == ERR_LIMIT ? "the OPEN is too long" : "out of memory");
+	s->open_error = r;
+	if (r != 0)
 		return NULL;
-	}
-	if (s->n_streams >= m->cfg.streams_max || m->next_id > UINT32_MAX - 2) {
-		s->open_error =
-		    err_set(why, ERR_LIMIT, "too many streams in this session (%u)", s->n_streams);
-		return NULL;
-	}
-	if (m->failed != 0 || m->control.len > MUX_CONTROL_OPEN_MAX) {
-		s->open_error =
-		    err_set(why, ERR_LIMIT, "the other side does not read what it is sent");
-		return NULL;
-	}
-	json = ctl_open_dump(o, &n);
-	if (json != NULL)
-		ms = mux_stream_new(m, m->next_id, true);
-	if (ms == NULL) {
-		mem_free(json);
-		s->open_error = err_set(why, ERR_NOMEM, "out of memory");
-		return NULL;
-	}
-	m->next_id += 2;
 	stream_set_user(&ms->s, user, arg);
-	mux_control(m, FRAME_OPEN, 0, ms->id, json, n);
-	mem_free(json);
+	mux_out_schedule(ms);
 	return &ms->s;
 }
 
@@ -482,16 +520,22 @@ mux_goaway(struct session *s, uint32_t code, const char *text)
 	if (m->goaway_sent)
 		return;
 	m->goaway_sent = s->going = true;
-	mux_text(m, FRAME_GOAWAY, 0, code, text);
+	control_text(m, FRAME_GOAWAY, 0, code, text);
 }
 
 /* ---- time ---- */
 
+static uint64_t
+interval_us(const struct mux *m)
+{
+	return (uint64_t)m->cfg.keepalive_ms * 1000;
+}
+
 /* A live peer answers our pings at our own pace, whatever its own is. */
 static uint64_t
-dead_ms(const struct mux *m)
+dead_us(const struct mux *m)
 {
-	return m->s.heard_ms + (uint64_t)m->cfg.keepalive_ms * MUX_KEEPALIVE_MISSES;
+	return m->s.heard_us + interval_us(m) * MUX_KEEPALIVE_MISSES;
 }
 
 /*
@@ -501,60 +545,70 @@ dead_ms(const struct mux *m)
 static void
 keep_alive(struct mux *m)
 {
-	uint64_t interval = m->cfg.keepalive_ms, quiet_ms = m->s.heard_ms + interval;
+	uint64_t interval = interval_us(m), quiet_us = m->s.heard_us + interval;
 
 	/* The last thing heard is mostly the answer to our last ping: to wait for the rest of its interval would be one more turn. */
-	if (m->now_ms + interval / MUX_QUIET_SLACK < quiet_ms &&
-	    m->now_ms < m->pinged_ms + MUX_RTT_INTERVALS * interval) {
-		m->ping_ms = quiet_ms;
+	if (m->now_us + interval / MUX_QUIET_SLACK < quiet_us &&
+	    m->now_us < m->pinged_us + MUX_RTT_INTERVALS * interval) {
+		m->ping_us = quiet_us;
 		return;
 	}
 	if (m->greeted)
 		send_ping(m);
-	m->pinged_ms = m->now_ms;
-	m->ping_ms = m->now_ms + interval;
+	m->pinged_us = m->now_us;
+	m->ping_us = m->now_us + interval;
+}
+
+static void
+say_acks(struct mux *m)
+{
+	struct mux_stream *ms;
+
+	m->ack_us = UINT64_MAX;
+	while ((ms = TAILQ_FIRST(&m->acks)) != NULL) {
+		TAILQ_REMOVE(&m->acks, ms, ack_turn);
+		ms->ack_due = false;
+		ms->window_due = true;
+		TAILQ_INSERT_TAIL(&m->windows, ms, window_turn);
+	}
+	mux_want_output(m);
 }
 
 static int
-mux_tick(struct session *s, uint64_t now_ms, struct errtext *why)
+mux_tick(struct session *s, uint64_t now_us, struct errtext *why)
 {
 	struct mux *m = mux_of(s);
-	struct mux_stream *ms;
 
 	if (m->failed != 0)
 		return failure(m, why);
-	set_now(m, now_ms);
-	if (m->now_ms >= dead_ms(m))
+	set_now(m, now_us);
+	if (m->now_us >= dead_us(m))
 		return err_set(why, ERR_TIMEOUT, "nothing heard for %llu s",
-		    (unsigned long long)(m->now_ms - s->heard_ms) / 1000);
-	if (m->now_ms >= m->ping_ms)
+		    (unsigned long long)(m->now_us - s->heard_us) / 1000000);
+	if (m->now_us >= m->ping_us)
 		keep_alive(m);
 	mux_stream_linger(m);
-	if (m->now_ms >= m->ack_ms) {
-		m->ack_ms = UINT64_MAX;
-		while ((ms = TAILQ_FIRST(&m->acks)) != NULL) {
-			TAILQ_REMOVE(&m->acks, ms, ack_turn);
-			ms->ack_due = false;
-			ms->window_due = true;
-			TAILQ_INSERT_TAIL(&m->windows, ms, window_turn);
-		}
-		mux_want_output(m);
-	}
+	mux_stream_idle(m);
+	if (m->now_us >= m->ack_us)
+		say_acks(m);
 	return 0;
 }
 
 static uint64_t
-mux_deadline_ms(const struct session *s)
+mux_deadline_us(const struct session *s)
 {
 	const struct mux *m = mux_of(s);
-	const struct mux_stream *ms = TAILQ_FIRST(&m->resetting);
-	uint64_t due = m->ping_ms < dead_ms(m) ? m->ping_ms : dead_ms(m);
+	const struct mux_stream *waits = TAILQ_FIRST(&m->resetting);
+	const struct mux_stream *idle = TAILQ_FIRST(&m->idle);
+	uint64_t due = m->ping_us < dead_us(m) ? m->ping_us : dead_us(m);
 
 	if (m->failed != 0)
-		return m->now_ms;
-	if (ms != NULL && ms->linger_ms < due)
-		due = ms->linger_ms;
-	return m->ack_ms < due ? m->ack_ms : due;
+		return m->now_us;
+	if (waits != NULL && waits->linger_us < due)
+		due = waits->linger_us;
+	if (idle != NULL && idle->idle_us < due)
+		due = idle->idle_us;
+	return m->ack_us < due ? m->ack_us : due;
 }
 
 static void
@@ -563,10 +617,10 @@ mux_abandon(struct session *s, uint32_t code, const char *text)
 	struct mux *m = mux_of(s);
 
 	s->user = NULL;
-	m->state = MUX_BROKEN;
+	set_state(m, MUX_BROKEN);
 	m->goaway_sent = s->going = true; /* users that are told may not open new streams here */
-	while (m->streams != NULL)
-		mux_stream_close(m->streams, code, text);
+	while (!TAILQ_EMPTY(&m->all))
+		mux_stream_close(TAILQ_FIRST(&m->all), code, text);
 }
 
 static void
@@ -574,7 +628,7 @@ mux_free(struct session *s)
 {
 	struct mux *m = mux_of(s);
 
-	mux_abandon(s, CODE_GONE, "");
+	mux_abandon(s, CODE_LOST, "");
 	bufq_fini(&m->control);
 	mem_free(m);
 }
@@ -588,16 +642,17 @@ static const struct session_ops mux_ops = {
 	.greet = mux_greet,
 	.goaway = mux_goaway,
 	.tick = mux_tick,
-	.deadline_ms = mux_deadline_ms,
+	.deadline_us = mux_deadline_us,
 	.abandon = mux_abandon,
 	.free = mux_free,
 };
 
 struct session *
-mux_new(const struct mux_config *cfg, uint64_t now_ms)
+mux_new(const struct mux_config *cfg, uint64_t now_us)
 {
 	struct mux *m = mem_zalloc(sizeof *m);
 
+	assert(cfg->budget != NULL);
 	if (m == NULL)
 		return NULL;
 	if (rand_u64(&m->id_mul) != 0 || rand_u64(&m->id_add) != 0) {
@@ -605,19 +660,23 @@ mux_new(const struct mux_config *cfg, uint64_t now_ms)
 		return NULL;
 	}
 	m->s.ops = &mux_ops;
+	m->s.budget = cfg->budget;
 	m->cfg = *cfg;
 	if (m->cfg.streams_max == 0)
 		m->cfg.streams_max = MUX_STREAMS_MAX;
 	if (m->cfg.window_max == 0)
-		m->cfg.window_max = MUX_WINDOW_MAX;
+		m->cfg.window_max = FLOW_WINDOW_MAX;
 	m->next_id = cfg->dialer ? 1 : 2;
-	TAILQ_INIT(&m->sparse);
-	TAILQ_INIT(&m->bulk);
+	TAILQ_INIT(&m->all);
+	turns_init(&m->turns);
+	turns_init(&m->client0.streams);
+	budget_init(&m->client0.budget, cfg->client_max, cfg->budget);
 	TAILQ_INIT(&m->windows);
 	TAILQ_INIT(&m->acks);
+	TAILQ_INIT(&m->idle);
 	TAILQ_INIT(&m->resetting);
-	m->now_ms = m->s.heard_ms = m->pinged_ms = now_ms;
-	m->ping_ms = now_ms + cfg->keepalive_ms;
-	m->ack_ms = UINT64_MAX;
+	m->now_us = m->s.heard_us = m->pinged_us = now_us;
+	m->ping_us = now_us + interval_us(m);
+	m->ack_us = UINT64_MAX;
 	return &m->s;
 }

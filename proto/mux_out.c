@@ -2,205 +2,189 @@
 /*
  * mux_out - who sends next.
  *
- * Order: control frames; WINDOW frames; sparse streams, first come first served; bulk streams by deficit round robin.  A
- * stream is sparse as long as it sent less than MUX_SPARSE_BYTES in the last MUX_SPARSE_EPOCH_MS: keystrokes and small requests
- * never wait behind a download.  So that many sparse streams cannot starve the others, bulk gets a turn after each
- * SPARSE_RUN_MAX bytes of theirs.
+ * Order: control frames; WINDOW frames, one for each stream; then turns (proto/turns.h): the clients of the session take
+ * turns, and in the turn of a client its streams do.  A stream's OPEN, OPEN_OK and RESET take its turn like its bytes, so a
+ * flood of them waits behind nobody but its own client.
  *
- * Copies of payload: 0 (moved, or shared with what is retained).
+ * Copies of payload: 0 (moved, or shared with what is kept).
  */
+#include <assert.h>
+
+#include "lib/base/mem.h"
 #include "proto/mux_int.h"
 
-enum { SPARSE_RUN_MAX = 256 * 1024 };
+static bool
+ends_now(const struct mux_stream *ms)
+{
+	return (ms->out_half == OUT_ENDING || ms->out_half == OUT_RESETTING) &&
+	       mux_stream_unsent(ms) == 0;
+}
 
 static bool
 has_work(const struct mux_stream *ms)
 {
-	return mux_stream_sendable(ms) > 0 ||
-	       ((ms->out_half == OUT_ENDING || ms->out_half == OUT_RESETTING) &&
-		   mux_stream_unsent(ms) == 0);
+	/* Nothing of a stream goes before its OPEN, and nothing of the answering side before OPEN_OK. */
+	return ms->head != NULL || (ms->id != 0 && (mux_stream_sendable(ms) > 0 || ends_now(ms)));
 }
 
 void
 mux_out_leave(struct mux_stream *ms)
 {
 	struct mux *m = ms->m;
+	struct mux_client *c = ms->client;
 
-	if (ms->queue == QUEUE_NONE)
+	if (ms->turn.list == TURN_NONE)
 		return;
-	if (ms->queue == QUEUE_SPARSE)
-		TAILQ_REMOVE(&m->sparse, ms, turn);
-	else
-		TAILQ_REMOVE(&m->bulk, ms, turn);
-	ms->queue = QUEUE_NONE;
+	turns_leave(&c->streams, &ms->turn);
+	if (turns_is_empty(&c->streams))
+		turns_leave(&m->turns, &c->turn);
 	m->unsent -= mux_stream_unsent(ms);
-}
-
-static void
-enter(struct mux_stream *ms, enum mux_queue q)
-{
-	struct mux *m = ms->m;
-
-	ms->queue = q;
-	m->unsent += mux_stream_unsent(ms);
-	if (q == QUEUE_SPARSE)
-		TAILQ_INSERT_TAIL(&m->sparse, ms, turn);
-	else
-		TAILQ_INSERT_TAIL(&m->bulk, ms, turn);
-}
-
-static bool
-is_sparse(struct mux_stream *ms)
-{
-	if (ms->m->now_ms - ms->epoch_ms >= MUX_SPARSE_EPOCH_MS) {
-		/* Half of the last epoch counts on, so that a steady flow does not become sparse at each turn of the clock. */
-		ms->epoch_bytes = ms->m->now_ms - ms->epoch_ms < 2 * MUX_SPARSE_EPOCH_MS
-				      ? ms->epoch_bytes / 2
-				      : 0;
-		ms->epoch_ms = ms->m->now_ms;
-	}
-	return ms->epoch_bytes < MUX_SPARSE_BYTES && mux_stream_unsent(ms) < MUX_SPARSE_BYTES;
 }
 
 void
 mux_out_schedule(struct mux_stream *ms)
 {
+	struct mux *m = ms->m;
+
 	if (!has_work(ms)) {
 		mux_out_leave(ms);
 		return;
 	}
-	if (ms->queue == QUEUE_NONE) {
-		ms->deficit = 0;
-		enter(ms, is_sparse(ms) ? QUEUE_SPARSE : QUEUE_BULK);
+	if (ms->turn.list == TURN_NONE) {
+		m->unsent += mux_stream_unsent(ms);
+		turns_enter(&ms->client->streams, &ms->turn, m->now_us);
+		turns_enter(&m->turns, &ms->client->turn, m->now_us);
 	}
-	mux_want_output(ms->m);
+	mux_want_output(m);
 }
 
-/* One DATA frame of at most max bytes.  Returns its payload's length, or a negative error. */
-static ssize_t
-data_frame(struct mux_stream *ms, struct bufq *out, size_t max)
+/* The OPEN or OPEN_OK that waited. */
+int
+mux_out_head(struct mux_stream *ms, struct bufq *out)
 {
-	uint64_t n = mux_stream_sendable(ms);
+	struct mux *m = ms->m;
+	uint8_t type = ms->local ? FRAME_OPEN : FRAME_OPEN_OK;
+	int r = 0;
+
+	if (ms->id == 0) {
+		r = mux_stream_name(ms, m->next_id);
+		m->next_id += 2;
+	}
+	if (r == 0)
+		r = mux_frame(out, type, 0, ms->id, ms->head, ms->head_len);
+	mem_free(ms->head);
+	ms->head = NULL;
+	return r;
+}
+
+/* One DATA frame of at most max bytes; *n: how many. */
+static int
+data_frame(struct mux_stream *ms, struct bufq *out, size_t max, size_t *n)
+{
+	uint64_t can = mux_stream_sendable(ms);
 	struct frame f = { FRAME_DATA, 0, 0, ms->id };
 	uint8_t hdr[FRAME_HDR_LEN];
 	int r;
 
-	if (n > FRAME_DATA_MAX)
-		n = FRAME_DATA_MAX;
-	if (n > max)
-		n = max;
-	f.len = (uint16_t)n;
+	max = max < FRAME_DATA_MAX ? max : FRAME_DATA_MAX;
+	*n = can < max ? (size_t)can : max;
+	f.len = (uint16_t)*n;
 	frame_pack(hdr, &f);
 	r = bufq_copy(out, hdr, sizeof hdr);
-	if (r == 0 && ms->m->cfg.retain)
-		r = bufq_share(out, &ms->out, (size_t)(ms->out_sent - ms->out_base), (size_t)n);
+	if (r == 0 && ms->m->cfg.endpoint)
+		r = bufq_share(out, &ms->out, (size_t)(ms->to.sent - ms->out_base), *n);
 	else if (r == 0)
-		r = bufq_move(out, &ms->out, (size_t)n);
+		r = bufq_move(out, &ms->out, *n);
 	if (r != 0)
 		return r;
-	ms->out_sent += n;
-	ms->m->unsent -= n;
-	if (ms->out_half == OUT_RESETTING)
-		ms->m->lingering -= n;
-	ms->s.tx += n;
-	ms->epoch_bytes += n;
-	if (!ms->m->cfg.retain)
-		ms->out_base = ms->out_sent;
-	return (ssize_t)n;
+	flow_out_sent(&ms->to, *n, ms->m->now_us);
+	ms->m->unsent -= *n;
+	if (ms->lingers)
+		ms->m->lingering -= *n;
+	ms->s.tx += *n;
+	if (!ms->m->cfg.endpoint)
+		ms->out_base = ms->to.sent;
+	return 0;
 }
 
 static int
 eof_frame(struct mux_stream *ms, struct bufq *out)
 {
-	struct frame f = { FRAME_EOF, 0, 8, ms->id };
-	uint8_t p[FRAME_HDR_LEN + 8];
+	uint8_t p[8];
 
-	frame_pack(p, &f);
-	put_u64be(p + FRAME_HDR_LEN, ms->out_sent);
-	ms->out_half = OUT_EOF_SENT;
-	return bufq_copy(out, p, sizeof p);
+	put_u64be(p, ms->to.sent);
+	mux_stream_set_out(ms, OUT_EOF_SENT);
+	return mux_frame(out, FRAME_EOF, 0, ms->id, p, sizeof p);
 }
 
-/* The RESET that waited for the queued bytes; the stream is gone afterwards. */
 static int
 reset_frame(struct mux_stream *ms, struct bufq *out)
 {
-	struct mux *m = ms->m;
+	uint8_t body[MUX_TEXT_MAX];
+	size_t n =
+	    mux_text_body(body, ms->reset_code, ms->reset_text != NULL ? ms->reset_text : "");
 
-	/* Through the control queue, which is empty here but for pongs: the bytes before it are in out already. */
-	mux_text(
-	    m, FRAME_RESET, ms->id, ms->reset_code, ms->reset_text != NULL ? ms->reset_text : "");
-	mux_stream_drop(ms);
-	return bufq_move(out, &m->control, m->control.len);
+	return mux_frame(out, FRAME_RESET, 0, ms->id, body, n);
 }
 
-/*
- * Serve one stream: what waits to be acknowledged rides along, then payload up to max bytes, then the end.  The user is told
- * last, since it may do anything to the stream.  Returns bytes of payload, or a negative error.
- */
-static ssize_t
-serve(struct mux_stream *ms, struct bufq *out, size_t max)
+/* What ms has to send, at most about max bytes.  *n: payload among it; *gone: its RESET is out. */
+static int
+frames(struct mux_stream *ms, struct bufq *out, size_t max, size_t *n, bool *gone)
 {
-	ssize_t n = 0;
 	int r = 0;
 
-	if (ms->ack_due && (r = mux_stream_window_frame(ms, out)) != 0)
-		return r;
+	*n = 0;
+	*gone = false;
+	if (ms->head != NULL)
+		return mux_out_head(ms, out);
 	if (mux_stream_sendable(ms) > 0)
-		n = data_frame(ms, out, max);
-	if (n < 0)
-		return n;
-	if (ms->out_half == OUT_ENDING && mux_stream_unsent(ms) == 0)
-		r = eof_frame(ms, out);
-	else if (ms->out_half == OUT_RESETTING && mux_stream_unsent(ms) == 0)
-		return reset_frame(ms, out) == 0 ? n : ERR_NOMEM;
+		r = data_frame(ms, out, max, n);
+	if (r != 0 || !ends_now(ms))
+		return r;
+	if (ms->out_half == OUT_ENDING)
+		return eof_frame(ms, out);
+	*gone = true;
+	return reset_frame(ms, out);
+}
+
+/* One turn of one stream of one client. */
+static int
+serve(struct mux *m, struct mux_client *c, struct mux_stream *ms, struct bufq *out, size_t max)
+{
+	size_t before = out->len, used, n;
+	bool gone;
+	int r = frames(ms, out, max, &n, &gone);
+
 	if (r != 0)
 		return r;
-	if (!has_work(ms))
-		mux_out_leave(ms);
-	if (n > 0 && ms->s.user != NULL)
-		ms->s.user->sent(ms->s.arg, (size_t)n);
-	return n;
-}
-
-static ssize_t
-serve_sparse(struct mux *m, struct bufq *out)
-{
-	struct mux_stream *ms = TAILQ_FIRST(&m->sparse);
-
-	if (!is_sparse(ms)) {
-		mux_out_leave(ms);
-		enter(ms, QUEUE_BULK);
+	used = out->len - before;
+	assert(used > 0);
+	turns_spent(&c->streams, &ms->turn, used, m->now_us);
+	turns_spent(&m->turns, &c->turn, used, m->now_us);
+	if (gone) {
+		mux_stream_drop(ms);
 		return 0;
 	}
-	return serve(ms, out, MUX_QUANTUM);
+	if (!has_work(ms))
+		mux_out_leave(ms);
+	/* The last thing done here: the user may reset the stream, or open others. */
+	if (n > 0 && ms->s.user != NULL)
+		ms->s.user->sent(ms->s.arg, n);
+	return 0;
 }
 
-/* A stream's next turn. */
-static void
-begin_turn(struct mux_stream *ms, size_t round)
+static int
+next_turn(struct mux *m, struct bufq *out, size_t room, size_t round)
 {
-	/* Large frames are cheaper: alone it needs no fairness, and on a fast carrier several turns fit in a round. */
-	ms->deficit = round / 4 > MUX_QUANTUM ? round / 4 : MUX_QUANTUM;
-	if (TAILQ_NEXT(ms, turn) == NULL || ms->deficit > FRAME_DATA_MAX)
-		ms->deficit = FRAME_DATA_MAX;
-}
+	size_t n_client, n_stream;
+	struct turn *t = turns_next(&m->turns, round, FRAME_DATA_MAX, &n_client);
+	struct mux_client *c = TURN_OWNER(t, struct mux_client);
+	struct mux_stream *ms;
 
-static ssize_t
-serve_bulk(struct mux *m, struct bufq *out, size_t max, size_t round)
-{
-	struct mux_stream *ms = TAILQ_FIRST(&m->bulk);
-	size_t quantum;
-
-	if (ms->deficit == 0)
-		begin_turn(ms, round);
-	quantum = ms->deficit < max ? (size_t)ms->deficit : max;
-	ms->deficit -= quantum;
-	if (ms->deficit == 0) {
-		TAILQ_REMOVE(&m->bulk, ms, turn);
-		TAILQ_INSERT_TAIL(&m->bulk, ms, turn);
-	}
-	return serve(ms, out, quantum);
+	t = turns_next(&c->streams, round, FRAME_DATA_MAX, &n_stream);
+	ms = TURN_OWNER(t, struct mux_stream);
+	n_stream = n_stream < n_client ? n_stream : n_client;
+	return serve(m, c, ms, out, n_stream < room ? n_stream : room);
 }
 
 int
@@ -209,27 +193,11 @@ mux_out_fill(struct mux *m, struct bufq *out, size_t max)
 	size_t end = out->len + max;
 	int r = 0;
 
-	if (m->control.len > 0 && (r = bufq_move(out, &m->control, m->control.len)) != 0)
-		return r;
+	if (m->control.len > 0)
+		r = bufq_move(out, &m->control, m->control.len);
 	while (r == 0 && !TAILQ_EMPTY(&m->windows))
 		r = mux_stream_window_frame(TAILQ_FIRST(&m->windows), out);
-	while (r == 0 && out->len < end) {
-		ssize_t n;
-
-		/* What a callback has queued: the OPEN of a new stream goes before its bytes. */
-		if (m->control.len > 0 && (r = bufq_move(out, &m->control, m->control.len)) != 0)
-			break;
-		if (!TAILQ_EMPTY(&m->sparse) &&
-		    (m->sparse_run < SPARSE_RUN_MAX || TAILQ_EMPTY(&m->bulk))) {
-			n = serve_sparse(m, out);
-			m->sparse_run += n > 0 ? (uint64_t)n : 0;
-		} else if (!TAILQ_EMPTY(&m->bulk)) {
-			n = serve_bulk(m, out, end - out->len, max);
-			m->sparse_run = 0;
-		} else {
-			break;
-		}
-		r = n < 0 ? (int)n : 0;
-	}
+	while (r == 0 && out->len < end && !turns_is_empty(&m->turns))
+		r = next_turn(m, out, end - out->len, max);
 	return r;
 }

@@ -1,25 +1,64 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * mux_stream - one stream of a mux: its two halves, its windows, what is kept until it is acknowledged.
+ * mux_stream - one stream of a mux: its two halves, its ends, what is kept until it is acknowledged.
  *
- * Copies of payload: 0.  Received blocks are moved to the user; sent ones are shared with what is retained.
+ * Copies of payload: 0.  Received blocks are moved to the user; sent ones are shared with what is kept.
  *
  *      out  OPEN ── eof ──> ENDING ── all sent ──> EOF_SENT ── WINDOW+eof ──> EOF_ACKED
- *           OPEN, ENDING, EOF_SENT ── reset ──> RESETTING ── all sent ──> gone
+ *           any of these ── reset ──> RESETTING ── all sent ──> gone
  *      in   OPEN ── EOF frame ──> EOF_SEEN ── user acks the end ──> EOF_ACKED
  *
  * A stream whose halves have both reached the right edge has ended in good order.
  */
+#include <assert.h>
 #include <string.h>
 
+#include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "proto/mux_int.h"
+
+const char *const mux_out_name[OUT_HALVES] = { "OPEN", "ENDING", "EOF_SENT", "EOF_ACKED",
+	"RESETTING" };
+const bool mux_out_can[OUT_HALVES][OUT_HALVES] = {
+	[OUT_OPEN] = { [OUT_ENDING] = true, [OUT_RESETTING] = true },
+	[OUT_ENDING] = { [OUT_EOF_SENT] = true, [OUT_RESETTING] = true },
+	[OUT_EOF_SENT] = { [OUT_EOF_ACKED] = true, [OUT_RESETTING] = true },
+	[OUT_EOF_ACKED] = { [OUT_RESETTING] = true },
+};
+
+const char *const mux_in_name[IN_HALVES] = { "OPEN", "EOF_SEEN", "EOF_ACKED" };
+const bool mux_in_can[IN_HALVES][IN_HALVES] = {
+	[IN_OPEN] = { [IN_EOF_SEEN] = true },
+	[IN_EOF_SEEN] = { [IN_EOF_ACKED] = true },
+};
 
 static struct mux_stream *
 ms_of(struct stream *s)
 {
 	return (struct mux_stream *)s;
 }
+
+void
+mux_stream_set_out(struct mux_stream *ms, enum mux_out_half next)
+{
+	assert(mux_out_can[ms->out_half][next]);
+	log_debug(
+	    "stream %u: out %s -> %s", ms->id, mux_out_name[ms->out_half], mux_out_name[next]);
+	ms->out_half = next;
+}
+
+static void
+set_in(struct mux_stream *ms, enum mux_in_half next)
+{
+	assert(mux_in_can[ms->in_half][next]);
+	log_debug("stream %u: in %s -> %s", ms->id, mux_in_name[ms->in_half], mux_in_name[next]);
+	ms->in_half = next;
+}
+
+static void window_check(struct mux_stream *ms);
+static void watch(struct mux_stream *ms);
+
+/* ---- life ---- */
 
 /* Multiply, add, shift (Dietzfelbinger 1996): any two ids collide as seldom as chance has it, whoever chose them. */
 static unsigned
@@ -37,29 +76,96 @@ mux_stream_find(const struct mux *m, uint32_t id)
 	return ms;
 }
 
-struct mux_stream *
-mux_stream_new(struct mux *m, uint32_t id, bool local)
+int
+mux_stream_name(struct mux_stream *ms, uint32_t id)
 {
-	struct mux_stream *ms = mem_zalloc(sizeof *ms);
+	struct mux *m = ms->m;
 
-	if (ms == NULL)
-		return NULL;
+	ms->id = id;
+	HASH_ADD_BYHASHVALUE(hh, m->streams, id, sizeof id, id_hash(m, id), ms);
+	if (hashtab_has(ms))
+		return 0;
+	ms->id = 0;
+	return ERR_NOMEM;
+}
+
+/* The OPEN of a local stream, which waits for its turn. */
+static int
+make_open(struct mux_stream *ms, const struct ctl_open *o)
+{
+	struct ctl_open ours = *o;
+
+	ours.window = (uint32_t)ms->from.limit;
+	ms->head = ctl_open_dump(&ours, &ms->head_len);
+	if (ms->head == NULL)
+		return ERR_NOMEM;
+	return ms->head_len <= FRAME_OPEN_MAX ? 0 : ERR_LIMIT;
+}
+
+int
+mux_stream_new(struct mux *m, uint32_t id, const struct ctl_open *o, struct budget *charge,
+    struct mux_stream **out)
+{
+	bool told_apart = id == 0 || m->cfg.client_max > 0;
+	struct mux_client *c = mux_client_get(m, told_apart ? o->client : 0);
+	struct mux_stream *ms = mem_zalloc(sizeof *ms);
+	uint64_t limit = id != 0 && o->window > FLOW_FLOOR ? o->window : FLOW_FLOOR;
+	int r;
+
+	if (c == NULL || ms == NULL) {
+		if (c != NULL)
+			mux_client_put(m, c);
+		mem_free(ms);
+		return ERR_NOMEM;
+	}
+	if (charge == NULL)
+		charge = mux_client_budget(m, c);
 	ms->s.ops = &mux_stream_ops;
 	ms->s.session = &m->s;
 	ms->m = m;
-	ms->id = id;
-	ms->local = local;
-	ms->out_limit = MUX_WINDOW_FIRST;
-	ms->in_limit = ms->in_window = MUX_WINDOW_FIRST;
-	ms->grow_ms = m->now_ms;
-	HASH_ADD_BYHASHVALUE(hh, m->streams, id, sizeof id, id_hash(m, id), ms);
-	if (!hashtab_has(ms)) {
-		mem_free(ms);
-		return NULL;
-	}
-	m->window_sum += ms->in_window;
+	ms->client = c;
+	ms->local = id == 0;
+	flow_in_init(&ms->from, charge, m->cfg.window_max, m->cfg.endpoint, ms->local, m->now_us);
+	flow_out_init(&ms->to, charge, m->cfg.endpoint, limit, m->now_us);
+	TAILQ_INSERT_TAIL(&m->all, ms, all);
 	m->s.n_streams++;
-	return ms;
+	r = ms->local ? make_open(ms, o) : mux_stream_name(ms, id);
+	if (r != 0) {
+		mux_stream_drop(ms);
+		return r;
+	}
+	if (!ms->local) {
+		window_check(ms); /* the peer knows the floor only */
+		watch(ms);
+	}
+	*out = ms;
+	return 0;
+}
+
+/* The RESET no longer waits for bytes. */
+static void
+linger_end(struct mux_stream *ms)
+{
+	if (!ms->lingers)
+		return;
+	ms->lingers = false;
+	TAILQ_REMOVE(&ms->m->resetting, ms, linger_turn);
+	ms->m->lingering -= mux_stream_unsent(ms);
+}
+
+/* No WINDOW and no RETURN of this stream is to be sent. */
+static void
+be_silent(struct mux_stream *ms)
+{
+	struct mux *m = ms->m;
+
+	if (ms->window_due)
+		TAILQ_REMOVE(&m->windows, ms, window_turn);
+	if (ms->ack_due)
+		TAILQ_REMOVE(&m->acks, ms, ack_turn);
+	if (ms->watched)
+		TAILQ_REMOVE(&m->idle, ms, idle_turn);
+	ms->window_due = ms->ack_due = ms->watched = false;
 }
 
 void
@@ -68,22 +174,20 @@ mux_stream_drop(struct mux_stream *ms)
 	struct mux *m = ms->m;
 
 	mux_out_leave(ms);
-	if (ms->window_due)
-		TAILQ_REMOVE(&m->windows, ms, window_turn);
-	if (ms->ack_due)
-		TAILQ_REMOVE(&m->acks, ms, ack_turn);
-	if (ms->out_half == OUT_RESETTING) {
-		TAILQ_REMOVE(&m->resetting, ms, linger_turn);
-		m->lingering -= mux_stream_unsent(ms);
-	}
+	linger_end(ms);
+	be_silent(ms);
 	if (m->filling == ms)
 		m->filling = NULL; /* the rest of its DATA frame is skipped */
-	m->window_sum -= ms->in_window;
-	if (m->cfg.retain)
-		m->retained -= ms->out.len;
-	HASH_DEL(m->streams, ms);
+	if (ms->id != 0)
+		HASH_DEL(m->streams, ms);
+	TAILQ_REMOVE(&m->all, ms, all);
 	m->s.n_streams--;
+	/* The half that counts as the stream last: the budget may be gone then. */
+	flow_out_fini(&ms->to);
+	flow_in_fini(&ms->from);
+	mux_client_put(m, ms->client);
 	bufq_fini(&ms->out);
+	mem_free(ms->head);
 	mem_free(ms->reset_text);
 	mem_free(ms);
 	if (m->s.n_streams == 0 && m->s.user != NULL)
@@ -102,6 +206,19 @@ mux_stream_close(struct mux_stream *ms, uint32_t code, const char *text)
 		user->closed(arg, code, text);
 }
 
+void
+mux_stream_fail(struct mux_stream *ms, const char *text)
+{
+	const struct stream_user *user = ms->s.user;
+	void *arg = ms->s.arg;
+
+	if (ms->out_half == OUT_RESETTING)
+		return; /* its end is on its way already */
+	stream_abort(&ms->s, CODE_PROTOCOL, text);
+	if (user != NULL)
+		user->closed(arg, CODE_PROTOCOL, text);
+}
+
 bool
 mux_stream_finish(struct mux_stream *ms)
 {
@@ -114,13 +231,13 @@ mux_stream_finish(struct mux_stream *ms)
 uint64_t
 mux_stream_unsent(const struct mux_stream *ms)
 {
-	return ms->out_base + ms->out.len - ms->out_sent;
+	return ms->out_base + ms->out.len - ms->to.sent;
 }
 
 uint64_t
 mux_stream_sendable(const struct mux_stream *ms)
 {
-	uint64_t unsent = mux_stream_unsent(ms), credit = ms->out_limit - ms->out_sent;
+	uint64_t unsent = mux_stream_unsent(ms), credit = flow_out_credit(&ms->to);
 
 	return unsent < credit ? unsent : credit;
 }
@@ -149,54 +266,32 @@ ack_due(struct mux_stream *ms)
 		return;
 	ms->ack_due = true;
 	TAILQ_INSERT_TAIL(&m->acks, ms, ack_turn);
-	if (m->ack_ms == UINT64_MAX) {
-		m->ack_ms = m->now_ms + MUX_ACK_DELAY_MS;
+	if (m->ack_us == UINT64_MAX) {
+		m->ack_us = m->now_us + MUX_ACK_DELAY_US;
 		mux_want_output(m); /* not yet, but the deadline is a nearer one now */
 	}
 }
 
-/*
- * The window follows the product of bandwidth and delay: a peer that used up half of it within two round trips (at least two
- * milliseconds, the scale of a busy scheduler) would be waiting for us with the next half, so it is doubled.
- */
-static void
-window_grow(struct mux_stream *ms)
+static bool
+end_due(const struct mux_stream *ms)
 {
-	struct mux *m = ms->m;
-	uint64_t span = m->s.rtt_us / 500 > 2 ? m->s.rtt_us / 500 : 2;
-	uint64_t bytes = ms->in_consumed - ms->grow_from,
-		 backlog = ms->in_received - ms->in_consumed;
-
-	if (bytes < ms->in_window / 2 && m->now_ms - ms->grow_ms < span)
-		return;
-	/* What stands here waits for the next hop: a larger window would only make the queue longer. */
-	if (backlog < ms->in_window / 4 && bytes >= ms->in_window / 2 &&
-	    m->now_ms - ms->grow_ms <= span && ms->in_window * 2 <= m->cfg.window_max &&
-	    m->window_sum + ms->in_window <= MUX_WINDOW_SUM_MAX) {
-		m->window_sum += ms->in_window;
-		ms->in_window *= 2;
-	}
-	ms->grow_from = ms->in_consumed;
-	ms->grow_ms = m->now_ms;
+	return ms->in_eof_ack && ms->in_half == IN_EOF_SEEN;
 }
 
-/* Tell the peer when a quarter of the window, or everything that was there to acknowledge, would be news. */
+static bool
+has_news(const struct mux_stream *ms)
+{
+	return flow_in_due(&ms->from) || flow_in_has_news(&ms->from) || end_due(ms);
+}
+
 static void
 window_check(struct mux_stream *ms)
 {
-	uint64_t limit = ms->in_consumed + ms->in_window;
-
-	if (ms->in_half != IN_OPEN) {
-		if (ms->in_eof_ack && ms->in_half == IN_EOF_SEEN)
-			window_due(ms);
-		else if (ms->in_acked > ms->in_acked_said)
-			ack_due(ms);
+	if (ms->out_half == OUT_RESETTING)
 		return;
-	}
-	if (limit - ms->in_limit >= ms->in_window / 4 ||
-	    ms->in_acked - ms->in_acked_said >= ms->in_window / 4)
+	if (flow_in_due(&ms->from) || end_due(ms))
 		window_due(ms);
-	else if (ms->in_acked > ms->in_acked_said)
+	else if (flow_in_has_news(&ms->from))
 		ack_due(ms);
 }
 
@@ -204,29 +299,67 @@ int
 mux_stream_window_frame(struct mux_stream *ms, struct bufq *out)
 {
 	struct mux *m = ms->m;
-	struct frame f = { FRAME_WINDOW, 0, 16, ms->id };
-	uint8_t p[FRAME_HDR_LEN + 16];
+	uint64_t acked, limit;
+	uint8_t flags = 0, p[16];
+	bool answer;
 	int r;
 
-	if (ms->window_due)
-		TAILQ_REMOVE(&m->windows, ms, window_turn);
-	if (ms->ack_due)
-		TAILQ_REMOVE(&m->acks, ms, ack_turn);
-	ms->window_due = ms->ack_due = false;
-	if (ms->in_eof_ack && ms->in_half == IN_EOF_SEEN) {
-		f.flags = FRAME_F_EOF_ACKED;
-		ms->in_half = IN_EOF_ACKED;
+	TAILQ_REMOVE(&m->windows, ms, window_turn);
+	ms->window_due = false;
+	if (!has_news(ms))
+		return 0; /* its end came meanwhile: a limit is of no use */
+	/* Acknowledged bytes are told behind the answer: it does not wait for its turn then. */
+	if (ms->head != NULL && !ms->local && flow_in_has_news(&ms->from)) {
+		if ((r = mux_out_head(ms, out)) != 0)
+			return r;
+		mux_out_schedule(ms);
 	}
-	if (ms->in_half == IN_OPEN && ms->in_consumed + ms->in_window > ms->in_limit)
-		ms->in_limit = ms->in_consumed + ms->in_window;
-	ms->in_acked_said = ms->in_acked;
-	frame_pack(p, &f);
-	put_u64be(p + FRAME_HDR_LEN, ms->in_acked);
-	put_u64be(p + FRAME_HDR_LEN + 8, ms->in_limit);
-	r = bufq_copy(out, p, sizeof p);
+	flow_in_say(&ms->from, &acked, &limit, &answer);
+	if (end_due(ms)) {
+		flags |= FRAME_F_EOF_ACKED;
+		set_in(ms, IN_EOF_ACKED);
+	}
+	if (answer)
+		flags |= FRAME_F_RETURNED;
+	put_u64be(p, acked);
+	put_u64be(p + 8, limit);
+	r = mux_frame(out, FRAME_WINDOW, flags, ms->id, p, sizeof p);
 	if (r == 0)
 		mux_stream_finish(ms);
 	return r;
+}
+
+/* Credit that is not used for a while is given back; it is looked at once in that while. */
+static void
+watch(struct mux_stream *ms)
+{
+	if (ms->watched || ms->out_half != OUT_OPEN || flow_out_credit(&ms->to) <= FLOW_FLOOR)
+		return;
+	ms->watched = true;
+	ms->idle_us = ms->m->now_us + FLOW_IDLE_US;
+	TAILQ_INSERT_TAIL(&ms->m->idle, ms, idle_turn);
+	if (TAILQ_FIRST(&ms->m->idle) == ms)
+		mux_want_output(ms->m); /* a deadline is new */
+}
+
+void
+mux_stream_idle(struct mux *m)
+{
+	struct mux_stream *ms;
+
+	while ((ms = TAILQ_FIRST(&m->idle)) != NULL && ms->idle_us <= m->now_us) {
+		uint8_t p[8];
+
+		TAILQ_REMOVE(&m->idle, ms, idle_turn);
+		ms->watched = false;
+		if (ms->out_half == OUT_OPEN && mux_stream_unsent(ms) == 0 &&
+		    flow_out_is_idle(&ms->to, m->now_us)) {
+			put_u64be(p, flow_out_return(&ms->to));
+			mux_control(m, FRAME_RETURN, 0, ms->id, p, sizeof p);
+		} else {
+			watch(ms);
+		}
+	}
 }
 
 /* ---- what the user does ---- */
@@ -235,14 +368,15 @@ static int
 ms_accept(struct stream *s, const struct ctl_open_ok *ok)
 {
 	struct mux_stream *ms = ms_of(s);
-	size_t n;
-	char *json = ctl_open_ok_dump(ok, &n);
 
-	if (json == NULL)
+	ms->head = ctl_open_ok_dump(ok, &ms->head_len);
+	if (ms->head == NULL || ms->head_len > FRAME_OPEN_MAX) {
+		mem_free(ms->head);
+		ms->head = NULL;
 		return ERR_NOMEM;
+	}
 	ms->answered = true;
-	mux_control(ms->m, FRAME_OPEN_OK, 0, ms->id, json, n);
-	mem_free(json);
+	mux_out_schedule(ms);
 	return 0;
 }
 
@@ -250,12 +384,14 @@ static size_t
 ms_room(struct stream *s)
 {
 	struct mux_stream *ms = ms_of(s);
+	struct mux *m = ms->m;
 	uint64_t unsent = mux_stream_unsent(ms);
-	uint64_t most = ms->m->unsent < MUX_UNSENT_SUM ? MUX_UNSENT_MAX : MUX_UNSENT_SHARE;
-	/* Whoever is refused here has bytes of its own to be acknowledged, and looks again when they are: nobody need be woken. */
-	uint64_t keep = ms->m->retained < MUX_RETAIN_SUM_MAX ? MUX_RETAIN_MAX : MUX_RETAIN_SHARE;
+	uint64_t most = m->unsent < MUX_UNSENT_SUM ? MUX_UNSENT_MAX : MUX_UNSENT_SHARE;
 
-	if (unsent >= most || ms->out.len >= keep || ms->out_half != OUT_OPEN)
+	if (ms->out_half != OUT_OPEN || unsent >= most)
+		return 0;
+	/* Whoever is refused here has at least FLOW_KEEP bytes under way, and looks again when they are acknowledged. */
+	if (m->cfg.endpoint && ms->out.len >= flow_out_may_keep(&ms->to, m->now_us, m->s.rtt_us))
 		return 0;
 	return (size_t)(most - unsent);
 }
@@ -280,10 +416,9 @@ ms_send(struct stream *s, struct bufq *src, size_t n)
 	r = bufq_move(&ms->out, src, n);
 	if (r != 0)
 		return r;
-	if (ms->queue != QUEUE_NONE)
+	if (ms->turn.list != TURN_NONE)
 		ms->m->unsent += n;
-	if (ms->m->cfg.retain)
-		ms->m->retained += n;
+	flow_out_kept(&ms->to, ms->out.len);
 	mux_out_schedule(ms);
 	/* It may stand here for long, blocked by the peer's limit or by the carrier: then it must not pin much more than it holds. */
 	if (bufq_weight(&ms->out) > weight_max(ms))
@@ -298,25 +433,31 @@ ms_eof(struct stream *s)
 
 	if (ms->out_half != OUT_OPEN)
 		return;
-	ms->out_half = OUT_ENDING;
+	mux_stream_set_out(ms, OUT_ENDING);
 	mux_out_schedule(ms);
 }
+
+/* ---- resets ---- */
 
 /* The peer may never make room, or be as stuck as we are: it is waited for while it takes something. */
 static void
 linger(struct mux_stream *ms)
 {
-	ms->linger_ms = ms->m->now_ms + MUX_RESET_LINGER_MS;
-	ms->linger_sent = ms->out_sent;
+	ms->linger_us = ms->m->now_us + MUX_RESET_LINGER_US;
+	ms->linger_sent = ms->to.sent;
 	TAILQ_INSERT_TAIL(&ms->m->resetting, ms, linger_turn);
 }
 
+/* Bytes that wait are dropped; the RESET takes the stream's next turn. */
 static void
-linger_no_more(struct mux_stream *ms)
+drop_unsent(struct mux_stream *ms)
 {
-	mux_text(ms->m, FRAME_RESET, ms->id, ms->reset_code,
-	    ms->reset_text != NULL ? ms->reset_text : "");
-	mux_stream_drop(ms);
+	mux_out_leave(ms);
+	linger_end(ms);
+	bufq_fini(&ms->out);
+	ms->out_base = ms->to.sent;
+	flow_out_kept(&ms->to, 0);
+	mux_out_schedule(ms);
 }
 
 void
@@ -324,14 +465,30 @@ mux_stream_linger(struct mux *m)
 {
 	struct mux_stream *ms;
 
-	while ((ms = TAILQ_FIRST(&m->resetting)) != NULL && ms->linger_ms <= m->now_ms) {
-		if (ms->out_sent != ms->linger_sent) {
-			TAILQ_REMOVE(&m->resetting, ms, linger_turn);
-			linger(ms);
+	while ((ms = TAILQ_FIRST(&m->resetting)) != NULL && ms->linger_us <= m->now_us) {
+		if (ms->to.sent == ms->linger_sent) {
+			drop_unsent(ms);
 			continue;
 		}
-		linger_no_more(ms);
+		TAILQ_REMOVE(&m->resetting, ms, linger_turn);
+		linger(ms);
 	}
+}
+
+/* False: the stream is gone, since its OPEN has not left and nobody knows of it. */
+static bool
+begin_reset(struct mux_stream *ms, uint32_t code, const char *text)
+{
+	ms->s.user = NULL;
+	if (ms->id == 0) {
+		mux_stream_drop(ms);
+		return false;
+	}
+	be_silent(ms);
+	mux_stream_set_out(ms, OUT_RESETTING);
+	ms->reset_code = code;
+	ms->reset_text = mem_strdup(text); /* without memory the code alone must do */
+	return true;
 }
 
 static void
@@ -340,23 +497,19 @@ ms_reset(struct stream *s, uint32_t code, const char *text)
 	struct mux_stream *ms = ms_of(s);
 	struct mux *m = ms->m;
 
-	s->user = NULL;
-	if (mux_stream_unsent(ms) == 0) {
-		mux_text(m, FRAME_RESET, ms->id, code, text);
-		mux_stream_drop(ms);
+	if (!begin_reset(ms, code, text))
 		return;
-	}
 	/* Bytes that were taken are delivered: a server's last answer before its connection broke must not be lost. */
-	ms->out_half = OUT_RESETTING;
-	ms->reset_code = code;
-	ms->reset_text = mem_strdup(text); /* without memory the code alone must do */
-	m->lingering += mux_stream_unsent(ms);
-	linger(ms);
+	if (mux_stream_unsent(ms) > 0) {
+		ms->lingers = true;
+		m->lingering += mux_stream_unsent(ms);
+		linger(ms);
+		mux_want_output(m); /* a deadline is new */
+	}
 	mux_out_schedule(ms);
 	/* Whoever resets one stream after another must not make us keep what each of them had queued. */
 	while (m->lingering > MUX_LINGER_SUM_MAX)
-		linger_no_more(TAILQ_FIRST(&m->resetting));
-	mux_want_output(m); /* even if there is nothing: a deadline is new */
+		drop_unsent(TAILQ_FIRST(&m->resetting));
 }
 
 static void
@@ -364,17 +517,18 @@ ms_abort(struct stream *s, uint32_t code, const char *text)
 {
 	struct mux_stream *ms = ms_of(s);
 
-	mux_text(ms->m, FRAME_RESET, ms->id, code, text);
-	mux_stream_drop(ms);
+	if (begin_reset(ms, code, text))
+		drop_unsent(ms);
 }
+
+/* ---- what was passed on ---- */
 
 static void
 ms_consumed(struct stream *s, size_t n)
 {
 	struct mux_stream *ms = ms_of(s);
 
-	ms->in_consumed += n;
-	window_grow(ms);
+	flow_in_consumed(&ms->from, n, ms->m->now_us, ms->m->s.rtt_us);
 	window_check(ms);
 }
 
@@ -383,9 +537,7 @@ ms_ack(struct stream *s, uint64_t off, bool eof)
 {
 	struct mux_stream *ms = ms_of(s);
 
-	/* A far endpoint that acknowledges what was never sent has been caught by the session that told us. */
-	if (off > ms->in_acked)
-		ms->in_acked = off < ms->in_received ? off : ms->in_received;
+	flow_in_ack(&ms->from, off);
 	if (eof && ms->in_half == IN_EOF_SEEN)
 		ms->in_eof_ack = true;
 	window_check(ms);
@@ -411,12 +563,17 @@ mux_stream_data(struct mux_stream *ms, struct bufq *in, size_t n)
 	int r;
 
 	/* PROTOCOL.md 5.2: beyond the limit, or after its own EOF, the peer must not send. */
-	if (ms->in_half != IN_OPEN || ms->in_received + n > ms->in_limit)
+	if (!flow_in_take(&ms->from, n))
 		return ERR_PROTO;
+	/* PROTOCOL.md 4.3: nothing of the answering side precedes its answer. */
+	if (ms->local && !ms->answered && ms->out_half != OUT_RESETTING) {
+		bufq_drain(in, n);
+		mux_stream_fail(ms, "the answering side sent bytes before it accepted");
+		return 0;
+	}
 	r = bufq_move(&part, in, n);
 	if (r != 0)
 		return r;
-	ms->in_received += n;
 	ms->s.rx += n;
 	if (ms->s.user != NULL)
 		ms->s.user->data(ms->s.arg, &part);
@@ -424,37 +581,45 @@ mux_stream_data(struct mux_stream *ms, struct bufq *in, size_t n)
 	return 0;
 }
 
-int
-mux_stream_window(struct mux_stream *ms, uint64_t acked, uint64_t limit, bool eof_acked)
+/* What an endpoint has kept and the far one has. */
+static void
+forget(struct mux_stream *ms)
 {
-	bool news = acked > ms->out_acked;
+	if (!ms->m->cfg.endpoint || ms->to.acked <= ms->out_base)
+		return;
+	bufq_drain(&ms->out, (size_t)(ms->to.acked - ms->out_base));
+	ms->out_base = ms->to.acked;
+	flow_out_kept(&ms->to, ms->out.len);
+}
+
+int
+mux_stream_window(struct mux_stream *ms, uint64_t acked, uint64_t limit, uint8_t flags)
+{
+	struct mux *m = ms->m;
+	uint64_t before = ms->to.acked;
+	bool eof = flags & FRAME_F_EOF_ACKED;
+	uint32_t id = ms->id;
 
 	/* PROTOCOL.md 5.3: offsets never go back, and nothing is acknowledged that was not sent. */
-	if (acked > ms->out_sent || limit > INT64_MAX)
+	if (!flow_out_window(
+		&ms->to, acked, limit, flags & FRAME_F_RETURNED, m->now_us, m->s.rtt_us))
 		return ERR_PROTO;
-	if (eof_acked && (ms->out_half != OUT_EOF_SENT || acked != ms->out_sent))
+	/* A RESET of ours is on its way, and a peer that does not know it yet may go on. */
+	if (ms->out_half == OUT_RESETTING)
+		eof = false;
+	if (eof && (ms->out_half != OUT_EOF_SENT || acked != ms->to.sent))
 		return ERR_PROTO;
-	if (news)
-		ms->out_acked = acked;
-	if (ms->m->cfg.retain && ms->out_acked > ms->out_base) {
-		bufq_drain(&ms->out, (size_t)(ms->out_acked - ms->out_base));
-		ms->m->retained -= ms->out_acked - ms->out_base;
-		ms->out_base = ms->out_acked;
-	}
-	if (limit > ms->out_limit)
-		ms->out_limit = limit;
-	if (eof_acked)
-		ms->out_half = OUT_EOF_ACKED;
+	forget(ms);
+	watch(ms);
+	if (eof)
+		mux_stream_set_out(ms, OUT_EOF_ACKED);
 	mux_out_schedule(ms);
 	/*
 	 * The user may reset the stream meanwhile; then finish must not look at it: a reset clears the user, and the acked
 	 * callback is the last thing done here that may do so.
 	 */
-	if ((news || eof_acked) && ms->s.user != NULL) {
-		struct mux *m = ms->m;
-		uint32_t id = ms->id;
-
-		ms->s.user->acked(ms->s.arg, ms->out_acked, eof_acked);
+	if ((ms->to.acked > before || eof) && ms->s.user != NULL) {
+		ms->s.user->acked(ms->s.arg, ms->to.acked, eof);
 		ms = mux_stream_find(m, id);
 	}
 	if (ms != NULL)
@@ -465,10 +630,24 @@ mux_stream_window(struct mux_stream *ms, uint64_t acked, uint64_t limit, bool eo
 int
 mux_stream_ended(struct mux_stream *ms, uint64_t final)
 {
-	if (ms->in_half != IN_OPEN || final != ms->in_received)
+	if (ms->in_half != IN_OPEN || final != ms->from.received)
 		return ERR_PROTO;
-	ms->in_half = IN_EOF_SEEN;
+	if (ms->local && !ms->answered && ms->out_half != OUT_RESETTING) {
+		mux_stream_fail(ms, "the answering side ended before it accepted");
+		return 0;
+	}
+	set_in(ms, IN_EOF_SEEN);
+	flow_in_end(&ms->from);
 	if (ms->s.user != NULL)
 		ms->s.user->eof(ms->s.arg);
+	return 0;
+}
+
+int
+mux_stream_returned(struct mux_stream *ms, uint64_t to)
+{
+	if (!flow_in_returned(&ms->from, to))
+		return ERR_PROTO;
+	window_check(ms);
 	return 0;
 }

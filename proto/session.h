@@ -6,7 +6,7 @@
  * an EOF, or both by a reset.  The native implementation is proto/mux.h; a foreign protocol is one more file in
  * proto/dialect/ that fills the same two tables of operations.
  *
- * No I/O and no clock: bytes go in and out through session_input() and session_output(); time (milliseconds,
+ * No I/O and no clock: bytes go in and out through session_input() and session_output(); time (microseconds,
  * monotonic) is an argument.  Nothing here calls back into itself: a user's callback may call any stream or
  * session function but the free of the session, which must wait until the call that led to the callback has returned.
  *
@@ -25,6 +25,7 @@
 #include <stdint.h>
 
 #include "lib/net/buf.h"
+#include "proto/budget.h"
 #include "lib/base/err.h"
 #include "proto/ctl.h"
 #include "proto/frame.h"
@@ -158,22 +159,22 @@ struct session_user {
 
 struct session_ops {
 	const char *name;
-	int (*input)(struct session *s, struct bufq *in, uint64_t now_ms, struct errtext *why);
-	int (*output)(struct session *s, struct bufq *out, size_t max, uint64_t now_ms);
+	int (*input)(struct session *s, struct bufq *in, uint64_t now_us, struct errtext *why);
+	int (*output)(struct session *s, struct bufq *out, size_t max, uint64_t now_us);
 	bool (*has_output)(const struct session *s);
-	struct stream *(*open)(struct session *s, const struct ctl_open *o,
+	struct stream *(*open)(struct session *s, const struct ctl_open *o, struct budget *charge,
 	    const struct stream_user *user, void *arg, struct errtext *why);
 	int (*greet)(struct session *s, const struct ctl_hello *h);
 	void (*goaway)(struct session *s, uint32_t code, const char *text);
-	int (*tick)(struct session *s, uint64_t now_ms, struct errtext *why);
-	uint64_t (*deadline_ms)(const struct session *s);
+	int (*tick)(struct session *s, uint64_t now_us, struct errtext *why);
+	uint64_t (*deadline_us)(const struct session *s);
 	void (*abandon)(struct session *s, uint32_t code, const char *text);
 	void (*free)(struct session *s);
 };
 
 /* What passes between a session and its carrier. */
 enum session_carries {
-	/* A stream of bytes: session_input and session_output cut it where they like. */
+	/* A stream of bytes: session_input and session_output cut it where they like.  Only here session_input may say SESSION_MORE. */
 	SESSION_BYTES,
 	/* Whole messages: session_input gets one and takes it all, session_output gives one or none. */
 	SESSION_TEXT,
@@ -198,10 +199,16 @@ struct session {
 	const struct session_user *user;
 	void *arg;
 	uint32_t n_streams;
-	uint64_t heard_ms; /* when the last byte came from the peer */
-	uint64_t rtt_us;   /* smallest round trip measured lately; 0: not yet */
-	bool going;        /* a GOAWAY was sent or received: no new streams */
-	int open_error;    /* of the last session_open that failed */
+	/* when the last byte came from the peer */
+	uint64_t heard_us;
+	/* smallest round trip measured lately; 0: not yet */
+	uint64_t rtt_us;
+	/* pays for streams that name no other; set by its owner while there are none, borrowed */
+	struct budget *budget;
+	/* a GOAWAY was sent or received: no new streams */
+	bool going;
+	/* of the last session_open that failed */
+	int open_error;
 };
 
 static inline void
@@ -213,19 +220,22 @@ session_set_user(struct session *s, const struct session_user *user, void *arg)
 
 /*
  * session_input - take what arrived.  Complete frames are used up, and payload as far as it is there; the rest stays in in.
- * An error (ERR_PROTO, ERR_LIMIT, ERR_NOMEM) ends the session; why says it in one sentence.
+ * Returns 0; SESSION_MORE when its share of work for a turn is done and more of in is ready: call again in the next turn,
+ * and take nothing new from below until then.  An error (ERR_PROTO, ERR_LIMIT, ERR_NOMEM) ends the session; why says it in
+ * one sentence.
  */
+#define SESSION_MORE 1
 static inline int WARN_UNUSED
-session_input(struct session *s, struct bufq *in, uint64_t now_ms, struct errtext *why)
+session_input(struct session *s, struct bufq *in, uint64_t now_us, struct errtext *why)
 {
-	return s->ops->input(s, in, now_ms, why);
+	return s->ops->input(s, in, now_us, why);
 }
 
 /* session_output - append about max bytes of what is most urgent to out.  ERR_NOMEM. */
 static inline int WARN_UNUSED
-session_output(struct session *s, struct bufq *out, size_t max, uint64_t now_ms)
+session_output(struct session *s, struct bufq *out, size_t max, uint64_t now_us)
 {
-	return s->ops->output(s, out, max, now_ms);
+	return s->ops->output(s, out, max, now_us);
 }
 
 static inline bool
@@ -235,14 +245,15 @@ session_has_output(const struct session *s)
 }
 
 /*
- * session_open - open a stream to the peer.  Bytes may be sent at once.  NULL and why: too many streams, out of memory, the
- * session is going away.
+ * session_open - open a stream to the peer.  Bytes may be sent at once.
+ *   charge  pays for what the stream may make us hold, borrowed until it has gone; NULL: the session's own budget
+ * NULL and why: too many streams, out of memory, the session is going away.
  */
 static inline struct stream *
-session_open(struct session *s, const struct ctl_open *o, const struct stream_user *user, void *arg,
-    struct errtext *why)
+session_open(struct session *s, const struct ctl_open *o, struct budget *charge,
+    const struct stream_user *user, void *arg, struct errtext *why)
 {
-	return s->ops->open(s, o, user, arg, why);
+	return s->ops->open(s, o, charge, user, arg, why);
 }
 
 /* session_open_code - after it has failed: what a RESET that passes the refusal on says. */
@@ -268,17 +279,17 @@ session_goaway(struct session *s, uint32_t code, const char *text)
 	s->ops->goaway(s, code, text);
 }
 
-/* session_tick - to be called at session_deadline_ms: keepalive, delayed acknowledgements.  ERR_TIMEOUT: the peer is dead. */
+/* session_tick - to be called at session_deadline_us: keepalive, delayed acknowledgements, unused credit.  ERR_TIMEOUT: the peer is dead. */
 static inline int WARN_UNUSED
-session_tick(struct session *s, uint64_t now_ms, struct errtext *why)
+session_tick(struct session *s, uint64_t now_us, struct errtext *why)
 {
-	return s->ops->tick(s, now_ms, why);
+	return s->ops->tick(s, now_us, why);
 }
 
 static inline uint64_t
-session_deadline_ms(const struct session *s)
+session_deadline_us(const struct session *s)
 {
-	return s->ops->deadline_ms(s);
+	return s->ops->deadline_us(s);
 }
 
 /*

@@ -95,8 +95,9 @@ turns_spent(struct turns *ts, struct turn *t, size_t n, uint64_t now_us)
 		ts->fresh_run += n;
 	else
 		ts->fresh_run = 0;
-	t->left = n < t->left ? t->left - n : 0;
-	if (t->left > 0)
+	/* What is hardly more than a header is not worth a frame; whoever had a larger turn, alone, is fresh no more. */
+	t->left = n + TURN_CRUMBS < t->left ? t->left - n : 0;
+	if (t->left > 0 && (t->list == TURN_BULK || n < TURN_FRESH_BYTES))
 		return;
 	TAILQ_REMOVE(queue_of(ts, t->list), t, link);
 	put_last(ts, t, TURN_BULK);

@@ -26,6 +26,8 @@
 #define TURN_FRESH_BYTES (2 * 1024)
 #define TURN_BULK_BYTES (16 * 1024)
 #define TURN_FRESH_RUN (64 * 1024)
+/* A rest of a turn that is no larger than this is given up. */
+#define TURN_CRUMBS 64
 /* Whoever has sent less than this in an epoch is fresh when it has something to send again. */
 #define TURN_SPARSE_BYTES (32 * 1024)
 #define TURN_EPOCH_US 20000
@@ -41,6 +43,9 @@ struct turn {
 	/* bytes sent since epoch_us */
 	uint64_t epoch_us, epoch_bytes;
 };
+
+/* TURN_OWNER - the type whose member turn t is. */
+#define TURN_OWNER(t, type) ((type *)(void *)((char *)(t)-offsetof(type, turn)))
 
 TAILQ_HEAD(turn_queue, turn);
 

@@ -25,7 +25,7 @@ struct agent_opts {
 #define OFF(m) offsetof(struct agent_opts, m)
 
 static const struct opt_row rows[] = {
-	UPLINK_OPT_ROWS(struct agent_opts, uplink),
+	UPLINK_OPT_ROWS(struct agent_opts, uplink, "256m"),
 	{ .name = "name",
 	    .letter = 'n',
 	    .kind = OPT_STRING,
@@ -240,6 +240,8 @@ agent_init(struct agent *a, struct errtext *e)
 		    "--name NAME: 1 to %d letters, digits, '.', '-' and '_'", CTL_NAME_MAX);
 	if ((r = uplink_config_init(&a->config, &a->opts.uplink, e)) != 0)
 		return r;
+	/* One client, as the relay numbers them, leaves memory to the others. */
+	a->config.client_max = BUDGET_DEFAULT;
 	a->loop = loop_new();
 	if (a->loop == NULL)
 		return err_sys(e, "cannot make the event loop");

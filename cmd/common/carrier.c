@@ -12,10 +12,13 @@ struct carrier {
 	struct session *s;
 	const struct carrier_user *user;
 	void *arg;
-	struct task
-	    flush; /* at the end of the turn: what all of its events have queued leaves together */
+	/* at the end of the turn: what all of its events have queued leaves together */
+	struct task flush;
+	/* in the next turn: input that was more than one turn's work */
+	struct task more;
 	struct timer timer;
-	uint64_t armed_ms; /* when the timer fires; UINT64_MAX: not set */
+	/* when the timer fires; UINT64_MAX: not set */
+	uint64_t armed_us;
 	/* Set of CARRIER_HOLD and so on: why nothing is read. */
 	unsigned blocked;
 	bool finishing, shut, dead;
@@ -25,12 +28,12 @@ struct carrier {
 static void
 arm_timer(struct carrier *c)
 {
-	uint64_t due = session_deadline_ms(c->s), now = loop_now_ms(c->loop);
+	uint64_t due = session_deadline_us(c->s), now = loop_now_us(c->loop);
 
-	if (c->dead || c->shut || due >= c->armed_ms)
+	if (c->dead || c->shut || due >= c->armed_us)
 		return;
-	c->armed_ms = due;
-	timer_set(&c->timer, due > now ? due - now : 0);
+	c->armed_us = due;
+	timer_set(&c->timer, due > now ? (due - now + 999) / 1000 : 0);
 }
 
 /* Tell the owner once. */
@@ -42,6 +45,7 @@ carrier_end(struct carrier *c, int err, const char *text)
 	c->dead = true;
 	timer_cancel(&c->timer);
 	task_cancel(c->loop, &c->flush);
+	task_cancel(c->loop, &c->more);
 	c->user->closed(c->arg, err, text);
 }
 
@@ -69,6 +73,15 @@ write_out(struct carrier *c, struct bufq *out)
 				   c->s->carries == SESSION_TEXT ? F_WS_TEXT : F_WS_BINARY, out);
 }
 
+/* Input that was left for the next turn goes on when nothing else stands in its way. */
+static void
+block(struct carrier *c, unsigned why, bool on)
+{
+	set_blocked(c, why, on);
+	if (c->blocked == CARRIER_BEHIND)
+		task_later(c->loop, &c->more);
+}
+
 /*
  * One portion, as large as the socket would like.  Returns bytes written, 0 when blocked, negative
  * after a failure.
@@ -86,7 +99,7 @@ write_some(struct carrier *c)
 	 * A little more, so that the headers of a round of full frames do not make a second write
 	 * of its last bytes.
 	 */
-	r = session_output(c->s, &out, room + room / 128, loop_now_ms(c->loop));
+	r = session_output(c->s, &out, room + room / 128, loop_now_us(c->loop));
 	n = out.len;
 	if (r == 0)
 		r = write_out(c, &out);
@@ -140,7 +153,7 @@ carrier_fail(struct carrier *c, int err, const char *text)
 	 * room; it is sent after we are gone.
 	 */
 	session_goaway(c->s, err == ERR_PROTO ? CODE_PROTOCOL : CODE_INTERNAL, text);
-	if (session_output(c->s, &out, 0, loop_now_ms(c->loop)) == 0 && !c->dead &&
+	if (session_output(c->s, &out, 0, loop_now_us(c->loop)) == 0 && !c->dead &&
 	    write_out(c, &out) == 0)
 		filter_shutdown(c->f);
 	bufq_fini(&out);
@@ -155,13 +168,16 @@ take_input(struct carrier *c, struct bufq *in)
 
 	if (c->dead)
 		return;
-	r = session_input(c->s, in, loop_now_ms(c->loop), &why);
+	r = session_input(c->s, in, loop_now_us(c->loop), &why);
 	if (c->dead) /* by a callback */
 		return;
-	if (r != 0) {
+	if (r < 0) {
 		carrier_fail(c, r, why.s);
 		return;
 	}
+	set_blocked(c, CARRIER_BEHIND, r == SESSION_MORE);
+	if (r == SESSION_MORE)
+		task_later(c->loop, &c->more);
 	arm_timer(c);
 }
 
@@ -173,6 +189,15 @@ on_readable(void *arg)
 	/* Messages come by on_message. */
 	if (c->s->carries == SESSION_BYTES)
 		take_input(c, &c->f->in);
+}
+
+static void
+on_more(void *arg)
+{
+	struct carrier *c = arg;
+
+	if (c->blocked == CARRIER_BEHIND)
+		on_readable(c);
 }
 
 static void
@@ -275,13 +300,13 @@ on_timer(void *arg)
 	struct errtext why = { "" };
 	int r;
 
-	c->armed_ms = UINT64_MAX;
+	c->armed_us = UINT64_MAX;
 	if (c->finishing) {
 		carrier_end(c, ERR_TIMEOUT,
 		    c->shut ? "the peer did not say goodbye" : "the peer does not read");
 		return;
 	}
-	r = session_tick(c->s, loop_now_ms(c->loop), &why);
+	r = session_tick(c->s, loop_now_us(c->loop), &why);
 	if (r != 0)
 		carrier_end(c, r, why.s);
 	else
@@ -307,8 +332,9 @@ carrier_new(
 	c->s = s;
 	c->user = user;
 	c->arg = arg;
-	c->armed_ms = UINT64_MAX;
+	c->armed_us = UINT64_MAX;
 	task_init(&c->flush, on_flush, c);
+	task_init(&c->more, on_more, c);
 	session_set_user(s, &session_user, c);
 	filter_set_user(f, &filter_user, c);
 	if (s->carries != SESSION_BYTES)
@@ -340,8 +366,10 @@ carrier_free(struct carrier *c, uint32_t code, const char *text)
 	s = c->s;
 	c->dead = true;
 	timer_fini(&c->timer);
-	if (c->loop != NULL)
+	if (c->loop != NULL) {
 		task_cancel(c->loop, &c->flush);
+		task_cancel(c->loop, &c->more);
+	}
 	session_abandon(s, code, text);
 	filter_free(c->f);
 	if (c->loop != NULL)
@@ -353,7 +381,7 @@ carrier_free(struct carrier *c, uint32_t code, const char *text)
 static void
 arm_finish(struct carrier *c)
 {
-	c->armed_ms = 0; /* no deadline of the session's moves it */
+	c->armed_us = 0; /* no deadline of the session's moves it */
 	timer_set(&c->timer, CARRIER_FINISH_MS);
 }
 
@@ -364,7 +392,7 @@ carrier_finish(struct carrier *c)
 		return;
 	c->finishing = true;
 	/* The peer's goodbye must be read. */
-	set_blocked(c, CARRIER_STOP, false);
+	block(c, CARRIER_STOP, false);
 	arm_finish(c);
 	task_soon(c->loop, &c->flush);
 }
@@ -372,7 +400,7 @@ carrier_finish(struct carrier *c)
 void
 carrier_resume(struct carrier *c)
 {
-	set_blocked(c, CARRIER_HOLD, false);
+	block(c, CARRIER_HOLD, false);
 	if (c->blocked == 0)
 		on_readable(c);
 }
@@ -381,7 +409,7 @@ void
 carrier_stop(struct carrier *c, bool stop)
 {
 	if (!c->dead && !c->finishing)
-		set_blocked(c, CARRIER_STOP, stop);
+		block(c, CARRIER_STOP, stop);
 }
 
 bool
@@ -394,15 +422,16 @@ void
 carrier_slow(struct carrier *c, bool slow)
 {
 	if (!c->dead)
-		set_blocked(c, CARRIER_SLOW, slow);
+		block(c, CARRIER_SLOW, slow);
 }
 
 void
 carrier_detach(struct carrier *c)
 {
 	task_cancel(c->loop, &c->flush);
+	task_cancel(c->loop, &c->more);
 	timer_fini(&c->timer);
-	c->armed_ms = UINT64_MAX;
+	c->armed_us = UINT64_MAX;
 	filter_detach(c->f);
 	c->loop = NULL;
 }
@@ -420,6 +449,8 @@ carrier_attach(struct carrier *c, struct loop *l)
 	}
 	c->loop = l;
 	task_soon(l, &c->flush);
+	if (c->blocked & CARRIER_BEHIND)
+		task_later(l, &c->more);
 	if (c->finishing)
 		arm_finish(c);
 	else

@@ -19,8 +19,11 @@
 /* Bytes written in one turn before others get theirs. */
 #define CARRIER_TURN (1024 * 1024)
 
-/* Why nothing is read: a hello that answered SESSION_HOLD, carrier_stop, carrier_slow. */
-enum { CARRIER_HOLD = 1, CARRIER_STOP = 2, CARRIER_SLOW = 4 };
+/*
+ * Why nothing is read: a hello that answered SESSION_HOLD; carrier_stop; carrier_slow; input that was more than one turn's
+ * work.
+ */
+enum { CARRIER_HOLD = 1, CARRIER_STOP = 2, CARRIER_SLOW = 4, CARRIER_BEHIND = 8 };
 
 struct carrier;
 

@@ -24,7 +24,7 @@ struct leaving {
 
 struct uplink {
 	struct loop *loop;
-	const struct uplink_config *cfg;
+	struct uplink_config *cfg;
 	enum ctl_role role;
 	char name[CTL_NAME_MAX + 1];
 	const struct uplink_user *user;
@@ -105,7 +105,7 @@ uplink_lost(struct uplink *k, int err, const char *text)
 
 	IGNORE_RESULT(note_success(k));
 	carrier_free(
-	    k->carrier, CODE_GONE, text[0] != '\0' ? text : "the link to the relay was lost");
+	    k->carrier, CODE_LOST, text[0] != '\0' ? text : "the link to the relay was lost");
 	k->carrier = NULL;
 	if (k->finishing) {
 		uplink_ended(k, text);
@@ -196,7 +196,7 @@ on_leaving_closed(void *arg, int err, const char *text)
 
 	log_debug("uplink to %s: the old session has ended: %s", k->cfg->relay,
 	    text[0] != '\0' ? text : err_str(err));
-	leaving_free(lv, CODE_GONE, text[0] != '\0' ? text : "the link to the relay was lost");
+	leaving_free(lv, CODE_LOST, text[0] != '\0' ? text : "the link to the relay was lost");
 	if (k->finishing)
 		uplink_ended(k, text);
 }
@@ -227,7 +227,7 @@ uplink_leave(struct uplink *k)
 	if (lv == NULL)
 		return;
 	if (k->n_leaving == UPLINK_LEAVING_MAX)
-		leaving_free(TAILQ_FIRST(&k->leaving), CODE_GONE,
+		leaving_free(TAILQ_FIRST(&k->leaving), CODE_LOST,
 		    "the relay went away, and others after it");
 	lv->uplink = k;
 	lv->carrier = k->carrier;
@@ -339,9 +339,12 @@ static void
 on_dialled(void *arg, struct filter *f, int err, const char *text)
 {
 	struct uplink *k = arg;
-	struct mux_config cfg = {
-		.dialer = true, .retain = true, .keepalive_ms = k->cfg->keepalive_ms
-	};
+	struct mux_config cfg = { .dialer = true,
+		.endpoint = true,
+		.keepalive_ms = k->cfg->keepalive_ms,
+		.window_max = k->cfg->max_window,
+		.budget = &k->cfg->memory,
+		.client_max = k->cfg->client_max };
 	struct session *s;
 
 	k->asked_ms = dialer_wait_ms(k->dialer);
@@ -352,7 +355,7 @@ on_dialled(void *arg, struct filter *f, int err, const char *text)
 	}
 	k->away_code = CODE_OK;
 	k->away_text[0] = '\0';
-	s = dialect_dial(k->cfg->target.dialect, &cfg, loop_now_ms(k->loop));
+	s = dialect_dial(k->cfg->target.dialect, &cfg, loop_now_us(k->loop));
 	if (s != NULL)
 		k->carrier = carrier_new(k->loop, f, s, &carrier_user, k);
 	if (k->carrier == NULL) {
@@ -388,7 +391,7 @@ on_retry(void *arg)
 /* ---- life ---- */
 
 struct uplink *
-uplink_new(struct loop *l, const struct uplink_config *cfg, enum ctl_role role, const char *name,
+uplink_new(struct loop *l, struct uplink_config *cfg, enum ctl_role role, const char *name,
     const struct uplink_user *user, void *arg)
 {
 	struct uplink *k = mem_zalloc(sizeof *k);
@@ -455,7 +458,7 @@ uplink_open(struct uplink *k, const struct ctl_open *o, const struct stream_user
 		err_set(why, ERR_CLOSED, "there is no connection to %s", k->cfg->relay);
 		return NULL;
 	}
-	return session_open(carrier_session(k->carrier), o, user, arg, why);
+	return session_open(carrier_session(k->carrier), o, NULL, user, arg, why);
 }
 
 bool

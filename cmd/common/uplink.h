@@ -41,10 +41,10 @@ struct uplink_opts {
 	struct opt_list pins;
 	struct opt_list headers;
 	char *proxy;
-	uint64_t keepalive_ms, carriers;
+	uint64_t keepalive_ms, carriers, max_window, max_memory;
 };
 
-#define UPLINK_OPT_ROWS(S, m)                                                                  \
+#define UPLINK_OPT_ROWS(S, m, DEF_MEMORY)                                                      \
 	{ .name = "relay",                                                                     \
 		.letter = 'r',                                                                 \
 		.kind = OPT_STRING,                                                            \
@@ -96,6 +96,24 @@ struct uplink_opts {
 		    .env = "TUNNEL_PROXY",                                                     \
 		    .help = "go through this HTTP proxy, or none, instead of the one in "      \
 			    "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY" },                            \
+	    { .name = "max-window",                                                            \
+		    .kind = OPT_SIZE,                                                          \
+		    .off = offsetof(S, m.max_window),                                          \
+		    .arg = "SIZE",                                                             \
+		    .env = "TUNNEL_MAX_WINDOW",                                                \
+		    .def = "16m",                                                              \
+		    .min = 64 * 1024,                                                          \
+		    .max = 1024 * 1024 * 1024,                                                 \
+		    .help = "bytes of one stream under way, at most" },                        \
+	    { .name = "max-memory",                                                            \
+		    .kind = OPT_SIZE,                                                          \
+		    .off = offsetof(S, m.max_memory),                                          \
+		    .arg = "SIZE",                                                             \
+		    .env = "TUNNEL_MAX_MEMORY",                                                \
+		    .def = DEF_MEMORY,                                                         \
+		    .min = 1024 * 1024,                                                        \
+		    .max = 1ULL << 40,                                                         \
+		    .help = "bytes that all streams together may keep waiting" },              \
 	    { .name = "carriers",                                                              \
 		    .kind = OPT_U64,                                                           \
 		    .off = offsetof(S, m.carriers),                                            \
@@ -114,6 +132,10 @@ struct uplink_config {
 	struct secret *secret; /* owned */
 	uint8_t instance[CTL_TOKEN_LEN];
 	uint32_t keepalive_ms;
+	uint64_t max_window;
+	/* what streams may keep waiting: all of them, and those of one client (0: as all) */
+	struct budget memory;
+	uint64_t client_max;
 	char relay[256]; /* the URL for messages */
 };
 
@@ -153,7 +175,7 @@ struct uplink_user {
 };
 
 /* uplink_new - begins to dial from the loop.  name: see struct ctl_hello.  NULL: out of memory. */
-struct uplink *uplink_new(struct loop *l, const struct uplink_config *cfg, enum ctl_role role,
+struct uplink *uplink_new(struct loop *l, struct uplink_config *cfg, enum ctl_role role,
     const char *name, const struct uplink_user *user, void *arg);
 
 /* uplink_free - streams end with code and text; accepts NULL; safe in callbacks. */

@@ -96,6 +96,8 @@ uplink_config_init(struct uplink_config *c, struct uplink_opts *o, struct errtex
 	url_text(&c->target.url, c->relay, sizeof c->relay);
 	c->keepalive_ms = (uint32_t)o->keepalive_ms;
 	c->target.dialect = &dialect_native;
+	c->max_window = o->max_window;
+	budget_init(&c->memory, o->max_memory, NULL);
 	c->target.headers = &o->headers;
 	if ((r = dialer_check_headers(&o->headers, e)) != 0 ||
 	    (r = dialer_proxy(&c->target, o->proxy, e)) != 0 || (r = take_secret(c, o, e)) != 0 ||

@@ -11,6 +11,7 @@
 #include "lib/base/hash.h"
 #include "lib/base/hashtab.h"
 #include "lib/base/mem.h"
+#include "proto/flow.h"
 
 #define NS_PER_MS 1000000
 /* Lines a second that an account can cause: several people may share one. */
@@ -36,7 +37,10 @@ struct account {
 	TAILQ_ENTRY(account) unheld_turn;
 	/* Any thread's. */
 	struct log_limit log;
-	_Atomic uint64_t max_sessions, max_streams, max_memory, max_opens;
+	_Atomic uint64_t max_sessions, max_streams, max_opens;
+	/* What its streams may make us hold. */
+	struct budget budget;
+	uint32_t number;
 	_Atomic uint64_t sessions, streams, held;
 	/* When all OPENs so far would have come, had they come at the rate; later than now while they come faster. */
 	_Atomic uint64_t opened_ns;
@@ -46,21 +50,24 @@ TAILQ_HEAD(account_list, account);
 
 struct accounts {
 	struct creds_limits limits; /* constant */
+	struct budget *memory;
 	pthread_mutex_t lock; /* guards everything below; nothing else is taken while it is held */
 	struct account *all;
+	uint32_t last_number;
 	struct account_list unheld; /* by unheld_ms */
 };
 
 /* ---- the table ---- */
 
 struct accounts *
-accounts_new(const struct creds_limits *limits)
+accounts_new(const struct creds_limits *limits, struct budget *memory)
 {
 	struct accounts *t = mem_zalloc(sizeof *t);
 
 	if (t == NULL)
 		return NULL;
 	t->limits = *limits;
+	t->memory = memory;
 	if (pthread_mutex_init(&t->lock, NULL) != 0) {
 		mem_free(t);
 		return NULL;
@@ -127,6 +134,8 @@ account_new(struct accounts *t, const struct account_key *k)
 		return NULL;
 	/* An assignment need not copy the padding, and that is compared too. */
 	memcpy(&a->key, k, sizeof a->key);
+	budget_init(&a->budget, t->limits.memory, t->memory);
+	a->number = ++t->last_number != 0 ? t->last_number : ++t->last_number;
 	HASH_ADD(hh, t->all, key, sizeof a->key, a);
 	if (!hashtab_has(a)) {
 		mem_free(a);
@@ -193,7 +202,13 @@ accounts_sweep(struct accounts *t, uint64_t now_ms)
 	pthread_mutex_lock(&t->lock);
 	while ((a = TAILQ_FIRST(&t->unheld)) != NULL && a->unheld_ms + ACCOUNT_KEEP_MS <= now_ms) {
 		TAILQ_REMOVE(&t->unheld, a, unheld_turn);
-		account_free(t, a);
+		if (budget_is_idle(&a->budget)) {
+			account_free(t, a);
+			continue;
+		}
+		/* A stream of its is still to tell an agent of its end. */
+		a->unheld_ms = now_ms;
+		TAILQ_INSERT_TAIL(&t->unheld, a, unheld_turn);
 	}
 	pthread_mutex_unlock(&t->lock);
 }
@@ -228,7 +243,7 @@ account_refresh(struct accounts *t, struct account *a, const struct creds *c)
 		creds_limits(c, &id, &said);
 	atomic_store(&a->max_sessions, said_or(said.sessions, t->limits.sessions));
 	atomic_store(&a->max_streams, said_or(said.streams, t->limits.streams));
-	atomic_store(&a->max_memory, said_or(said.memory, t->limits.memory));
+	atomic_store(&a->budget.max, said_or(said.memory, t->limits.memory));
 	atomic_store(&a->max_opens, said_or(said.opens, t->limits.opens));
 }
 
@@ -287,8 +302,23 @@ account_pass(struct account *a, uint64_t n)
 bool
 account_is_over(const struct account *a)
 {
+	/* Floors are not in the budget (proto/flow.h); the rest that comes to stand is. */
+	uint64_t floors = FLOW_FLOOR * (uint64_t)atomic_load(&a->budget.n);
+
 	return atomic_load_explicit(&a->held, memory_order_relaxed) >
-	       atomic_load_explicit(&a->max_memory, memory_order_relaxed);
+	       atomic_load_explicit(&a->budget.max, memory_order_relaxed) + floors;
+}
+
+struct budget *
+account_budget(struct account *a)
+{
+	return &a->budget;
+}
+
+uint32_t
+account_number(const struct account *a)
+{
+	return a->number;
 }
 
 struct log_limit *

@@ -26,13 +26,15 @@
 
 struct account;
 struct accounts;
+struct budget;
 
 /*
  * accounts_new - an empty table.
  *   limits  of those whose entry says nothing of its own
+ *   memory  what all of them together may make us hold; borrowed
  * NULL: out of memory.  accounts_free - with all in it; accepts NULL.
  */
-struct accounts *accounts_new(const struct creds_limits *limits);
+struct accounts *accounts_new(const struct creds_limits *limits, struct budget *memory);
 void accounts_free(struct accounts *t);
 
 /*
@@ -71,6 +73,11 @@ uint64_t account_streams_max(const struct account *a);
 void account_hold(struct account *a, uint64_t n);
 void account_pass(struct account *a, uint64_t n);
 bool account_is_over(const struct account *a);
+
+/* account_budget - pays for what the account's streams may make us hold; there as long as somebody has a reference. */
+struct budget *account_budget(struct account *a);
+/* account_number - what tells the clients of an agent's session apart (PROTOCOL.md 4.2, "client"); never 0. */
+uint32_t account_number(const struct account *a);
 
 /* account_log - of lines that it can cause. */
 struct log_limit *account_log(struct account *a);

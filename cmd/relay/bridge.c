@@ -467,7 +467,9 @@ bridge_open(struct peer *client, struct peer *agent, struct stream *s, const str
 		mem_free(b);
 		return;
 	}
-	b->agent = session_open(carrier_session(agent->carrier), &onward, &agent_user, b, &why);
+	onward.client = account_number(client->account);
+	b->agent = session_open(carrier_session(agent->carrier), &onward,
+	    account_budget(client->account), &agent_user, b, &why);
 	if (b->agent == NULL) {
 		account_close(client->account);
 		peer_deny(client, s, o, session_open_code(carrier_session(agent->carrier)), why.s);

@@ -357,6 +357,8 @@ find_account(struct peer *p)
 
 	p->account = accounts_get(r->accounts, &p->id, p->address, c);
 	creds_unref(c);
+	if (p->account != NULL)
+		carrier_session(p->carrier)->budget = account_budget(p->account);
 	return p->account != NULL;
 }
 
@@ -434,7 +436,8 @@ on_hello(void *arg, const struct ctl_hello *h)
 static void
 replace(struct peer *old, const struct peer *p)
 {
-	uint64_t now = loop_now_ms(p->w->loop), heard = carrier_session(old->carrier)->heard_ms;
+	uint64_t now = loop_now_ms(p->w->loop),
+		 heard = carrier_session(old->carrier)->heard_us / 1000;
 	/* It may have come from a worker whose turn began a moment later. */
 	uint64_t silent = now > heard ? now - heard : 0;
 
@@ -676,7 +679,7 @@ on_closed(void *arg, int err, const char *text)
 		    (unsigned long long)ms / 1000, text[0] != '\0' ? text : err_str(err));
 	else
 		log_debug("connection from %s ended before login: %s", p->from, text);
-	peer_drop(p, CODE_GONE, "the connection to the other side was lost");
+	peer_drop(p, CODE_LOST, "the connection to the other side was lost");
 }
 
 static const struct carrier_user carrier_user = { on_hello, on_open, on_goaway, on_idle,
@@ -691,9 +694,10 @@ peer_new(struct worker *w, struct filter *f, const struct dialect *d,
 	const struct relay_opts *o = &w->relay->opts;
 	struct mux_config cfg = { .keepalive_ms = (uint32_t)o->keepalive_ms,
 		.streams_max = (uint32_t)o->max_streams,
-		.window_max = o->max_window };
+		.window_max = o->max_window,
+		.budget = &w->relay->memory };
 	struct login *lg = mem_zalloc(sizeof *lg);
-	struct session *s = dialect_accept(d, &cfg, from, loop_now_ms(w->loop));
+	struct session *s = dialect_accept(d, &cfg, from, loop_now_us(w->loop));
 
 	if (lg == NULL || s == NULL)
 		goto fail;

@@ -186,10 +186,19 @@ static const struct opt_row rows[] = {
 	    .off = OFF(max_window),
 	    .arg = "SIZE",
 	    .env = "TUNNEL_MAX_WINDOW",
-	    .def = "4m",
-	    .min = MUX_WINDOW_FIRST,
+	    .def = "16m",
+	    .min = 64 * 1024,
 	    .max = 1024 * 1024 * 1024,
 	    .help = "bytes of one stream under way, at most" },
+	{ .name = "max-memory",
+	    .kind = OPT_SIZE,
+	    .off = OFF(max_memory),
+	    .arg = "SIZE",
+	    .env = "TUNNEL_MAX_MEMORY",
+	    .def = "1g",
+	    .min = 1024 * 1024,
+	    .max = 1ULL << 40,
+	    .help = "bytes that all streams together may keep waiting" },
 	{ .name = "connection-rate",
 	    .kind = OPT_U64,
 	    .off = OFF(connection_rate),
@@ -396,9 +405,10 @@ relay_load(struct relay *r, struct control *c, struct errtext *e)
 			log_warnx(
 			    "%s: nobody can log in with these credentials", r->opts.credentials);
 	}
+	budget_init(&r->memory, r->opts.max_memory, NULL);
 	r->registry = registry_new(n);
 	r->gate = guests_gate(r, n);
-	r->accounts = accounts_new(&r->opts.identity);
+	r->accounts = accounts_new(&r->opts.identity, &r->memory);
 	if (r->registry == NULL || r->gate == NULL || r->accounts == NULL ||
 	    default_listen(&r->opts) != 0)
 		return err_set(e, ERR_NOMEM, "out of memory");

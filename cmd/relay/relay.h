@@ -21,6 +21,7 @@
 
 #include "cmd/cmd.h"
 #include "lib/conf/opt.h"
+#include "proto/budget.h"
 #include "proto/creds.h"
 
 #define RELAY_WORKERS_MAX 64
@@ -50,7 +51,8 @@ struct relay_opts {
 	int on_duplicate;
 	bool insecure;
 	uint64_t keepalive_ms, drain_ms, handshake_ms;
-	uint64_t max_agents, max_clients, max_handshakes, max_streams, connection_rate, max_window;
+	uint64_t max_agents, max_clients, max_handshakes, max_streams, connection_rate, max_window,
+	    max_memory;
 	/* of one identity */
 	struct creds_limits identity;
 };
@@ -77,6 +79,8 @@ struct relay {
 	/* Whom limits belong to. */
 	struct accounts *accounts;
 	struct relay_counts counts;
+	/* What all streams together may make us hold (--max-memory). */
+	struct budget memory;
 	/* n_workers of them; the first is the main thread's. */
 	struct worker *workers;
 	int n_workers;

@@ -296,6 +296,12 @@ jobj_new_arr(void)
 	return wrap(json_array());
 }
 
+struct jobj *
+jobj_copy(const struct jobj *v)
+{
+	return wrap(json_copy(js(v)));
+}
+
 /* json_string() fails for what is not UTF-8 and for want of memory alike: find out which. */
 static int
 new_str(const char *s, json_t **out)

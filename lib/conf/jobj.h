@@ -109,6 +109,9 @@ bool jobj_each(
 struct jobj *jobj_new_obj(void) WARN_UNUSED;
 struct jobj *jobj_new_arr(void) WARN_UNUSED;
 
+/* jobj_copy - another object or array with the same members, which are shared and must not be changed; owned; NULL without memory. */
+struct jobj *jobj_copy(const struct jobj *v) WARN_UNUSED;
+
 /*
  * jobj_set_* - put a member into object o (replacing one of that name); jobj_add_* - append to
  * array a. Strings are copied and must be UTF-8.  o or a = NULL (a failed jobj_new_*) and a NULL

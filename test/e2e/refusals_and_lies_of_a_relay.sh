@@ -29,9 +29,9 @@ told() {
 	expect "bytes of $1" "$3" "$(cat "$tmp/out")"
 	has_line "$tmp/err.log" "$4" || fail "$1 says: $(cat "$tmp/err.log")"
 }
-told data-first '' '' 'protocol error: the relay or the agent sent bytes before it accepted'
-told data-first 'more' '' 'protocol error: the relay or the agent sent bytes before it accepted'
-told end-first '' '' 'protocol error: the relay or the agent sent bytes before it accepted'
+told data-first '' '' 'protocol error: the answering side sent bytes before it accepted'
+told data-first 'more' '' 'protocol error: the answering side sent bytes before it accepted'
+told end-first '' '' 'protocol error: the answering side ended before it accepted'
 told refused 'hello' '' 'refused on purpose'
 told broken hello hel 'broken on purpose'
 told crossed 'hello' '' 'going away'

@@ -37,6 +37,8 @@ try_open(const uint8_t *data, size_t size)
 	char *s = ctl_open_dump(&o, &n);
 	assert(s != NULL);
 	assert(ctl_open_parse(&again, s, n, &why) == 0);
+	ctl_open_fini(&o);
+	ctl_open_fini(&again);
 	assert(memcmp(&o, &again, sizeof o) == 0);
 	mem_free(s);
 }
@@ -53,6 +55,8 @@ try_open_ok(const uint8_t *data, size_t size)
 	char *s = ctl_open_ok_dump(&k, &n);
 	assert(s != NULL);
 	assert(ctl_open_ok_parse(&again, s, n, &why) == 0);
+	ctl_open_ok_fini(&k);
+	ctl_open_ok_fini(&again);
 	assert(memcmp(&k, &again, sizeof k) == 0);
 	mem_free(s);
 }

@@ -155,7 +155,7 @@ act_open(struct world *w)
 	if (u == NULL)
 		return;
 	*u = (struct use){ .w = w };
-	u->s = session_open(w->s, &o, &stream_user, u, &why);
+	u->s = session_open(w->s, &o, NULL, &stream_user, u, &why);
 }
 
 static void
@@ -319,15 +319,15 @@ live(struct world *w, const uint8_t *data, size_t size, size_t chunk)
 		data += n;
 		size -= n;
 		errtext_clear(&why);
-		r = session_input(w->s, &in, w->now_ms, &why);
+		r = session_input(w->s, &in, w->now_ms * 1000, &why);
 		assert(r == 0 || why.s[0] != '\0');
 		for (uint32_t k = pick(w, 4); k > 0 && r == 0 && !w->over; k--)
 			act(w, NULL);
 		if (r == 0 && pick(w, 2) == 0)
 			r = say(w);
 		w->now_ms += pick(w, 60);
-		if (r == 0 && session_deadline_ms(w->s) <= w->now_ms)
-			r = session_tick(w->s, w->now_ms, &why);
+		if (r == 0 && session_deadline_us(w->s) <= w->now_ms * 1000)
+			r = session_tick(w->s, w->now_ms * 1000, &why);
 	}
 	for (int i = 0; i < 100 && r == 0 && !w->over && session_has_output(w->s); i++)
 		r = say(w);
@@ -350,7 +350,7 @@ begin(struct world *w, bool given_hello)
 	if (ok && given_hello)
 		ok = bufq_copy(&in, hdr, sizeof hdr) == 0 &&
 		     bufq_copy(&in, hello, sizeof hello - 1) == 0 &&
-		     session_input(w->s, &in, w->now_ms, &why) == 0;
+		     session_input(w->s, &in, w->now_ms * 1000, &why) == 0;
 	bufq_fini(&in);
 	return ok;
 }
@@ -360,17 +360,21 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct world w = { .now_ms = 100000 };
 	struct mux_config cfg = { .keepalive_ms = 1000 };
+	struct budget budget;
 
 	if (size < SETTING)
 		return 0;
 	cfg.dialer = data[0] & 1;
-	cfg.retain = data[0] & 2;
+	cfg.endpoint = data[0] & 2;
 	cfg.streams_max = data[0] & 16 ? 3 : 0;
 	w.verdict = data[0] & 8 ? SESSION_HOLD : SESSION_GO_ON;
 	w.may_fail = data[0] & 32;
 	w.may_abandon = data[0] & 64;
 	w.seed = (uint32_t)data[2] << 8 | data[3];
-	w.s = mux_new(&cfg, w.now_ms);
+	budget_init(&budget, data[0] & 128 ? 1 << 20 : BUDGET_DEFAULT, NULL);
+	cfg.budget = &budget;
+	cfg.client_max = data[0] & 128 ? 1 << 19 : 0;
+	w.s = mux_new(&cfg, w.now_ms * 1000);
 	if (w.s != NULL && begin(&w, data[0] & 4))
 		live(&w, data + SETTING, size - SETTING, data[1] == 0 ? SIZE_MAX : data[1]);
 	mem_fail_after(MEM_NO_FAIL);

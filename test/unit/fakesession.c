@@ -163,10 +163,12 @@ op_has_output(const struct session *s)
 }
 
 static struct stream *
-op_open(struct session *s, const struct ctl_open *o, const struct stream_user *user, void *arg,
-    struct errtext *why)
+op_open(struct session *s, const struct ctl_open *o, struct budget *charge,
+    const struct stream_user *user, void *arg, struct errtext *why)
 {
 	struct fake_session *f = session_of(s);
+
+	(void)charge;
 	struct fake_stream *st;
 
 	if (f->fail_open != 0) {
@@ -210,7 +212,7 @@ op_tick(struct session *s, uint64_t now_ms, struct errtext *why)
 }
 
 static uint64_t
-op_deadline_ms(const struct session *s)
+op_deadline_us(const struct session *s)
 {
 	(void)s;
 	return UINT64_MAX;
@@ -243,7 +245,7 @@ static const struct session_ops session_ops = {
 	.greet = op_greet,
 	.goaway = op_goaway,
 	.tick = op_tick,
-	.deadline_ms = op_deadline_ms,
+	.deadline_us = op_deadline_us,
 	.abandon = op_abandon,
 	.free = op_free,
 };
@@ -316,6 +318,8 @@ fake_open(struct fake_session *f, const char *service)
 	struct fake_stream *st;
 
 	snprintf(o.service, sizeof o.service, "%s", service);
+	/* Each its own: a token that is open is refused. */
+	memcpy(o.token, &f->n_streams, sizeof f->n_streams);
 	st = add_stream(f, &o);
 	f->s.user->open(f->s.arg, &st->s, &o);
 	return st;

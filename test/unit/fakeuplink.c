@@ -65,7 +65,7 @@ struct stream *
 __wrap_uplink_open(struct uplink *k, const struct ctl_open *o, const struct stream_user *user,
     void *arg, struct errtext *why)
 {
-	return session_open(&k->f->s, o, user, arg, why);
+	return session_open(&k->f->s, o, NULL, user, arg, why);
 }
 
 bool

@@ -239,9 +239,10 @@ op_has_output(const struct session *s)
 }
 
 static struct stream *
-op_open(struct session *s, const struct ctl_open *o, const struct stream_user *user, void *arg,
-    struct errtext *why)
+op_open(struct session *s, const struct ctl_open *o, struct budget *charge,
+    const struct stream_user *user, void *arg, struct errtext *why)
 {
+	(void)charge;
 	struct lines *x = of_session(s);
 
 	if (x->open || say(x, "open ", o->service) != 0) {
@@ -315,7 +316,7 @@ static const struct session_ops session_ops = {
 	.greet = op_greet,
 	.goaway = op_goaway,
 	.tick = op_tick,
-	.deadline_ms = op_deadline,
+	.deadline_us = op_deadline,
 	.abandon = op_abandon,
 	.free = op_free,
 };

@@ -187,7 +187,7 @@ bridge_open(struct end *e, struct stream *s, const struct ctl_open *o)
 	}
 	b->half[0] = (struct half){ b, 0 };
 	b->half[1] = (struct half){ b, 1 };
-	b->s[1] = session_open(e->across->s, o, &bridge_user, &b->half[1], NULL);
+	b->s[1] = session_open(e->across->s, o, NULL, &bridge_user, &b->half[1], NULL);
 	if (b->s[1] == NULL) {
 		stream_reset(s, CODE_LIMIT, "");
 		mem_free(b);
@@ -280,8 +280,14 @@ static const struct session_user end_user = { end_hello, end_open, end_goaway, e
 static bool
 end_init(struct end *e, struct net *n, const struct mux_config *cfg)
 {
+	struct mux_config own = *cfg;
+
 	e->net = n;
-	e->s = mux_new(cfg, n->now_ms);
+	if (own.budget == NULL) {
+		own.budget = &e->budget;
+		budget_init(&e->budget, BUDGET_DEFAULT, NULL);
+	}
+	e->s = mux_new(&own, n->now_ms * 1000);
 	if (e->s != NULL)
 		session_set_user(e->s, &end_user, e);
 	return e->s != NULL;
@@ -294,10 +300,10 @@ end_fail(struct end *e, int r)
 	if (e->err == 0)
 		e->err = r;
 	/* As a lost carrier is for the other side. */
-	session_abandon(e->s, CODE_GONE, "the session is lost");
+	session_abandon(e->s, CODE_LOST, "the session is lost");
 	if (e->peer->s != NULL && e->peer->err == 0) {
 		e->peer->err = ERR_EOF;
-		session_abandon(e->peer->s, CODE_GONE, "the session is lost");
+		session_abandon(e->peer->s, CODE_LOST, "the session is lost");
 	}
 }
 
@@ -323,8 +329,9 @@ end_input(struct end *e)
 		size_t k = piece(e->net);
 		int r = bufq_move(&e->in, &e->wire, k < e->wire.len ? k : e->wire.len);
 
-		if (r == 0)
-			r = session_input(e->s, &e->in, e->net->now_ms, &e->why);
+		do
+			r = r < 0 ? r : session_input(e->s, &e->in, e->net->now_ms * 1000, &e->why);
+		while (r == SESSION_MORE);
 		if (r != 0)
 			end_fail(e, r);
 	}
@@ -357,7 +364,7 @@ end_output(struct end *e)
 
 	if (e->err != 0 || e->stalled || !session_has_output(e->s))
 		return false;
-	r = session_output(e->s, &out, e->net->portion, e->net->now_ms);
+	r = session_output(e->s, &out, e->net->portion, e->net->now_ms * 1000);
 	n = out.len;
 	e->sent_bytes += n;
 	if (r == 0)
@@ -417,8 +424,8 @@ net_make(const struct mux_config *cfg, const enum ctl_role *role, int n_ends)
 struct net *
 net_new(const struct mux_config *dialer, const struct mux_config *acceptor)
 {
-	struct mux_config cfg[2] = { { .retain = true, .keepalive_ms = 1000 },
-		{ .retain = true, .keepalive_ms = 1000 } };
+	struct mux_config cfg[2] = { { .endpoint = true, .keepalive_ms = 1000 },
+		{ .endpoint = true, .keepalive_ms = 1000 } };
 	static const enum ctl_role role[2] = { CTL_CONNECT, CTL_RELAY };
 
 	if (dialer != NULL)
@@ -433,10 +440,10 @@ struct net *
 net_new_relay(void)
 {
 	static const struct mux_config cfg[4] = {
-		{ .dialer = true, .retain = true, .keepalive_ms = 1000 },
+		{ .dialer = true, .endpoint = true, .keepalive_ms = 1000 },
 		{ .keepalive_ms = 1000 },
 		{ .keepalive_ms = 1000 },
-		{ .dialer = true, .retain = true, .keepalive_ms = 1000 },
+		{ .dialer = true, .endpoint = true, .keepalive_ms = 1000 },
 	};
 	static const enum ctl_role role[4] = { CTL_CONNECT, CTL_RELAY, CTL_RELAY, CTL_AGENT };
 	struct net *n = net_make(cfg, role, 4);
@@ -501,6 +508,15 @@ net_run(struct net *n)
 		assert(++turns < 1000000);
 }
 
+/* Never: as late as can be. */
+static uint64_t
+deadline_ms(const struct session *s)
+{
+	uint64_t us = session_deadline_us(s);
+
+	return us > UINT64_MAX - 999 ? UINT64_MAX : (us + 999) / 1000;
+}
+
 void
 net_wait(struct net *n, uint64_t ms)
 {
@@ -511,15 +527,15 @@ net_wait(struct net *n, uint64_t ms)
 		uint64_t next = until;
 
 		for (int i = 0; i < n->n; i++)
-			if (n->end[i].err == 0 && session_deadline_ms(n->end[i].s) < next)
-				next = session_deadline_ms(n->end[i].s);
+			if (n->end[i].err == 0 && deadline_ms(n->end[i].s) < next)
+				next = deadline_ms(n->end[i].s);
 		n->now_ms = next > n->now_ms ? next : n->now_ms + 1;
 		for (int i = 0; i < n->n; i++) {
 			struct end *e = &n->end[i];
 			int r = 0;
 
-			if (e->err == 0 && session_deadline_ms(e->s) <= n->now_ms)
-				r = session_tick(e->s, n->now_ms, &e->why);
+			if (e->err == 0 && deadline_ms(e->s) <= n->now_ms)
+				r = session_tick(e->s, n->now_ms * 1000, &e->why);
 			if (r != 0)
 				end_fail(e, r);
 		}
@@ -541,7 +557,7 @@ side_open(struct side *x, struct end *e)
 	struct ctl_open o = { .protocol = "tcp", .service = "ssh" };
 
 	*x = (struct side){ .end = e, .hold = x->hold, .hook = x->hook };
-	x->s = session_open(e->s, &o, &side_user, x, &e->why);
+	x->s = session_open(e->s, &o, NULL, &side_user, x, &e->why);
 	return x->s != NULL;
 }
 
@@ -634,16 +650,48 @@ raw_put(struct raw *r, uint8_t type, uint8_t flags, uint32_t id, const void *bod
 	frame_pack(hdr, &f);
 	if (bufq_copy(&e->in, hdr, sizeof hdr) != 0 || (n > 0 && bufq_copy(&e->in, body, n) != 0))
 		abort();
-	return session_input(e->s, &e->in, r->net.now_ms, &e->why);
+	return session_input(e->s, &e->in, r->net.now_ms * 1000, &e->why);
+}
+
+const char raw_hello_text[] = "{\"version\":1,\"role\":\"connect\",\"name\":\"pi\","
+			      "\"instance\":\"000102030405060708090a0b0c0d0e0f\","
+			      "\"keepalive_ms\":1000}";
+
+int
+raw_hello(struct raw *r)
+{
+	return raw_put(r, FRAME_HELLO, 0, 0, raw_hello_text, strlen(raw_hello_text));
+}
+
+/* The next frame that the session sends is the WINDOW that answers an OPEN: the test knows what it says. */
+static void
+drop_first_window(struct raw *r, uint32_t id)
+{
+	struct frame f;
+	uint8_t hdr[FRAME_HDR_LEN];
+	struct end *e = &r->net.end[0];
+
+	if (r->out.len == 0 &&
+	    session_output(e->s, &r->out, r->net.portion, r->net.now_ms * 1000) != 0)
+		abort();
+	if (frame_unpack(&f, hdr, bufq_read(&r->out, 0, hdr, sizeof hdr)) > 0 &&
+	    f.type == FRAME_WINDOW && f.id == id)
+		bufq_drain(&r->out, FRAME_HDR_LEN + (size_t)f.len);
 }
 
 int
 raw_open(struct raw *r, uint32_t id)
 {
-	static const char json[] = "{\"token\":\"000102030405060708090a0b0c0d0e0f\",\"protocol\":"
-				   "\"tcp\",\"service\":\"ssh\"}";
+	char json[256];
+	int n = snprintf(json, sizeof json,
+	    "{\"token\":\"000102030405060708090a0b0c0d0e0f\",\"protocol\":\"tcp\","
+	    "\"service\":\"ssh\",\"window\":%d}",
+	    RAW_WINDOW);
+	int e = raw_put(r, FRAME_OPEN, 0, id, json, (size_t)n);
 
-	return raw_put(r, FRAME_OPEN, 0, id, json, sizeof json - 1);
+	if (e == 0)
+		drop_first_window(r, id);
+	return e;
 }
 
 int
@@ -687,7 +735,7 @@ raw_get(struct raw *r, struct frame *f, uint8_t *body)
 	uint8_t hdr[FRAME_HDR_LEN];
 
 	while (r->out.len == 0 && session_has_output(e->s))
-		if (session_output(e->s, &r->out, r->net.portion, r->net.now_ms) != 0)
+		if (session_output(e->s, &r->out, r->net.portion, r->net.now_ms * 1000) != 0)
 			return false;
 	if (frame_unpack(f, hdr, bufq_read(&r->out, 0, hdr, sizeof hdr)) <= 0)
 		return false;
@@ -706,11 +754,17 @@ raw_skip(struct raw *r, uint8_t type, struct frame *f, uint8_t *body)
 	return false;
 }
 
+uint64_t
+raw_deadline_ms(const struct raw *r)
+{
+	return deadline_ms(r->net.end[0].s);
+}
+
 int
 raw_tick(struct raw *r, uint64_t ms)
 {
 	struct end *e = &r->net.end[0];
 
 	r->net.now_ms += ms;
-	return session_tick(e->s, r->net.now_ms, &e->why);
+	return session_tick(e->s, r->net.now_ms * 1000, &e->why);
 }

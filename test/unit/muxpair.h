@@ -35,6 +35,8 @@ struct side {
 struct end {
 	struct net *net;
 	struct session *s;
+	/* what its streams charge, unless the configuration names another */
+	struct budget budget;
 	struct end *peer;     /* the other end of the carrier */
 	struct end *across;   /* the relay's other end; NULL in an endpoint */
 	struct bufq wire, in; /* on the way here; arrived */
@@ -92,6 +94,9 @@ struct ctl_hello net_hello(enum ctl_role role);
 
 /* ---- one session, and the test as its peer ---- */
 
+/* What the test lets the session send on a stream, and what a session with an empty budget lets the test send. */
+#define RAW_WINDOW (128 * 1024)
+
 struct raw {
 	struct net net; /* end[0] is the session; end[1] the test */
 	struct bufq out;
@@ -102,6 +107,10 @@ void raw_init(struct raw *r, const struct mux_config *cfg, bool greet);
 void raw_fini(struct raw *r);
 /* raw_put - feed one frame; returns what session_input said. */
 int raw_put(struct raw *r, uint8_t type, uint8_t flags, uint32_t id, const void *body, size_t n);
+/* raw_hello - the HELLO of a client. */
+extern const char raw_hello_text[];
+int raw_hello(struct raw *r);
+/* raw_open - OPEN with a window of RAW_WINDOW; the WINDOW that answers it is taken. */
 int raw_open(struct raw *r, uint32_t id);
 int raw_window(struct raw *r, uint32_t id, uint64_t acked, uint64_t limit, uint8_t flags);
 int raw_eof(struct raw *r, uint32_t id, uint64_t final);
@@ -113,5 +122,7 @@ bool raw_get(struct raw *r, struct frame *f, uint8_t *body);
 bool raw_skip(struct raw *r, uint8_t type, struct frame *f, uint8_t *body);
 /* raw_tick - the clock goes on by ms; returns what session_tick said. */
 int raw_tick(struct raw *r, uint64_t ms);
+/* raw_deadline_ms - session_deadline_us, rounded up. */
+uint64_t raw_deadline_ms(const struct raw *r);
 
 #endif

@@ -36,7 +36,7 @@ relaytest_init(struct relay *r, int n)
 				 .max_streams = 10,
 				 .max_handshakes = 10,
 				 .handshake_ms = 60000,
-				 .max_window = MUX_WINDOW_MAX,
+				 .max_window = FLOW_WINDOW_MAX,
 				 .keepalive_ms = 60000,
 				 .identity = { 10, 100, 64 * 1024 * 1024, 1000000 } } };
 	r->dialects = dialects_all;
@@ -45,7 +45,7 @@ relaytest_init(struct relay *r, int n)
 	r->registry = registry_new(n);
 	must(r->registry != NULL && pthread_mutex_init(&r->creds_lock, NULL) == 0);
 	r->gate = guests_gate(r, n);
-	r->accounts = accounts_new(&r->opts.identity);
+	r->accounts = accounts_new(&r->opts.identity, &r->memory);
 	must(r->accounts != NULL && r->gate != NULL && workers_init(r, n, NULL) == 0);
 }
 

@@ -267,7 +267,7 @@ asked(int i)
 {
 	struct ctl_open o = { .protocol = "tcp", .service = "nothing" };
 	struct uplink *k = &fake_uplink[0];
-	struct stream *s = session_open(&k->f->s, &o, NULL, NULL, NULL);
+	struct stream *s = session_open(&k->f->s, &o, NULL, NULL, NULL, NULL);
 
 	(void)i;
 	k->user->open(k->arg, s, &o);

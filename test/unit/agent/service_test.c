@@ -99,7 +99,7 @@ serve_db(void)
 static struct fake_stream *
 open_as(const struct ctl_open *o)
 {
-	struct stream *s = session_open(&relay->s, o, NULL, NULL, &e);
+	struct stream *s = session_open(&relay->s, o, NULL, NULL, NULL, &e);
 
 	assert_non_null(s);
 	services_open(sv, s, o);

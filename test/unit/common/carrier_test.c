@@ -167,8 +167,11 @@ init(struct fix *x)
 	x->l = loop_new();
 	assert_true(memfilter_pair(x->l, x->f));
 	for (int i = 0; i < 2; i++) {
-		struct mux_config cfg = { .dialer = i == 0, .retain = true, .keepalive_ms = 60000 };
-		struct session *s = mux_new(&cfg, loop_now_ms(x->l));
+		static struct budget budget = { .max = BUDGET_DEFAULT };
+		struct mux_config cfg = {
+			.dialer = i == 0, .endpoint = true, .keepalive_ms = 60000, .budget = &budget
+		};
+		struct session *s = mux_new(&cfg, loop_now_us(x->l));
 
 		assert_non_null(s);
 		x->h[i].c = carrier_new(x->l, x->f[i], s, &carrier_user, &x->h[i]);
@@ -201,7 +204,7 @@ open_stream(struct fix *x)
 {
 	struct ctl_open o = { .protocol = "tcp", .service = "ssh" };
 	struct stream *s =
-	    session_open(carrier_session(x->h[0].c), &o, &stream_user, &x->h[0], NULL);
+	    session_open(carrier_session(x->h[0].c), &o, NULL, &stream_user, &x->h[0], NULL);
 
 	assert_non_null(s);
 	x->h[0].opened = s;
@@ -375,6 +378,7 @@ a_held_carrier_moves_with_every_byte(void **state)
 	mem_settle(x.l);
 	assert_null(x.h[1].opened);
 	assert_int_equal(carrier_attach(x.h[1].c, x.l), 0);
+	greet(&x.h[1], CTL_RELAY);
 	carrier_resume(x.h[1].c);
 	mem_settle(x.l);
 	assert_int_equal(x.h[1].got, 100000);

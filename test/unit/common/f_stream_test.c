@@ -83,22 +83,27 @@ static int
 setup(void **state)
 {
 	static struct fix x;
-	const struct mux_config dialer = { .dialer = true, .retain = true, .keepalive_ms = 60000 };
-	const struct mux_config other = { .retain = true, .keepalive_ms = 60000 };
+	static struct budget budget = { .max = BUDGET_DEFAULT };
+	const struct mux_config dialer = {
+		.dialer = true, .endpoint = true, .keepalive_ms = 60000, .budget = &budget
+	};
+	const struct mux_config other = {
+		.endpoint = true, .keepalive_ms = 60000, .budget = &budget
+	};
 	const struct ctl_hello hello[2] = { net_hello(CTL_CONNECT), net_hello(CTL_RELAY) };
 	const struct ctl_open o = { .protocol = "tcp", .service = "inner" };
 	struct session *s[2];
 
 	x = (struct fix){ .l = loop_new() };
 	assert_true(x.l != NULL && memfilter_pair(x.l, x.wire));
-	s[0] = dialect_dial(&dialect_native, &dialer, loop_now_ms(x.l));
-	s[1] = dialect_accept(&dialect_native, &other, NULL, loop_now_ms(x.l));
+	s[0] = dialect_dial(&dialect_native, &dialer, loop_now_us(x.l));
+	s[1] = dialect_accept(&dialect_native, &other, NULL, loop_now_us(x.l));
 	for (int i = 0; i < 2; i++) {
 		x.carrier[i] = carrier_new(x.l, x.wire[i], s[i], &carrier_user, &x);
 		assert_int_equal(session_greet(s[i], &hello[i]), 0);
 	}
 	mem_settle(x.l);
-	x.stream[0] = session_open(s[0], &o, NULL, NULL, NULL);
+	x.stream[0] = session_open(s[0], &o, NULL, NULL, NULL, NULL);
 	x.f[0] = f_stream_new(x.l, x.stream[0]);
 	assert_non_null(x.f[0]);
 	mem_settle(x.l);
@@ -262,7 +267,7 @@ paused_it_takes_no_more_than_a_window(void **state)
 	assert_true(wrote < MUCH);
 	assert_int_equal(x->sink[1].n_readable, 0);
 	got = x->f[1]->in.len;
-	assert_true(got > 0 && got <= MUX_WINDOW_MAX);
+	assert_true(got > 0 && got <= FLOW_WINDOW_MAX);
 	/* It found no room, and is told when there is some. */
 	x->sink[0].n_writable = 0;
 	filter_pause(x->f[1], false);

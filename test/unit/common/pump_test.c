@@ -204,7 +204,7 @@ a_slow_reader_is_not_overrun_and_acknowledges_what_it_took(void **state)
 	for (int i = 0; i < 20; i++)
 		turn(x);
 	assert_true(x->a.acked < 300000);
-	assert_true(x->a.s->tx <= x->a.acked + 2 * MUX_WINDOW_FIRST + 65536);
+	assert_true(x->a.s->tx <= x->a.acked + 2 * RAW_WINDOW + 65536);
 	stream_eof(x->a.s);
 	TURN_UNTIL(x, app_reads(x, 10000) && x->app_eof);
 	assert_true(app_has(x, 2000000));
@@ -227,8 +227,8 @@ the_application_is_held_back_when_the_peer_does_not_read(void **state)
 		idle = n > 0 ? 0 : idle;
 		turn(x);
 	}
-	assert_int_equal(x->a.got.len, MUX_WINDOW_FIRST);
-	assert_true(sum < MUX_WINDOW_FIRST + MUX_UNSENT_MAX + 2 * 1024 * 1024);
+	assert_int_equal(x->a.got.len, RAW_WINDOW);
+	assert_true(sum < RAW_WINDOW + MUX_UNSENT_MAX + 2 * 1024 * 1024);
 	/* It goes on when the peer does. */
 	x->a.hold = false;
 	stream_consumed(x->a.s, x->a.got.len);

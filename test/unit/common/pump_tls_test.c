@@ -250,7 +250,7 @@ a_slow_reader_acknowledges_what_it_took(void **state)
 		assert_true(steps > 3);
 		assert_true(app_has(x, 2000000));
 		/* The last acknowledgement is a delayed one. */
-		net_wait(x->net, MUX_ACK_DELAY_MS);
+		net_wait(x->net, MUX_ACK_DELAY_US / 1000);
 		TURN_UNTIL(x, x->a.acked == 2000000);
 		fix_free(x);
 	}
@@ -329,7 +329,7 @@ a_break_behind_the_applications_end_is_noticed(void **state)
 	assert_int_equal(setsockopt(x->app_fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
 	TURN_UNTIL(x, x->app.n_ready == 1);
 	x->app.hold = true;
-	assert_int_equal(side_send(&x->a, MUX_WINDOW_FIRST), 0);
+	assert_int_equal(side_send(&x->a, RAW_WINDOW), 0);
 	stream_eof(x->a.s);
 	for (int i = 0; i < 20; i++)
 		turn(x);

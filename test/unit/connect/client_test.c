@@ -332,7 +332,7 @@ a_relay_that_opens_a_stream_here_is_told_no(void **state)
 	struct stream *opened;
 
 	(void)state;
-	opened = session_open(&fake_uplink[0].f->s, &o, NULL, NULL, NULL);
+	opened = session_open(&fake_uplink[0].f->s, &o, NULL, NULL, NULL, NULL);
 	assert_non_null(opened);
 	fake_uplink[0].user->open(fake_uplink[0].arg, opened, &o);
 	s = stream_at(0, 0);

@@ -36,6 +36,7 @@ open_of(struct ctl_open *o, const char *text)
 	errtext_clear(&why);
 	int r = ctl_open_parse(o, text, strlen(text), &why);
 	assert_true(r == 0 || why.s[0] != '\0');
+	ctl_open_fini(o);
 	return r;
 }
 
@@ -206,6 +207,7 @@ open_names_a_service_or_a_host_and_port(void **state)
 	assert_string_equal(
 	    s, "{\"token\":\"" TOKEN "\",\"protocol\":\"tcp\",\"service\":\"ssh\"}");
 	assert_int_equal(ctl_open_parse(&g, s, n, NULL), 0);
+	ctl_open_fini(&g);
 	assert_memory_equal(&g, &o, sizeof o);
 	mem_free(s);
 
@@ -218,6 +220,7 @@ open_names_a_service_or_a_host_and_port(void **state)
 	    "{\"token\":\"" TOKEN "\",\"protocol\":\"tcp\",\"host\":\"::1\",\"port\":22,"
 	    "\"source\":\"1.2.3.4:555\"}");
 	assert_int_equal(ctl_open_parse(&g, s, n, NULL), 0);
+	ctl_open_fini(&g);
 	assert_memory_equal(&g, &o, sizeof o);
 	mem_free(s);
 }
@@ -268,9 +271,11 @@ offsets_above_two_to_the_53_survive(void **state)
 
 		assert_int_equal(ctl_open_parse(&p, s, n, NULL), 0);
 		assert_true(p.received == offs[i]);
+		ctl_open_fini(&p);
 		mem_free(s);
 		s = ctl_open_ok_dump(&k, &n);
 		assert_int_equal(ctl_open_ok_parse(&l, s, n, NULL), 0);
+		ctl_open_ok_fini(&l);
 		assert_memory_equal(&l, &k, sizeof k);
 		mem_free(s);
 	}
@@ -285,6 +290,7 @@ open_ok_may_be_empty(void **state)
 	assert_int_equal(ctl_open_ok_parse(&k, "{}", 2, NULL), 0);
 	assert_true(k.received == 0);
 	assert_string_equal(k.target, "");
+	ctl_open_ok_fini(&k);
 	assert_int_equal(ctl_open_ok_parse(&k, "{\"target\":1}", 12, NULL), ERR_PROTO);
 }
 
@@ -305,6 +311,7 @@ running_out_of_memory_is_survived_everywhere(void **state)
 		assert_true(r == 0 || r == ERR_NOMEM);
 		assert_true(i < 1000);
 	}
+	ctl_open_fini(&o);
 	char *s = NULL;
 	for (long i = 0; s == NULL; i++) {
 		mem_fail_after(i);

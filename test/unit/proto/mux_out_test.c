@@ -8,9 +8,10 @@
 
 #include <cmocka.h>
 
+#include "proto/turns.h"
 #include "test/unit/muxpair.h"
 
-static const struct mux_config keeper = { .retain = true, .keepalive_ms = 1000 };
+static const struct mux_config keeper = { .endpoint = true, .keepalive_ms = 1000 };
 
 /* A session with n streams that the test, its peer, has opened and given all the room there is. */
 static void
@@ -87,7 +88,8 @@ bulk_streams_share(void **state)
 		got[f.id / 2] += f.len;
 	}
 	for (int i = 0; i < 4; i++)
-		assert_in_range(got[i], 1000000 - 4 * MUX_QUANTUM, 1000000 + 4 * MUX_QUANTUM);
+		assert_in_range(
+		    got[i], 1000000 - 4 * TURN_BULK_BYTES, 1000000 + 4 * TURN_BULK_BYTES);
 	raw_fini(&r);
 }
 
@@ -255,7 +257,7 @@ streams_that_wait_for_the_peer_take_no_share(void **state)
 	for (uint32_t id = 1; id <= 5; id += 2)
 		assert_int_equal(raw_open(&r, id), 0);
 	for (int i = 0; i < 2; i++)
-		assert_int_equal(side_send(side(&r, i), MUX_WINDOW_FIRST + MUX_UNSENT_SUM), 0);
+		assert_int_equal(side_send(side(&r, i), RAW_WINDOW + MUX_UNSENT_SUM), 0);
 	while (raw_get(&r, &f, NULL))
 		;
 	assert_int_equal(stream_room(side(&r, 2)->s), MUX_UNSENT_MAX);
@@ -277,7 +279,7 @@ an_idle_session_is_looked_at_once_in_an_interval(void **state)
 	while (raw_get(&r, &f, NULL))
 		;
 	for (int looks = 0; looks < 40; looks++) {
-		uint64_t due = session_deadline_ms(r.net.end[0].s);
+		uint64_t due = raw_deadline_ms(&r);
 
 		assert_int_equal(raw_tick(&r, due - r.net.now_ms), 0);
 		while (raw_get(&r, &f, body)) {

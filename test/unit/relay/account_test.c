@@ -10,8 +10,10 @@
 #include <pthread.h>
 
 #include "cmd/relay/account.h"
+#include "proto/budget.h"
 #include "lib/base/mem.h"
 
+static struct budget memory = { .max = 1ULL << 30 };
 static const uint8_t here[ADDR_IDENTITY_LEN] = { 4, 192, 0, 2, 1 };
 static const uint8_t there[ADDR_IDENTITY_LEN] = { 4, 192, 0, 2, 2 };
 static const struct creds_limits limits = {
@@ -41,7 +43,7 @@ get(struct accounts *t, enum creds_kind kind, const char *name, uint8_t digest,
 static void
 an_entry_is_one_account_whatever_its_secret_and_address(void **state)
 {
-	struct accounts *t = accounts_new(&limits);
+	struct accounts *t = accounts_new(&limits, &memory);
 	struct account *a = get(t, CREDS_CLIENT, "alice", 1, here);
 
 	(void)state;
@@ -60,7 +62,7 @@ an_entry_is_one_account_whatever_its_secret_and_address(void **state)
 static void
 a_shared_secret_is_an_account_of_its_own(void **state)
 {
-	struct accounts *t = accounts_new(&limits);
+	struct accounts *t = accounts_new(&limits, &memory);
 	struct account *a = get(t, CREDS_SHARED, "", 1, here);
 
 	(void)state;
@@ -72,7 +74,7 @@ a_shared_secret_is_an_account_of_its_own(void **state)
 static void
 without_credentials_the_address_counts(void **state)
 {
-	struct accounts *t = accounts_new(&limits);
+	struct accounts *t = accounts_new(&limits, &memory);
 	struct account *a = get(t, CREDS_NOBODY, "", 0, here);
 
 	(void)state;
@@ -84,7 +86,7 @@ without_credentials_the_address_counts(void **state)
 static void
 sessions_are_counted_over_all_who_hold_it(void **state)
 {
-	struct accounts *t = accounts_new(&limits);
+	struct accounts *t = accounts_new(&limits, &memory);
 	struct account *a = get(t, CREDS_CLIENT, "alice", 1, here),
 		       *b = get(t, CREDS_CLIENT, "alice", 1, here);
 
@@ -102,7 +104,7 @@ sessions_are_counted_over_all_who_hold_it(void **state)
 static void
 streams_and_bytes_are_counted_too(void **state)
 {
-	struct accounts *t = accounts_new(&limits);
+	struct accounts *t = accounts_new(&limits, &memory);
 	struct account *a = get(t, CREDS_CLIENT, "alice", 1, here);
 
 	(void)state;
@@ -143,7 +145,7 @@ an_entry_says_its_own_limits_and_a_reload_changes_them(void **state)
 	struct creds *later =
 	    creds("{\"clients\":{\"alice\":{\"secret\":\"s\",\"max-sessions\":3}}}");
 	struct creds_id alice = who(CREDS_CLIENT, "alice", 1), agent = who(CREDS_AGENT, "alice", 1);
-	struct accounts *t = accounts_new(&limits);
+	struct accounts *t = accounts_new(&limits, &memory);
 	struct account *a = accounts_get(t, &alice, here, c), *b = accounts_get(t, &agent, here, c);
 
 	(void)state;
@@ -174,7 +176,7 @@ an_entry_says_its_own_limits_and_a_reload_changes_them(void **state)
 static void
 it_is_kept_for_a_while_when_nobody_holds_it(void **state)
 {
-	struct accounts *t = accounts_new(&limits);
+	struct accounts *t = accounts_new(&limits, &memory);
 	struct account *a = get(t, CREDS_CLIENT, "alice", 1, here);
 
 	(void)state;
@@ -198,7 +200,7 @@ it_is_kept_for_a_while_when_nobody_holds_it(void **state)
 static void
 those_that_are_held_stay_when_others_go(void **state)
 {
-	struct accounts *t = accounts_new(&limits);
+	struct accounts *t = accounts_new(&limits, &memory);
 	struct account *a = get(t, CREDS_CLIENT, "alice", 1, here),
 		       *b = get(t, CREDS_CLIENT, "bob", 1, here),
 		       *c = get(t, CREDS_CLIENT, "carol", 1, here);
@@ -216,7 +218,7 @@ those_that_are_held_stay_when_others_go(void **state)
 static void
 opens_beyond_the_rate_are_waited_for(void **state)
 {
-	struct accounts *t = accounts_new(&limits);
+	struct accounts *t = accounts_new(&limits, &memory);
 	struct account *a = get(t, CREDS_CLIENT, "alice", 1, here);
 	uint64_t now_us = 5000000;
 
@@ -248,7 +250,7 @@ opens_beyond_the_rate_are_waited_for(void **state)
 static void
 whoever_keeps_to_the_rate_never_waits(void **state)
 {
-	struct accounts *t = accounts_new(&limits);
+	struct accounts *t = accounts_new(&limits, &memory);
 	struct account *a = get(t, CREDS_CLIENT, "alice", 1, here);
 
 	(void)state;
@@ -270,7 +272,7 @@ open_many(void *arg)
 static void
 no_open_is_lost_between_threads(void **state)
 {
-	struct accounts *t = accounts_new(&limits);
+	struct accounts *t = accounts_new(&limits, &memory);
 	struct account *a = get(t, CREDS_CLIENT, "alice", 1, here);
 	pthread_t other;
 
@@ -293,7 +295,7 @@ without_memory_nobody_gets_one(void **state)
 	(void)state;
 	for (fail = 0; t == NULL; fail++) {
 		mem_fail_after(fail);
-		t = accounts_new(&limits);
+		t = accounts_new(&limits, &memory);
 		mem_fail_after(MEM_NO_FAIL);
 	}
 	for (fail = 0; a == NULL; fail++) {

@@ -437,7 +437,7 @@ a_lost_session_resets_the_other_side(void **state)
 	relaytest_settle(&x->r);
 	assert_true(x->agent->freed);
 	assert_true(x->c->reset);
-	assert_int_equal(x->c->code, CODE_GONE);
+	assert_int_equal(x->c->code, CODE_LOST);
 	assert_false(x->client->freed);
 }
 

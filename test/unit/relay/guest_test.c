@@ -251,7 +251,10 @@ a_request_may_come_in_any_pieces(void **state)
 static void
 a_login_behind_the_request_is_taken(void **state)
 {
-	const struct mux_config cfg = { .dialer = true, .retain = true, .keepalive_ms = 60000 };
+	static struct budget budget = { .max = BUDGET_DEFAULT };
+	const struct mux_config cfg = {
+		.dialer = true, .endpoint = true, .keepalive_ms = 60000, .budget = &budget
+	};
 	struct session *s = mux_new(&cfg, 1);
 	struct ctl_hello h = net_hello(CTL_AGENT);
 	struct fix *x = *state;

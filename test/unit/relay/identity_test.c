@@ -84,7 +84,7 @@ streams_of_an_identity_are_bounded_over_all_agents(void **state)
 
 	r->opts.identity.streams = 3;
 	accounts_free(r->accounts);
-	r->accounts = accounts_new(&r->opts.identity);
+	r->accounts = accounts_new(&r->opts.identity, &r->memory);
 	relaytest_login(r, 0, CTL_AGENT, "pi");
 	relaytest_login(r, 0, CTL_AGENT, "lab");
 	pi = relaytest_login(r, 0, CTL_CONNECT, "pi");

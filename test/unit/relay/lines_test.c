@@ -318,7 +318,7 @@ open_ssh(struct visitor *v)
 {
 	const struct ctl_open o = { .service = "ssh" };
 
-	v->s = session_open(carrier_session(v->c), &o, &stream_user, v, NULL);
+	v->s = session_open(carrier_session(v->c), &o, NULL, &stream_user, v, NULL);
 	assert_non_null(v->s);
 }
 

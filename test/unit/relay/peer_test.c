@@ -79,8 +79,11 @@ on_settled(void *arg)
 static void
 client_init(struct client *cl, struct worker *w, enum ctl_role role)
 {
-	const struct mux_config cfg = { .dialer = true, .retain = true, .keepalive_ms = 60000 };
-	struct session *s = mux_new(&cfg, loop_now_ms(w->loop));
+	static struct budget budget = { .max = BUDGET_DEFAULT };
+	const struct mux_config cfg = {
+		.dialer = true, .endpoint = true, .keepalive_ms = 60000, .budget = &budget
+	};
+	struct session *s = mux_new(&cfg, loop_now_us(w->loop));
 	struct ctl_hello h = net_hello(role);
 	const struct dialect_from from = { .address = "test", .tls = "" };
 	struct filter *f[2];
