@@ -199,8 +199,9 @@ it_does_not_wait_for_ever(void **state)
 	assert_int_equal(app_sees(&x), -ECONNRESET);
 	assert_int_equal(c.n_conns, 0);
 	/* One that has found an uplink is not timed any more. */
-	fake_stand(&fake_uplink[0]);
+	close(x.app);
 	begin(&x, false);
+	fake_stand(&fake_uplink[0]);
 	for (int i = 0; i < 100; i++)
 		turn();
 	assert_int_equal(x.n_done, 0);

@@ -283,6 +283,19 @@ one_socket_may_be_both(void **state)
 	holds(fd[1], "answer");
 }
 
+static void
+a_pipe_and_a_socket_are_two(void **state)
+{
+	struct outcome o;
+	int fd[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
+	o = run(&exchange, pipe_with("hello"), fd[0]);
+	a_good_end(&o);
+	holds(fd[1], "answer");
+}
+
 /* The end of standard input is no end of the other direction, and the other way round. */
 static void
 each_direction_ends_by_itself(void **state)
@@ -381,6 +394,7 @@ main(void)
 		cmocka_unit_test(pipes_carry_both_ways_to_both_ends),
 		cmocka_unit_test(files_do_too),
 		cmocka_unit_test(one_socket_may_be_both),
+		cmocka_unit_test(a_pipe_and_a_socket_are_two),
 		cmocka_unit_test(each_direction_ends_by_itself),
 		cmocka_unit_test(input_that_cannot_be_read_is_no_end),
 		cmocka_unit_test(output_that_nobody_reads_is_a_failure),
