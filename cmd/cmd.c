@@ -81,7 +81,10 @@ remove_plain(const char *path)
 		log_warn("--ready-file %s: cannot remove it", path);
 }
 
-/* Lock a plain file for as long as we live.  Returns the descriptor; negative with errno, EWOULDBLOCK if another program has it. */
+/*
+ * Lock a plain file for as long as we live.  Returns the descriptor; negative with errno,
+ * EWOULDBLOCK if another program has it.
+ */
 static int
 lock_plain(const char *path)
 {

@@ -76,7 +76,10 @@ struct cmd_common {
 		.help = "how long SIGTERM lets streams finish"                               \
 	}
 
-/* Rows of --keepalive (milliseconds) and --ready-file; what and when: what is written to that file, and when. */
+/*
+ * Rows of --keepalive (milliseconds) and --ready-file; what and when: what is written to that file,
+ * and when.
+ */
 #define CMD_KEEPALIVE_ROW(S, m)                                                                  \
 	{                                                                                        \
 		.name = "keepalive", .kind = OPT_DURATION, .off = offsetof(S, m), .arg = "TIME", \
@@ -89,24 +92,34 @@ struct cmd_common {
 		.env = "TUNNEL_READY_FILE", .help = "write " what " (JSON) to FILE when " when  \
 	}
 
-/* cmd_begin - the first steps of a long-running command: its log, no death by SIGPIPE, random numbers, descriptors. */
+/*
+ * cmd_begin - the first steps of a long-running command: its log, no death by SIGPIPE, random
+ * numbers, descriptors.
+ */
 void cmd_begin(const struct cmd_common *common);
 
 /* cmd_start_failed - the exit code of one that could not start for this ERR_*. */
 int cmd_start_failed(int err);
 
-/* cmd_hangup_ends - does SIGHUP mean the end?  Not when it was ignored from the start, as nohup(1) has it. */
+/*
+ * cmd_hangup_ends - does SIGHUP mean the end?  Not when it was ignored from the start, as nohup(1)
+ * has it.
+ */
 bool cmd_hangup_ends(void);
 
 /*
- * The file of --ready-file: there while the program is ready, and at no other time, so that who waits for it never sees that of an
- * earlier run.  Only a plain file is ever removed: at the start one whose program has ended without doing so, which is known by
- * the lock (flock(2)) that a program has on its own; at the end only our own, as a successor may have written its own meanwhile.
+ * The file of --ready-file: there while the program is ready, and at no other time, so that who
+ * waits for it never sees that of an earlier run.  Only a plain file is ever removed: at the start
+ * one whose program has ended without doing so, which is known by the lock (flock(2)) that a
+ * program has on its own; at the end only our own, as a successor may have written its own
+ * meanwhile.
  */
 struct cmd_ready {
-	const char *path; /* borrowed; NULL: none is wanted */
+	/* Borrowed; NULL: none is wanted. */
+	const char *path;
 	struct file_stamp written;
-	int lock; /* a descriptor of that file; negative: none */
+	/* A descriptor of that file; negative: none. */
+	int lock;
 };
 
 /* cmd_ready_begin - remove what an earlier run has left.  Before the other two. */

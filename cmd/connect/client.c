@@ -311,7 +311,7 @@ on_refused(void *arg, uint32_t code, const char *text)
 	else if (denied)
 		client_stop(c, CMD_REFUSED);
 	else
-		return true; /* the relay is full, or one stream too odd for it: the forwards stay */
+		return true; /* the relay is full, or a stream was too odd for it */
 	return false;
 }
 

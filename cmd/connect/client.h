@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * client - what the ways into `tunnel connect` share: routes to agents, and local connections carried over them.
+ * client - what the ways into `tunnel connect` share: routes to agents, and local connections
+ * carried over them.
  *
- * A route is the agent's name and its uplinks to the relay (one session each, bound to that agent).  A conn is one local byte stream
- * (standard input and output, an accepted socket) on its way to a target behind the agent.
+ * A route is the agent's name and its uplinks to the relay (one session each, bound to that
+ * agent).  A conn is one local byte stream (standard input and output, an accepted socket) on its
+ * way to a target behind the agent.
  *
  *     RUNNING ── signal ──> ENDING ── nothing is carried any more ──> LEAVING ── goodbyes said ──> OVER
  *
- * ENDING lasts CLIENT_GRACE_MS, for connections that are at their end anyway; what is still carried then is cut: reset at both
- * ends, so that neither takes it for an end in good order.
+ * ENDING lasts CLIENT_GRACE_MS, for connections that are at their end anyway; what is still carried
+ * then is cut: reset at both ends, so that neither takes it for an end in good order.
  */
 #ifndef CMD_CONNECT_CLIENT_H
 #define CMD_CONNECT_CLIENT_H
@@ -46,8 +48,10 @@ struct client {
 	struct loop *loop;
 	struct uplink_config config;
 	struct route_list routes;
-	struct socks_list socks; /* connections to -D, until they have ended */
-	struct timer deadline;   /* of ENDING and LEAVING */
+	/* Connections to -D, until they have ended. */
+	struct socks_list socks;
+	/* Of ENDING and LEAVING. */
+	struct timer deadline;
 	enum client_state state;
 	unsigned n_conns;
 	/* Standard input and output: the first failure to reach the relay is the end. */
@@ -56,7 +60,9 @@ struct client {
 	int code;
 };
 
-/* client_init - the members below opts; ERR_NOMEM.  client_fini accepts one that was only zeroed. */
+/*
+ * client_init - the members below opts; ERR_NOMEM.  client_fini accepts one that was only zeroed.
+ */
 int client_init(struct client *c) WARN_UNUSED;
 void client_fini(struct client *c);
 
@@ -66,11 +72,14 @@ void client_code(struct client *c, int code);
 void client_stop(struct client *c, int code);
 /* client_leave - say goodbye on all uplinks and stop when they are gone. */
 void client_leave(struct client *c, int code);
-/* client_cancel - the same after everything that is carried was reset with text; the goodbye gets CLIENT_GOODBYE_MS. */
+/*
+ * client_cancel - the same after everything that is carried was reset with text; the goodbye gets
+ * CLIENT_GOODBYE_MS.
+ */
 void client_cancel(struct client *c, int code, const char *text);
 /*
- * client_end - a signal: let end what is at its end, cut the rest, say goodbye.  CMD_OK if nothing was cut, otherwise CMD_FAILED.
- * A second call does not wait.
+ * client_end - a signal: let end what is at its end, cut the rest, say goodbye.  CMD_OK if nothing
+ * was cut, otherwise CMD_FAILED. A second call does not wait.
  */
 void client_end(struct client *c);
 
@@ -78,19 +87,23 @@ void client_end(struct client *c);
 struct route *route_get(struct client *c, const char *agent);
 
 /*
- * conn_target - fill o from "SERVICE" or "HOST:PORT"; what: the option for messages.  ERR_INVALID with e.
+ * conn_target - fill o from "SERVICE" or "HOST:PORT"; what: the option for messages.  ERR_INVALID
+ * with e.
  */
 int conn_target(
     struct ctl_open *o, const char *text, const char *what, struct errtext *e) WARN_UNUSED;
 
-/* How a conn that waits for the target's answer (SOCKS) is told: the stream stands, or was refused with a code. */
+/*
+ * How a conn that waits for the target's answer (SOCKS) is told: the stream stands, or was refused
+ * with a code.
+ */
 typedef void conn_answer_fn(void *arg, uint32_t code, const char *text);
 typedef void conn_done_fn(void *arg, const struct pump_result *res);
 
 /*
  * conn_start - carry f (a socket filter, taken over, also on failure) to o through the route.
- *   answer   NULL: bytes flow at once.  Otherwise it is called once; with CODE_OK bytes flow after it returns; with another
- *            code f stays the caller's again.
+ *   answer   NULL: bytes flow at once.  Otherwise it is called once; with CODE_OK bytes
+ *            flow after it returns; with another code f stays the caller's again.
  *   done     called once at the end, not after an answer with another code than CODE_OK
  * All of these may be called before conn_start returns.
  * Returns NULL when out of memory: f has been freed, nothing is called.

@@ -68,7 +68,10 @@ on_signal(void *arg)
 	client_end(ct->client);
 }
 
-/* So ssh ends its ProxyCommand when it is done: that is no news, and the relay should not take the session for a lost one. */
+/*
+ * So ssh ends its ProxyCommand when it is done: that is no news, and the relay should not take the
+ * session for a lost one.
+ */
 static void
 on_hangup(void *arg)
 {

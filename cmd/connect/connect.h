@@ -8,12 +8,15 @@
 /* ---- stdio.c ---- */
 
 /*
- * stdio_start - carry standard input and output to o.  The client stops when both directions have ended: CMD_OK if in good order.
- * ERR_SYS, ERR_NOMEM with e.
+ * stdio_start - carry standard input and output to o.  The client stops when both directions have
+ * ended: CMD_OK if in good order. ERR_SYS, ERR_NOMEM with e.
  */
 int stdio_start(
     struct client *c, const char *agent, const struct ctl_open *o, struct errtext *e) WARN_UNUSED;
-/* stdio_end - after the loop: wait until what was written has left the helper thread.  ERR_SYS, logged: it could not. */
+/*
+ * stdio_end - after the loop: wait until what was written has left the helper thread.  ERR_SYS,
+ * logged: it could not.
+ */
 int stdio_end(void) WARN_UNUSED;
 
 /* ---- forward.c ---- */
@@ -22,7 +25,10 @@ int stdio_end(void) WARN_UNUSED;
 struct forward;
 TAILQ_HEAD(forward_list, forward);
 
-/* forward_local - "[BIND:]PORT=AGENT:SERVICE" or "=AGENT:HOST:PORT"; forward_socks - "[BIND:]PORT=AGENT".  ERR_INVALID, ERR_SYS with e. */
+/*
+ * forward_local - "[BIND:]PORT=AGENT:SERVICE" or "=AGENT:HOST:PORT"; forward_socks -
+ * "[BIND:]PORT=AGENT".  ERR_INVALID, ERR_SYS with e.
+ */
 int forward_local(
     struct client *c, struct forward_list *list, const char *spec, struct errtext *e) WARN_UNUSED;
 int forward_socks(

@@ -21,7 +21,8 @@ struct forward {
 	struct io io;
 	int fd;
 	bool socks;
-	struct ctl_open target; /* not for SOCKS */
+	/* Not for SOCKS. */
+	struct ctl_open target;
 	char spec[ADDR_TEXT + CTL_NAME_MAX + CTL_HOST_MAX + 16];
 	struct rlimit_reserve reserve;
 	struct timer pause;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * socks - a SOCKS5 server (RFC 1928) for -D: no authentication, CONNECT only; names are resolved at the agent.
+ * socks - a SOCKS5 server (RFC 1928) for -D: no authentication, CONNECT only; names are resolved at
+ * the agent.
  *
  *     GREETING ── method 0 ──> REQUEST ── target ──> ANSWER (the agent dials) ── reply ──> CARRIED
  *
@@ -151,7 +152,10 @@ socks_carry(struct socks *s, const struct ctl_open *o)
 
 /* ---- the client's messages ---- */
 
-/* RFC 1928 3: version, number of methods, methods.  Returns bytes used, 0 when more are needed, or ERR_PROTO. */
+/*
+ * RFC 1928 3: version, number of methods, methods.  Returns bytes used, 0 when more are needed, or
+ * ERR_PROTO.
+ */
 static ssize_t
 parse_greeting(struct socks *s, const uint8_t *p, size_t n)
 {

@@ -2,9 +2,9 @@
 /*
  * stdio - standard input and output as one byte stream.
  *
- * Pipes and sockets are read and written by the loop itself.  Files and terminals cannot be (epoll refuses files, and a
- * non-blocking terminal would be so for every other program on it), so a thread of its own moves their bytes to or from a socket
- * pair, and may block.
+ * Pipes and sockets are read and written by the loop itself.  Files and terminals cannot be (epoll
+ * refuses files, and a non-blocking terminal would be so for every other program on it), so a
+ * thread of its own moves their bytes to or from a socket pair, and may block.
  */
 #include <errno.h>
 #include <poll.h>
@@ -27,9 +27,10 @@
 struct copier {
 	int from, to;
 	bool started;
-	bool tty; /* from is a terminal: when it hangs up it has ended */
-	atomic_int
-	    error; /* errno of a failed read of standard input, or write of standard output */
+	/* from is a terminal: when it hangs up it has ended. */
+	bool tty;
+	/* errno of a failed read of standard input, or write of standard output. */
+	atomic_int error;
 	pthread_t thread;
 	uint8_t buf[COPY_BYTES];
 };
@@ -40,7 +41,10 @@ static struct {
 
 /* ---- threads ---- */
 
-/* Another program may have left the terminal, or a file that we share with it, non-blocking: that is waited out. */
+/*
+ * Another program may have left the terminal, or a file that we share with it, non-blocking: that
+ * is waited out.
+ */
 static bool
 would_block(int fd, short what)
 {
@@ -87,7 +91,10 @@ copy_run(void *arg)
 			break;
 		}
 	}
-	/* Input that failed is no end: with the mark unread the loop's end is reset, after the bytes before. */
+	/*
+	 * Input that failed is no end: with the mark unread the loop's end is reset, after the
+	 * bytes before.
+	 */
 	if (c == &self.in && c->error == 0)
 		IGNORE_RESULT(read(c->to, c->buf, 1) != 1); /* the mark is always there */
 	/* The loop's end sees end of file on one side, a broken pipe on the other. */
@@ -216,7 +223,10 @@ stdio_start(struct client *c, const char *agent, const struct ctl_open *o, struc
 int
 stdio_end(void)
 {
-	/* The loop's end of the pair is closed: the writer ends when it has written everything.  The reader may sit in read(2) for ever. */
+	/*
+	 * The loop's end of the pair is closed: the writer ends when it has written everything.
+	 * The reader may sit in read(2) for ever.
+	 */
 	if (self.out.started)
 		pthread_join(self.out.thread, NULL);
 	if (self.in.error == 0 && self.out.error == 0)

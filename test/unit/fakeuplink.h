@@ -36,7 +36,9 @@ extern int fake_n_uplinks;
 /* The test wants uplink_new to fail after so many; negative: never. */
 extern int fake_uplinks_max;
 
-/* Called for each new uplink while it is not NULL, by which a test gets into a subcommand's loop. */
+/*
+ * Called for each new uplink while it is not NULL, by which a test gets into a subcommand's loop.
+ */
 extern void (*fake_play)(struct loop *l, struct uplink *k);
 
 /* fake_uplinks_reset - none are there. */

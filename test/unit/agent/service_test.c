@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* service_test - what an agent serves, what it refuses, and what the target sees; the relay is the test. */
+/*
+ * service_test - what an agent serves, what it refuses, and what the target sees; the relay is the
+ * test.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>

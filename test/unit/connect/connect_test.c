@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * connect_test - the whole subcommand with local ports, from its arguments to its exit status; the relay is the test.
+ * connect_test - the whole subcommand with local ports, from its arguments to its exit status; the
+ * relay is the test.
  *
  * link: -Wl,--wrap=uplink_new,--wrap=uplink_free,--wrap=uplink_finish
  * link: -Wl,--wrap=uplink_open,--wrap=uplink_has_session,--wrap=uplink_streams,--wrap=uplink_is_up

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * socks_test - SOCKS5 byte by byte: what is answered, what is asked of the agent, what ends the connection.
+ * socks_test - SOCKS5 byte by byte: what is answered, what is asked of the agent, what ends the
+ * connection.
  *
  * link: -Wl,--wrap=uplink_new,--wrap=uplink_free,--wrap=uplink_finish
  * link: -Wl,--wrap=uplink_open,--wrap=uplink_has_session,--wrap=uplink_streams,--wrap=timer_set

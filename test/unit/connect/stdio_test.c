@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * stdio_test - standard input and output as a connection: pipes, files, sockets, and what becomes of the exit status.
+ * stdio_test - standard input and output as a connection: pipes, files, sockets, and what becomes
+ * of the exit status.
  *
  * Each case runs in a process of its own, since it has descriptors 0 and 1 of its own.
  *
