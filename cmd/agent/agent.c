@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* agent - the subcommand: uplinks to the relay, kept alive; streams from it, carried to private services. */
+/*
+ * agent - the subcommand: uplinks to the relay, kept alive; streams from it, carried to private
+ * services.
+ */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -176,7 +179,10 @@ on_refused(void *arg, uint32_t code, const char *text)
 
 	log_errorx("%s: refused: %s%s", a->config.relay, text,
 	    code == CODE_REPLACED ? "; give each agent a --name of its own" : "");
-	/* A full relay may have room later, and revoked credentials may come back; a wrong secret stays wrong. */
+	/*
+	 * A full relay may have room later, and revoked credentials may come back; a wrong secret
+	 * stays wrong.
+	 */
 	if (code == CODE_LIMIT || (code != CODE_REPLACED && k->been_up && !a->draining))
 		return true;
 	agent_stop(a, CMD_REFUSED);

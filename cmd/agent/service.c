@@ -29,11 +29,16 @@ struct service {
 /* One stream and its connection: first dialled, then carried by a pump. */
 struct serving {
 	struct services *sv;
-	struct stream *s; /* while dialling */
+	/* While it is dialled. */
+	struct stream *s;
 	struct dial *dial;
 	struct pump *pump;
-	bool vetted; /* a declared service needs no --allow */
-	/* what came before the target was connected; at most the first window, since none of it is consumed */
+	/* A declared service needs no --allow. */
+	bool vetted;
+	/*
+	 * What came before the target was connected; at most the first window, since none of it is
+	 * consumed.
+	 */
 	struct bufq early;
 	bool early_eof;
 	char host[CTL_HOST_MAX + 1];
@@ -213,7 +218,10 @@ carry(struct serving *sg, int fd, const struct ctl_open_ok *ok)
 		refuse(sg, CODE_INTERNAL, "out of memory");
 		return;
 	}
-	/* A target that was connected in vain must not take it for a short connection that ended well. */
+	/*
+	 * A target that was connected in vain must not take it for a short connection that ended
+	 * well.
+	 */
 	filter_reset(f, true);
 	if (stream_accept(sg->s, ok) == 0)
 		sg->pump = pump_new(sg->sv->loop, f, sg->s, on_done, sg);
@@ -246,7 +254,10 @@ on_dialled(void *arg, int fd, int err, const char *text)
 		    text);
 		return;
 	}
-	/* Where a declared service is, is the agent's business; who named an address may know which one it became. */
+	/*
+	 * Where a declared service is, is the agent's business; who named an address may know which
+	 * one it became.
+	 */
 	if (!sg->vetted && addr_peer(fd, &at) == 0)
 		snprintf(ok.target, sizeof ok.target, "%s", addr_text(&at, text_at));
 	carry(sg, fd, &ok);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * service - what an agent offers: named services, and targets that its --allow patterns admit; and the connections to them.
+ * service - what an agent offers: named services, and targets that its --allow patterns admit; and
+ * the connections to them.
  *
- * The agent decides by its own list, whatever the relay asks for.  A name is resolved once, every address is checked
- * against the patterns, and that very address is dialled.
+ * The agent decides by its own list, whatever the relay asks for.  A name is resolved once, every
+ * address is checked against the patterns, and that very address is dialled.
  */
 #ifndef CMD_AGENT_SERVICE_H
 #define CMD_AGENT_SERVICE_H
@@ -18,8 +19,8 @@
 struct services;
 
 /*
- * services_new - from --tcp NAME=HOST:PORT and --allow HOST:PORT; with no --allow targets on loopback are allowed.
- *   max_streams   served at once; more are refused
+ * services_new - from --tcp NAME=HOST:PORT and --allow HOST:PORT; with no --allow targets on
+ *   loopback are allowed. max_streams served at once; more are refused
  * ERR_INVALID, ERR_NOMEM with e.
  */
 int services_new(struct loop *l, const struct opt_list *tcp, const struct opt_list *allow,
@@ -27,7 +28,10 @@ int services_new(struct loop *l, const struct opt_list *tcp, const struct opt_li
 /* services_free - ends what is being dialled and carried. */
 void services_free(struct services *sv);
 
-/* services_open - serve a stream that the relay has opened: check, dial, carry.  Answers s in every case. */
+/*
+ * services_open - serve a stream that the relay has opened: check, dial, carry.  Answers s in every
+ * case.
+ */
 void services_open(struct services *sv, struct stream *s, const struct ctl_open *o);
 
 #endif

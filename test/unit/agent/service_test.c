@@ -188,6 +188,9 @@ a_service_is_a_name_and_a_place(void **state)
 {
 	(void)state;
 	assert_int_equal(serve("ssh=22 db=10.0.0.7:5432 web=:80 six=[::1]:6 lan=nas.lan:1", ""), 0);
+	/* The longest name. */
+	assert_int_equal(
+	    serve("n234567890123456789012345678901234567890123456789012345678901234=1", ""), 0);
 }
 
 static void

@@ -483,6 +483,7 @@ what_waits_for_an_uplink_is_cut_too(void **state)
 	struct local x;
 
 	(void)state;
+	never_ms = CLIENT_GOODBYE_MS;
 	begin(&x, false);
 	client_cancel(&c, CMD_REFUSED, "enough");
 	assert_int_equal(c.code, CMD_REFUSED);
