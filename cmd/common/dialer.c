@@ -35,7 +35,6 @@ struct dialer {
 	char key[WS_KEY_LEN + 1];
 	uint64_t wait_ms;
 	struct grave grave;
-	bool local; /* the relay is on this machine, and no proxy between us */
 	bool over;
 };
 
@@ -172,15 +171,6 @@ send_built(struct dialer *d, struct http_build *b)
 
 /* ---- the WebSocket handshake ---- */
 
-/* Masking may be done without where no proxy sees the frames: inside TLS, or on the way to a relay on this machine. */
-static const char *
-extension(const struct dialer *d)
-{
-	bool may = d->t->dialect->carries == SESSION_BYTES && (d->t->tls != NULL || d->local);
-
-	return may ? WS_ZERO_KEY : NULL;
-}
-
 static void
 send_upgrade(struct dialer *d)
 {
@@ -193,8 +183,7 @@ send_upgrade(struct dialer *d)
 		dialer_fail(d, ERR_SYS, "the system gives no random bytes");
 		return;
 	}
-	ws_handshake_request_begin(
-	    &b, url_host_header(u, host), u->target, d->key, NULL, extension(d));
+	ws_handshake_request_begin(&b, url_host_header(u, host), u->target, d->key, NULL);
 	for (size_t i = 0; d->t->headers != NULL && i < d->t->headers->n; i++) {
 		char name[256];
 		const char *line = d->t->headers->v[i], *colon = strchr(line, ':');
@@ -214,7 +203,7 @@ got_upgrade(struct dialer *d)
 	struct errtext why = { "" };
 	struct filter *ws;
 	char url[256];
-	int r = ws_handshake_check_response(d->head, d->key, NULL, extension(d), &why);
+	int r = ws_handshake_check_response(d->head, d->key, NULL, &why);
 
 	if (r != 0) {
 		d->wait_ms = ws_handshake_retry_after_s(d->head) * 1000ull;
@@ -222,7 +211,6 @@ got_upgrade(struct dialer *d)
 		return;
 	}
 	cfg.client = true;
-	cfg.zero_key = ws_handshake_has_extension(d->head, WS_ZERO_KEY);
 	filter_set_user(d->f, NULL, NULL);
 	ws = f_ws_new(d->f, d->loop, &cfg);
 	if (ws == NULL) {
@@ -396,7 +384,6 @@ static void
 on_connected(void *arg, int fd, int err, const char *text)
 {
 	struct dialer *d = arg;
-	struct addr peer;
 
 	d->net = NULL;
 	if (fd < 0) {
@@ -410,7 +397,6 @@ on_connected(void *arg, int fd, int err, const char *text)
 		return;
 	}
 	filter_set_user(d->f, &user, d);
-	d->local = !d->t->has_proxy && addr_peer(fd, &peer) == 0 && addr_is_loopback(&peer);
 	if (d->t->has_proxy)
 		send_connect(d);
 	else

@@ -192,10 +192,9 @@ on_settled(void *arg)
 static bool
 answer_101(struct guest *g)
 {
-	bool bytes = g->dialect->carries == SESSION_BYTES;
 	struct http_build b;
 
-	ws_handshake_response_begin(&b, g->head, NULL, bytes ? WS_ZERO_KEY : NULL);
+	ws_handshake_response_begin(&b, g->head, NULL);
 	if (http_build_end(&b) != 0 || filter_send(g->f, b.s, b.len) != 0) {
 		guest_free(g);
 		return false;

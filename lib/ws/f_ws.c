@@ -11,9 +11,9 @@
  * In RX_OVER the stream is over: what still comes is dropped.
  *
  * Copies of payload:
- *   server, or client with zero_key   header and moved slices: 0
- *   client                            masked into fresh blocks, filled whole: 1
- *   control frames                    2
+ *   server           header and moved slices: 0
+ *   client           masked into fresh blocks, filled whole: 1
+ *   control frames   2
  */
 #include "lib/ws/f_ws_int.h"
 
@@ -93,13 +93,6 @@ f_ws_fail_nomem(struct f_ws *w)
 
 /* ---- control frames sent ---- */
 
-/* How all frames but a stream's data are masked. */
-static enum f_ws_mask
-mask_of(const struct f_ws *w)
-{
-	return w->cfg.client ? F_WS_RANDOM_KEY : F_WS_UNMASKED;
-}
-
 /* Write one control frame.  Returns 0, or an error for which nothing is sent. */
 static int
 write_control(struct f_ws *w, enum f_ws_opcode opcode, const void *p, size_t n)
@@ -108,7 +101,7 @@ write_control(struct f_ws *w, enum f_ws_opcode opcode, const void *p, size_t n)
 	int r = bufq_copy(&payload, p, n);
 
 	if (r == 0)
-		r = f_ws_frame_put(mask_of(w), opcode, &payload, n, &out);
+		r = f_ws_frame_put(w->cfg.client, opcode, &payload, n, &out);
 	if (r == 0)
 		r = filter_write(w->f.below, &out);
 	bufq_fini(&payload);
@@ -157,7 +150,6 @@ f_ws_flush_pongs(struct f_ws *w)
 static void
 send_held(struct f_ws *w)
 {
-	enum f_ws_mask mask = w->cfg.client && w->cfg.zero_key ? F_WS_ZERO_KEY : mask_of(w);
 	struct bufq out = { 0 };
 	int r = 0;
 
@@ -168,7 +160,7 @@ send_held(struct f_ws *w)
 	while (w->held.len > 0 && r == 0) {
 		size_t n = w->held.len < F_WS_FRAME_MAX ? w->held.len : F_WS_FRAME_MAX;
 
-		r = f_ws_frame_put(mask, F_WS_OP_BINARY, &w->held, n, &out);
+		r = f_ws_frame_put(w->cfg.client, F_WS_OP_BINARY, &w->held, n, &out);
 	}
 	if (r == 0)
 		r = filter_write(w->f.below, &out);
@@ -410,7 +402,7 @@ f_ws_send_message(struct filter *f, enum f_ws_kind kind, struct bufq *payload)
 
 	if (w->tx == TX_CLOSED || f_ws_is_over(w))
 		return ERR_CLOSED;
-	r = f_ws_frame_put(mask_of(w), opcode, payload, payload->len, &frame);
+	r = f_ws_frame_put(w->cfg.client, opcode, payload, payload->len, &frame);
 	if (r == 0)
 		r = bufq_move(&w->held, &frame, frame.len);
 	bufq_fini(&frame);

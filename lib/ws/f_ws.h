@@ -25,9 +25,8 @@
  *   closed(ERR_LIMIT)    a message over max_message; Close 1009 was sent
  * f_ws holds no timer: whoever waits for the peer's Close sets a deadline of its own.
  *
- * Payload copies.  Receiving: none; unmasked in place in the received blocks, not touched when the
- * key is zero.  Sending: none for a server or with zero_key; one for a client that masks, since it
- * may not change bytes that somebody retains.
+ * Payload copies.  Receiving: none; unmasked in place in the received blocks.  Sending: none for a
+ * server; one for a client, since it may not change bytes that somebody retains.
  */
 #ifndef LIB_F_WS_H
 #define LIB_F_WS_H
@@ -77,10 +76,6 @@ struct f_ws_config {
 	enum f_ws_mode mode;
 	/* We mask, the peer must not; a server the other way round (5.1). */
 	bool client;
-	/*
-	 * F_WS_STREAM, a client: the masking keys of data frames are zero, as agreed (handshake.h).
-	 */
-	bool zero_key;
 	/* F_WS_STREAM: text messages are bytes too, not checked. */
 	bool text_as_bytes;
 	/* Bytes; 0: no limit (only in F_WS_STREAM, where nothing is collected). */

@@ -286,20 +286,17 @@ leave_sent(struct writer *w, struct wslay_frame_iocb *io)
 
 /* The header of a frame of n bytes.  Returns its length, ERR_NOMEM or ERR_SYS. */
 static ssize_t
-put_header(
-    enum f_ws_mask mask, enum f_ws_opcode opcode, size_t n, uint8_t head[F_WS_FRAME_HEADER_MAX])
+put_header(bool client, enum f_ws_opcode opcode, size_t n, uint8_t head[F_WS_FRAME_HEADER_MAX])
 {
 	const struct wslay_frame_callbacks cb = { .send_callback = on_send,
 		.genmask_callback = on_key };
-	bool masked = mask != F_WS_UNMASKED;
 	struct wslay_frame_iocb io = {
-		.fin = 1, .opcode = (uint8_t)opcode, .mask = masked, .payload_length = n
+		.fin = 1, .opcode = (uint8_t)opcode, .mask = client, .payload_length = n
 	};
-	struct writer *w = &writers[masked];
+	struct writer *w = &writers[client];
 	ssize_t r;
 
-	memset(w->key, 0, KEY_LEN);
-	if (mask == F_WS_RANDOM_KEY && rand_bytes(w->key, KEY_LEN) != 0)
+	if (client && rand_bytes(w->key, KEY_LEN) != 0)
 		return ERR_SYS;
 	if (w->ctx == NULL && wslay_frame_context_init(&w->ctx, &cb, w) != 0) {
 		w->ctx = NULL;
@@ -350,16 +347,15 @@ put_masked(const uint8_t *head, size_t hlen, struct bufq *src, size_t n, struct 
 }
 
 int
-f_ws_frame_put(
-    enum f_ws_mask mask, enum f_ws_opcode opcode, struct bufq *src, size_t n, struct bufq *out)
+f_ws_frame_put(bool client, enum f_ws_opcode opcode, struct bufq *src, size_t n, struct bufq *out)
 {
 	uint8_t head[F_WS_FRAME_HEADER_MAX];
-	ssize_t hlen = put_header(mask, opcode, n, head);
+	ssize_t hlen = put_header(client, opcode, n, head);
 	int r;
 
 	if (hlen < 0)
 		return (int)hlen;
-	if (mask == F_WS_RANDOM_KEY)
+	if (client)
 		return put_masked(head, (size_t)hlen, src, n, out);
 	r = bufq_copy(out, head, (size_t)hlen);
 	return r != 0 ? r : bufq_move(out, src, n);

@@ -59,21 +59,14 @@ f_ws_frame_is_control(const struct f_ws_frame *fr)
 ssize_t f_ws_frame_parse(struct f_ws_frame *fr, const uint8_t *p, size_t n, bool client,
     uint8_t control[F_WS_CONTROL_MAX], const char **why) WARN_UNUSED;
 
-/* How a frame is masked (5.3). */
-enum f_ws_mask {
-	F_WS_UNMASKED,   /* a server's */
-	F_WS_ZERO_KEY,   /* a client's, with a key that changes nothing */
-	F_WS_RANDOM_KEY, /* a client's */
-};
-
 /*
- * f_ws_frame_put - the first n bytes of src as one whole frame at the end of out: masked into fresh
- * blocks with a random key, otherwise moved.  A control frame has at most F_WS_CONTROL_MAX bytes.
+ * f_ws_frame_put - the first n bytes of src as one whole frame at the end of out: a client's masked
+ * into fresh blocks with a random key (5.3), a server's moved.  A control frame has at most F_WS_CONTROL_MAX bytes.
  * Returns 0; after ERR_NOMEM or ERR_SYS (no random bytes) some of src and a part of the frame may
  * be lost.
  */
-int f_ws_frame_put(enum f_ws_mask mask, enum f_ws_opcode opcode, struct bufq *src, size_t n,
-    struct bufq *out) WARN_UNUSED;
+int f_ws_frame_put(
+    bool client, enum f_ws_opcode opcode, struct bufq *src, size_t n, struct bufq *out) WARN_UNUSED;
 
 /* f_ws_frame_is_close_code - may this code stand in a Close frame (7.4)? */
 bool f_ws_frame_is_close_code(int code);

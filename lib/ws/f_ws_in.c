@@ -166,9 +166,6 @@ read_frame(struct f_ws *w)
 		return !f_ws_is_over(w);
 	}
 	w->in_data = true;
-	/* A key of zeros changes nothing. */
-	if (memcmp(w->rf.key, (uint8_t[4]){ 0 }, sizeof w->rf.key) == 0)
-		w->rf.masked = false;
 	return begin_data(w);
 }
 

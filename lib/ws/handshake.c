@@ -48,7 +48,7 @@ ws_handshake_accept(const char *key, char accept[WS_ACCEPT_LEN + 1])
 
 void
 ws_handshake_request_begin(struct http_build *b, const char *host, const char *target,
-    const char *key, const char *protocol, const char *extension)
+    const char *key, const char *protocol)
 {
 	http_build_request(b, "GET", target);
 	http_build_header(b, "Host", host);
@@ -58,14 +58,6 @@ ws_handshake_request_begin(struct http_build *b, const char *host, const char *t
 	http_build_header(b, "Sec-WebSocket-Version", "13");
 	if (protocol != NULL)
 		http_build_header(b, "Sec-WebSocket-Protocol", protocol);
-	if (extension != NULL)
-		http_build_header(b, "Sec-WebSocket-Extensions", extension);
-}
-
-bool
-ws_handshake_has_extension(const struct http_head *h, const char *extension)
-{
-	return http_has_token(h, "sec-websocket-extensions", extension);
 }
 
 unsigned
@@ -122,8 +114,8 @@ refused(const struct http_head *h, struct errtext *e)
 }
 
 int
-ws_handshake_check_response(const struct http_head *h, const char *key, const char *protocol,
-    const char *extension, struct errtext *e)
+ws_handshake_check_response(
+    const struct http_head *h, const char *key, const char *protocol, struct errtext *e)
 {
 	const char *accept = http_header(h, "sec-websocket-accept");
 	const char *chosen = http_header(h, "sec-websocket-protocol");
@@ -147,8 +139,7 @@ ws_handshake_check_response(const struct http_head *h, const char *key, const ch
 		    "proxy has answered in its place");
 	/* Behind an empty header there may be another one. */
 	if (http_header_count(h, "sec-websocket-extensions") > 1 ||
-	    (extensions != NULL && extensions[0] != 0 &&
-		(extension == NULL || strcmp(extensions, extension) != 0)))
+	    (extensions != NULL && extensions[0] != 0))
 		return err_set(
 		    e, ERR_PROTO, "the server uses a WebSocket extension that was not offered");
 	if (chosen != NULL && (protocol == NULL || strchr(chosen, ',') != NULL ||
@@ -206,8 +197,8 @@ ws_handshake_check_request(const struct http_head *h, int *status, struct errtex
 }
 
 void
-ws_handshake_response_begin(struct http_build *b, const struct http_head *request,
-    const char *protocol, const char *extension)
+ws_handshake_response_begin(
+    struct http_build *b, const struct http_head *request, const char *protocol)
 {
 	char accept[WS_ACCEPT_LEN + 1];
 
@@ -220,8 +211,6 @@ ws_handshake_response_begin(struct http_build *b, const struct http_head *reques
 	http_build_header(b, "Sec-WebSocket-Accept", accept);
 	if (protocol != NULL)
 		http_build_header(b, "Sec-WebSocket-Protocol", protocol);
-	if (extension != NULL && ws_handshake_has_extension(request, extension))
-		http_build_header(b, "Sec-WebSocket-Extensions", extension);
 }
 
 int

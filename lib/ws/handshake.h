@@ -16,8 +16,10 @@
 #include "lib/base/err.h"
 #include "lib/http/http.h"
 
-#define WS_KEY_LEN 24    /* base64 of 16 random bytes (4.1) */
-#define WS_ACCEPT_LEN 28 /* base64 of a SHA-1 (4.2.2) */
+/* Base64 of 16 random bytes (4.1). */
+#define WS_KEY_LEN 24
+/* Base64 of a SHA-1 (4.2.2). */
+#define WS_ACCEPT_LEN 28
 
 /*
  * ws_handshake_key_new - a random Sec-WebSocket-Key.  Returns 0, or ERR_SYS without random bytes.
@@ -30,36 +32,26 @@ int ws_handshake_key_new(char key[WS_KEY_LEN + 1]) WARN_UNUSED;
  */
 int ws_handshake_accept(const char *key, char accept[WS_ACCEPT_LEN + 1]) WARN_UNUSED;
 
-/*
- * An extension (RFC 6455 9) between programs of ours, without parameters: the client's masking keys
- * may be zero, which saves the client a copy and both a pass over every byte.  Masking protects
- * proxies that take the bytes of a connection for HTTP (10.3): a client offers this only where none
- * can see them.  The frames stay valid for whoever does not know the extension.
- */
-#define WS_ZERO_KEY "tunnel-zero-key"
-
 /* ---- client ---- */
 
 /*
  * ws_handshake_request_begin - the request without its end.
  *   host       as url_host_header() writes it
  *   protocol   one subprotocol, or several separated by ", "; NULL: none
- *   extension  one without parameters; NULL: none
  * Failures stick in b until http_build_end.
  */
 void ws_handshake_request_begin(struct http_build *b, const char *host, const char *target,
-    const char *key, const char *protocol, const char *extension);
+    const char *key, const char *protocol);
 
 /*
  * ws_handshake_check_response - does this answer open the connection (4.1)?
- *   key, protocol, extension   as sent; of the protocols the server may choose one, or none, and it
- *                              may agree to the extension
+ *   key, protocol   as sent; of the protocols the server may choose one, or none
  * Returns 0; ERR_DENIED for 401 and 403, ERR_NOTFOUND for 404, ERR_AGAIN for other answers that may
  * change with time (408, 429, 5xx), ERR_PROTO for every other answer that is no valid 101.  e says
  * what was wrong, and where a redirection points to.
  */
 int ws_handshake_check_response(const struct http_head *h, const char *key, const char *protocol,
-    const char *extension, struct errtext *e) WARN_UNUSED;
+    struct errtext *e) WARN_UNUSED;
 
 /*
  * ws_handshake_retry_after_s - the seconds that a refusal asks to wait (RFC 9110 10.2.3), at most
@@ -67,12 +59,6 @@ int ws_handshake_check_response(const struct http_head *h, const char *key, cons
  */
 #define WS_RETRY_AFTER_MAX_S 3600
 unsigned ws_handshake_retry_after_s(const struct http_head *h);
-
-/*
- * ws_handshake_has_extension - is it offered in this request, agreed to in this response that
- * ws_handshake_check_response has passed?
- */
-bool ws_handshake_has_extension(const struct http_head *h, const char *extension);
 
 /* ---- server ---- */
 
@@ -93,10 +79,9 @@ int ws_handshake_check_request(
  * ws_handshake_response_begin - the 101 without its end, for a request that
  * ws_handshake_check_request has passed.
  *   protocol   the one chosen among the client's, or NULL
- *   extension  agreed to if the client offers it, or NULL
  */
-void ws_handshake_response_begin(struct http_build *b, const struct http_head *request,
-    const char *protocol, const char *extension);
+void ws_handshake_response_begin(
+    struct http_build *b, const struct http_head *request, const char *protocol);
 
 /*
  * ws_handshake_refuse - a whole answer with that status; 426 names the version spoken (4.4).

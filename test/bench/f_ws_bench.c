@@ -200,13 +200,12 @@ main(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
-		bool sending, client, zero_key;
+		bool sending, client;
 	} kinds[] = {
-		{ "server receives", false, false, false },
-		{ "client receives", false, true, false },
-		{ "server sends", true, false, false },
-		{ "client sends", true, true, false },
-		{ "client sends, zero key", true, true, true },
+		{ "server receives", false, false },
+		{ "client receives", false, true },
+		{ "server sends", true, false },
+		{ "client sends", true, true },
 	};
 	struct loop *l = loop_new();
 	int repetitions = argc > 1 ? atoi(argv[1]) : 7;
@@ -219,9 +218,7 @@ main(int argc, char **argv)
 		printf("%9zu", sizes[i]);
 	printf("\n");
 	for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
-		const struct f_ws_config cfg = { .mode = F_WS_STREAM,
-			.client = kinds[k].client,
-			.zero_key = kinds[k].zero_key };
+		const struct f_ws_config cfg = { .mode = F_WS_STREAM, .client = kinds[k].client };
 
 		printf("%-21s ns", kinds[k].name);
 		for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {

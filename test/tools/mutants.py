@@ -29,7 +29,7 @@ SCRIPT_LIMIT_S = 180
 FLIPPED = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "=="}
 # Which end-to-end scripts are near a file: the first pattern that matches.
 NEAR = (
-    ("lib/tls/*", "*tls* *wss* *certificate* zero_keys*"), ("lib/ws/*", "websocket* many_streams* hostile* zero_keys*"),
+    ("lib/tls/*", "*tls* *wss* *certificate*"), ("lib/ws/*", "websocket* many_streams* hostile*"),
     ("lib/http/*", "http* hostile* health* slow_handshakes*"),
     ("lib/*", "local_forward* many_streams* last_words* stalled* listen_kinds* lost_link* ready_file* inner_addresses* bulk*"),
     ("proto/creds*", "credentials* revoked* rights* wrong_secret*"),

@@ -193,7 +193,7 @@ serve(struct conn *c)
 		linger(c);
 		return;
 	}
-	ws_handshake_response_begin(&b, c->head, NULL, NULL);
+	ws_handshake_response_begin(&b, c->head, NULL);
 	if (http_build_end(&b) != 0 || !send_built(c, &b)) {
 		conn_free(c);
 		return;
@@ -216,7 +216,7 @@ on_head_readable(void *arg)
 	if (r == 0 && !http_head_is_done(c->head))
 		return;
 	if (r == 0 && c->echo->client)
-		r = ws_handshake_check_response(c->head, c->key, NULL, NULL, &e);
+		r = ws_handshake_check_response(c->head, c->key, NULL, &e);
 	if (r != 0) {
 		conn_fail(c, e.s);
 		conn_free(c);
@@ -346,8 +346,7 @@ on_dialed(void *arg, int fd, int err, const char *text)
 		loop_stop(x->l);
 		return;
 	}
-	ws_handshake_request_begin(
-	    &b, url_host_header(&x->url, host), x->url.target, c->key, NULL, NULL);
+	ws_handshake_request_begin(&b, url_host_header(&x->url, host), x->url.target, c->key, NULL);
 	if (http_build_end(&b) != 0 || !send_built(c, &b)) {
 		conn_fail(c, "cannot send the request");
 		conn_free(c);

@@ -253,14 +253,14 @@ a_server_must_not_mask(void **state)
 
 /* A frame of the first n bytes of data, at out; returns its length. */
 static size_t
-build(enum f_ws_mask mask, enum f_ws_opcode opcode, const uint8_t *data, size_t n, uint8_t *out)
+build(bool client, enum f_ws_opcode opcode, const uint8_t *data, size_t n, uint8_t *out)
 {
 	struct bufq src = { 0 }, q = { 0 };
 	size_t len;
 
 	assert_int_equal(bufq_copy(&src, data, n), 0);
 	assert_int_equal(bufq_copy(&src, "rest", 4), 0);
-	assert_int_equal(f_ws_frame_put(mask, opcode, &src, n, &q), 0);
+	assert_int_equal(f_ws_frame_put(client, opcode, &src, n, &q), 0);
 	assert_int_equal(src.len, 4);
 	len = bufq_read(&q, 0, out, FRAME_MAX);
 	assert_int_equal(len, q.len);
@@ -270,24 +270,21 @@ build(enum f_ws_mask mask, enum f_ws_opcode opcode, const uint8_t *data, size_t 
 }
 
 static void
-check_built(enum f_ws_mask mask, enum f_ws_opcode opcode, size_t n)
+check_built(bool client, enum f_ws_opcode opcode, size_t n)
 {
 	static uint8_t data[FRAME_MAX], got[FRAME_MAX], want[FRAME_MAX];
-	bool masked = mask != F_WS_UNMASKED;
 	uint8_t k[4] = { 0 };
 	size_t len, head;
 
 	for (size_t i = 0; i < n; i++)
 		data[i] = (uint8_t)(i * 7);
-	len = build(mask, opcode, data, n, got);
-	head = put(want, (uint8_t)(0x80 | opcode), n, shortest(n), masked, 0);
+	len = build(client, opcode, data, n, got);
+	head = put(want, (uint8_t)(0x80 | opcode), n, shortest(n), client, 0);
 	assert_int_equal(len, head + n);
-	if (masked) {
+	if (client) {
 		memcpy(k, got + head - 4, 4);
 		memcpy(want + head - 4, k, 4);
 	}
-	if (mask == F_WS_ZERO_KEY)
-		assert_memory_equal(k, ((uint8_t[4]){ 0 }), 4);
 	wsmask_plain(want + head, data, n, k, 0);
 	assert_memory_equal(got, want, len);
 }
@@ -301,13 +298,12 @@ frames_of_every_length_are_written(void **state)
 	(void)state;
 	/* All kinds in turn, so that a context which remembers the one before would show. */
 	for (size_t i = 0; i < sizeof lens / sizeof lens[0]; i++) {
-		check_built(F_WS_UNMASKED, F_WS_OP_BINARY, lens[i]);
-		check_built(F_WS_RANDOM_KEY, F_WS_OP_BINARY, lens[i]);
-		check_built(F_WS_ZERO_KEY, F_WS_OP_BINARY, lens[i]);
-		check_built(F_WS_UNMASKED, F_WS_OP_TEXT, lens[i]);
+		check_built(false, F_WS_OP_BINARY, lens[i]);
+		check_built(true, F_WS_OP_BINARY, lens[i]);
+		check_built(false, F_WS_OP_TEXT, lens[i]);
 		if (lens[i] <= F_WS_CONTROL_MAX) {
-			check_built(F_WS_UNMASKED, F_WS_OP_PING, lens[i]);
-			check_built(F_WS_RANDOM_KEY, F_WS_OP_CLOSE, lens[i]);
+			check_built(false, F_WS_OP_PING, lens[i]);
+			check_built(true, F_WS_OP_CLOSE, lens[i]);
 		}
 	}
 }
@@ -319,8 +315,8 @@ no_two_keys_are_alike(void **state)
 
 	(void)state;
 	for (size_t n = 1; n < 200; n += 66) {
-		build(F_WS_RANDOM_KEY, F_WS_OP_BINARY, a, n, a);
-		build(F_WS_RANDOM_KEY, F_WS_OP_BINARY, b, n, b);
+		build(true, F_WS_OP_BINARY, a, n, a);
+		build(true, F_WS_OP_BINARY, b, n, b);
 		assert_memory_not_equal(a, b, n < 126 ? 6 : 8);
 	}
 }
@@ -343,8 +339,8 @@ clean_contexts_serve_again(void **state)
 		assert_int_equal(parse(p, head + 200, true).used, head);
 		head = put(p, 0x89, 125, 7, true, 125);
 		assert_int_equal(parse(p, head + 125, false).used, head + 125);
-		build(F_WS_UNMASKED, F_WS_OP_BINARY, data, 69000, p);
-		build(F_WS_RANDOM_KEY, F_WS_OP_BINARY, data, 6, p);
+		build(false, F_WS_OP_BINARY, data, 69000, p);
+		build(true, F_WS_OP_BINARY, data, 6, p);
 	}
 	assert_int_equal(n_contexts, 3);
 	f_ws_thread_fini();
@@ -366,11 +362,11 @@ without_memory_for_a_context_that_is_said(void **state)
 	assert_int_equal(bufq_copy(&src, "abc", 3), 0);
 	assert_int_equal(parse(p, head + 5, false).used, ERR_NOMEM);
 	assert_int_equal(parse(p, 0, false).used, 0);
-	assert_int_equal(f_ws_frame_put(F_WS_RANDOM_KEY, F_WS_OP_BINARY, &src, 3, &q), ERR_NOMEM);
-	assert_int_equal(f_ws_frame_put(F_WS_UNMASKED, F_WS_OP_BINARY, &src, 3, &q), ERR_NOMEM);
+	assert_int_equal(f_ws_frame_put(true, F_WS_OP_BINARY, &src, 3, &q), ERR_NOMEM);
+	assert_int_equal(f_ws_frame_put(false, F_WS_OP_BINARY, &src, 3, &q), ERR_NOMEM);
 	no_context = false;
 	assert_int_equal(parse(p, head + 5, false).used, head);
-	assert_int_equal(f_ws_frame_put(F_WS_RANDOM_KEY, F_WS_OP_BINARY, &src, 3, &q), 0);
+	assert_int_equal(f_ws_frame_put(true, F_WS_OP_BINARY, &src, 3, &q), 0);
 	assert_int_equal(q.len, 9);
 	bufq_fini(&src);
 	bufq_fini(&q);

@@ -295,6 +295,28 @@ our_ping_is_sent_and_its_pong_is_told(void **state)
 	assert_int_equal(x->n_pongs, 1);
 	memset(p, 0, sizeof p);
 	assert_int_equal(f_ws_ping(x->ws, p, 126), ERR_LIMIT);
+	assert_int_equal(f_ws_ping(x->ws, p, 125), 0);
+	ws_fix_free(x);
+}
+
+static void
+a_pong_for_which_there_is_no_memory_ends_the_connection(void **state)
+{
+	struct ws_fix *x = ws_fix_stream(false);
+	uint8_t p[16];
+
+	(void)state;
+	mem_settle(x->l);
+	assert_int_equal(
+	    bufq_copy(&x->ws->below->in, p, ws_fix_frame(p, 0x89, true, "ping", 4)), 0);
+	buf_pool_free();
+	mem_fail_after(0);
+	filter_readable(x->ws->below);
+	mem_fail_after(MEM_NO_FAIL);
+	mem_settle(x->l);
+	assert_int_equal(x->ws_sink.n_closed, 1);
+	assert_int_equal(x->ws_sink.err, ERR_NOMEM);
+	assert_int_equal(ws_fix_close_code(x), F_WS_INTERNAL);
 	ws_fix_free(x);
 }
 
@@ -430,6 +452,7 @@ main(void)
 		cmocka_unit_test(a_flood_of_pings_takes_no_memory),
 		cmocka_unit_test(each_ping_is_answered_while_there_is_room),
 		cmocka_unit_test(our_ping_is_sent_and_its_pong_is_told),
+		cmocka_unit_test(a_pong_for_which_there_is_no_memory_ends_the_connection),
 		cmocka_unit_test(close_goes_behind_what_was_written),
 		cmocka_unit_test(a_long_reason_is_cut_between_characters),
 		cmocka_unit_test(a_lost_connection_is_told_from_a_close),
