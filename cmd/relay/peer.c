@@ -441,7 +441,7 @@ replace(struct peer *old, const struct peer *p)
 	/* It may have come from a worker whose turn began a moment later. */
 	uint64_t silent = now > heard ? now - heard : 0;
 
-	log_warnx(
+	log_limited(account_log(p->account), now, LOG_LEVEL_WARN,
 	    "agent %s: replaced %ssession from %s by one from %s, last heard %llu.%03llu s ago",
 	    p->name, silent > p->w->relay->opts.keepalive_ms ? "stale " : "", old->from, p->from,
 	    (unsigned long long)silent / 1000, (unsigned long long)silent % 1000);
@@ -521,8 +521,9 @@ peer_arrive(struct peer *p)
 	group_join(g, p);
 	set_state(p, PEER_IN);
 	p->since_ms = loop_now_ms(p->w->loop);
-	log_info("%s %s: session opened from %s", p->role == CTL_AGENT ? "agent" : "client of",
-	    p->name, p->from);
+	log_limited(account_log(p->account), p->since_ms, LOG_LEVEL_INFO,
+	    "%s %s: session opened from %s", p->role == CTL_AGENT ? "agent" : "client of", p->name,
+	    p->from);
 	login_settled(p);
 	return SESSION_GO_ON;
 }
@@ -671,10 +672,11 @@ static void
 on_closed(void *arg, int err, const char *text)
 {
 	struct peer *p = arg;
-	uint64_t ms = p->since_ms != 0 ? loop_now_ms(p->w->loop) - p->since_ms : 0;
+	uint64_t now = loop_now_ms(p->w->loop), ms = now - p->since_ms;
 
 	if (p->since_ms != 0)
-		log_info("%s %s: session from %s closed after %llu s: %s",
+		log_limited(account_log(p->account), now, LOG_LEVEL_INFO,
+		    "%s %s: session from %s closed after %llu s: %s",
 		    p->role == CTL_AGENT ? "agent" : "client of", p->name, p->from,
 		    (unsigned long long)ms / 1000, text[0] != '\0' ? text : err_str(err));
 	else
