@@ -104,10 +104,10 @@ log_limit_fini(struct log_limit *l)
 static bool
 admit(struct log_limit *l, uint64_t now_ms, enum log_level level, struct gap *g)
 {
-	if (l->lines == 0) {
+	if (l->lines == 0)
 		l->lines = LOG_LIMIT_LINES;
+	if (l->ms == 0)
 		l->ms = LOG_LIMIT_MS;
-	}
 	if (l->n == 0 || is_over(l, now_ms)) {
 		l->since_ms = now_ms;
 		l->n = 0;

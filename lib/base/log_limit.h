@@ -36,7 +36,7 @@
 /* All members are private. */
 struct log_limit {
 	char who[LOG_LIMIT_WHO];
-	/* Allowed in one window; 0 before the first use of a limit that was only zeroed. */
+	/* Allowed in one window of ms; 0: the usual. */
 	unsigned lines;
 	unsigned ms;
 	/* When the running window began, and the lines written in it. */
@@ -49,7 +49,7 @@ struct log_limit {
 };
 
 /*
- * log_limit_init - lines in ms milliseconds; 0, 0: LOG_LIMIT_LINES in LOG_LIMIT_MS.
+ * log_limit_init - lines in ms milliseconds; 0: LOG_LIMIT_LINES, LOG_LIMIT_MS.
  *   who   what the line about lines left out begins with, as printf makes it; cut at LOG_LIMIT_WHO
  * A zeroed limit is as good as one with 0, 0 and no name.  log_limit_fini accepts that, too.
  */

@@ -144,6 +144,13 @@ a_zeroed_limit_is_the_usual_one(void **state)
 	log_limits_tell(LOG_LIMIT_MS + 1);
 	assert_string_equal(written(), "info: 7 lines left out|");
 	log_limit_fini(&l);
+	/* Each number by itself. */
+	log_limit_init(&l, 1, 0, "pi");
+	log_limited(&l, 1, LOG_LEVEL_INFO, "x");
+	log_limited(&l, LOG_LIMIT_MS, LOG_LEVEL_INFO, "x");
+	log_limited(&l, LOG_LIMIT_MS + 1, LOG_LEVEL_INFO, "x");
+	assert_string_equal(written(), "info: x|info: pi: 1 lines left out|info: x|");
+	log_limit_fini(&l);
 }
 
 /* Two loops' clocks may differ by a turn. */
