@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "cmd/relay/account.h"
 #include "cmd/relay/bridge.h"
 #include "test/unit/relaytest.h"
 
@@ -426,6 +427,42 @@ a_peer_with_windows_is_never_stopped_as_a_whole(void **state)
 		assert_false(carrier_is_stopped(p->carrier));
 }
 
+/* ---- what an identity may make us hold ---- */
+
+static struct fake_stream *
+agents_end(const struct fix *x, int i)
+{
+	return x->agent->stream[i];
+}
+
+static void
+beyond_the_limit_goes_who_stood_still_the_longest(void **state)
+{
+	struct fix *x = *state;
+	struct fake_stream *c[3];
+
+	relaytest_fini(&x->r);
+	relaytest_init(&x->r, 1);
+	accounts_free(x->r.accounts);
+	x->r.opts.identity.memory = 1000;
+	x->r.accounts = accounts_new(&x->r.opts.identity);
+	x->agent = relaytest_login(&x->r, 0, CTL_AGENT, "pi");
+	x->client = relaytest_login(&x->r, 0, CTL_CONNECT, "pi");
+	for (int i = 0; i < 3; i++)
+		c[i] = fake_open(x->client, "ssh");
+	much(c[0], 400);
+	much(c[1], 300);
+	/* The first one has moved since. */
+	sent(agents_end(x, 0), 100);
+	much(agents_end(x, 2), 400);
+	assert_false(c[0]->over || c[1]->over || c[2]->over);
+	much(c[2], 1);
+	assert_true(c[1]->aborted && agents_end(x, 1)->aborted);
+	assert_int_equal(c[1]->code, CODE_LIMIT);
+	assert_false(c[0]->over || c[2]->over);
+	relaytest_settle(&x->r);
+}
+
 /* ---- the rest ---- */
 
 static void
@@ -504,6 +541,7 @@ main(void)
 		T(bytes_that_never_left_are_not_called_a_good_end),
 		T(a_peer_without_windows_is_not_read_beyond_a_limit),
 		T(a_peer_with_windows_is_never_stopped_as_a_whole),
+		T(beyond_the_limit_goes_who_stood_still_the_longest),
 		T(a_lost_session_resets_the_other_side),
 		T(who_cannot_be_asked_is_said),
 		cmocka_unit_test(targets_are_named_as_they_were_asked_for),

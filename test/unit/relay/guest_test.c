@@ -418,6 +418,44 @@ who_lost_the_place_on_the_way_is_closed_on_arrival(void **state)
 	gate_leave(x->r.gate, place[2]);
 }
 
+static bool
+is_left_and_over(void *arg)
+{
+	return has_left(arg) && is_over(arg);
+}
+
+/* Each allocation between a request and its answer fails in turn: the connection ends, and its place is free. */
+static void
+without_memory_for_an_answer_the_connection_ends(void **state)
+{
+	static const char *const requests[] = { "GET /health HTTP/1.1\r\nHost: t\r\n\r\n",
+		UPGRADE("/", "12"), UPGRADE("/", "13") };
+	struct fix *x = *state;
+
+	for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
+		bool failed = true;
+		long fail = 0;
+
+		for (; failed; fail++) {
+			visit(x);
+			x->len = 0;
+			x->over = false;
+			say(x, requests[i]);
+			buf_pool_free();
+			mem_fail_after(fail);
+			mem_settle(x->w->loop);
+			mem_fail_after(MEM_NO_FAIL);
+			listen_in(x);
+			failed = x->len == 0;
+			assert_true(!failed || turns_until(x->w->loop, is_left_and_over, x));
+			close(x->fd);
+			x->fd = -1;
+			assert_true(turns_until(x->w->loop, has_left, x));
+		}
+		assert_true(fail > 2);
+	}
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -438,6 +476,7 @@ main(void)
 		T(who_has_not_logged_in_makes_room_at_once),
 		T(who_lost_the_place_on_the_way_is_closed_on_arrival),
 		T(without_memory_the_connection_is_closed),
+		T(without_memory_for_an_answer_the_connection_ends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
