@@ -69,15 +69,18 @@ struct f_ws_config carrier_ws(enum session_carries carries, uint64_t message_max
 void carrier_stop(struct carrier *c, bool stop);
 bool carrier_is_stopped(const struct carrier *c);
 
-/* carrier_slow - the same, for a peer that asks for too much; apart from carrier_stop, which may be in force beside it. */
+/*
+ * carrier_slow - the same, for a peer that asks for too much; apart from carrier_stop, which may be
+ * in force beside it.
+ */
 void carrier_slow(struct carrier *c, bool slow);
 
 /* carrier_resume - after a hello that answered SESSION_HOLD: look at the input that waited. */
 void carrier_resume(struct carrier *c);
 
 /*
- * carrier_detach, carrier_attach - move to another loop, with every byte.  attach: ERR_NOMEM; it is as
- * detached as before, and may be freed so.
+ * carrier_detach, carrier_attach - move to another loop, with every byte.  attach: ERR_NOMEM; it is
+ * as detached as before, and may be freed so.
  */
 void carrier_detach(struct carrier *c);
 int carrier_attach(struct carrier *c, struct loop *l) WARN_UNUSED;

@@ -190,7 +190,10 @@ on_flush(void *arg)
 		filter_flush(p->f);
 }
 
-/* The far side has said something, and has not accepted the stream yet: then it is not the target that said it. */
+/*
+ * The far side has said something, and has not accepted the stream yet: then it is not the target
+ * that said it.
+ */
 static bool
 came_too_early(struct pump *p)
 {
@@ -223,7 +226,9 @@ on_data(void *arg, struct bufq *in)
 	} else if (r != ERR_CLOSED) {
 		pump_out_of_memory(p);
 	} else {
-		/* It has ended; if we do not know that yet, it will tell us in a moment, and why. */
+		/*
+		 * It has ended; if we do not know that yet, it will tell us in a moment, and why.
+		 */
 		pump_deafen(p, "the other end takes nothing after its own end");
 		if (p->up == UP_ENDED)
 			pump_fail(p, CODE_RESET, p->text);
@@ -275,7 +280,10 @@ on_writable(void *arg)
 	(void)arg; /* on_drained does what there is to do */
 }
 
-/* A RST drops what the kernel still holds, so it waits until the other end has everything, or has had its time. */
+/*
+ * A RST drops what the kernel still holds, so it waits until the other end has everything, or has
+ * had its time.
+ */
 static void
 pump_break(struct pump *p)
 {
@@ -287,7 +295,10 @@ pump_break(struct pump *p)
 	pump_finish(p, p->code, p->text, false);
 }
 
-/* The stream is done with; the socket keeps the time to take what it was given.  Never by FIN: it would look complete. */
+/*
+ * The stream is done with; the socket keeps the time to take what it was given.  Never by FIN: it
+ * would look complete.
+ */
 static void
 pump_linger(struct pump *p, uint32_t code, const char *text)
 {
@@ -328,7 +339,10 @@ on_closed(void *arg, int err, const char *text)
 	if (p->life != LIFE_RUNNING)
 		return;
 	pump_deafen(p, text);
-	/* What it had said before its end must still arrive: the stream lives until that is acknowledged. */
+	/*
+	 * What it had said before its end must still arrive: the stream lives until that is
+	 * acknowledged.
+	 */
 	if (p->up == UP_ENDING)
 		pump_account(p);
 	else

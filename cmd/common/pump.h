@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * pump - an endpoint: carries bytes between a local byte stream (a filter: socket, pipe pair) and a session's stream.
+ * pump - an endpoint: carries bytes between a local byte stream (a filter: socket, pipe pair) and a
+ * session's stream.
  *
- * Both halves end independently, in order, and without loss: the socket's end of file becomes the stream's EOF after all bytes; the
- * stream's EOF becomes FIN after all bytes; and the end is acknowledged when the kernel has everything.  A broken
- * socket resets the stream after what was read from it; a reset stream resets the socket after what was received.
+ * Both halves end independently, in order, and without loss: the socket's end of file becomes the
+ * stream's EOF after all bytes; the stream's EOF becomes FIN after all bytes; and the end is
+ * acknowledged when the kernel has everything.  A broken socket resets the stream after what was
+ * read from it; a reset stream resets the socket after what was received.
  *
- * A stream that does not end in good order is always a reset of the socket, even if the process is killed: the program behind it
- * must not take half a file for a whole one.
+ * A stream that does not end in good order is always a reset of the socket, even if the process is
+ * killed: the program behind it must not take half a file for a whole one.
  *
- * The pump owns the filter.  The stream stays its session's.  Memory: at most MUX_RETAIN_MAX towards the peer (all of a session
- * together MUX_RETAIN_SUM_MAX), the stream's window towards the socket.
+ * The pump owns the filter.  The stream stays its session's.  Memory: at most MUX_RETAIN_MAX
+ * towards the peer (all of a session together MUX_RETAIN_SUM_MAX), the stream's window towards the
+ * socket.
  */
 #ifndef CMD_PUMP_H
 #define CMD_PUMP_H
@@ -18,7 +21,9 @@
 #include "lib/net/filter.h"
 #include "proto/session.h"
 
-/* How long a local socket may take to accept the last bytes of a stream that has ended by a reset. */
+/*
+ * How long a local socket may take to accept the last bytes of a stream that has ended by a reset.
+ */
 #define PUMP_LINGER_MS 30000
 /* How often it is asked meanwhile whether it has them: a RST drops what the kernel still holds. */
 #define PUMP_LINGER_POLL_MS 20
@@ -30,10 +35,14 @@ struct pump;
 
 /* How it went, for the log and the exit status. */
 struct pump_result {
-	uint32_t code;                   /* CODE_OK: both halves ended in good order */
-	const char *text;                /* borrowed for the call */
-	bool local;                      /* the local side was the reason */
-	uint64_t to_stream, from_stream; /* bytes of payload */
+	/* CODE_OK: both halves ended in good order. */
+	uint32_t code;
+	/* Borrowed for the call. */
+	const char *text;
+	/* The local side was the reason. */
+	bool local;
+	/* Bytes of payload. */
+	uint64_t to_stream, from_stream;
 };
 
 /*
@@ -44,18 +53,28 @@ struct pump *pump_new(struct loop *l, struct filter *f, struct stream *s,
     void (*done)(void *arg, const struct pump_result *res), void *arg);
 
 /*
- * pump_await - after pump_new: we opened the stream, and it has yet to be accepted.  Bytes of the socket go at once; bytes from the
- * stream must not come before that (PROTOCOL.md 4.3): both sides are then reset, with CODE_PROTOCOL.
+ * pump_await - after pump_new: we opened the stream, and it has yet to be accepted.  Bytes of the
+ * socket go at once; bytes from the stream must not come before that (PROTOCOL.md 4.3): both sides
+ * are then reset, with CODE_PROTOCOL.
  */
 void pump_await(struct pump *p);
 
-/* pump_start - the stream stands: begin reading the socket.  Before, only data from the stream is taken. */
+/*
+ * pump_start - the stream stands: begin reading the socket.  Before, only data from the stream is
+ * taken.
+ */
 void pump_start(struct pump *p);
 
-/* pump_deliver - what the stream had delivered before the pump was its user; eof: and that it had ended. */
+/*
+ * pump_deliver - what the stream had delivered before the pump was its user; eof: and that it had
+ * ended.
+ */
 void pump_deliver(struct pump *p, struct bufq *in, bool eof);
 
-/* pump_stop - end it from outside (shutdown): both sides are reset, the stream with code and text; done is not called. */
+/*
+ * pump_stop - end it from outside (shutdown): both sides are reset, the stream with code and text;
+ * done is not called.
+ */
 void pump_stop(struct pump *p, uint32_t code, const char *text);
 
 #endif

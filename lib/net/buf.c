@@ -7,7 +7,10 @@
 
 #include "lib/base/mem.h"
 
-/* Free blocks kept for each class; more go back to malloc.  Bulk needs a handful, and the last freed is still cached. */
+/*
+ * Free blocks kept for each class; more go back to malloc.  Bulk needs a handful, and the last
+ * freed is still cached.
+ */
 static const struct {
 	uint32_t cap;
 	uint32_t keep;
@@ -111,7 +114,10 @@ ring_grow(struct bufq *q, uint32_t more)
 	return 0;
 }
 
-/* The number of slices that hold the bytes [off, off + n); *first is the one that holds off, *skip its bytes before off. */
+/*
+ * The number of slices that hold the bytes [off, off + n); *first is the one that holds off, *skip
+ * its bytes before off.
+ */
 static uint32_t
 slice_span(const struct bufq *q, size_t off, size_t n, uint32_t *first, size_t *skip)
 {
@@ -184,7 +190,9 @@ bufq_append(struct bufq *q, struct block *b, uint8_t *p, size_t n)
 	return 0;
 }
 
-/* The tail block, when its unused end follows the tail slice and no other queue can be filling it. */
+/*
+ * The tail block, when its unused end follows the tail slice and no other queue can be filling it.
+ */
 static struct block *
 tail_with_room(const struct bufq *q)
 {

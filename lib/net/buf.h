@@ -2,20 +2,23 @@
 /*
  * buf - bytes in motion: reference-counted blocks and queues of slices of them.
  *
- * A block is a piece of memory of one of a few sizes, taken from a pool that belongs to the calling thread.  A slice
- * names some bytes of a block and holds one reference.  A bufq is a queue of slices.  Payload moves between queues by
- * moving or sharing slices; the bytes themselves stay where recv(2) put them.  The same bytes may stand in several
- * queues at once (what is kept until it is acknowledged, and what is being sent), so bytes in a queue are read-only,
- * except through bufq_own().
+ * A block is a piece of memory of one of a few sizes, taken from a pool that belongs to the calling
+ * thread.  A slice names some bytes of a block and holds one reference.  A bufq is a queue of
+ * slices.  Payload moves between queues by moving or sharing slices; the bytes themselves stay
+ * where recv(2) put them.  The same bytes may stand in several queues at once (what is kept until
+ * it is acknowledged, and what is being sent), so bytes in a queue are read-only, except through
+ * bufq_own().
  *
- * Why not evbuffer: a sender shares bytes between what it retains and what it sends, reads go straight into pooled
- * memory without a malloc per read, and the memory that a queue pins is known (see bufq_weight).
+ * Why not evbuffer: a sender shares bytes between what it retains and what it sends, reads go
+ * straight into pooled memory without a malloc per read, and the memory that a queue pins is known
+ * (see bufq_weight).
  *
- * Threads: reference counts are not atomic.  All queues that share blocks belong to one thread; to hand bytes to
- * another thread, hand over every queue that shares them.  A block goes back to the pool of the thread that drops
- * the last reference.
+ * Threads: reference counts are not atomic.  All queues that share blocks belong to one thread; to
+ * hand bytes to another thread, hand over every queue that shares them.  A block goes back to the
+ * pool of the thread that drops the last reference.
  *
- * Units: lengths and offsets are bytes.  Errors: ERR_NOMEM only; a failed call leaves its arguments as they were.
+ * Units: lengths and offsets are bytes.  Errors: ERR_NOMEM only; a failed call leaves its arguments
+ * as they were.
  */
 #ifndef LIB_BUF_H
 #define LIB_BUF_H
@@ -28,18 +31,26 @@
 #include "lib/base/err.h"
 
 /* Block sizes (capacity in bytes).  A request is met from the smallest class that holds it. */
-#define BUF_SMALL 1024 /* frame headers, control bodies */
+/* Frame headers, control bodies. */
+#define BUF_SMALL 1024
 /* A whole TLS record with its header and tag, an idle socket's read. */
 #define BUF_MEDIUM (16 * 1024 + 512)
-#define BUF_LARGE (64 * 1024) /* a busy socket */
-/* Bulk: a few of these fit in a CPU's cache; with its head a block is 128 KiB, and it holds two DATA frames (proto/frame.h). */
+/* A busy socket. */
+#define BUF_LARGE (64 * 1024)
+/*
+ * Bulk: a few of these fit in a CPU's cache; with its head a block is 128 KiB, and it holds two
+ * DATA frames (proto/frame.h).
+ */
 #define BUF_HUGE (128 * 1024 - 16)
 
 struct block {
 	uint32_t refs;
-	uint32_t cap;   /* bytes in data */
-	uint32_t fill;  /* bytes used from the front; only the one filler advances it */
-	uint32_t class; /* index of the pool it returns to */
+	/* Bytes in data. */
+	uint32_t cap;
+	/* Bytes used from the front; only the one filler advances it. */
+	uint32_t fill;
+	/* Index of the pool it returns to. */
+	uint32_t class;
 	uint8_t data[];
 };
 
@@ -51,13 +62,19 @@ struct slice {
 
 /* Zero is a valid empty queue.  Members are private; len may be read. */
 struct bufq {
-	size_t len;      /* bytes queued */
-	size_t pinned;   /* bytes of the blocks behind them */
-	struct slice *v; /* ring of cap slices */
+	/* Bytes queued. */
+	size_t len;
+	/* Bytes of the blocks behind them. */
+	size_t pinned;
+	/* Ring of cap slices. */
+	struct slice *v;
 	uint32_t cap, head, n;
 };
 
-/* block_new - a block of at least n bytes (n <= BUF_HUGE), fill 0, one reference to the caller.  NULL: out of memory. */
+/*
+ * block_new - a block of at least n bytes (n <= BUF_HUGE), fill 0, one reference to the caller.
+ * NULL: out of memory.
+ */
 struct block *block_new(size_t n);
 struct block *block_ref(struct block *b);
 /* block_unref - drop a reference; accepts NULL. */
@@ -69,39 +86,56 @@ block_room(const struct block *b)
 	return b->cap - b->fill;
 }
 
-/* buf_pool_free - give this thread's pooled blocks back to malloc (end of a thread; idle moments). */
+/*
+ * buf_pool_free - give this thread's pooled blocks back to malloc (end of a thread; idle moments).
+ */
 void buf_pool_free(void);
 
 /* bufq_fini - drop everything; the queue is empty and valid afterwards. */
 void bufq_fini(struct bufq *q);
 
-/* bufq_append - queue n bytes at p, which lie in b; takes a reference of its own.  n == 0 does nothing. */
+/*
+ * bufq_append - queue n bytes at p, which lie in b; takes a reference of its own.  n == 0 does
+ * nothing.
+ */
 int bufq_append(struct bufq *q, struct block *b, uint8_t *p, size_t n) WARN_UNUSED;
 
-/* bufq_copy - queue a copy of n bytes; small copies share the tail block while nobody else holds it. */
+/*
+ * bufq_copy - queue a copy of n bytes; small copies share the tail block while nobody else holds
+ * it.
+ */
 int bufq_copy(struct bufq *q, const void *p, size_t n) WARN_UNUSED;
 
 /* bufq_move - move the first n (<= src->len) bytes of src to the end of dst without copying. */
 int bufq_move(struct bufq *dst, struct bufq *src, size_t n) WARN_UNUSED;
 
-/* bufq_share - append n bytes of src from offset off to dst; src keeps them.  off + n <= src->len. */
+/*
+ * bufq_share - append n bytes of src from offset off to dst; src keeps them.  off + n <= src->len.
+ */
 int bufq_share(struct bufq *dst, const struct bufq *src, size_t off, size_t n) WARN_UNUSED;
 
 /* bufq_drain - drop the first n (<= len) bytes. */
 void bufq_drain(struct bufq *q, size_t n);
 
-/* bufq_peek - describe bytes from offset off in at most max iovecs, at most n bytes; returns the number of iovecs. */
+/*
+ * bufq_peek - describe bytes from offset off in at most max iovecs, at most n bytes; returns the
+ * number of iovecs.
+ */
 int bufq_peek(const struct bufq *q, size_t off, size_t n, struct iovec *iov, int max);
 
-/* bufq_front - the first contiguous run; *n its length (0 and NULL when empty).  Valid until q changes. */
+/*
+ * bufq_front - the first contiguous run; *n its length (0 and NULL when empty).  Valid until q
+ * changes.
+ */
 const uint8_t *bufq_front(const struct bufq *q, size_t *n);
 
 /* bufq_read - copy up to n bytes from offset off into p without removing them; returns how many. */
 size_t bufq_read(const struct bufq *q, size_t off, void *p, size_t n);
 
 /*
- * bufq_own - as bufq_peek over all of q for writing: bytes may be changed in place.  Only for queues whose bytes have
- * no other holder by construction (fresh from a socket, before anything shared them).
+ * bufq_own - as bufq_peek over all of q for writing: bytes may be changed in place.  Only for
+ * queues whose bytes have no other holder by construction (fresh from a socket, before anything
+ * shared them).
  */
 int bufq_own(struct bufq *q, size_t off, size_t n, struct iovec *iov, int max);
 
@@ -113,9 +147,10 @@ bufq_weight(const struct bufq *q)
 }
 
 /*
- * bufq_compact - when a queue weighs more than BUF_COMPACT_MIN and more than BUF_COMPACT_RATIO times its length, copy it into
- * blocks of its own, so that a stalled queue's memory is bounded by its length, whatever pieces a peer sent it in.  Cheap when
- * there is nothing to do; call it after appending to a queue that may wait.
+ * bufq_compact - when a queue weighs more than BUF_COMPACT_MIN and more than BUF_COMPACT_RATIO
+ * times its length, copy it into blocks of its own, so that a stalled queue's memory is bounded by
+ * its length, whatever pieces a peer sent it in.  Cheap when there is nothing to do; call it after
+ * appending to a queue that may wait.
  */
 #define BUF_COMPACT_MIN (64 * 1024)
 #define BUF_COMPACT_RATIO 6

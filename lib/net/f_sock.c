@@ -2,11 +2,12 @@
 /*
  * f_sock - the socket at the bottom of a filter stack.
  *
- * Copies of payload: kernel → block (read), block → kernel (writev); none in user space, but reads of at most BUF_SMALL
- * bytes, which are copied so that a keystroke does not pin a large block.
+ * Copies of payload: kernel → block (read), block → kernel (writev); none in user space, but reads
+ * of at most BUF_SMALL bytes, which are copied so that a keystroke does not pin a large block.
  *
- * The descriptor is watched edge-triggered, for everything, once: `readable` and `writable` remember what the kernel said
- * last, and no epoll_ctl is needed when a reader pauses or a writer fills up.
+ * The descriptor is watched edge-triggered, for everything, once: `readable` and `writable`
+ * remember what the kernel said last, and no epoll_ctl is needed when a reader pauses or a writer
+ * fills up.
  *
  * Two machines; a break ends both, and is the filter's state (f.closed).
  *      input    OPEN ── the peer's end ──> ENDED
@@ -31,9 +32,12 @@
 #include "lib/net/pace.h"
 
 enum {
-	IOV_MAX_TURN = 128, /* slices in one writev */
-	CHECK_MS = 100,     /* what stands behind the last bytes without an event is noticed */
-	SHRINK_AFTER = 32,  /* small reads in a row before the block size goes down */
+	/* Slices in one writev. */
+	IOV_MAX_TURN = 128,
+	/* What stands behind the last bytes without an event is noticed. */
+	CHECK_MS = 100,
+	/* Small reads in a row before the block size goes down. */
+	SHRINK_AFTER = 32,
 };
 
 enum input { INPUT_OPEN, INPUT_ENDED, N_INPUT };
@@ -60,7 +64,10 @@ struct f_sock {
 	/* Of descriptors that others may share, as they were; -1: nothing to restore. */
 	int rflags, wflags;
 	struct bufq out;
-	/* Looks for what no event has told of.  It is set; bytes have come since; when it looked last. */
+	/*
+	 * Looks for what no event has told of.  It is set; bytes have come since; when it looked
+	 * last.
+	 */
 	struct timer check;
 	bool checking, arrived;
 	uint64_t looked_ms;
@@ -107,7 +114,10 @@ sock_fail(struct f_sock *s, int error)
 	filter_close(&s->f, ERR_CLOSED, strerror(error));
 }
 
-/* O_NONBLOCK belongs to the open file, which a shell or another program may share: leave it as it was found. */
+/*
+ * O_NONBLOCK belongs to the open file, which a shell or another program may share: leave it as it
+ * was found.
+ */
 static void
 close_restored(int fd, int flags)
 {
@@ -134,7 +144,10 @@ read_adapt(struct f_sock *s, size_t got, size_t cap)
 	}
 }
 
-/* One read of at most max bytes into f.in.  Returns bytes; 0 at the end of file; ERR_AGAIN, ERR_NOMEM, or ERR_SYS. */
+/*
+ * One read of at most max bytes into f.in.  Returns bytes; 0 at the end of file; ERR_AGAIN,
+ * ERR_NOMEM, or ERR_SYS.
+ */
 static ssize_t
 read_once(struct f_sock *s, size_t max)
 {
@@ -196,7 +209,10 @@ sock_read(struct f_sock *s)
 		error = n == ERR_NOMEM ? ENOMEM : errno;
 		if (n == ERR_AGAIN || n == 0)
 			s->readable = false;
-		/* What came before an end, or before the connection broke, is the user's all the same. */
+		/*
+		 * What came before an end, or before the connection broke, is the user's all the
+		 * same.
+		 */
 		if (s->f.in.len > before)
 			filter_readable(&s->f);
 		if (s->f.closed)
@@ -299,7 +315,10 @@ sock_op_write(struct filter *f, struct bufq *src)
 	if (s->output != OUTPUT_OPEN)
 		return ERR_CLOSED;
 	r = bufq_move(&s->out, src, src->len);
-	/* While the kernel takes nothing, a peer that sends shreds must not make us hold their blocks. */
+	/*
+	 * While the kernel takes nothing, a peer that sends shreds must not make us hold their
+	 * blocks.
+	 */
 	if (r == 0 && !s->writable && bufq_weight(&s->out) > F_SOCK_WEIGHT_MAX)
 		bufq_compact(&s->out);
 	return r;
@@ -333,9 +352,9 @@ sock_op_shutdown(struct filter *f)
 /* ---- events ---- */
 
 /*
- * A broken connection comes as readable and writable, like any other news, and nothing comes after it:
- * a read that finds bytes, or a pause, would never learn of it.  What the kernel has in store was sent
- * before, and is read first, paused or not.
+ * A broken connection comes as readable and writable, like any other news, and nothing comes after
+ * it: a read that finds bytes, or a pause, would never learn of it.  What the kernel has in store
+ * was sent before, and is read first, paused or not.
  */
 static void
 check_error(struct f_sock *s)
@@ -360,8 +379,8 @@ arm_check(struct f_sock *s)
 }
 
 /*
- * A read ends in front of an urgent byte as if there were no more (RFC 9293 3.8.5), and does not tell of
- * a connection that broke behind what it found.  One more read finds both.
+ * A read ends in front of an urgent byte as if there were no more (RFC 9293 3.8.5), and does not
+ * tell of a connection that broke behind what it found.  One more read finds both.
  */
 static void
 look_again(struct f_sock *s)
@@ -387,9 +406,9 @@ on_check(void *arg)
 }
 
 /*
- * Readable and writable at once may mean an error.  If there is more to read, a read will tell of it.
- * Otherwise it is looked for: at once when nothing is being read, or when such news are rare, else in
- * CHECK_MS, since a ping-pong brings them with every message.
+ * Readable and writable at once may mean an error.  If there is more to read, a read will tell of
+ * it.  Otherwise it is looked for: at once when nothing is being read, or when such news are rare,
+ * else in CHECK_MS, since a ping-pong brings them with every message.
  */
 static void
 suspect(struct f_sock *s)
@@ -484,7 +503,10 @@ sock_op_attach(struct filter *f, struct loop *l)
 		sock_op_detach(f);
 		return r;
 	}
-	/* What was ready before is announced again by the new watch; a pipe's end of file counts as data. */
+	/*
+	 * What was ready before is announced again by the new watch; a pipe's end of file counts as
+	 * data.
+	 */
 	s->hup = s->hup || s->rfd != s->wfd;
 	return 0;
 }
@@ -496,7 +518,10 @@ sock_op_fini(struct filter *f)
 
 	if (f->loop != NULL)
 		sock_op_detach(f);
-	/* Input that we do not read must not turn our last words into a reset, nor the close cut them off. */
+	/*
+	 * Input that we do not read must not turn our last words into a reset, nor the close cut
+	 * them off.
+	 */
 	if (f->loop != NULL && s->rfd == s->wfd && s->rfd >= 0 && s->rflags < 0 && !s->hard &&
 	    (s->out.len > 0 || (s->written > 0 && s->input == INPUT_OPEN))) {
 		linger_close(f->loop, s->rfd, &s->out);
@@ -583,7 +608,10 @@ f_sock_new(struct loop *l, int fd, bool shape)
 
 	if (s == NULL)
 		return NULL;
-	/* RFC 6093 5: an urgent byte stays where it stands, and is not missing.  Other sockets have none. */
+	/*
+	 * RFC 6093 5: an urgent byte stays where it stands, and is not missing.  Other sockets have
+	 * none.
+	 */
 	IGNORE_RESULT(setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &one, sizeof one));
 	pace_init(&s->pace, fd, shape);
 	return &s->f;

@@ -12,8 +12,8 @@ enum { MARKS = 4 };
 
 /*
  * Where the bytes of an encoding filter are: of those taken, the first v[i].taken are in the first
- * v[i].below of what the filter below took.  Oldest first; with no room left the newest is replaced,
- * so that bytes are counted late, never early.
+ * v[i].below of what the filter below took.  Oldest first; with no room left the newest is
+ * replaced, so that bytes are counted late, never early.
  */
 struct filter_marks {
 	struct mark {

@@ -11,7 +11,8 @@
 
 enum {
 	SCRATCH = 16 * 1024,
-	READS_TURN = 16, /* of one socket, before others get theirs */
+	/* Of one socket, before others get theirs. */
+	READS_TURN = 16,
 	IOV_TURN = 16,
 };
 

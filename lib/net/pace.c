@@ -39,7 +39,10 @@ median(const uint64_t v[3])
 	return v[2] < low ? low : v[2] > high ? high : v[2];
 }
 
-/* The median forgets single samples, the average the rest; a path that has really changed is followed at once. */
+/*
+ * The median forgets single samples, the average the rest; a path that has really changed is
+ * followed at once.
+ */
 static void
 smooth(struct pace *p, uint64_t measured)
 {
@@ -97,7 +100,10 @@ free_flight(struct pace *p, int fd)
 static void
 set_flight(struct pace *p, int fd, size_t flight)
 {
-	/* The kernel doubles the value, for its own overhead, which is small for the large segments of bulk. */
+	/*
+	 * The kernel doubles the value, for its own overhead, which is small for the large segments
+	 * of bulk.
+	 */
 	int value = (int)(flight * 5 / 8);
 
 	if (!p->unlock || is_near(p->flight, flight, 8))

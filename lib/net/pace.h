@@ -2,17 +2,19 @@
 /*
  * pace - how much of what a TCP connection is to carry the kernel is given ahead.
  *
- * What the kernel holds cannot be put in another order any more, so it gets little more than it can send at once:
+ * What the kernel holds cannot be put in another order any more, so it gets little more than it can
+ * send at once:
  *
- *   lowat    bytes that it has and has not sent yet (TCP_NOTSENT_LOWAT): PACE_AHEAD_US of the rate at which the peer
- *            really receives, between PACE_LOWAT_MIN and PACE_LOWAT_MAX.
- *   flight   bytes that are under way (SO_SNDBUF): what the path itself holds, and PACE_QUEUE_US more.  The kernel's
- *            congestion control fills the queues of a path with a millisecond or two of bytes in each direction, and every
- *            keystroke waits behind them.  On a fast or a long path the kernel's own tuning of the buffer goes on: a queue
- *            there is short in time, and only the kernel can make the buffer large enough.
+ *   lowat    bytes that it has and has not sent yet (TCP_NOTSENT_LOWAT): PACE_AHEAD_US of the rate
+ *            at which the peer really receives, between PACE_LOWAT_MIN and PACE_LOWAT_MAX.
+ *   flight   bytes that are under way (SO_SNDBUF): what the path itself holds, and PACE_QUEUE_US
+ *            more.  The kernel's congestion control fills the queues of a path with a millisecond
+ *            or two of bytes in each direction, and every keystroke waits behind them.  On a fast
+ *            or a long path the kernel's own tuning of the buffer goes on: a queue there is short
+ *            in time, and only the kernel can make the buffer large enough.
  *
- * The rate is what the kernel measures (struct tcp_info), smoothed: one sample in ten is half or twice the path's, and a
- * bound that followed it would fill the queue or starve the link.
+ * The rate is what the kernel measures (struct tcp_info), smoothed: one sample in ten is half or
+ * twice the path's, and a bound that followed it would fill the queue or starve the link.
  *
  * Private to lib/net.
  */
@@ -24,42 +26,60 @@
 #include <stdint.h>
 
 #define PACE_LOWAT_START (64 * 1024)
-#define PACE_LOWAT_MIN (8 * 1024)   /* less would wake us for every few segments */
-#define PACE_LOWAT_MAX (256 * 1024) /* one turn of bulk */
+/* Less would wake us for every few segments. */
+#define PACE_LOWAT_MIN (8 * 1024)
+/* One turn of bulk. */
+#define PACE_LOWAT_MAX (256 * 1024)
 #define PACE_AHEAD_US 250
 #define PACE_QUEUE_US 1100
 #define PACE_FLIGHT_MIN (32 * 1024)
-#define PACE_FLIGHT_MAX \
-	(340 * 1024) /* the usual net.core.wmem_max admits it; and it stays in a CPU's cache */
-#define PACE_SAMPLE_LOWATS 8 /* between two samples, in units of lowat: some milliseconds */
+/* The usual net.core.wmem_max admits it, and it stays in a CPU's cache. */
+#define PACE_FLIGHT_MAX (340 * 1024)
+/* Between two samples, in units of lowat: some milliseconds. */
+#define PACE_SAMPLE_LOWATS 8
 
 struct pace {
-	bool tcp;      /* a Unix socket has no rate to adapt to, and nothing below is used */
-	bool shape;    /* the lowat is bounded, too */
-	bool unlock;   /* the kernel can be given the decision about its buffer back */
-	size_t lowat;  /* bytes */
-	size_t flight; /* bytes; 0: the kernel decides */
-	uint64_t rates[3],
-	    rate; /* bytes per second: the last three measured, the newest last; and smoothed */
-	uint64_t sampled; /* of the bytes written, at the last sample */
+	/* A Unix socket has no rate to adapt to, and nothing below is used. */
+	bool tcp;
+	/* The lowat is bounded, too. */
+	bool shape;
+	/* The kernel can be given the decision about its buffer back. */
+	bool unlock;
+	/* Bytes. */
+	size_t lowat;
+	/* Bytes; 0: the kernel decides. */
+	size_t flight;
+	/* Bytes per second: the last three measured, the newest last; and smoothed. */
+	uint64_t rates[3], rate;
+	/* Of the bytes written, at the last sample. */
+	uint64_t sampled;
 };
 
 /* What the kernel has measured. */
 struct pace_sample {
-	uint64_t rate;    /* bytes per second */
-	uint32_t rtt_us;  /* the shortest */
-	bool app_limited; /* we had no more to send, and the rate says no more than that */
+	/* Bytes per second. */
+	uint64_t rate;
+	/* The shortest. */
+	uint32_t rtt_us;
+	/* We had no more to send, and the rate says no more than that. */
+	bool app_limited;
 };
 
-/* pace_init - for a connected stream socket.  shape: for one that carries more than a single stream. */
+/*
+ * pace_init - for a connected stream socket.  shape: for one that carries more than a single
+ * stream.
+ */
 void pace_init(struct pace *p, int fd, bool shape);
 
-/* pace_wrote - so many bytes in all have been written.  Looks at the connection now and then and sets its bounds. */
+/*
+ * pace_wrote - so many bytes in all have been written.  Looks at the connection now and then and
+ * sets its bounds.
+ */
 void pace_wrote(struct pace *p, int fd, uint64_t written);
 
 /*
- * pace_decide - what a sample means.  Returns false if it means nothing, else *lowat and *flight are the bounds that should be
- * (flight 0: the kernel's own tuning).  Touches no socket.
+ * pace_decide - what a sample means.  Returns false if it means nothing, else *lowat and *flight
+ * are the bounds that should be (flight 0: the kernel's own tuning).  Touches no socket.
  */
 bool pace_decide(struct pace *p, const struct pace_sample *s, size_t *lowat, size_t *flight);
 
