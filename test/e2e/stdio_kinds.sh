@@ -23,8 +23,16 @@ mkfifo "$tmp/fifo"
 cat "$tmp/in" >"$tmp/fifo" &
 expect "named pipe in" "$want" "$(hash_of <"$tmp/fifo")"
 
-hash_of <"$tmp/in" >&- || fail "closed out: exit status $?"
-hash_of <&- >&- || fail "both closed: exit status $?"
+# What comes for a standard output that is closed is lost, and that is a failure; nothing is not.
+hash_port=$tcp_port
+code=0
+hash_of <"$tmp/in" >&- 2>"$tmp/err.log" || code=$?
+expect "exit status of closed out" 1 "$code"
+has_line "$tmp/err.log" 'standard output: Bad file descriptor' || fail "it says: $(cat "$tmp/err.log")"
+start_tcp quiet send /dev/null
+connect pi 127.0.0.1 "$tcp_port" <"$tmp/in" >&- || fail "closed out, and nothing for it: exit status $?"
+connect pi 127.0.0.1 "$tcp_port" <&- >&- || fail "both closed: exit status $?"
+tcp_port=$hash_port
 exit_code sh -c "'$TUNNEL_BIN' connect --relay $relay_url --secret-file '$tmp/client.secret' pi 127.0.0.1 $tcp_port <'$tmp/in' >/dev/full"
 expect "exit status with a full disk" 1 "$code"
 has_line "$tmp/err.log" "standard output: No space left" || fail "$(cat "$tmp/err.log")"
