@@ -445,7 +445,7 @@ beyond_the_limit_goes_who_stood_still_the_longest(void **state)
 	relaytest_init(&x->r, 1);
 	accounts_free(x->r.accounts);
 	x->r.opts.identity.memory = 1000;
-	x->r.accounts = accounts_new(&x->r.opts.identity);
+	x->r.accounts = accounts_new(&x->r.opts.identity, &x->r.memory);
 	x->agent = relaytest_login(&x->r, 0, CTL_AGENT, "pi");
 	x->client = relaytest_login(&x->r, 0, CTL_CONNECT, "pi");
 	for (int i = 0; i < 3; i++)
