@@ -446,7 +446,7 @@ read_data(struct tls_rec *r, struct bufq *in, size_t n, struct bufq *out, struct
 	if (n == 0)
 		return count_idle(r, e);
 	r->idle = 0;
-	if (n > SMALL_PIECE || out->len == 0)
+	if (n > SMALL_PIECE)
 		return bufq_move(out, in, n);
 	ret = bufq_copy(out, piece, bufq_read(in, 0, piece, n));
 	if (ret == 0)

@@ -94,6 +94,33 @@ the_type_is_found_without_a_look_at_the_payload(void **state)
 	munmap(map, 4 * page);
 }
 
+/* RFC 8446 5.3: the number of a record is of 64 bits, and none is used twice. */
+static void
+records_are_numbered_up_to_the_last(void **state)
+{
+	static const uint64_t numbers[] = { 255, 256, UINT32_MAX, 1ull << 32, 1ull << 56,
+		UINT64_MAX - 1 };
+	const uint8_t inner[] = { 'a', RECTEST_DATA };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+		struct rectest x = { .r = rectest_new(RECTEST_AES128, true, numbers[i], 0) };
+		int r;
+
+		rectest_craft(&x.in, false, numbers[i], inner, sizeof inner);
+		assert_int_equal(tls_rec_open(x.r, &x.in, &x.got, RECTEST_PLENTY, &x.e), 0);
+		assert_int_equal(x.got.len, 1);
+		rectest_craft(&x.in, false, numbers[i] + 1, inner, sizeof inner);
+		r = tls_rec_open(x.r, &x.in, &x.got, RECTEST_PLENTY, &x.e);
+		if (numbers[i] + 1 == UINT64_MAX) {
+			rectest_refused(&x, r, TLS_ALERT_UNEXPECTED_MESSAGE);
+			continue;
+		}
+		assert_int_equal(r, 0);
+		rectest_stop(&x);
+	}
+}
+
 static void
 unknown_contents_are_refused(void **state)
 {
@@ -187,9 +214,13 @@ a_client_passes_over_tickets(void **state)
 	rectest_refused(
 	    &x, rectest_hear(&x, RECTEST_DATA, "c", 1, 0), TLS_ALERT_UNEXPECTED_MESSAGE);
 
+	/* The longest that is passed over, and one byte more. */
+	rectest_start(&x, false);
+	assert_int_equal(rectest_hear(&x, RECTEST_HANDSHAKE, "\4\4\0\0", 4, 0), 0);
+	rectest_stop(&x);
 	rectest_start(&x, false);
 	rectest_refused(
-	    &x, rectest_hear(&x, RECTEST_HANDSHAKE, "\4\x7f\0\0", 4, 0), TLS_ALERT_DECODE_ERROR);
+	    &x, rectest_hear(&x, RECTEST_HANDSHAKE, "\4\4\0\1", 4, 0), TLS_ALERT_DECODE_ERROR);
 	rectest_start(&x, false);
 	rectest_refused(
 	    &x, rectest_hear(&x, RECTEST_HANDSHAKE, "\4\0\0\0", 4, 0), TLS_ALERT_DECODE_ERROR);
@@ -381,6 +412,7 @@ main(void)
 		cmocka_unit_test(padding_is_taken_off),
 		cmocka_unit_test(padding_may_reach_over_blocks),
 		cmocka_unit_test(the_type_is_found_without_a_look_at_the_payload),
+		cmocka_unit_test(records_are_numbered_up_to_the_last),
 		cmocka_unit_test(unknown_contents_are_refused),
 		cmocka_unit_test(empty_records_are_counted),
 		cmocka_unit_test(alerts_end_the_connection),
