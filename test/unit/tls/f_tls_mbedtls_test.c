@@ -266,11 +266,14 @@ asks_for_a_new_handshake_are_counted(void **state)
 	tlstest_write(&p.x, 100, 100);
 	assert_true(wire_run(p.l, 10000, has_all, &p));
 	assert_string_equal(mbedtls_ssl_get_version(&p.m.ssl), "TLSv1.2");
-	/* Some harm nobody. */
+	/* Some harm nobody, nor do they hide the data that has come with them. */
+	filter_pause(p.x.f, true);
 	for (int i = 0; i < 5; i++)
 		plain_ask_anew(&p.m);
 	p.m.to_send = 200;
 	plain_step(&p.m);
+	wire_turns(p.l, 4);
+	filter_pause(p.x.f, false);
 	assert_true(wire_run(p.l, 10000, has_all, &p));
 	assert_int_equal(p.x.n_closed, 0);
 	filter_pause(&p.m.w->f, true);

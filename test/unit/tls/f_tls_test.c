@@ -82,6 +82,8 @@ makes_one_record(size_t n, size_t extra)
 	tlstest_write(&p.c, n, 10);
 	assert_true(wire_run(p.l, 10000, tlstest_both_got, &p));
 	assert_int_equal(p.s.wire->passed - before, n + extra);
+	/* It stands in a block of about its size. */
+	assert_true(bufq_weight(&p.s.got) < 2 * BUF_MEDIUM);
 	tlstest_close(&p);
 }
 
