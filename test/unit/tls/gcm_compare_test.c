@@ -175,8 +175,8 @@ one_wrong_bit_is_refused(void **state)
 	for (bit = 0; bit < 8 * (sizeof(ct) + sizeof(ad) + sizeof(tag)); bit++) {
 		uint8_t *at = bit / 8 < sizeof(ct) ? ct + bit / 8
 			      : bit / 8 < sizeof(ct) + sizeof(ad)
-				  ? ad + bit / 8 - sizeof(ct)
-				  : tag + bit / 8 - sizeof(ct) - sizeof(ad);
+				  ? ad + (bit / 8 - sizeof(ct))
+				  : tag + (bit / 8 - sizeof(ct) - sizeof(ad));
 
 		*at ^= (uint8_t)(1 << bit % 8);
 		memset(out, 0xff, sizeof(out));
