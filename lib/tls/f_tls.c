@@ -452,8 +452,8 @@ on_below_closed(void *arg, int err, const char *text)
 		return;
 	t->below_err = err;
 	snprintf(t->below_text, sizeof t->below_text, "%s", text);
-	/* This may come from inside a write: not now. */
-	if (err == ERR_EOF || has_input(t))
+	/* This may come from inside a write whose reason says more: not now. */
+	if (err == ERR_EOF || !t->f.paused || has_input(t))
 		task_soon(t->f.loop, &t->step);
 	else
 		filter_close(&t->f, err, text);

@@ -263,6 +263,7 @@ breaks_with_input(struct wire *w)
 static void
 what_came_before_the_connection_broke_is_delivered(void **state)
 {
+	bool tls12_only = tlstest_tls12_only;
 	struct tlstest p;
 
 	(void)state;
@@ -272,7 +273,7 @@ what_came_before_the_connection_broke_is_delivered(void **state)
 
 			tlstest_tls12_only = tls12 == 1;
 			tlstest_ready(&p);
-			tlstest_tls12_only = false;
+			tlstest_tls12_only = tls12_only;
 			wire_turns(p.l, 4);
 			filter_pause(p.s.f, paused == 1);
 			tlstest_write(&p.c, n, 16384);
