@@ -193,6 +193,22 @@ a_client_refuses_masked_frames(void **state)
 }
 
 static void
+fragments_out_of_order_are_told_apart(void **state)
+{
+	struct ws_fix *x = ws_fix_messages(false);
+
+	(void)state;
+	ws_fix_put(x, "\x80\x80" Z, 6);
+	assert_non_null(strstr(x->ws_sink.text, "continuation without a beginning"));
+	ws_fix_free(x);
+
+	x = ws_fix_messages(false);
+	ws_fix_put(x, "\x02\x80" Z "\x82\x80" Z, 12);
+	assert_non_null(strstr(x->ws_sink.text, "inside a fragmented one"));
+	ws_fix_free(x);
+}
+
+static void
 valid_close_codes_are_echoed(void **state)
 {
 	static const int codes[] = { 1000, 1001, 1002, 1003, 1007, 1011, 1014, 3000, 3999, 4000,
@@ -446,6 +462,7 @@ main(void)
 		cmocka_unit_test(rfc_ping_is_answered_with_the_same_bytes),
 		cmocka_unit_test(violations_close_with_their_code),
 		cmocka_unit_test(a_client_refuses_masked_frames),
+		cmocka_unit_test(fragments_out_of_order_are_told_apart),
 		cmocka_unit_test(valid_close_codes_are_echoed),
 		cmocka_unit_test(an_empty_close_is_answered_by_an_empty_one),
 		cmocka_unit_test(characters_may_be_cut_between_fragments),
