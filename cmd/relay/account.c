@@ -14,8 +14,6 @@
 #include "proto/flow.h"
 
 #define NS_PER_MS 1000000
-/* Lines a second that an account can cause: several people may share one. */
-#define ACCOUNT_LOG_LINES 50
 
 /* What tells accounts apart.  Compared as bytes, so all of it is set. */
 struct account_key {
@@ -141,7 +139,7 @@ account_new(struct accounts *t, const struct account_key *k)
 		mem_free(a);
 		return NULL;
 	}
-	log_limit_init(&a->log, ACCOUNT_LOG_LINES, 0, "%s", name_of(k, name));
+	log_limit_init(&a->log, 0, 0, "%s", name_of(k, name));
 	return a;
 }
 

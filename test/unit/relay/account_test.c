@@ -126,6 +126,22 @@ streams_and_bytes_are_counted_too(void **state)
 	accounts_free(t);
 }
 
+static void
+lines_of_an_account_are_limited(void **state)
+{
+	struct accounts *t = accounts_new(&limits, &memory);
+	struct account *a = get(t, CREDS_CLIENT, "alice", 1, here),
+		       *b = get(t, CREDS_CLIENT, "bob", 1, here);
+
+	(void)state;
+	for (int i = 0; i < 100; i++)
+		log_limited(account_log(a), 5000, LOG_LEVEL_INFO, "a line of %d", i);
+	log_limited(account_log(b), 5000, LOG_LEVEL_INFO, "a line of another's");
+	assert_int_equal(account_log(a)->left_out, 100 - LOG_LIMIT_LINES);
+	assert_int_equal(account_log(b)->left_out, 0);
+	accounts_free(t);
+}
+
 static struct creds *
 creds(const char *json)
 {
@@ -320,6 +336,7 @@ main(void)
 		cmocka_unit_test(sessions_are_counted_over_all_who_hold_it),
 		cmocka_unit_test(streams_and_bytes_are_counted_too),
 		cmocka_unit_test(an_entry_says_its_own_limits_and_a_reload_changes_them),
+		cmocka_unit_test(lines_of_an_account_are_limited),
 		cmocka_unit_test(it_is_kept_for_a_while_when_nobody_holds_it),
 		cmocka_unit_test(those_that_are_held_stay_when_others_go),
 		cmocka_unit_test(opens_beyond_the_rate_are_waited_for),
