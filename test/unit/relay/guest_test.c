@@ -456,6 +456,65 @@ without_memory_for_an_answer_the_connection_ends(void **state)
 	}
 }
 
+static void
+behind_a_proxy_the_client_counts(void **state)
+{
+	struct fix *x = *state;
+	char *net = "0.0.0.0/32";
+	struct gate_who client = { 0 };
+	struct gate_place *place[2];
+	struct addr a;
+
+	x->r.opts.trusted_proxy = (struct opt_list){ &net, 1 };
+	assert_int_equal(origin_proxies(&x->r, NULL), 0);
+	assert_true(addr_literal("198.51.100.1", 0, &a));
+	addr_identity(&a, client.key);
+	visit(x);
+	say(x, "GET / HTTP/1.1\r\nHost: t\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+	       "X-Forwarded-For: 203.0.113.9, 198.51.100.1\r\n"
+	       "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n");
+	assert_true(turns_until(x->w->loop, has_head, x));
+	assert_true(starts(x->got, "HTTP/1.1 101 "));
+	assert_string_equal(TAILQ_FIRST(&x->w->peers)->from, "198.51.100.1:0");
+	/* Its place is among those of that address, which may have two. */
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(gate_enter(x->r.gate, &client, 0, 0, &place[i]), GATE_IN);
+		assert_true(gate_claim(x->r.gate, place[i], &place[i]));
+	}
+	assert_true(turns_until(x->w->loop, is_over, x));
+	for (int i = 0; i < 2; i++)
+		gate_leave(x->r.gate, place[i]);
+	mem_free(x->r.proxies);
+}
+
+static void
+behind_a_proxy_the_clients_rate_counts(void **state)
+{
+	struct fix *x = *state;
+	char *net = "0.0.0.0/32";
+	struct gate_who client = { 0 };
+	struct gate_place *place;
+	struct addr a;
+
+	x->r.opts.trusted_proxy = (struct opt_list){ &net, 1 };
+	assert_int_equal(origin_proxies(&x->r, NULL), 0);
+	assert_true(addr_literal("198.51.100.1", 0, &a));
+	addr_identity(&a, client.key);
+	gate_free(x->r.gate);
+	x->r.opts.connection_rate = 1;
+	x->r.gate = guests_gate(&x->r, 1);
+	assert_non_null(x->r.gate);
+	visit(x);
+	while (gate_enter(x->r.gate, &client, 0, loop_now_ms(x->w->loop), &place) == GATE_IN)
+		gate_leave(x->r.gate, place);
+	say(x, "GET / HTTP/1.1\r\nHost: t\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+	       "X-Forwarded-For: 198.51.100.1\r\n"
+	       "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n");
+	assert_true(turns_until(x->w->loop, has_head, x));
+	assert_true(starts(x->got, "HTTP/1.1 429 "));
+	mem_free(x->r.proxies);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -472,6 +531,8 @@ main(void)
 		T(who_does_not_log_in_is_told_at_the_deadline),
 		T(what_comes_after_an_answer_is_not_a_request),
 		T(all_can_be_dropped_at_any_stage),
+		T(behind_a_proxy_the_client_counts),
+		T(behind_a_proxy_the_clients_rate_counts),
 		T(who_has_said_nothing_makes_room),
 		T(who_has_not_logged_in_makes_room_at_once),
 		T(who_lost_the_place_on_the_way_is_closed_on_arrival),

@@ -9,6 +9,7 @@
 
 #include "cmd/relay/account.h"
 #include "test/unit/relaytest.h"
+#include "test/unit/turns.h"
 
 static int
 setup(void **state)
@@ -121,6 +122,97 @@ an_identity_may_have_as_many_as_it_leaves(void **state)
 	assert_int_equal(fake_open(other, "ssh")->code, CODE_LIMIT);
 }
 
+/* The client that logged in last. */
+static struct peer *
+last_client(struct relay *r)
+{
+	return TAILQ_LAST(&r->workers[0].peers, peer_list);
+}
+
+static bool
+goes_on(void *arg)
+{
+	return !((struct peer *)arg)->slowed;
+}
+
+static void
+use_limits(struct relay *r, uint64_t opens)
+{
+	r->opts.identity.opens = opens;
+	r->opts.identity.streams = r->opts.max_streams = 1000;
+	accounts_free(r->accounts);
+	r->accounts = accounts_new(&r->opts.identity, &r->memory);
+	relaytest_login(r, 0, CTL_AGENT, "pi");
+}
+
+static void
+who_opens_too_fast_is_not_read_for_a_moment(void **state)
+{
+	struct relay *r = *state;
+	struct fake_session *f, *g;
+	struct peer *p, *same, *other;
+
+	use_limits(r, 10);
+	f = relaytest_login(r, 0, CTL_CONNECT, "pi");
+	p = last_client(r);
+	g = relaytest_login(r, 0, CTL_CONNECT, "pi");
+	same = last_client(r);
+	relaytest_from("192.0.2.8");
+	relaytest_login(r, 0, CTL_CONNECT, "pi");
+	other = last_client(r);
+	/* Half a second's worth is free. */
+	for (int i = 0; i < 5; i++) {
+		fake_open(f, "ssh");
+		assert_false(p->slowed);
+	}
+	fake_open(f, "ssh");
+	assert_true(p->slowed);
+	assert_false(same->slowed);
+	/* Its other session is slowed down when it opens one, too. */
+	fake_open(g, "ssh");
+	assert_true(same->slowed);
+	assert_false(other->slowed);
+	assert_true(turns_until(r->workers[0].loop, goes_on, p));
+	assert_true(turns_until(r->workers[0].loop, goes_on, same));
+	fake_open(f, "ssh");
+	assert_true(p->slowed);
+	peer_close(p, CODE_LIMIT, "");
+	assert_false(p->slowed);
+	peer_close(same, CODE_LIMIT, "");
+}
+
+static void
+a_refused_open_counts_in_the_rate(void **state)
+{
+	struct relay *r = *state;
+	struct fake_session *f;
+
+	use_limits(r, 10);
+	f = relaytest_login(r, 0, CTL_CONNECT, "nobody");
+	for (int i = 0; i < 6; i++)
+		assert_int_equal(fake_open(f, "ssh")->code, CODE_NOT_FOUND);
+	assert_true(last_client(r)->slowed);
+}
+
+static void
+a_relay_that_is_full_gives_the_identity_its_place_back(void **state)
+{
+	struct relay *r = *state;
+	struct fake_session *f;
+
+	r->opts.max_clients = 1;
+	r->opts.identity.sessions = 2;
+	accounts_free(r->accounts);
+	r->accounts = accounts_new(&r->opts.identity, &r->memory);
+	f = relaytest_login(r, 0, CTL_CONNECT, "pi");
+	for (int i = 0; i < 3; i++)
+		assert_string_equal(relaytest_login(r, 0, CTL_CONNECT, "pi")->away_text,
+		    "the relay has no room for another client");
+	relaytest_hang_up(f);
+	relaytest_settle(r);
+	assert_true(relaytest_login(r, 0, CTL_CONNECT, "pi")->greeted);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -131,6 +223,9 @@ main(void)
 		T(an_agents_entry_bounds_the_streams_to_it),
 		T(sessions_of_an_identity_are_bounded_and_given_back),
 		T(streams_of_an_identity_are_bounded_over_all_agents),
+		T(who_opens_too_fast_is_not_read_for_a_moment),
+		T(a_refused_open_counts_in_the_rate),
+		T(a_relay_that_is_full_gives_the_identity_its_place_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
