@@ -3,12 +3,14 @@
  * pump - a filter and a stream, joined.  Copies of payload: 0 (blocks move between the queues).
  *
  * Three machines.
- *      down   from the stream:  OPEN ── its EOF ──> ENDING ── all is in the kernel ──> ENDED
+ *      down   from the stream
  *             OPEN ── pump_await ──> AWAITING ── accepted ──> OPEN
- *             any ── the filter is broken ──> DEAF: what comes is dropped, and never acknowledged as an end
- *      up     to the stream:    HELD ── pump_start ──> OPEN ── the filter's end ──> ENDING ── arrived ──> ENDED
+ *             OPEN ── its EOF ──> ENDING ── all is in the kernel ──> ENDED
+ *             any ── the filter is broken ──> DEAF: what comes is dropped, and no end acknowledged
+ *      up     to the stream
+ *             HELD ── pump_start ──> OPEN ── the filter's end ──> ENDING ── it arrived ──> ENDED
  *             HELD ── the filter's end ──> ENDING
- *      life                     RUNNING ── the stream was reset ──> LINGERING ── all has arrived ──> OVER
+ *      life   RUNNING ── the stream was reset ──> LINGERING ── all has arrived ──> OVER
  *             RUNNING ── both ends, or a break ──> OVER
  */
 #include "cmd/common/pump.h"

@@ -17,8 +17,8 @@
  * hand bytes to another thread, hand over every queue that shares them.  A block goes back to the
  * pool of the thread that drops the last reference.
  *
- * What it was measured to give (CPU of relay, agent and client for a plain download of 1.5 GB, medians
- * of 4 runs by turns on a busy machine, where equal runs differ by 5 %):
+ * What it was measured to give (CPU of relay, agent and client for a plain download of 1.5 GB,
+ * medians of 4 runs by turns on a busy machine, where equal runs differ by 5 %):
  *
  *      pools of free blocks              21 % less CPU than malloc and free for each read
  *      blocks of 64 and 128 KiB          5 % less CPU than reads of 16 KiB

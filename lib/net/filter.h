@@ -19,10 +19,9 @@
  *            takes bytes (never partially, whatever the room: room is advice, so that a reply can
  *            always be queued).  filter_flush() lets them go: a filter may hold written bytes until
  *            then to make one message or record of many small writes.
- *   progress After filter_follow() one learns what has become of written bytes: filter_written()
- *   are
- *            those that the kernel has taken, filter_unacked() is 0 when the other end's kernel has
- *            all.
+ *   progress after filter_follow() one learns what has become of written bytes:
+ *            filter_written() are those that the kernel has taken, filter_unacked() is 0 when the
+ *            other end's kernel has all.
  *   end      filter_shutdown() ends our direction after all that was written (FIN; TLS
  *            close_notify; WebSocket Close).  user->closed tells of each end once:
  *              ERR_EOF       the peer's orderly end, after all input was delivered.  On a socket
@@ -40,9 +39,9 @@
  *            returns.  Safe inside the filter's own callbacks: the memory is buried at the end of
  *            the turn.  A detached filter, which has no callbacks, is freed at once.
  *
- * Ownership: the top filter owns the one below, and so on down to the descriptor.  Threads: a stack
- * belongs to one loop; filter_detach() and filter_attach() move an idle moment's stack to another.
- * Between the two only filter_free() may be called.
+ * Ownership: the top filter owns the one below, and so on down to the descriptor.
+ * Threads: a stack belongs to one loop; filter_detach() and filter_attach() move an idle moment's
+ * stack to another.  Between the two only filter_free() may be called.
  */
 #ifndef LIB_FILTER_H
 #define LIB_FILTER_H

@@ -16,14 +16,15 @@
  * The rate is what the kernel measures (struct tcp_info), smoothed: one sample in ten is half or
  * twice the path's, and a bound that followed it would fill the queue or starve the link.
  *
- * What it was measured to give (shared/bench/run.py --subjects ours-l --metrics hol,link, a ping beside
- * 4 downloads on a link of 400 Mbit/s; medians of 3 runs by turns on a busy machine):
+ * What it was measured to give (shared/bench/run.py --subjects ours-l --metrics hol,link, a ping
+ * beside 4 downloads on a link of 400 Mbit/s; medians of 3 runs by turns on a busy machine):
  *
- *      both          p50 of `link` 9 ms, 74 ms with neither
- *      flight        p50 of `link` 9 ms, 13 ms without
- *      what it costs a few per cent of CPU; and while other programs leave us little of a CPU a download
- *                    is slower, 40 to 95 MB/s instead of 70 to 200: the rate that is measured is then
- *                    our own, and the bounds follow it down
+ *      both     p50 of `link` 9 ms, 74 ms with neither
+ *      flight   p50 of `link` 9 ms, 13 ms without
+ *
+ * What it costs: a few per cent of CPU.  And while other programs leave us little of a CPU a
+ * download is slower, 40 to 95 MB/s in place of 70 to 200: what is measured is then our own rate,
+ * and the bounds follow it down.
  *
  * Private to lib/net.
  */
