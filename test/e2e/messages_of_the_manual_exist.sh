@@ -26,7 +26,7 @@ def fragments(message):
     if code in CODES:
         yield code
         message = rest if colon else ""
-    for part in re.split(r"\.\.\.|\b[A-Z]{4}(?::[A-Z]{4})?\b|\b[0-9]{3}\b", message):
+    for part in re.split(r"\.\.\.|\b(?:HOST|PORT|NAME|N)\b|\b[0-9]{3}\b", message):
         if len(part.strip(" :")) > 3:
             yield part.strip(" :")
 
