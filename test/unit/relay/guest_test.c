@@ -15,10 +15,12 @@
 #include "cmd/relay/guest.h"
 #include "cmd/relay/origin.h"
 #include "lib/base/mem.h"
+#include "lib/net/f_sock.h"
 #include "test/unit/memfilter.h"
 #include "test/unit/muxpair.h"
 #include "test/unit/relaytest.h"
 #include "test/unit/sockpair.h"
+#include "test/unit/tlstest.h"
 #include "test/unit/turns.h"
 
 #define UPGRADE(path, version)                                               \
@@ -515,6 +517,42 @@ behind_a_proxy_the_clients_rate_counts(void **state)
 	mem_free(x->r.proxies);
 }
 
+static bool
+has_input(void *arg)
+{
+	return ((struct filter *)arg)->in.len > 0;
+}
+
+static void
+a_request_inside_tls_is_answered_inside_it(void **state)
+{
+	const struct tls_client_opts opts = { .ca_file = tlstest_pem };
+	struct fix *x = *state;
+	struct addr from = { .len = sizeof(struct sockaddr_in) };
+	struct sink sink = { 0 };
+	struct tls_client_ctx *ctx;
+	struct filter *f;
+	char got[16] = "";
+	int fd[2];
+
+	from.u.in.sin_family = AF_INET;
+	x->r.tls = tlstest_server_ctx;
+	assert_int_equal(tls_client_new(&opts, &ctx, NULL), 0);
+	sockpair_tcp(fd, true);
+	guest_start(x->w, fd[1], &from, true, enter(x, &from));
+	f = f_tls_client(f_sock_new(x->w->loop, fd[0], true), x->w->loop, ctx, "relay.test");
+	assert_non_null(f);
+	filter_set_user(f, &sink_user, &sink);
+	assert_int_equal(filter_send(f, "GET /health HTTP/1.1\r\nHost: t\r\n\r\n", 33), 0);
+	filter_flush(f);
+	assert_true(turns_until(x->w->loop, has_input, f));
+	bufq_read(&f->in, 0, got, 12);
+	assert_string_equal(got, "HTTP/1.1 200");
+	filter_free(f);
+	tls_client_free(ctx);
+	assert_true(turns_until(x->w->loop, has_left, x));
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -538,7 +576,8 @@ main(void)
 		T(who_lost_the_place_on_the_way_is_closed_on_arrival),
 		T(without_memory_the_connection_is_closed),
 		T(without_memory_for_an_answer_the_connection_ends),
+		T(a_request_inside_tls_is_answered_inside_it),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, tlstest_setup, tlstest_teardown);
 }
