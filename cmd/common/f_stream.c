@@ -177,7 +177,10 @@ op_fini(struct filter *f)
 	x->s = NULL;
 	if (s == NULL)
 		return;
-	/* A stream that has ended both ways is left to its session, which still sends what is queued. */
+	/*
+	 * A stream that has ended both ways is left to its session, which still sends what is
+	 * queued.
+	 */
 	stream_set_user(s, NULL, NULL);
 	if (x->reset)
 		stream_abort(s, CODE_GONE, "broken off");

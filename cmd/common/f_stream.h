@@ -5,9 +5,9 @@
  *
  *     socket → WebSocket → mux ═ a stream of it ═ f_stream → TLS → mux
  *
- * What arrives is given as credit to the other side, and acknowledged, as soon as it is handed to the
- * user; while the filter is paused neither happens, so the stream's window bounds what stands here.
- * Room is the stream's room, and filter_flush has nothing to do: the session sends by itself.
+ * What arrives is given as credit to the other side, and acknowledged, as soon as it is handed to
+ * the user; while the filter is paused neither happens, so the stream's window bounds what stands
+ * here. Room is the stream's room, and filter_flush has nothing to do: the session sends by itself.
  *
  *   filter_shutdown     the end of our half, behind what was written
  *   closed(ERR_EOF)     the end of the other half
@@ -15,8 +15,8 @@
  *   filter_free         resets a stream that has not ended both ways, behind what was written; after
  *                       filter_reset at once
  *
- * The stream stays its session's.  A session with streams does not move to another loop, so the stack
- * cannot be detached either.
+ * The stream stays its session's.  A session with streams does not move to another loop, so the
+ * stack cannot be detached either.
  */
 #ifndef CMD_COMMON_F_STREAM_H
 #define CMD_COMMON_F_STREAM_H
@@ -25,8 +25,8 @@
 #include "proto/session.h"
 
 /*
- * f_stream_new - become s's user.  s was opened by us, or is the peer's and was accepted; what is written
- * before our OPEN is answered leaves behind it.
+ * f_stream_new - become s's user.  s was opened by us, or is the peer's and was accepted; what is
+ * written before our OPEN is answered leaves behind it.
  * NULL: out of memory; s still has the user it had.
  */
 struct filter *f_stream_new(struct loop *l, struct stream *s) WARN_UNUSED;

@@ -186,7 +186,9 @@ log_denied(const struct peer *p, const char *name, const char *why)
 	    ctl_role_str(p->role), name, p->from, why);
 }
 
-/* Reserve a place before there is one more.  Returns NULL, or which option says that there is none. */
+/*
+ * Reserve a place before there is one more.  Returns NULL, or which option says that there is none.
+ */
 static const char *
 reserve_place(struct peer *p)
 {

@@ -10,8 +10,8 @@
  *
  * Threads: all that belongs to a guest, a peer or a bridge happens on its worker's thread.  The
  * threads share only what stands in struct relay: options (constant once the workers run), counts
- * (atomic), the registry, the gate, the accounts, the credentials and the TLS contexts (each with a lock of its
- * own).
+ * (atomic), the registry, the gate, the accounts, the credentials and the TLS contexts (each with a
+ * lock of its own).
  */
 #ifndef CMD_RELAY_RELAY_H
 #define CMD_RELAY_RELAY_H

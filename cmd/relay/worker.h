@@ -43,7 +43,9 @@ struct worker {
 	/* All that are in this thread, let in or not. */
 	struct peer_list peers;
 	struct guest_list guests;
-	/* Of lines about guests that made room for others, and about proxies that name no client. */
+	/*
+	 * Of lines about guests that made room for others, and about proxies that name no client.
+	 */
 	struct log_limit evicted_log, proxy_log;
 };
 

@@ -16,7 +16,10 @@ struct lines {
 	/* The only stream; exists while open. */
 	struct stream stream;
 	bool open;
-	/* Messages that wait to leave, and the bytes of payload in each; end: the stream is over with it. */
+	/*
+	 * Messages that wait to leave, and the bytes of payload in each; end: the stream is over
+	 * with it.
+	 */
 	struct {
 		struct bufq text;
 		size_t payload;
@@ -113,7 +116,9 @@ op_reset(struct stream *s, uint32_t code, const char *text)
 	stream_over(of_stream(s), false, 0, "");
 }
 
-/* No windows, no acknowledgements: whoever calls those has not looked at what the session can do. */
+/*
+ * No windows, no acknowledgements: whoever calls those has not looked at what the session can do.
+ */
 static const struct stream_ops stream_ops = { .accept = op_accept,
 	.room = op_room,
 	.send = op_send,

@@ -5,9 +5,10 @@
  *     agent NAME SECRET     connect NAME SECRET     welcome     bye TEXT
  *     open SERVICE          ok                      data TEXT   end          reset TEXT
  *
- * One stream for a session, no half-closes, no acknowledgements, no windows: what http-network-relay's
- * access-client has.  dialect_lines is served at /lines and logs in by its first message;
- * dialect_lines_head at /lines-head, and who it is stands in the request: "X-Lines: agent NAME SECRET".
+ * One stream for a session, no half-closes, no acknowledgements, no windows: what
+ * http-network-relay's access-client has.  dialect_lines is served at /lines and logs in by its
+ * first message; dialect_lines_head at /lines-head, and who it is stands in the request: "X-Lines:
+ * agent NAME SECRET".
  */
 #ifndef TEST_UNIT_LINES_H
 #define TEST_UNIT_LINES_H
