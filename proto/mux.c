@@ -248,8 +248,11 @@ got_reset(struct mux_stream *ms, const uint8_t *body, size_t n)
 
 	memcpy(text, body + 4, n - 4);
 	text[n - 4] = '\0';
-	/* PROTOCOL.md 3.8: what is no reason for a RESET counts as 9; OK above all, which means that nothing is left to end. */
-	if (code == CODE_OK || code >= CODES)
+	/*
+	 * PROTOCOL.md 3.8: an endpoint takes what it does not know for 9, and a hop passes it on.  OK is never a reason: it would
+	 * mean that nothing is left to end.
+	 */
+	if (code == CODE_OK || (ms->m->cfg.endpoint && code >= CODES))
 		code = CODE_INTERNAL;
 	mux_stream_close(ms, code, text);
 }

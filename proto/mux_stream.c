@@ -387,13 +387,17 @@ ms_room(struct stream *s)
 	struct mux *m = ms->m;
 	uint64_t unsent = mux_stream_unsent(ms);
 	uint64_t most = m->unsent < MUX_UNSENT_SUM ? MUX_UNSENT_MAX : MUX_UNSENT_SHARE;
+	uint64_t room = unsent < most ? most - unsent : 0, keep;
 
-	if (ms->out_half != OUT_OPEN || unsent >= most)
+	if (ms->out_half != OUT_OPEN)
 		return 0;
-	/* Whoever is refused here has at least FLOW_KEEP bytes under way, and looks again when they are acknowledged. */
-	if (m->cfg.endpoint && ms->out.len >= flow_out_may_keep(&ms->to, m->now_us, m->s.rtt_us))
-		return 0;
-	return (size_t)(most - unsent);
+	if (m->cfg.endpoint) {
+		/* Whoever is refused here has at least FLOW_KEEP bytes under way, and looks again when they are acknowledged. */
+		keep = flow_out_may_keep(&ms->to, m->now_us, m->s.rtt_us);
+		keep = ms->out.len < keep ? keep - ms->out.len : 0;
+		room = room < keep ? room : keep;
+	}
+	return (size_t)room;
 }
 
 static size_t

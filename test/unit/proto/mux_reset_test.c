@@ -74,7 +74,7 @@ a_reset_is_never_an_end_in_good_order(void **state)
 		struct raw r;
 		uint8_t body[4];
 
-		raw_init(&r, &acceptor, true);
+		raw_init(&r, &keeper, true);
 		assert_int_equal(raw_open(&r, 1), 0);
 		put_u32be(body, codes[i]);
 		assert_int_equal(raw_put(&r, FRAME_RESET, 0, 1, body, 4), 0);
@@ -82,6 +82,22 @@ a_reset_is_never_an_end_in_good_order(void **state)
 		assert_int_equal(first(&r)->code, CODE_INTERNAL); /* PROTOCOL.md 3.8 */
 		raw_fini(&r);
 	}
+}
+
+/* PROTOCOL.md 4.2: the far endpoint may know a code that the relay between does not. */
+static void
+a_hop_passes_unknown_codes_on(void **state)
+{
+	struct raw r;
+	uint8_t body[4];
+
+	(void)state;
+	raw_init(&r, &acceptor, true);
+	assert_int_equal(raw_open(&r, 1), 0);
+	put_u32be(body, 77);
+	assert_int_equal(raw_put(&r, FRAME_RESET, 0, 1, body, 4), 0);
+	assert_int_equal(first(&r)->code, 77);
+	raw_fini(&r);
 }
 
 static void
@@ -418,6 +434,7 @@ main(void)
 		cmocka_unit_test(a_reset_comes_after_queued_bytes),
 		cmocka_unit_test(a_reset_passes_the_relay_the_other_way_too),
 		cmocka_unit_test(a_reset_is_never_an_end_in_good_order),
+		cmocka_unit_test(a_hop_passes_unknown_codes_on),
 		cmocka_unit_test(resets_may_cross),
 		cmocka_unit_test(a_reset_does_not_wait_for_ever_for_the_peers_limit),
 		cmocka_unit_test(resets_that_wait_for_room_have_one_limit_together),
