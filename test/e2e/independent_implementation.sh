@@ -1,0 +1,52 @@
+#!/bin/sh
+# SPDX-License-Identifier: ISC
+# A client and an agent written from PROTOCOL.md alone work with ours, and find no fault in what ours send.
+# limit: 180
+. "$(dirname "$0")/lib.sh"
+
+python=/usr/bin/python3 # the interpreter that python3-websockets belongs to
+
+make_data "$tmp/file" 10000000
+secrets
+sed -i 's/"edge-agents": {/&"theirs": "agent-secret-of-this-test", /' "$tmp/creds.json"
+start_relay relay
+ports="\"closed\": $(free_port)"
+for mode in echo hash "send $tmp/file" reset stall; do
+	# shellcheck disable=SC2086
+	start_tcp "${mode%% *}" $mode
+	ports="$ports, \"${mode%% *}\": $tcp_port"
+done
+port() { echo "{$ports}" | json /dev/stdin "d['$1']"; }
+
+# faultless WHAT - the last line of a log counts.
+faultless() { has_line "$tmp/$1.log" '^0 violations' || fail "$1: $(tail -n 1 "$tmp/$1.log")"; }
+
+# client AGENT
+client() {
+	PYTHONDONTWRITEBYTECODE=1 "$python" "$here/py_client.py" "$relay_url" "$tmp/client.secret" "$1" "{$ports}" "$tmp/file" \
+		>"$tmp/client-of-$1.log" 2>&1 || fail "their client and the agent $1"
+	cat "$tmp/client-of-$1.log"
+	faultless "client-of-$1"
+}
+
+start_agent pi
+client pi
+start theirs "$python" "$here/py_tunnel.py" "$relay_url" "$tmp/agent.secret" theirs "$tmp/theirs.ready"
+started_file theirs "$tmp/theirs.ready"
+client theirs
+
+start_connect forward -L "0=theirs:127.0.0.1:$(port echo)" -L "0=theirs:127.0.0.1:$(port hash)"
+port_of() { json "$tmp/forward.ready" "d['local'][$1]['port']"; }
+for n in 0 1 2 100 5000 200000 10000000; do python3 "$here/bulk.py" "$(port_of 0)" 1 $n 0; done
+python3 "$here/bulk.py" "$(port_of 0)" 100 200000 0
+python3 "$here/bulk.py" "$(port_of 0)" 40 2000000 1
+for n in 0 1 200000; do
+	make_data "$tmp/up" $n
+	expect "$n bytes and their sum" "$(sum_of "$tmp/up") $n" "$(socat -t 20 - "TCP:127.0.0.1:$(port_of 1)" <"$tmp/up")"
+done
+stop forward
+expect "our client's exit status" 0 "$code"
+stop theirs
+expect "their agent's exit status" 0 "$code"
+cat "$tmp/theirs.log"
+faultless theirs
