@@ -228,6 +228,7 @@ has_refused(void *arg)
 static void
 an_answer_that_finds_no_room_goes_when_there_is_some(void **state)
 {
+	size_t waiting;
 	struct pair p;
 
 	(void)state;
@@ -237,8 +238,11 @@ an_answer_that_finds_no_room_goes_when_there_is_some(void **state)
 	assert_true(wire_run(p.l, 10000, has_all, &p));
 	filter_pause(&p.m.w->f, true);
 	tlstest_write(&p.x, 2 * WIRE_ROOM, 7001);
+	wire_turns(p.l, 4);
+	waiting = p.m.w->coming.len;
 	plain_handshake(&p.m, "\30\0\0\1\1", 5);
 	wire_turns(p.l, 4);
+	assert_int_equal(p.m.w->coming.len, waiting);
 	assert_int_equal(p.m.ret, MBEDTLS_ERR_SSL_WANT_READ);
 	filter_pause(&p.m.w->f, false);
 	assert_true(wire_run(p.l, 2000, has_refused, &p));
@@ -369,6 +373,37 @@ a_broken_record_in_a_handshake_is_answered_by_an_alert(void **state)
 	}
 }
 
+/* Nothing follows our close_notify, and no alert is answered (RFC 8446 6.1, 6.2). */
+static void
+says_nothing_after_an_end(void **state)
+{
+	(void)state;
+	for (int alert = 0; alert < 2; alert++) {
+		size_t said;
+		struct pair p;
+
+		pair_open(&p, false);
+		p.m.to_send = p.x.want = 100;
+		tlstest_write(&p.x, 100, 100);
+		assert_true(wire_run(p.l, 10000, has_all, &p));
+		filter_pause(&p.m.w->f, true);
+		if (alert == 0)
+			filter_shutdown(p.x.f);
+		wire_turns(p.l, 4);
+		said = p.m.w->coming.len;
+		if (alert == 0)
+			p.x.wire->flip_at = p.x.wire->passed + 10;
+		assert_int_equal(
+		    mbedtls_ssl_send_alert_message(&p.m.ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL,
+			MBEDTLS_SSL_ALERT_MSG_INTERNAL_ERROR),
+		    0);
+		assert_true(wire_run(p.l, 10000, has_ended, &p));
+		assert_int_equal(p.x.err, ERR_TLS);
+		assert_int_equal(p.m.w->coming.len, said);
+		pair_close(&p);
+	}
+}
+
 static void
 tells_it_of_a_changed_record(void **state)
 {
@@ -403,6 +438,7 @@ main(void)
 		cmocka_unit_test(asks_for_a_new_handshake_are_counted),
 		cmocka_unit_test(warnings_without_end_are_refused),
 		cmocka_unit_test(a_broken_record_in_a_handshake_is_answered_by_an_alert),
+		cmocka_unit_test(says_nothing_after_an_end),
 		cmocka_unit_test(tells_it_of_a_changed_record),
 	};
 

@@ -9,6 +9,9 @@
 #include <stdio.h>
 #include <cmocka.h>
 
+#include <unistd.h>
+
+#include "lib/base/file.h"
 #include "test/unit/tlstest.h"
 
 /* ---- the clock is turned by hand ---- */
@@ -125,6 +128,29 @@ a_pin_is_proof_enough_without_ca(void **state)
 	expect("other.test", NULL, tlstest_cert.pin, "certificate of other.test is for " NAMES);
 }
 
+/* With --ca the authority must be right, too. */
+static void
+a_pin_does_not_replace_the_authority_that_was_given(void **state)
+{
+	static const char *const hosts[] = { "relay.test" };
+	char path[] = "/tmp/f_tls_trust.XXXXXX";
+	struct cert other;
+	struct tlstest p;
+	struct errtext e;
+
+	(void)state;
+	assert_int_equal(cert_self_signed(hosts, 1, 30, &other, &e), 0);
+	close(mkstemp(path));
+	assert_int_equal(file_write_atomic(path, other.pem, strlen(other.pem), 0600, &e), 0);
+	tlstest_open(&p, "relay.test", path, tlstest_cert.pin);
+	assert_true(wire_run(p.l, 10000, tlstest_both_closed, &p));
+	assert_int_equal(p.c.err, ERR_TLS);
+	assert_int_equal(p.c.n_ready, 0);
+	tlstest_close(&p);
+	unlink(path);
+	cert_fini(&other);
+}
+
 int
 main(void)
 {
@@ -133,6 +159,7 @@ main(void)
 		cmocka_unit_test(dates_are_checked),
 		cmocka_unit_test(an_unknown_issuer_is_refused_with_the_pin_that_helps),
 		cmocka_unit_test(a_pin_is_proof_enough_without_ca),
+		cmocka_unit_test(a_pin_does_not_replace_the_authority_that_was_given),
 	};
 
 	return cmocka_run_group_tests(tests, tlstest_setup, tlstest_teardown);

@@ -241,6 +241,33 @@ mistakes_in_server_files_are_named(void **state)
 }
 
 static void
+a_chain_with_a_broken_certificate_is_named(void **state)
+{
+	char chain[16384];
+
+	(void)state;
+	snprintf(chain, sizeof chain,
+	    "%s-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", certs[0].pem);
+	put(pem[0], chain, strlen(chain));
+	expect_server_error(pem[0], key[0], ERR_INVALID, "1 of its certificates cannot be read");
+}
+
+static void
+so_many_pairs_and_no_more(void **state)
+{
+	struct tls_pair pairs[TLS_PAIRS_MAX + 1];
+	struct tls_server_ctx *ctx;
+	struct errtext e;
+
+	(void)state;
+	for (size_t i = 0; i <= TLS_PAIRS_MAX; i++)
+		pairs[i] = (struct tls_pair){ pem[0], key[0] };
+	assert_int_equal(tls_server_new(pairs, TLS_PAIRS_MAX + 1, &ctx, &e), ERR_LIMIT);
+	assert_int_equal(tls_server_new(pairs, TLS_PAIRS_MAX, &ctx, &e), 0);
+	tls_server_free(ctx);
+}
+
+static void
 an_encrypted_key_is_named(void **state)
 {
 	static const char encrypted[] = "-----BEGIN EC PRIVATE KEY-----\n"
@@ -443,6 +470,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(mistakes_in_server_files_are_named, make_files),
+		cmocka_unit_test_setup(a_chain_with_a_broken_certificate_is_named, make_files),
+		cmocka_unit_test_setup(so_many_pairs_and_no_more, make_files),
 		cmocka_unit_test_setup(an_encrypted_key_is_named, make_files),
 		cmocka_unit_test_setup(
 		    a_certificate_that_is_not_for_servers_is_refused, make_files),
