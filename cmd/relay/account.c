@@ -280,6 +280,14 @@ account_close(struct account *a)
 }
 
 uint64_t
+account_lingering(const struct account *a)
+{
+	uint64_t halves = atomic_load(&a->budget.n), open = 2 * atomic_load(&a->streams);
+
+	return halves > open ? halves - open : 0;
+}
+
+uint64_t
 account_streams_max(const struct account *a)
 {
 	return atomic_load(&a->max_streams);

@@ -63,6 +63,11 @@ void account_leave(struct account *a);
 /* account_open - the same of streams, account_close. */
 bool account_open(struct account *a);
 void account_close(struct account *a);
+/*
+ * account_lingering - streams of its, to a client or an agent, that belong to none that is open: a reset that waits for room there,
+ * or an OPEN that is being looked at.
+ */
+uint64_t account_lingering(const struct account *a);
 /* account_streams_max - for whoever counts them otherwise: an agent's, which others open. */
 uint64_t account_streams_max(const struct account *a);
 

@@ -551,7 +551,7 @@ peer_deny(
 static bool
 has_its_share(const struct peer *client)
 {
-	uint64_t max = client->w->relay->opts.max_streams, taken = 0, left = 0, most = 0;
+	uint64_t max = client->w->relay->opts.max_streams, taken = 0, left = 0, most = 0, lingering;
 	struct peer *p;
 
 	TAILQ_FOREACH (p, &client->group->agents, group_link)
@@ -562,7 +562,9 @@ has_its_share(const struct peer *client)
 		}
 	if (left > most - (taken < most ? taken : most))
 		left = most - (taken < most ? taken : most);
-	return client->party->streams + 1 > left;
+	/* Resets that wait for room have a place at the agent, too.  The OPEN at hand is the first of them. */
+	lingering = account_lingering(client->account);
+	return client->party->streams + (lingering > 1 ? lingering : 1) > left;
 }
 
 /* ---- who opens too fast ---- */

@@ -182,6 +182,30 @@ who_opens_too_fast_is_not_read_for_a_moment(void **state)
 }
 
 static void
+resets_that_wait_for_room_count_in_the_share(void **state)
+{
+	struct relay *r = *state;
+	struct fake_session *f;
+	struct budget *b;
+
+	r->opts.max_streams = 8;
+	relaytest_login(r, 0, CTL_AGENT, "pi");
+	f = relaytest_login(r, 0, CTL_CONNECT, "pi");
+	b = account_budget(last_client(r)->account);
+	assert_false(fake_open(f, "ssh")->over);
+	/* The halves of the one that is open, of the next OPEN, and of what waits. */
+	for (int i = 0; i < 2 + 1 + 5; i++)
+		budget_join(b);
+	assert_false(fake_open(f, "ssh")->over);
+	for (int i = 0; i < 2 + 1; i++)
+		budget_join(b);
+	assert_int_equal(fake_open(f, "ssh")->code, CODE_LIMIT);
+	for (int i = 0; i < 2 + 1 + 5 + 2 + 1; i++)
+		budget_leave(b);
+	assert_false(fake_open(f, "ssh")->over);
+}
+
+static void
 a_refused_open_counts_in_the_rate(void **state)
 {
 	struct relay *r = *state;
@@ -224,6 +248,7 @@ main(void)
 		T(sessions_of_an_identity_are_bounded_and_given_back),
 		T(streams_of_an_identity_are_bounded_over_all_agents),
 		T(who_opens_too_fast_is_not_read_for_a_moment),
+		T(resets_that_wait_for_room_count_in_the_share),
 		T(a_refused_open_counts_in_the_rate),
 		T(a_relay_that_is_full_gives_the_identity_its_place_back),
 	};
