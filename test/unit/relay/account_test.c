@@ -222,6 +222,9 @@ those_that_are_held_stay_when_others_go(void **state)
 		       *c = get(t, CREDS_CLIENT, "carol", 1, here);
 
 	(void)state;
+	/* One of two who hold it has gone. */
+	assert_ptr_equal(get(t, CREDS_CLIENT, "alice", 1, here), a);
+	account_put(t, a, 0);
 	account_put(t, b, 10);
 	account_put(t, c, 500);
 	accounts_sweep(t, 10 + ACCOUNT_KEEP_MS);
