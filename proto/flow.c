@@ -22,6 +22,16 @@ proven_after(uint64_t rtt_us)
 	return max64(FLOW_PROVEN_US, FLOW_PROVEN_RTTS * rtt_us);
 }
 
+/* Bytes have moved at now_us. */
+static void
+move(uint64_t *moved_us, uint64_t *moving_us, uint64_t now_us, uint64_t rtt_us)
+{
+	/* A busy scheduler makes pauses, too: what counts is that bytes go on moving. */
+	if (*moved_us == 0 || now_us - *moved_us >= proven_after(rtt_us))
+		*moving_us = now_us;
+	*moved_us = now_us;
+}
+
 /* ---- the half from the peer ---- */
 
 static void
@@ -85,7 +95,6 @@ grow(struct flow_in *f, uint64_t n, uint64_t now_us, uint64_t rtt_us)
 
 	if (now_us - f->mark_us > span) {
 		/* Too slow, or a pause.  What came now begins a new measurement. */
-		f->moving_us = 0;
 		f->mark = f->consumed - n;
 		f->mark_us = now_us;
 	}
@@ -93,8 +102,6 @@ grow(struct flow_in *f, uint64_t n, uint64_t now_us, uint64_t rtt_us)
 		return;
 	/* Bytes that wait for the next hop here would only become a longer queue. */
 	if (backlog < f->window / 4) {
-		if (f->moving_us == 0)
-			f->moving_us = f->mark_us;
 		most = budget_share(
 		    f->budget, f->charged, now_us - f->moving_us >= proven_after(rtt_us));
 		most = min64(FLOW_FLOOR + most, f->window_max);
@@ -108,6 +115,7 @@ void
 flow_in_consumed(struct flow_in *f, uint64_t n, uint64_t now_us, uint64_t rtt_us)
 {
 	f->consumed += n;
+	move(&f->moved_us, &f->moving_us, now_us, rtt_us);
 	grow(f, n, now_us, rtt_us);
 	in_charge(f);
 }
@@ -135,7 +143,7 @@ flow_in_returned(struct flow_in *f, uint64_t to)
 	f->limit = to;
 	/* What it keeps is all it has, until it sends again. */
 	f->window = max64(FLOW_FLOOR, to - f->consumed);
-	f->moving_us = 0;
+	f->moved_us = 0;
 	f->answer_due = true;
 	in_charge(f);
 	return true;
@@ -218,7 +226,7 @@ flow_out_may_keep(const struct flow_out *f, uint64_t now_us, uint64_t rtt_us)
 {
 	uint64_t after = proven_after(rtt_us);
 	bool proven =
-	    f->moving_us != 0 && now_us - f->moving_us >= after && now_us - f->acked_us < after;
+	    f->acked_us != 0 && now_us - f->moving_us >= after && now_us - f->acked_us < after;
 
 	return FLOW_KEEP + budget_share(f->budget, f->charged, proven);
 }
@@ -231,9 +239,7 @@ flow_out_window(struct flow_out *f, uint64_t acked, uint64_t limit, bool answer,
 		return false;
 	if (acked > f->acked) {
 		f->acked = acked;
-		if (f->moving_us == 0 || now_us - f->acked_us >= proven_after(rtt_us))
-			f->moving_us = now_us;
-		f->acked_us = now_us;
+		move(&f->acked_us, &f->moving_us, now_us, rtt_us);
 	}
 	if (answer)
 		f->returning = false;

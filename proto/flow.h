@@ -66,8 +66,8 @@ struct flow_in {
 	uint64_t charged;
 	/* where and when the running measurement began */
 	uint64_t mark, mark_us;
-	/* since when each measurement found the window well used; 0: the last one did not */
-	uint64_t moving_us;
+	/* when bytes were passed on last, and since when without a long pause */
+	uint64_t moved_us, moving_us;
 };
 
 /*
@@ -109,7 +109,7 @@ struct flow_out {
 	uint64_t charged;
 	/* when bytes were sent, or credit came, last */
 	uint64_t used_us;
-	/* when bytes were acknowledged last, and since when without a long pause; 0: never */
+	/* when bytes were acknowledged last, and since when without a long pause */
 	uint64_t acked_us, moving_us;
 };
 

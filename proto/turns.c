@@ -74,8 +74,10 @@ turns_next(struct turns *ts, size_t round, size_t most, size_t *n)
 		size = most;
 	else if (t->list == TURN_FRESH)
 		size = TURN_FRESH_BYTES;
-	else /* On a fast carrier several turns fit into a round: large frames are cheaper. */
-		size = round / 4 > TURN_BULK_BYTES ? round / 4 : TURN_BULK_BYTES;
+	else if (round / 4 > TURN_BULK_BYTES && TAILQ_EMPTY(&ts->fresh))
+		size = round / 4; /* several turns fit into a round: large frames are cheaper */
+	else
+		size = TURN_BULK_BYTES;
 	if (size > most)
 		size = most;
 	/* A turn that was begun alone gets no longer than the others once they are there. */

@@ -29,7 +29,7 @@
 /* A rest of a turn that is no larger than this is given up. */
 #define TURN_CRUMBS 64
 /* Whoever has sent less than this in an epoch is fresh when it has something to send again. */
-#define TURN_SPARSE_BYTES (32 * 1024)
+#define TURN_SPARSE_BYTES (8 * 1024)
 #define TURN_EPOCH_US 20000
 
 enum turn_list { TURN_NONE, TURN_FRESH, TURN_BULK };
