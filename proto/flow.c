@@ -101,7 +101,8 @@ grow(struct flow_in *f, uint64_t n, uint64_t now_us, uint64_t rtt_us)
 	if (f->consumed - f->mark < f->window / 2)
 		return;
 	/* Bytes that wait for the next hop here would only become a longer queue. */
-	if (backlog < f->window / 4) {
+	if (backlog < f->window / 4 && now_us - f->grown_us >= span / 2) {
+		f->grown_us = now_us;
 		most = budget_share(
 		    f->budget, f->charged, now_us - f->moving_us >= proven_after(rtt_us));
 		most = min64(FLOW_FLOOR + most, f->window_max);

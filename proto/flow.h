@@ -10,7 +10,7 @@
  *   in    limit - passed on, beyond FLOW_FLOOR: the credit that the peer has, and what it has sent and we still hold
  *   out   at an endpoint the bytes kept, beyond FLOW_KEEP; at a hop nothing: the other leg's flow_in counts them
  *
- * Windows start small, double while the peer uses half of one within two round trips, up to a share of what the budget
+ * Windows start small, double once in a round trip while the peer uses half of one within two, up to a share of what the budget
  * has left; a larger share once the stream has really moved for a while.  The time matters: a stalled reader looks fast until
  * the kernel's buffers are full.  Credit that a sender has not used for FLOW_IDLE_US it gives back (RETURN).
  *
@@ -64,6 +64,8 @@ struct flow_in {
 	uint64_t acked, acked_said;
 	/* bytes charged to the budget */
 	uint64_t charged;
+	/* when the window grew last: at most once in a round trip, as TCP's */
+	uint64_t grown_us;
 	/* where and when the running measurement began */
 	uint64_t mark, mark_us;
 	/* when bytes were passed on last, and since when without a long pause */

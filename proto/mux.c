@@ -667,13 +667,14 @@ mux_new(const struct mux_config *cfg, uint64_t now_us)
 	m->cfg = *cfg;
 	if (m->cfg.streams_max == 0)
 		m->cfg.streams_max = MUX_STREAMS_MAX;
+	if (m->cfg.keep == NULL)
+		m->cfg.keep = cfg->budget;
 	if (m->cfg.window_max == 0)
 		m->cfg.window_max = FLOW_WINDOW_MAX;
 	m->next_id = cfg->dialer ? 1 : 2;
 	TAILQ_INIT(&m->all);
 	turns_init(&m->turns);
-	turns_init(&m->client0.streams);
-	budget_init(&m->client0.budget, cfg->client_max, cfg->budget);
+	mux_client_init(m, &m->client0);
 	TAILQ_INIT(&m->windows);
 	TAILQ_INIT(&m->acks);
 	TAILQ_INIT(&m->idle);

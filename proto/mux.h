@@ -63,7 +63,9 @@ struct mux_config {
 	uint64_t window_max;
 	/* session->budget at first; borrowed, outlives the session */
 	struct budget *budget;
-	/* bytes that the streams of one client (PROTOCOL.md 4.2, "client") may take of the budget; 0: clients are not told apart */
+	/* an endpoint: pays for what is kept until it is acknowledged, which can stand at both hops before it; NULL: budget does */
+	struct budget *keep;
+	/* bytes that the streams of one client (PROTOCOL.md 4.2, "client") may take of budget, and twice as many of keep; 0: clients are not told apart */
 	uint64_t client_max;
 };
 

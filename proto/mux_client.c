@@ -3,6 +3,14 @@
 #include "lib/base/mem.h"
 #include "proto/mux_int.h"
 
+void
+mux_client_init(struct mux *m, struct mux_client *c)
+{
+	turns_init(&c->streams);
+	budget_init(&c->budget, m->cfg.client_max, m->cfg.budget);
+	budget_init(&c->keep, 2 * m->cfg.client_max, m->cfg.keep);
+}
+
 struct mux_client *
 mux_client_get(struct mux *m, uint32_t number)
 {
@@ -15,8 +23,7 @@ mux_client_get(struct mux *m, uint32_t number)
 		if (c == NULL)
 			return NULL;
 		c->number = number;
-		turns_init(&c->streams);
-		budget_init(&c->budget, m->cfg.client_max, m->cfg.budget);
+		mux_client_init(m, c);
 		HASH_ADD(hh, m->clients, number, sizeof c->number, c);
 		if (!hashtab_has(c)) {
 			mem_free(c);
@@ -41,4 +48,10 @@ struct budget *
 mux_client_budget(struct mux *m, struct mux_client *c)
 {
 	return m->cfg.client_max > 0 ? &c->budget : m->s.budget;
+}
+
+struct budget *
+mux_client_keep(struct mux *m, struct mux_client *c)
+{
+	return m->cfg.client_max > 0 ? &c->keep : m->cfg.keep;
 }

@@ -66,7 +66,7 @@ struct mux_client {
 	struct turn turn;
 	struct turns streams;
 	/* used when the session tells clients apart */
-	struct budget budget;
+	struct budget budget, keep;
 	UT_hash_handle hh;
 };
 
@@ -185,8 +185,10 @@ void mux_want_output(struct mux *m);
 /* mux_client_get - the client of that number, for one more stream; NULL when out of memory.  mux_client_put - one less. */
 struct mux_client *mux_client_get(struct mux *m, uint32_t number);
 void mux_client_put(struct mux *m, struct mux_client *c);
-/* mux_client_budget - what pays for streams of c. */
+/* mux_client_init - its budgets.  mux_client_budget - what pays for streams of c; _keep - for what they keep. */
+void mux_client_init(struct mux *m, struct mux_client *c);
 struct budget *mux_client_budget(struct mux *m, struct mux_client *c);
+struct budget *mux_client_keep(struct mux *m, struct mux_client *c);
 
 /* ---- mux_stream.c ---- */
 

@@ -126,7 +126,7 @@ mux_stream_new(struct mux *m, uint32_t id, const struct ctl_open *o, struct budg
 	ms->client = c;
 	ms->local = id == 0;
 	flow_in_init(&ms->from, charge, m->cfg.window_max, m->cfg.endpoint, ms->local, m->now_us);
-	flow_out_init(&ms->to, charge, m->cfg.endpoint, limit, m->now_us);
+	flow_out_init(&ms->to, mux_client_keep(m, c), m->cfg.endpoint, limit, m->now_us);
 	TAILQ_INSERT_TAIL(&m->all, ms, all);
 	m->s.n_streams++;
 	r = ms->local ? make_open(ms, o) : mux_stream_name(ms, id);
@@ -387,10 +387,13 @@ ms_room(struct stream *s)
 	struct mux *m = ms->m;
 	uint64_t unsent = mux_stream_unsent(ms);
 	uint64_t most = m->unsent < MUX_UNSENT_SUM ? MUX_UNSENT_MAX : MUX_UNSENT_SHARE;
-	uint64_t room = unsent < most ? most - unsent : 0, keep;
+	uint64_t credit = flow_out_credit(&ms->to) + MUX_UNSENT_SHARE, room, keep;
 
 	if (ms->out_half != OUT_OPEN)
 		return 0;
+	/* Beyond what the peer lets us send it would only stand here. */
+	most = credit < most ? credit : most;
+	room = unsent < most ? most - unsent : 0;
 	if (m->cfg.endpoint) {
 		/* Whoever is refused here has at least FLOW_KEEP bytes under way, and looks again when they are acknowledged. */
 		keep = flow_out_may_keep(&ms->to, m->now_us, m->s.rtt_us);

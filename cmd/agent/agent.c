@@ -28,7 +28,7 @@ struct agent_opts {
 #define OFF(m) offsetof(struct agent_opts, m)
 
 static const struct opt_row rows[] = {
-	UPLINK_OPT_ROWS(struct agent_opts, uplink, "256m"),
+	UPLINK_OPT_ROWS(struct agent_opts, uplink, "384m"),
 	{ .name = "name",
 	    .letter = 'n',
 	    .kind = OPT_STRING,

@@ -344,6 +344,7 @@ on_dialled(void *arg, struct filter *f, int err, const char *text)
 		.keepalive_ms = k->cfg->keepalive_ms,
 		.window_max = k->cfg->max_window,
 		.budget = &k->cfg->memory,
+		.keep = &k->cfg->keep,
 		.client_max = k->cfg->client_max };
 	struct session *s;
 

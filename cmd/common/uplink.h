@@ -133,8 +133,12 @@ struct uplink_config {
 	uint8_t instance[CTL_TOKEN_LEN];
 	uint32_t keepalive_ms;
 	uint64_t max_window;
-	/* what streams may keep waiting: all of them, and those of one client (0: as all) */
-	struct budget memory;
+	/*
+	 * What streams may have coming, a third of --max-memory, and what they keep until it is
+	 * acknowledged, which can stand at the relay and at the other end: two thirds.  client_max: the
+	 * first of one client (0: as all).
+	 */
+	struct budget memory, keep;
 	uint64_t client_max;
 	char relay[256]; /* the URL for messages */
 };

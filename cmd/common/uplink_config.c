@@ -97,7 +97,8 @@ uplink_config_init(struct uplink_config *c, struct uplink_opts *o, struct errtex
 	c->keepalive_ms = (uint32_t)o->keepalive_ms;
 	c->target.dialect = &dialect_native;
 	c->max_window = o->max_window;
-	budget_init(&c->memory, o->max_memory, NULL);
+	budget_init(&c->memory, o->max_memory / 3, NULL);
+	budget_init(&c->keep, o->max_memory - o->max_memory / 3, NULL);
 	c->target.headers = &o->headers;
 	if ((r = dialer_check_headers(&o->headers, e)) != 0 ||
 	    (r = dialer_proxy(&c->target, o->proxy, e)) != 0 || (r = take_secret(c, o, e)) != 0 ||

@@ -14,7 +14,7 @@
 #define OFF(m) offsetof(struct connect_opts, m)
 
 static const struct opt_row rows[] = {
-	UPLINK_OPT_ROWS(struct connect_opts, uplink, "64m"),
+	UPLINK_OPT_ROWS(struct connect_opts, uplink, "192m"),
 	{ .name = "local",
 	    .letter = 'L',
 	    .kind = OPT_LIST,

@@ -42,7 +42,7 @@ struct agents {
 };
 
 static const struct opt_row rows[] = {
-	UPLINK_OPT_ROWS(struct agents_opts, uplink, "256m"),
+	UPLINK_OPT_ROWS(struct agents_opts, uplink, "384m"),
 	{ .name = "ready",
 	    .kind = OPT_FLAG,
 	    .off = offsetof(struct agents_opts, ready),

@@ -130,7 +130,8 @@ one_client_leaves_memory_to_another(void **state)
 			assert_int_equal(side_send(side(&r, i), 16 * 1024), 0);
 			drain(&r);
 		}
-	assert_true(process.used <= 1024 * 1024);
+	/* A part for what may come, twice as much for what is kept. */
+	assert_true(process.used <= 3 * 1024 * 1024);
 	assert_int_equal(open_with(&r, 99, ",\"client\":8,\"window\":10000000"), 0);
 	drain(&r);
 	assert_int_equal(mux_stream_find((struct mux *)r.net.end[0].s, 99)->from.window,
