@@ -139,7 +139,7 @@ account_new(struct accounts *t, const struct account_key *k)
 		mem_free(a);
 		return NULL;
 	}
-	log_limit_init(&a->log, 0, 0, "%s", name_of(k, name));
+	log_limit_init(&a->log, ACCOUNT_LOG_LINES, LOG_LIMIT_MS, "%s", name_of(k, name));
 	return a;
 }
 

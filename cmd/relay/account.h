@@ -24,6 +24,9 @@
 /* OPENs that may come at once before the rate counts, in milliseconds of that rate. */
 #define ACCOUNT_OPEN_BURST_MS 500
 
+/* Lines a second that an account can cause: an honest one that opens 50 connections a second has each of them in the log. */
+#define ACCOUNT_LOG_LINES 200
+
 struct account;
 struct accounts;
 struct budget;

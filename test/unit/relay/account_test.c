@@ -134,10 +134,10 @@ lines_of_an_account_are_limited(void **state)
 		       *b = get(t, CREDS_CLIENT, "bob", 1, here);
 
 	(void)state;
-	for (int i = 0; i < 100; i++)
+	for (int i = 0; i < 1000; i++)
 		log_limited(account_log(a), 5000, LOG_LEVEL_INFO, "a line of %d", i);
 	log_limited(account_log(b), 5000, LOG_LEVEL_INFO, "a line of another's");
-	assert_int_equal(account_log(a)->left_out, 100 - LOG_LIMIT_LINES);
+	assert_int_equal(account_log(a)->left_out, 1000 - ACCOUNT_LOG_LINES);
 	assert_int_equal(account_log(b)->left_out, 0);
 	accounts_free(t);
 }
