@@ -65,7 +65,12 @@ pace_decide(struct pace *p, const struct pace_sample *s, size_t *lowat, size_t *
 {
 	uint64_t bytes;
 
-	if (s->rate == 0 || (s->app_limited && s->rate * PACE_AHEAD_US / US_PER_S < p->lowat))
+	/*
+	 * A rate that we limited says at least that the path can do as much.  Without that a small
+	 * bound would stay for ever: what it lets through counts as ours.
+	 */
+	if (s->rate == 0 || (s->app_limited && (p->flight == 0 || s->rate <= p->rate) &&
+				s->rate * PACE_AHEAD_US / US_PER_S < p->lowat))
 		return false;
 	smooth(p, s->rate);
 	*lowat = between(p->rate * PACE_AHEAD_US / US_PER_S, PACE_LOWAT_MIN, PACE_LOWAT_MAX);

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "lib/base/err.h"
 #include "lib/net/pace.h"
 
 #define MB 1000000ULL
@@ -128,6 +129,22 @@ an_idle_sender_says_nothing(void **state)
 	assert_int_equal(lowat, 250000);
 }
 
+/* A small bound leaves nothing unsent, so what it lets through looks like an application's own rate. */
+static void
+a_bound_does_not_hold_itself_down(void **state)
+{
+	struct pace_sample s = { .rate = 5 * MB, .rtt_us = 50000, .app_limited = true };
+	struct pace p = fresh();
+	size_t lowat, flight = 1;
+
+	(void)state;
+	p.rate = p.rates[0] = p.rates[1] = p.rates[2] = 2 * MB;
+	p.flight = 191000;
+	for (int k = 0; k < 3 && flight != 0; k++)
+		IGNORE_RESULT(pace_decide(&p, &s, &lowat, &flight));
+	assert_int_equal(flight, 0);
+}
+
 static void
 the_kernel_is_told(void **state)
 {
@@ -166,6 +183,7 @@ main(void)
 		cmocka_unit_test(noise_is_averaged),
 		cmocka_unit_test(another_path_is_followed_at_once),
 		cmocka_unit_test(an_idle_sender_says_nothing),
+		cmocka_unit_test(a_bound_does_not_hold_itself_down),
 		cmocka_unit_test(the_kernel_is_told),
 	};
 
