@@ -66,13 +66,13 @@ cat "$tmp/part2" >&3
 cat "$tmp/part2" >&4
 exec 3>&- 4>&-
 wait_for "the end of standard input and output" is_dead stdio
-stop stdio CONT
+stop stdio 0
 expect "its exit status" 0 "$code"
 wait_for "the end of the local connection" is_dead feed
 expect "what went by standard input" "$(sum_of "$tmp/whole") 8000000" "$(cat "$tmp/out")"
 expect "what went by the local port" "$(sum_of "$tmp/whole") 8000000" "$(cat "$tmp/out2")"
 wait_for "the first relay's end" is_dead first
-stop first CONT
+stop first 0
 expect "exit status of the first relay" 0 "$code"
 
 # Once more, and this time the agent is to end meanwhile: it waits for the stream on the old session.
@@ -94,5 +94,5 @@ exec 3>&-
 wait_for "the client" is_dead stdio
 expect "what went by standard input" "$(sum_of "$tmp/whole") 8000000" "$(cat "$tmp/out3")"
 wait_for "the agent's end" is_dead pi
-stop pi CONT
+stop pi 0
 expect "exit status of the agent" 0 "$code"

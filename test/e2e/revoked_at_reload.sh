@@ -48,5 +48,5 @@ wait_for "the complaint" has_line "$tmp/relay.log" "creds.json.*credentials in u
 ! is_dead pi || fail "pi was disconnected"
 ! is_dead client || fail "the first client was disconnected"
 exec 3>&-
-stop client CONT
+stop client 0
 expect "exit status of the first client" 0 "$code"

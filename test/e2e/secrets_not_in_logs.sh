@@ -25,7 +25,7 @@ expect "exit status of an agent with a wrong one" 3 "$code"
 exit_code "$TUNNEL_BIN" connect --relay "ws://user:S3CRET-url@127.0.0.1:$relay_port" --secret x pi ssh
 ! grep -q S3CRET-url "$tmp/err.log" || fail "the password of a URL is repeated: $(cat "$tmp/err.log")"
 exec 3>&-
-stop client CONT
+stop client 0
 kill -HUP "$(pid_of relay)"
 stop agent
 stop relay

@@ -19,12 +19,12 @@ wait_for "the port to be closed" closed_to_new
 echo second >&3
 exec 3>&-
 wait_for "the client" is_dead client
-stop client CONT
+stop client 0
 expect "exit status of the client" 0 "$code"
 printf 'first\nsecond\n' >"$tmp/want"
 expect "what the service got" "$(sum_of "$tmp/want") 13" "$(cat "$tmp/out")"
 wait_for "the relay's end" is_dead relay
-stop relay CONT
+stop relay 0
 expect "exit status of the relay" 0 "$code"
 stop pi
 expect "exit status of the agent" 0 "$code"

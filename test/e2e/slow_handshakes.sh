@@ -49,7 +49,7 @@ held=$(rss_kib relay)
 expect "another client meanwhile" hello "$(connect pi 127.0.0.1 "$tcp_port" </dev/null)"
 slow_is_done() { is_dead slow; }
 wait_quietly 80 slow_is_done || fail "the connections do not end"
-stop slow CONT
+stop slow 0
 expect "exit status of the slow client" 0 "$code"
 expect "another client afterwards" hello "$(connect pi 127.0.0.1 "$tcp_port" </dev/null)"
 echo "memory (KiB): before $before, with $((2 * n)) half handshakes $held, after $(rss_kib relay)"
