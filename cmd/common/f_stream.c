@@ -199,7 +199,7 @@ static void
 op_detach(struct filter *f)
 {
 	(void)f;
-	assert(!"a stream stays with its session");
+	assert(false && "a stream stays with its session");
 }
 
 static int
