@@ -81,6 +81,8 @@ struct f_sock {
 	uint64_t written;
 	/* What the kernel said last. */
 	bool readable, writable, hup;
+	/* an error may stand behind what is still to be read: reads go on until there is nothing */
+	bool doubt;
 	/* To be reset when it is closed. */
 	bool hard;
 };
@@ -169,8 +171,8 @@ read_once(struct f_sock *s, size_t max)
 		r = bufq_append(&s->f.in, b, b->data, (size_t)n);
 	else if (n > 0)
 		r = bufq_copy(&s->f.in, b->data, (size_t)n);
-	/* Less than asked for means empty, unless the end of file stands behind it. */
-	if ((size_t)n < max && !s->hup)
+	/* Less than asked for means empty, unless the end of file stands behind it, or an error may. */
+	if ((size_t)n < max && !s->hup && !s->doubt)
 		s->readable = false;
 	block_unref(b);
 	return r != 0 ? r : n;
@@ -208,7 +210,7 @@ sock_read(struct f_sock *s)
 		n = read_portion(s, &budget);
 		error = n == ERR_NOMEM ? ENOMEM : errno;
 		if (n == ERR_AGAIN || n == 0)
-			s->readable = false;
+			s->readable = s->doubt = false;
 		/*
 		 * What came before an end, or before the connection broke, is the user's all the
 		 * same.
@@ -406,8 +408,8 @@ on_check(void *arg)
 }
 
 /*
- * Readable and writable at once may mean an error.  If there is more to read, a read will tell of
- * it.  Otherwise it is looked for: at once when nothing is being read, or when such news are rare,
+ * Readable and writable at once may mean an error.  If there is more to read, the reads that follow
+ * go on until they meet it.  Otherwise it is looked for: at once when nothing is being read, or when such news are rare,
  * else in CHECK_MS, since a ping-pong brings them with every message.
  */
 static void
@@ -420,6 +422,8 @@ suspect(struct f_sock *s)
 	rare = loop_now_ms(s->f.loop) - s->looked_ms >= CHECK_MS;
 	if (s->f.paused || s->input == INPUT_ENDED)
 		check_error(s);
+	else if (s->readable)
+		s->doubt = true;
 	else if (!s->readable && !s->checking && rare)
 		look_again(s);
 	else if (!s->readable && !s->checking)
