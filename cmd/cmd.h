@@ -2,8 +2,8 @@
 /*
  * cmd - what the subcommands share with main(): entry points, exit codes, the first steps of each.
  *
- * Each entry point gets argv with its own name in argv[0] and returns an exit code; main() passes
- * it to exit(3).
+ * Each entry point gets argv with its own name in argv[0] and returns an exit code, which is that
+ * of the process.
  */
 #ifndef CMD_CMD_H
 #define CMD_CMD_H
@@ -23,6 +23,9 @@ enum cmd_exit {
 };
 
 #define CMD_GO (-1) /* cmd_options(): go on */
+
+/* dispatch_main - the program: find the subcommand that argv means, and run it. */
+int dispatch_main(int argc, char **argv);
 
 int relay_main(int argc, char **argv);
 int agent_main(int argc, char **argv);

@@ -29,6 +29,23 @@ fake_uplinks_reset(void)
 	fake_free_all();
 }
 
+/* With the first uplink the loop is there. */
+static void
+begin(struct loop *l, struct uplink *k)
+{
+	(void)k;
+	subcommand_loop(l);
+}
+
+int
+fake_run(subcommand_fn *entry, bool (*play)(int step), const char *words)
+{
+	fake_uplinks_reset();
+	fake_play = begin;
+	subcommand_play(play);
+	return subcommand_run(entry, words);
+}
+
 struct uplink *
 __wrap_uplink_new(struct loop *l, const struct uplink_config *cfg, enum ctl_role role,
     const char *name, const struct uplink_user *user, void *arg)

@@ -14,6 +14,7 @@
 
 #include "cmd/common/uplink.h"
 #include "test/unit/fakesession.h"
+#include "test/unit/subcommand.h"
 
 enum { FAKE_UPLINKS = 16 };
 
@@ -43,6 +44,11 @@ extern void (*fake_play)(struct loop *l, struct uplink *k);
 
 /* fake_uplinks_reset - none are there. */
 void fake_uplinks_reset(void);
+/*
+ * fake_run - a subcommand with these arguments, from none of them on; play (subcommand.h) begins
+ * with the first uplink.  Returns its status.
+ */
+int fake_run(subcommand_fn *entry, bool (*play)(int step), const char *words);
 /* fake_stand - the uplink's WebSocket stands, and the relay has let us in. */
 void fake_stand(struct uplink *k);
 /* fake_goodbye - uplink_finish has come to its end. */

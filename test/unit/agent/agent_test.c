@@ -19,56 +19,17 @@
 #include "cmd/cmd.h"
 #include "test/unit/fakeuplink.h"
 
-static char ready[64], text[512];
-static struct timer step;
-static int n_steps;
-static bool armed;
-/* What happens in the loop, a call for each step; false: that was the last. */
-static bool (*play)(int i);
+static char ready[64];
 
-static void
-on_step(void *arg)
-{
-	(void)arg;
-	if (play(n_steps++))
-		timer_set(&step, 2);
-	else
-		timer_fini(&step);
-}
-
-/* With the first uplink the loop is there. */
-static void
-arm(struct loop *l, struct uplink *k)
-{
-	(void)k;
-	if (armed || play == NULL)
-		return;
-	armed = true;
-	n_steps = 0;
-	assert_int_equal(timer_init(&step, l, on_step, NULL), 0);
-	timer_set(&step, 1);
-}
-
-/* The subcommand with these arguments, separated by blanks, behind those that every agent needs. */
+/* The subcommand with these arguments, separated by blanks. */
 static int
-run(bool (*p)(int i), const char *more)
+run(bool (*play)(int i), const char *arguments)
 {
-	char words[1024], *argv[64], *save = NULL;
-	int argc = 0, code;
+	char words[1024];
 
-	fake_uplinks_reset();
-	fake_play = arm;
-	play = p;
-	armed = false;
 	snprintf(ready, sizeof ready, "/tmp/agent_test.%d", (int)getpid());
-	snprintf(words, sizeof words, "agent %s", more);
-	for (char *w = strtok_r(words, " ", &save); w != NULL; w = strtok_r(NULL, " ", &save))
-		argv[argc++] = w;
-	argv[argc] = NULL;
-	alarm(60);
-	code = agent_main(argc, argv);
-	alarm(0);
-	return code;
+	snprintf(words, sizeof words, "agent %s", arguments);
+	return fake_run(agent_main, play, words);
 }
 
 #define GOOD "--relay ws://127.0.0.1:1 --secret s --name pi --log-level error "
@@ -76,15 +37,9 @@ run(bool (*p)(int i), const char *more)
 static bool
 ready_says(const char *what)
 {
-	FILE *f = fopen(ready, "r");
-	size_t n;
+	const char *text = subcommand_text(ready);
 
-	if (f == NULL)
-		return false;
-	n = fread(text, 1, sizeof text - 1, f);
-	text[n] = '\0';
-	fclose(f);
-	return strstr(text, what) != NULL;
+	return text != NULL && strstr(text, what) != NULL;
 }
 
 /* ---- the command line ---- */
@@ -199,7 +154,7 @@ a_second_signal_and_the_end_of_the_drain_do_not_wait(void **state)
 {
 	(void)state;
 	assert_int_equal(run(two_signals, GOOD "--drain 1h"), CMD_OK);
-	assert_int_equal(n_steps, 2);
+	assert_int_equal(subcommand_steps(), 2);
 	assert_int_equal(run(one_signal, GOOD "--drain 10ms"), CMD_OK);
 	assert_true(fake_uplink[0].finished);
 }

@@ -28,53 +28,16 @@
 #define GOOD "--relay ws://127.0.0.1:1 --secret s --log-level error "
 
 static char ready[64];
-static struct timer step;
-static int n_steps, app;
-static bool armed;
-/* What happens in the loop, a call for each step; false: that was the last. */
-static bool (*play)(int i);
-
-static void
-on_step(void *arg)
-{
-	(void)arg;
-	if (play(n_steps++))
-		timer_set(&step, 2);
-	else
-		timer_fini(&step);
-}
-
-static void
-arm(struct loop *l, struct uplink *k)
-{
-	(void)k;
-	if (armed || play == NULL)
-		return;
-	armed = true;
-	n_steps = 0;
-	assert_int_equal(timer_init(&step, l, on_step, NULL), 0);
-	timer_set(&step, 1);
-}
+static int app;
 
 static int
-run(bool (*p)(int i), const char *more)
+run(bool (*play)(int i), const char *arguments)
 {
-	char words[1024], *argv[64], *save = NULL;
-	int argc = 0, code;
+	char words[1024];
 
-	fake_uplinks_reset();
-	fake_play = arm;
-	play = p;
-	armed = false;
 	app = -1;
-	snprintf(words, sizeof words, "connect %s", more);
-	for (char *w = strtok_r(words, " ", &save); w != NULL; w = strtok_r(NULL, " ", &save))
-		argv[argc++] = w;
-	argv[argc] = NULL;
-	alarm(60);
-	code = connect_main(argc, argv);
-	alarm(0);
-	return code;
+	snprintf(words, sizeof words, "connect %s", arguments);
+	return fake_run(connect_main, play, words);
 }
 
 /* With -L 0=pi:ssh, -D 0=pi and a ready file. */
@@ -93,17 +56,13 @@ static int
 dial(const char *kind)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	char text[512];
+	const char *text = subcommand_text(ready);
 	struct jobj *o = NULL;
 	int64_t port = 0;
-	FILE *f = fopen(ready, "r");
-	size_t n;
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
-	assert_non_null(f);
-	n = fread(text, 1, sizeof text, f);
-	fclose(f);
-	assert_int_equal(jobj_parse(text, n, 4096, &o, NULL), 0);
+	assert_non_null(text);
+	assert_int_equal(jobj_parse(text, strlen(text), 4096, &o, NULL), 0);
 	assert_true(jobj_as_int(jobj_get(jobj_at(jobj_get(o, kind), 0), "port"), &port));
 	jobj_free(o);
 	a.sin_port = htons((uint16_t)port);
