@@ -49,10 +49,14 @@ cmd_options(
 void
 cmd_begin(const struct cmd_common *common)
 {
+	uint64_t descriptors;
+
 	log_init((enum log_level)common->log_level, (enum log_format)common->log_format, 2);
 	signal(SIGPIPE, SIG_IGN);
 	rand_init();
-	log_debug("%llu descriptors", (unsigned long long)rlimit_raise_files());
+	/* Not within log_debug, whose arguments are only looked at when the line is written. */
+	descriptors = rlimit_raise_files();
+	log_debug("%llu descriptors", (unsigned long long)descriptors);
 }
 
 int
