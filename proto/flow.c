@@ -22,14 +22,26 @@ proven_after(uint64_t rtt_us)
 	return max64(FLOW_PROVEN_US, FLOW_PROVEN_RTTS * rtt_us);
 }
 
-/* Bytes have moved at now_us. */
+/* Bytes from offset off on have moved at now_us. */
 static void
-move(uint64_t *moved_us, uint64_t *moving_us, uint64_t now_us, uint64_t rtt_us)
+run_move(struct flow_run *r, uint64_t off, uint64_t now_us, uint64_t rtt_us)
 {
 	/* A busy scheduler makes pauses, too: what counts is that bytes go on moving. */
-	if (*moved_us == 0 || now_us - *moved_us >= proven_after(rtt_us))
-		*moving_us = now_us;
-	*moved_us = now_us;
+	if (r->last_us == 0 || now_us - r->last_us >= proven_after(rtt_us)) {
+		r->since_us = now_us;
+		r->from = off;
+	}
+	r->last_us = now_us;
+}
+
+/* Whether they have really moved, up to off, and still do. */
+static bool
+run_proves(const struct flow_run *r, uint64_t off, uint64_t now_us, uint64_t rtt_us)
+{
+	uint64_t after = proven_after(rtt_us);
+
+	return r->last_us != 0 && now_us - r->last_us < after && now_us - r->since_us >= after &&
+	       off - r->from >= FLOW_PROVEN_BYTES;
 }
 
 /* ---- the half from the peer ---- */
@@ -104,7 +116,7 @@ grow(struct flow_in *f, uint64_t n, uint64_t now_us, uint64_t rtt_us)
 	if (backlog < f->window / 4 && now_us - f->grown_us >= span / 2) {
 		f->grown_us = now_us;
 		most = budget_share(
-		    f->budget, f->charged, now_us - f->moving_us >= proven_after(rtt_us));
+		    f->budget, f->charged, run_proves(&f->run, f->consumed, now_us, rtt_us));
 		most = min64(FLOW_FLOOR + most, f->window_max);
 		f->window = max64(f->window, min64(max64(2 * f->window, first_window(f)), most));
 	}
@@ -115,8 +127,8 @@ grow(struct flow_in *f, uint64_t n, uint64_t now_us, uint64_t rtt_us)
 void
 flow_in_consumed(struct flow_in *f, uint64_t n, uint64_t now_us, uint64_t rtt_us)
 {
+	run_move(&f->run, f->consumed, now_us, rtt_us);
 	f->consumed += n;
-	move(&f->moved_us, &f->moving_us, now_us, rtt_us);
 	grow(f, n, now_us, rtt_us);
 	in_charge(f);
 }
@@ -144,7 +156,7 @@ flow_in_returned(struct flow_in *f, uint64_t to)
 	f->limit = to;
 	/* What it keeps is all it has, until it sends again. */
 	f->window = max64(FLOW_FLOOR, to - f->consumed);
-	f->moved_us = 0;
+	f->run.last_us = 0;
 	f->answer_due = true;
 	in_charge(f);
 	return true;
@@ -225,9 +237,7 @@ flow_out_kept(struct flow_out *f, uint64_t n)
 uint64_t
 flow_out_may_keep(const struct flow_out *f, uint64_t now_us, uint64_t rtt_us)
 {
-	uint64_t after = proven_after(rtt_us);
-	bool proven =
-	    f->acked_us != 0 && now_us - f->moving_us >= after && now_us - f->acked_us < after;
+	bool proven = run_proves(&f->run, f->acked, now_us, rtt_us);
 
 	return FLOW_KEEP + budget_share(f->budget, f->charged, proven);
 }
@@ -239,8 +249,8 @@ flow_out_window(struct flow_out *f, uint64_t acked, uint64_t limit, bool answer,
 	if (acked > f->sent || limit > INT64_MAX || (answer && !f->returning))
 		return false;
 	if (acked > f->acked) {
+		run_move(&f->run, f->acked, now_us, rtt_us);
 		f->acked = acked;
-		move(&f->acked_us, &f->moving_us, now_us, rtt_us);
 	}
 	if (answer)
 		f->returning = false;

@@ -11,8 +11,8 @@
  *   out   at an endpoint the bytes kept, beyond FLOW_KEEP; at a hop nothing: the other leg's flow_in counts them
  *
  * Windows start small, double once in a round trip while the peer uses half of one within two, up to a share of what the budget
- * has left; a larger share once the stream has really moved for a while.  The time matters: a stalled reader looks fast until
- * the kernel's buffers are full.  Credit that a sender has not used for FLOW_IDLE_US it gives back (RETURN).
+ * has left; a larger share once the stream has really moved (FLOW_PROVEN_*): a stalled reader looks fast until the kernel's
+ * buffers are full.  Credit that a sender has not used for FLOW_IDLE_US it gives back (RETURN).
  *
  * No sender ever waits for a timer while bytes could move:
  *   - a window is never less than FLOW_FLOOR, and a quarter of it passed on is said at once;
@@ -41,9 +41,22 @@
 #define FLOW_IDLE_US 1000000
 /* The shortest time in which the use of a window is measured: the scale of a busy scheduler. */
 #define FLOW_SPAN_MIN_US 2000
-/* Bytes have really moved after so long, or after so many round trips if that is longer. */
+/*
+ * A stream has really moved after so long, or so many round trips if that is longer, and so many bytes without a pause as long.
+ * The bytes are more than the kernels at the end of a path take for a reader that has stopped: PACE_LOWAT_MAX of lib/net/pace.h
+ * at the sending one, a receive buffer that does not grow for who reads nothing at the other.
+ */
 #define FLOW_PROVEN_US 100000
 #define FLOW_PROVEN_RTTS 8
+#define FLOW_PROVEN_BYTES (1024 * 1024)
+
+/* Bytes that move without a long pause. */
+struct flow_run {
+	/* when the last ones did; 0: none has */
+	uint64_t last_us;
+	/* when, and from which offset on */
+	uint64_t since_us, from;
+};
 
 /* ---- the half from the peer ---- */
 
@@ -68,8 +81,8 @@ struct flow_in {
 	uint64_t grown_us;
 	/* where and when the running measurement began */
 	uint64_t mark, mark_us;
-	/* when bytes were passed on last, and since when without a long pause */
-	uint64_t moved_us, moving_us;
+	/* of bytes passed on */
+	struct flow_run run;
 };
 
 /*
@@ -111,8 +124,8 @@ struct flow_out {
 	uint64_t charged;
 	/* when bytes were sent, or credit came, last */
 	uint64_t used_us;
-	/* when bytes were acknowledged last, and since when without a long pause */
-	uint64_t acked_us, moving_us;
+	/* of bytes acknowledged */
+	struct flow_run run;
 };
 
 /* flow_out_init - budget is borrowed until flow_out_fini; the stream counts through its other half. */

@@ -159,7 +159,8 @@ pace_init(struct pace *p, int fd, bool shape)
 	p->lowat = PACE_LOWAT_START;
 	p->tcp = getsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, &len) == 0;
 	p->unlock = getsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &value, &len) == 0;
-	value = (int)p->lowat;
-	p->shape = p->tcp && shape &&
-		   setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, sizeof value) == 0;
+	value = shape ? PACE_LOWAT_START : PACE_LOWAT_MAX;
+	p->shape = p->tcp &&
+		   setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, sizeof value) == 0 &&
+		   shape;
 }

@@ -13,6 +13,10 @@
  *            or a long path the kernel's own tuning of the buffer goes on: a queue there is short
  *            in time, and only the kernel can make the buffer large enough.
  *
+ * A socket that carries a single stream has nothing to put in another order: its lowat stays at
+ * PACE_LOWAT_MAX.  Without one the kernel takes up to 4 MiB for a reader that has stopped
+ * (net.ipv4.tcp_wmem), and 500 such readers look fast until then and take 1.4 GB.
+ *
  * The rate is what the kernel measures (struct tcp_info), smoothed: one sample in ten is half or
  * twice the path's, and a bound that followed it would fill the queue or starve the link.
  *
@@ -51,7 +55,7 @@
 struct pace {
 	/* A Unix socket has no rate to adapt to, and nothing below is used. */
 	bool tcp;
-	/* The lowat is bounded, too. */
+	/* The lowat follows the rate. */
 	bool shape;
 	/* The kernel can be given the decision about its buffer back. */
 	bool unlock;

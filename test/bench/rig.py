@@ -35,6 +35,7 @@ TREE = os.path.dirname(os.path.dirname(HERE))
 BIN = os.path.abspath(os.environ.get("TUNNEL_BIN", os.path.join(TREE, "tunnel")))
 TOOLS = os.path.abspath(os.environ.get("TUNNEL_TOOLS", os.path.join(TREE, "build/test")))
 LO = "127.0.0.1"
+TCP_NOTSENT_LOWAT = 25  # linux/tcp.h
 CHUNK = 256 * 1024
 FILLER = bytes(range(256)) * (CHUNK // 256)
 SECRET = "a-secret-of-this-measurement"
@@ -146,6 +147,8 @@ def serve(port_file, stats_file, host):
                 sock, _ = listener.accept()
                 sock.setblocking(False)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                # 500 send buffers of 3 MB are more than all TCP may have (tcp_mem): then the kernel drops what comes, whose ever it is.
+                sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, 1 << 18)
                 ep.register(sock.fileno(), select.EPOLLIN)
                 served[sock.fileno()] = Served(sock, ep, stats)
                 continue

@@ -162,6 +162,11 @@ the_kernel_is_told(void **state)
 	pace_init(&p, fd, true);
 	assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, &len), 0);
 	assert_int_equal(value, PACE_LOWAT_START);
+	/* A single stream's socket: one bound, which does not follow the rate. */
+	pace_init(&p, fd, false);
+	assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, &len), 0);
+	assert_int_equal(value, PACE_LOWAT_MAX);
+	assert_false(p.shape);
 	close(fd);
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);

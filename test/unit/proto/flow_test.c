@@ -337,12 +337,14 @@ who_is_acknowledged_for_a_while_may_keep_half_of_what_is_left(void **state)
 	budget_join(&b);
 	flow_out_init(&f, &b, true, INT64_MAX, now);
 	assert_int_equal(flow_out_may_keep(&f, now, RTT_US), FLOW_KEEP + 1 * MIB);
-	for (int i = 1; i <= 10; i++) {
+	for (int i = 1; i <= 20; i++) {
 		now += RTT_US;
-		flow_out_sent(&f, 1000, now);
+		flow_out_sent(&f, FLOW_PROVEN_BYTES / 16, now);
 		assert_true(flow_out_window(&f, f.sent, f.limit, false, now, RTT_US));
+		/* Long enough from the 9th on, enough from the 16th on. */
+		assert_int_equal(
+		    flow_out_may_keep(&f, now, RTT_US), FLOW_KEEP + (i < 16 ? 1 : 5) * MIB);
 	}
-	assert_int_equal(flow_out_may_keep(&f, now, RTT_US), FLOW_KEEP + 5 * MIB);
 	/* Not for ever: nothing was acknowledged for a while. */
 	now += 8 * RTT_US;
 	assert_int_equal(flow_out_may_keep(&f, now, RTT_US), FLOW_KEEP + 1 * MIB);
@@ -386,6 +388,35 @@ the_floor_is_not_returned(void **state)
 	flow_out_init(&f, &b, true, FLOW_FLOOR, 1);
 	assert_false(flow_out_is_idle(&f, 10 * FLOW_IDLE_US));
 	flow_out_fini(&f);
+}
+
+/* Moves n bytes at 4 MB/s. */
+static void
+trickle(struct flow_in *f, uint64_t n, uint64_t *now_us)
+{
+	for (uint64_t end = f->consumed + n; f->consumed < end; say(f)) {
+		*now_us += 4000;
+		assert_true(flow_in_take(f, 16 * 1024));
+		flow_in_consumed(f, 16 * 1024, *now_us, 10000);
+	}
+}
+
+/* Kernels take some hundred kilobytes for a reader that has stopped, over a long time when 500 of them share a link. */
+static void
+what_kernels_take_proves_nothing(void **state)
+{
+	struct budget b = a_budget(MIB / 2);
+	struct flow_in f;
+	uint64_t now = 1;
+
+	(void)state;
+	flow_in_init(&f, &b, 16 * MIB, true, true, now);
+	trickle(&f, FLOW_PROVEN_BYTES - 32 * 1024, &now);
+	assert_true(now > 2 * FLOW_PROVEN_US);
+	assert_true(f.window <= FLOW_FLOOR + MIB / 20);
+	trickle(&f, MIB / 2, &now);
+	assert_true(f.window > FLOW_FLOOR + MIB / 20);
+	flow_in_fini(&f);
 }
 
 /* ---- many, as in ../shared/FLOW.md: stalled streams, each of which looked fast for a megabyte, beside one that moves ---- */
@@ -455,6 +486,7 @@ main(void)
 		cmocka_unit_test(who_is_acknowledged_for_a_while_may_keep_half_of_what_is_left),
 		cmocka_unit_test(idle_credit_is_returned_once_and_old_limits_are_ignored),
 		cmocka_unit_test(the_floor_is_not_returned),
+		cmocka_unit_test(what_kernels_take_proves_nothing),
 		cmocka_unit_test(stalled_ones_leave_a_window_to_the_one_that_moves),
 	};
 
