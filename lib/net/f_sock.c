@@ -81,7 +81,7 @@ struct f_sock {
 	uint64_t written;
 	/* What the kernel said last. */
 	bool readable, writable, hup;
-	/* an error may stand behind what is still to be read: reads go on until there is nothing */
+	/* An error may stand behind what is still to be read: reads go on until there is nothing. */
 	bool doubt;
 	/* To be reset when it is closed. */
 	bool hard;
@@ -171,7 +171,7 @@ read_once(struct f_sock *s, size_t max)
 		r = bufq_append(&s->f.in, b, b->data, (size_t)n);
 	else if (n > 0)
 		r = bufq_copy(&s->f.in, b->data, (size_t)n);
-	/* Less than asked for means empty, unless the end of file stands behind it, or an error may. */
+	/* Less than asked for means empty, unless the end stands behind it, or an error may. */
 	if ((size_t)n < max && !s->hup && !s->doubt)
 		s->readable = false;
 	block_unref(b);
@@ -409,24 +409,23 @@ on_check(void *arg)
 
 /*
  * Readable and writable at once may mean an error.  If there is more to read, the reads that follow
- * go on until they meet it.  Otherwise it is looked for: at once when nothing is being read, or when such news are rare,
- * else in CHECK_MS, since a ping-pong brings them with every message.
+ * go on until they meet it.  Otherwise it is looked for: at once when nothing is being read, or
+ * when such news are rare, else in CHECK_MS, since a ping-pong brings them with every message.
  */
 static void
 suspect(struct f_sock *s)
 {
-	bool rare;
-
 	if (s->f.loop == NULL) /* it is on its way to another thread, which will be told anew */
 		return;
-	rare = loop_now_ms(s->f.loop) - s->looked_ms >= CHECK_MS;
 	if (s->f.paused || s->input == INPUT_ENDED)
 		check_error(s);
 	else if (s->readable)
 		s->doubt = true;
-	else if (!s->readable && !s->checking && rare)
+	else if (s->checking)
+		return;
+	else if (loop_now_ms(s->f.loop) - s->looked_ms >= CHECK_MS)
 		look_again(s);
-	else if (!s->readable && !s->checking)
+	else
 		arm_check(s);
 }
 

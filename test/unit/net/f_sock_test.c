@@ -410,6 +410,49 @@ bytes_before_a_reset_and_the_reset_are_told(void **state)
 	finish(&t);
 }
 
+/* The event that tells of both comes long before the last of the bytes is read. */
+static void
+bytes_of_many_turns_before_a_reset_and_the_reset_are_told(void **state)
+{
+	struct fixture t;
+
+	(void)state;
+	open_tcp(&t);
+	filter_want(t.x.f, 100);
+	t.want = 250;
+	peer_write(&t);
+	reset_peer(&t);
+	assert_true(wire_run(t.l, WAIT_MS, has_closed, &t));
+	assert_int_equal(t.x.got.len, 250);
+	assert_int_equal(t.x.most, 100);
+	assert_string_equal(t.x.text, "Connection reset by peer");
+	finish(&t);
+}
+
+/*
+ * Soon after one look at the connection an error behind bytes is looked for a little later, when a
+ * user that has no room any more reads nothing.
+ */
+static void
+a_reset_behind_bytes_is_told_to_who_pauses_after_them(void **state)
+{
+	struct fixture t;
+
+	(void)state;
+	open_tcp(&t);
+	t.want = 1;
+	assert_true(wire_run(t.l, WAIT_MS, filter_has_all, &t));
+	t.want = 1000;
+	peer_write(&t);
+	reset_peer(&t);
+	assert_true(wire_run(t.l, WAIT_MS, filter_has_all, &t));
+	filter_pause(t.x.f, true);
+	assert_true(wire_run(t.l, WAIT_MS, has_closed, &t));
+	assert_string_equal(t.x.text, "Connection reset by peer");
+	assert_int_equal(t.x.n_closed, 1);
+	finish(&t);
+}
+
 static void
 a_reset_after_the_peers_half_close_is_told(void **state)
 {
@@ -470,18 +513,29 @@ a_reset_waits_for_the_user(void **state)
 static void
 our_reset_is_seen_by_the_peer(void **state)
 {
-	struct fixture t;
-	char c;
+	/* Nothing written, bytes on their way, and more than the kernel takes. */
+	static const size_t written[] = { 0, 5000, BULK };
 
 	(void)state;
-	open_tcp(&t);
-	filter_reset(t.x.f, true);
-	filter_free(t.x.f);
-	t.x.f = NULL;
-	assert_int_equal(fcntl(t.peer, F_SETFL, 0), 0);
-	assert_int_equal(read(t.peer, &c, 1), -1);
-	assert_int_equal(errno, ECONNRESET);
-	finish(&t);
+	for (size_t i = 0; i < sizeof written / sizeof *written; i++) {
+		struct fixture t;
+		ssize_t k;
+		char c;
+
+		open_tcp(&t);
+		wire_turns(t.l, 2);
+		filter_put(&t, 0, written[i]);
+		assert_int_equal(filter_pending(t.x.f) > 0, written[i] == BULK);
+		filter_reset(t.x.f, true);
+		filter_free(t.x.f);
+		t.x.f = NULL;
+		assert_int_equal(fcntl(t.peer, F_SETFL, 0), 0);
+		while ((k = read(t.peer, &c, 1)) > 0)
+			;
+		assert_int_equal(k, -1);
+		assert_int_equal(errno, ECONNRESET);
+		finish(&t);
+	}
 }
 
 static void
@@ -597,6 +651,39 @@ works_on_a_pair_of_pipes(void **state)
 	finish(&t);
 }
 
+static bool
+is_blocking(int fd)
+{
+	return (fcntl(fd, F_GETFL) & O_NONBLOCK) == 0;
+}
+
+/* The shell that started us goes on with these descriptors. */
+static void
+a_pair_is_left_as_it_was_found(void **state)
+{
+	struct fixture t;
+	int in[2], out[2], shared_in, shared_out;
+
+	(void)state;
+	for (int ended = 0; ended < 2; ended++) {
+		assert_int_equal(pipe(in), 0);
+		assert_int_equal(pipe(out), 0);
+		shared_in = dup(in[0]);
+		shared_out = dup(out[1]);
+		t = (struct fixture){ .l = loop_new(), .peer = in[1] };
+		t.x.f = f_sock_new_pair(t.l, in[0], out[1]);
+		assert_false(is_blocking(shared_in) || is_blocking(shared_out));
+		if (ended)
+			filter_shutdown(t.x.f);
+		assert_int_equal(is_blocking(shared_out), ended == 1);
+		finish(&t);
+		assert_true(is_blocking(shared_in) && is_blocking(shared_out));
+		close(shared_in);
+		close(shared_out);
+		close(out[0]);
+	}
+}
+
 static void
 a_reader_that_left_a_pipe_is_told(void **state)
 {
@@ -617,7 +704,6 @@ a_reader_that_left_a_pipe_is_told(void **state)
 	finish(&t);
 }
 
-/* The shell that started us goes on with these descriptors. */
 static void
 a_pair_that_cannot_be_watched_is_left_as_it_was(void **state)
 {
@@ -630,8 +716,7 @@ a_pair_that_cannot_be_watched_is_left_as_it_was(void **state)
 	unlink(path);
 	assert_int_equal(pipe(p), 0);
 	assert_null(f_sock_new_pair(l, p[0], file));
-	assert_int_equal(fcntl(p[0], F_GETFL) & O_NONBLOCK, 0);
-	assert_int_equal(fcntl(file, F_GETFL) & O_NONBLOCK, 0);
+	assert_true(is_blocking(p[0]) && is_blocking(file));
 	close(p[0]);
 	close(p[1]);
 	close(file);
@@ -652,6 +737,8 @@ main(void)
 		cmocka_unit_test(our_half_close_comes_after_all_bytes),
 		cmocka_unit_test(a_reset_is_told_even_while_paused),
 		cmocka_unit_test(bytes_before_a_reset_and_the_reset_are_told),
+		cmocka_unit_test(bytes_of_many_turns_before_a_reset_and_the_reset_are_told),
+		cmocka_unit_test(a_reset_behind_bytes_is_told_to_who_pauses_after_them),
 		cmocka_unit_test(a_reset_after_the_peers_half_close_is_told),
 		cmocka_unit_test(an_end_waits_for_the_user),
 		cmocka_unit_test(a_reset_waits_for_the_user),
@@ -661,6 +748,7 @@ main(void)
 		cmocka_unit_test(an_attach_that_fails_changes_nothing),
 		cmocka_unit_test(works_on_unix_sockets),
 		cmocka_unit_test(works_on_a_pair_of_pipes),
+		cmocka_unit_test(a_pair_is_left_as_it_was_found),
 		cmocka_unit_test(a_reader_that_left_a_pipe_is_told),
 	};
 
