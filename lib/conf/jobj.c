@@ -14,6 +14,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
+#include "lib/base/utf8.h"
 
 #define NAME_SHOWN 80 /* bytes of a member's name in an error text */
 
@@ -302,18 +303,14 @@ jobj_copy(const struct jobj *v)
 	return wrap(json_copy(js(v)));
 }
 
-/* json_string() fails for what is not UTF-8 and for want of memory alike: find out which. */
+/* json_string() fails for what is not UTF-8 and for want of memory alike. */
 static int
 new_str(const char *s, json_t **out)
 {
-	json_t *dup;
-
-	if ((*out = json_string(s)) != NULL)
-		return 0;
-	if ((dup = json_string("")) == NULL)
-		return ERR_NOMEM;
-	json_decref(dup);
-	return ERR_INVALID;
+	if (!utf8_is_valid(s, strlen(s)))
+		return ERR_INVALID;
+	*out = json_string(s);
+	return *out != NULL ? 0 : ERR_NOMEM;
 }
 
 int

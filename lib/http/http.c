@@ -51,9 +51,8 @@ struct http_head {
 	bool length_given, chunked;
 	uint64_t content_length;
 	struct line lines[HTTP_HEADERS_MAX];
+	/* those that are complete */
 	size_t n_lines;
-	/* the name of the last line is being told */
-	bool in_name;
 	bool too_many;
 };
 
@@ -242,37 +241,30 @@ on_field(llhttp_t *p, const char *at, size_t n)
 {
 	struct http_head *h = p->data;
 
-	if (!h->in_name) {
-		if (h->n_lines == HTTP_HEADERS_MAX) {
-			h->too_many = true;
-			return -1;
-		}
-		h->n_lines++;
-		h->in_name = true;
+	if (h->n_lines == HTTP_HEADERS_MAX) {
+		h->too_many = true;
+		return -1;
 	}
-	note(&h->lines[h->n_lines - 1].name, &h->lines[h->n_lines - 1].name_len, at, n);
+	note(&h->lines[h->n_lines].name, &h->lines[h->n_lines].name_len, at, n);
 	return 0;
 }
 
-static int
-on_field_complete(llhttp_t *p)
-{
-	struct http_head *h = p->data;
-
-	h->in_name = false;
-	return 0;
-}
-
+/* Only after a name, for which there was room. */
 static int
 on_value(llhttp_t *p, const char *at, size_t n)
 {
 	struct http_head *h = p->data;
-	struct line *l;
 
-	if (h->n_lines == 0)
-		return -1;
-	l = &h->lines[h->n_lines - 1];
-	note(&l->value, &l->value_len, at, n);
+	note(&h->lines[h->n_lines].value, &h->lines[h->n_lines].value_len, at, n);
+	return 0;
+}
+
+static int
+on_value_complete(llhttp_t *p)
+{
+	struct http_head *h = p->data;
+
+	h->n_lines++;
 	return 0;
 }
 
@@ -398,8 +390,8 @@ parse(struct http_head *h, struct errtext *e)
 	settings.on_url = on_url;
 	settings.on_status = on_status;
 	settings.on_header_field = on_field;
-	settings.on_header_field_complete = on_field_complete;
 	settings.on_header_value = on_value;
+	settings.on_header_value_complete = on_value_complete;
 	settings.on_headers_complete = on_headers_complete;
 	llhttp_init(&p, h->kind == HTTP_HEAD_REQUEST ? HTTP_REQUEST : HTTP_RESPONSE, &settings);
 	p.data = h;

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: ISC */
-/* file_test - whole files: bounds, replacement, nothing overwritten, nothing left behind. */
+/*
+ * file_test - whole files: bounds, replacement, nothing overwritten, nothing left behind.
+ *
+ * link: -Wl,--wrap=fsync
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,6 +25,19 @@
 #include "lib/base/mem.h"
 
 static char dir[64];
+/* The last two descriptors that were synced. */
+static struct stat synced[2];
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+
+int
+__wrap_fsync(int fd)
+{
+	synced[0] = synced[1];
+	assert_int_equal(fstat(fd, &synced[1]), 0);
+	return __real_fsync(fd);
+}
 
 static int
 enter_dir(void **state)
@@ -151,6 +168,26 @@ a_replacement_has_the_mode_asked_for(void **state)
 	assert_content("a", "two", 3);
 }
 
+/* A power cut after that leaves the new file, with its content. */
+static void
+a_replacement_and_its_directory_are_synced(void **state)
+{
+	char whole[sizeof dir + 2];
+	const char *const paths[] = { "a", "./a", whole };
+	struct stat here, file;
+
+	(void)state;
+	snprintf(whole, sizeof whole, "%s/a", dir);
+	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+		memset(synced, 0, sizeof synced);
+		assert_int_equal(file_write_atomic(paths[i], "x", 1, 0600, NULL), 0);
+		assert_int_equal(stat("a", &file), 0);
+		assert_int_equal(stat(".", &here), 0);
+		assert_int_equal(synced[0].st_ino, file.st_ino);
+		assert_int_equal(synced[1].st_ino, here.st_ino);
+	}
+}
+
 static void
 a_full_disk_leaves_the_old_file_and_no_other(void **state)
 {
@@ -259,6 +296,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(want_of_memory_is_an_error, enter_dir, leave_dir),
 		cmocka_unit_test_setup_teardown(
 		    a_replacement_has_the_mode_asked_for, enter_dir, leave_dir),
+		cmocka_unit_test_setup_teardown(
+		    a_replacement_and_its_directory_are_synced, enter_dir, leave_dir),
 		cmocka_unit_test_setup_teardown(
 		    a_full_disk_leaves_the_old_file_and_no_other, enter_dir, leave_dir),
 		cmocka_unit_test_setup_teardown(

@@ -49,10 +49,13 @@ redirected(const char *path)
 
 /* As a file that this user may not read. */
 static bool conf_unreadable;
+static int n_conf_read;
 
 FILE *
 fopen(const char *path, const char *mode)
 {
+	if (strcmp(path, "/etc/resolv.conf") == 0)
+		n_conf_read++;
 	if (conf_unreadable && strcmp(path, "/etc/resolv.conf") == 0) {
 		errno = EACCES;
 		return NULL;
@@ -347,6 +350,18 @@ changed_files_are_noticed(void **state)
 	dns_stop(&new);
 }
 
+static void
+files_that_stay_the_same_are_read_once(void **state)
+{
+	struct fix *x = *state;
+	int before = n_conf_read;
+
+	x->s.v4[0] = "127.0.0.8";
+	for (int i = 0; i < 3; i++)
+		assert_string_equal(look_up(x, "a.test").list, "127.0.0.8:7");
+	assert_int_equal(n_conf_read, before + 1);
+}
+
 /* resolv.conf(5): then this machine is the server. */
 static void
 resolv_conf_may_be_absent_or_unreadable(void **state)
@@ -614,6 +629,7 @@ main(void)
 		TEST(search_domains_are_tried),
 		TEST(aaaa_that_is_never_answered_is_not_waited_for),
 		TEST(changed_files_are_noticed),
+		TEST(files_that_stay_the_same_are_read_once),
 		TEST(resolv_conf_may_be_absent_or_unreadable),
 		TEST(a_look_up_may_be_cancelled_at_any_time),
 		TEST(many_at_once_are_answered_and_bounded),

@@ -113,7 +113,7 @@ hello_refuses_what_breaks_a_rule(void **state)
 		"{\"version\":1,\"role\":\"root\",\"name\":\"pi\",\"instance\":\"" TOKEN "\"}",
 		"{\"version\":1,\"role\":\"agent\",\"instance\":\"" TOKEN "\"}",
 		"{\"version\":1,\"role\":\"connect\",\"name\":\"\",\"instance\":\"" TOKEN "\"}",
-		"{\"version\":1,\"role\":\"relay\",\"name\":\"pi\",\"instance\":\"" TOKEN "\"}",
+		"{\"version\":1,\"role\":\"relay\",\"name\":\"p\",\"instance\":\"" TOKEN "\"}",
 		"{\"version\":1,\"role\":\"agent\",\"name\":\".pi\",\"instance\":\"" TOKEN "\"}",
 		"{\"version\":1,\"role\":\"agent\",\"name\":\"p i\",\"instance\":\"" TOKEN "\"}",
 		"{\"version\":1,\"role\":\"agent\",\"name\":\"pi\",\"instance\":\"00\"}",

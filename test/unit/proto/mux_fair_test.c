@@ -111,6 +111,27 @@ clients_are_told_apart_only_where_the_configuration_says_so(void **state)
 }
 
 static void
+a_client_is_forgotten_with_its_last_stream(void **state)
+{
+	static const uint8_t reset[] = { 0, 0, 0, CODE_RESET };
+	const struct mux_config agent = {
+		.endpoint = true, .keepalive_ms = 1000, .client_max = BUDGET_DEFAULT
+	};
+	struct raw r;
+
+	(void)state;
+	raw_init(&r, &agent, true);
+	for (uint32_t id = 1; id <= 3; id += 2)
+		assert_int_equal(open_with(&r, id, ",\"client\":7"), 0);
+	for (uint32_t id = 1; id <= 3; id += 2) {
+		assert_int_equal(HASH_COUNT(((struct mux *)r.net.end[0].s)->clients), 1);
+		assert_int_equal(raw_put(&r, FRAME_RESET, 0, id, reset, sizeof reset), 0);
+	}
+	assert_null(((struct mux *)r.net.end[0].s)->clients);
+	raw_fini(&r);
+}
+
+static void
 one_client_leaves_memory_to_another(void **state)
 {
 	struct budget process;
@@ -507,6 +528,7 @@ main(void)
 		cmocka_unit_test(many_streams_of_one_client_weigh_as_one_of_another),
 		cmocka_unit_test(a_keystroke_waits_for_two_kilobytes_of_each_burst),
 		cmocka_unit_test(clients_are_told_apart_only_where_the_configuration_says_so),
+		cmocka_unit_test(a_client_is_forgotten_with_its_last_stream),
 		cmocka_unit_test(one_client_leaves_memory_to_another),
 		cmocka_unit_test(an_id_is_given_when_the_open_leaves),
 		cmocka_unit_test(the_answer_goes_before_bytes_and_the_reset_behind_them),

@@ -242,6 +242,7 @@ data_beyond_the_window_ends_the_session(void **state)
 	assert_int_equal(raw_open(&r, 1), 0);
 	assert_int_equal(raw_data(&r, 1, RAW_WINDOW), 0);
 	assert_int_equal(raw_data(&r, 1, 1), ERR_PROTO);
+	assert_string_equal(r.net.end[0].why.s, "DATA beyond the limit or after EOF");
 	raw_fini(&r);
 }
 

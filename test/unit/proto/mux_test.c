@@ -236,6 +236,13 @@ a_datagram_on_a_byte_stream_resets_that_stream(void **state)
 	assert_false(end_of(&r)->side[1].closed);
 	assert_int_equal(raw_data(&r, 3, 5), 0);
 	assert_true(end_of(&r)->side[1].got.len == 5);
+	/* Its bytes are none of the stream's, whose limit they are beyond. */
+	end_of(&r)->hold_opened = true;
+	assert_int_equal(raw_open(&r, 5), 0);
+	assert_int_equal(raw_data(&r, 5, RAW_WINDOW), 0);
+	assert_int_equal(raw_put(&r, FRAME_DATAGRAM, 0, 5, "x", 1), 0);
+	assert_true(end_of(&r)->side[2].closed);
+	assert_true(end_of(&r)->side[2].got.len == RAW_WINDOW);
 	raw_fini(&r);
 }
 

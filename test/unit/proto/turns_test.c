@@ -179,6 +179,43 @@ a_steady_sender_is_bulk_and_becomes_fresh_when_it_rests(void **state)
 	assert_int_equal(a.list, TURN_FRESH);
 }
 
+/* Somebody who always has more to send never leaves: what it sends counts as it goes. */
+static void
+who_sent_in_many_turns_and_comes_back_at_once_is_bulk(void **state)
+{
+	struct turns ts;
+	struct turn a = { 0 };
+	uint64_t now = 1000000;
+	size_t n;
+
+	(void)state;
+	turns_init(&ts);
+	turns_enter(&ts, &a, now);
+	for (int i = 0; i < 100; i++)
+		take(&ts, now += TURN_EPOCH_US / 4, &n);
+	turns_leave(&ts, &a);
+	turns_enter(&ts, &a, now);
+	assert_int_equal(a.list, TURN_BULK);
+}
+
+/* Its turn was as long as nobody else was there. */
+static void
+who_had_a_fresh_turn_is_fresh_no_more(void **state)
+{
+	(void)state;
+	for (int less = 0; less < 2; less++) {
+		struct turns ts;
+		struct turn a = { 0 };
+		size_t n;
+
+		turns_init(&ts);
+		turns_enter(&ts, &a, 1);
+		turns_next(&ts, ROUND, MOST, &n);
+		turns_spent(&ts, &a, (size_t)(TURN_FRESH_BYTES - less), 1);
+		assert_int_equal(a.list, less ? TURN_FRESH : TURN_BULK);
+	}
+}
+
 static void
 a_fast_carrier_gives_larger_turns(void **state)
 {
@@ -228,6 +265,8 @@ main(void)
 		cmocka_unit_test(a_hundred_bursts_put_two_kilobytes_each_before_a_keystroke),
 		cmocka_unit_test(bulk_is_not_starved_by_fresh_ones),
 		cmocka_unit_test(a_steady_sender_is_bulk_and_becomes_fresh_when_it_rests),
+		cmocka_unit_test(who_sent_in_many_turns_and_comes_back_at_once_is_bulk),
+		cmocka_unit_test(who_had_a_fresh_turn_is_fresh_no_more),
 		cmocka_unit_test(a_fast_carrier_gives_larger_turns),
 		cmocka_unit_test(leaving_twice_or_from_the_middle_does_no_harm),
 	};

@@ -396,6 +396,7 @@ static void
 a_lost_connection_is_told_from_a_close(void **state)
 {
 	struct ws_fix *x = ws_fix_stream(false);
+	uint8_t p;
 
 	(void)state;
 	ws_fix_put(x, "\x82\x81" Z "a", 7);
@@ -405,6 +406,8 @@ a_lost_connection_is_told_from_a_close(void **state)
 	assert_int_equal(x->ws_sink.err, ERR_CLOSED);
 	assert_string_equal(x->ws_sink.text, "connection lost without a WebSocket close");
 	assert_int_equal(f_ws_peer_code(x->ws), F_WS_ABNORMAL);
+	/* RFC 6455 7.1.7: there is no code to say, and nobody to answer. */
+	assert_int_equal(ws_fix_sent(x, &p, 1), 0);
 	ws_fix_free(x);
 
 	x = ws_fix_stream(false);
