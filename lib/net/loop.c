@@ -215,14 +215,15 @@ loop_free(struct loop *l)
 
 	if (l == NULL)
 		return;
-	while ((o = TAILQ_FIRST(&l->orphans)) != NULL)
-		o->end(o->arg);
 	while ((m = STAILQ_FIRST(&l->inbox)) != NULL) {
 		STAILQ_REMOVE_HEAD(&l->inbox, link);
 		if (m->drop != NULL)
 			m->drop(m->arg);
 		mem_free(m);
 	}
+	/* What was dropped may have left some. */
+	while ((o = TAILQ_FIRST(&l->orphans)) != NULL)
+		o->end(o->arg);
 	if (l->resolver.obj != NULL)
 		l->resolver.end(l->resolver.obj);
 	run_graves(l);

@@ -76,8 +76,9 @@ void task_init(struct task *t, void (*fn)(void *arg), void *arg);
  */
 void task_soon(struct loop *l, struct task *t);
 /*
- * task_later - run once in the next turn, after its events; that turn does not wait.  For work that
- * used up its budget.
+ * task_later - run once, for work that used up its budget: in the tasks of this turn when an event's
+ * callback asks, in those of the next turn, which does not wait for events, when a task does.  So
+ * what goes on asking is called once a turn.
  */
 void task_later(struct loop *l, struct task *t);
 void task_cancel(struct loop *l, struct task *t);

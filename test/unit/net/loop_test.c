@@ -417,6 +417,44 @@ messages_left_in_a_freed_loop_are_dropped(void **state)
 	assert_string_equal(events, "b");
 }
 
+struct left {
+	struct loop *l;
+	struct orphan orphan;
+};
+
+static void
+end_left(void *arg)
+{
+	struct left *x = arg;
+
+	loop_disown(x->l, &x->orphan);
+	note("e");
+}
+
+/* As a session does that was on its way to this loop: its socket lingers. */
+static void
+leave_orphan(void *arg)
+{
+	struct left *x = arg;
+
+	loop_adopt(x->l, &x->orphan, end_left, x);
+	note("d");
+}
+
+static void
+what_a_dropped_message_leaves_behind_is_ended(void **state)
+{
+	struct left x = { .l = NULL };
+	struct fix f;
+
+	(void)state;
+	init(&f);
+	x.l = f.l;
+	assert_int_equal(loop_post(f.l, on_a, leave_orphan, &x), 0);
+	loop_free(f.l);
+	assert_string_equal(events, "de");
+}
+
 static void
 a_message_without_memory_stays_with_its_sender(void **state)
 {
@@ -553,6 +591,7 @@ main(void)
 		cmocka_unit_test(a_signal_is_told_in_the_loop),
 		cmocka_unit_test(messages_of_each_thread_arrive_in_order),
 		cmocka_unit_test(messages_left_in_a_freed_loop_are_dropped),
+		cmocka_unit_test(what_a_dropped_message_leaves_behind_is_ended),
 		cmocka_unit_test(a_message_without_memory_stays_with_its_sender),
 		cmocka_unit_test(time_stands_still_within_a_turn),
 		cmocka_unit_test(a_loop_that_cannot_be_made_closes_its_own_only),
