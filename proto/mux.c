@@ -457,7 +457,9 @@ mux_output(struct session *s, struct bufq *out, size_t max, uint64_t now_us)
 	/* After a failure half a frame may stand in a queue: nothing more is said. */
 	if (r == 0)
 		r = mux_out_fill(m, out, max);
-	m->failed = r;
+	/* What failed meanwhile, in something that a user said when it was told, stays failed. */
+	if (r != 0)
+		m->failed = r;
 	return r;
 }
 

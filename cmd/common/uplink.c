@@ -129,7 +129,7 @@ uplink_refused(struct uplink *k)
 	again = k->user->refused(k->arg, k->away_code, k->away_text);
 	/* After the owner knows, so that it does not take the end of the streams for the news. */
 	carrier_free(c, k->away_code, k->away_text);
-	if (again) {
+	if (again && !k->finishing) {
 		k->backoff_ms = UPLINK_BACKOFF_MAX_MS;
 		set_state(k, UPLINK_WAITING);
 		timer_set(&k->retry, next_wait_ms(k));

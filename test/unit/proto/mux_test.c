@@ -574,6 +574,35 @@ a_frame_that_could_not_be_queued_ends_the_session(void **state)
 	buf_pool_free();
 }
 
+static void
+say_goodbye_without_memory(struct side *x, const char *call)
+{
+	if (strcmp(call, "sent") != 0)
+		return;
+	buf_pool_free();
+	mem_fail_after(1);
+	session_goaway(x->end->s, CODE_OK, "bye");
+	mem_fail_after(MEM_NO_FAIL);
+}
+
+static void
+a_frame_that_failed_while_bytes_left_does_so_too(void **state)
+{
+	struct bufq out = { 0 };
+	struct raw r;
+
+	(void)state;
+	raw_init(&r, &acceptor, true);
+	assert_int_equal(raw_open(&r, 1), 0);
+	assert_int_equal(side_send(&end_of(&r)->side[0], 100), 0);
+	end_of(&r)->side[0].hook = say_goodbye_without_memory;
+	assert_int_equal(session_output(end_of(&r)->s, &out, 1000, r.net.now_ms), 0);
+	assert_int_equal(raw_tick(&r, 1), ERR_NOMEM);
+	bufq_fini(&out);
+	raw_fini(&r);
+	buf_pool_free();
+}
+
 int
 main(void)
 {
@@ -604,6 +633,7 @@ main(void)
 		cmocka_unit_test(a_long_text_is_cut_between_characters),
 		cmocka_unit_test(a_session_may_be_abandoned_in_hello),
 		cmocka_unit_test(a_frame_that_could_not_be_queued_ends_the_session),
+		cmocka_unit_test(a_frame_that_failed_while_bytes_left_does_so_too),
 		cmocka_unit_test(each_allocation_may_fail),
 	};
 
