@@ -357,10 +357,10 @@ read_head(struct dialer *d)
 	int r;
 
 	if (is_tls(&d->f->in)) {
-		dialer_fail(d, ERR_PROTO, "%s: the %s", peer_text(d, url, sizeof url),
-		    d->phase == PHASE_PROXY ? "proxy speaks TLS on this port; only proxies without "
-					      "TLS can be used"
-					    : "relay speaks TLS on this port: use wss://");
+		dialer_fail(d, ERR_PROTO, "%s: %s", peer_text(d, url, sizeof url),
+		    d->phase == PHASE_PROXY ? "the proxy speaks TLS on this port; only proxies "
+					      "without TLS can be used"
+					    : "the relay speaks TLS on this port: use wss://");
 		return;
 	}
 	while ((r = http_head_take(d->head, &d->f->in, &why)) == 0 && is_interim(d->head))

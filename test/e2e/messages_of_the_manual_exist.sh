@@ -15,7 +15,7 @@ source = re.sub(r'"\s*\n\s*"', "", source)
 source = re.sub(r" *%[-.*0-9]*(?:ll|z)?[a-z] *", " ", source)
 # A code's name stands in front of what follows, and is a string of its own; the system's own words stand behind.
 CODES = {m for m in re.findall(r'\[CODE_[A-Z_]+\] = "([a-z ]+)"', source)}
-SYSTEM = ("Connection refused", "Permission denied", "Not Found")
+SYSTEM = ("Connection refused", "Permission denied", "Not Found", "Bad Gateway")
 
 
 def fragments(message):
