@@ -63,6 +63,8 @@ smooth(struct pace *p, uint64_t measured)
 bool
 pace_decide(struct pace *p, const struct pace_sample *s, size_t *lowat, size_t *flight)
 {
+	size_t least =
+	    between((uint64_t)s->mss * PACE_FLIGHT_SEGMENTS, PACE_FLIGHT_MIN, PACE_FLIGHT_MAX);
 	uint64_t bytes;
 
 	/*
@@ -75,7 +77,7 @@ pace_decide(struct pace *p, const struct pace_sample *s, size_t *lowat, size_t *
 	smooth(p, s->rate);
 	*lowat = between(p->rate * PACE_AHEAD_US / US_PER_S, PACE_LOWAT_MIN, PACE_LOWAT_MAX);
 	bytes = p->rate * 2 * s->rtt_us / US_PER_S + p->rate * PACE_QUEUE_US / US_PER_S;
-	*flight = bytes >= PACE_FLIGHT_MAX ? 0 : between(bytes, PACE_FLIGHT_MIN, PACE_FLIGHT_MAX);
+	*flight = bytes >= PACE_FLIGHT_MAX ? 0 : between(bytes, least, PACE_FLIGHT_MAX);
 	return true;
 }
 
@@ -132,18 +134,18 @@ look(struct pace *p, int fd)
 		return;
 	s = (struct pace_sample){ .rate = info.tcpi_delivery_rate,
 		.rtt_us = info.tcpi_min_rtt,
+		.mss = info.tcpi_snd_mss,
 		.app_limited = info.tcpi_delivery_rate_app_limited };
 	if (!pace_decide(p, &s, &lowat, &flight))
 		return;
-	if (p->shape)
-		set_lowat(p, fd, lowat);
+	set_lowat(p, fd, lowat);
 	set_flight(p, fd, flight);
 }
 
 void
 pace_wrote(struct pace *p, int fd, uint64_t written)
 {
-	if (!p->tcp || written - p->sampled < PACE_SAMPLE_LOWATS * p->lowat)
+	if (!p->shape || written - p->sampled < PACE_SAMPLE_LOWATS * p->lowat)
 		return;
 	p->sampled = written;
 	look(p, fd);
@@ -157,10 +159,9 @@ pace_init(struct pace *p, int fd, bool shape)
 
 	memset(p, 0, sizeof *p);
 	p->lowat = PACE_LOWAT_START;
-	p->tcp = getsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, &len) == 0;
 	p->unlock = getsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &value, &len) == 0;
 	value = shape ? PACE_LOWAT_START : PACE_LOWAT_MAX;
-	p->shape = p->tcp &&
-		   setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, sizeof value) == 0 &&
-		   shape;
+	/* Fails for what is no TCP socket, which has no rate to adapt to. */
+	p->shape =
+	    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, sizeof value) == 0 && shape;
 }

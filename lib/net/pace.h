@@ -8,13 +8,13 @@
  *   lowat    bytes that it has and has not sent yet (TCP_NOTSENT_LOWAT): PACE_AHEAD_US of the rate
  *            at which the peer really receives, between PACE_LOWAT_MIN and PACE_LOWAT_MAX.
  *   flight   bytes that are under way (SO_SNDBUF): what the path itself holds, and PACE_QUEUE_US
- *            more.  The kernel's congestion control fills the queues of a path with a millisecond
+ *            more; at least PACE_FLIGHT_SEGMENTS of its segments.  The kernel's congestion control fills the queues of a path with a millisecond
  *            or two of bytes in each direction, and every keystroke waits behind them.  On a fast
  *            or a long path the kernel's own tuning of the buffer goes on: a queue there is short
  *            in time, and only the kernel can make the buffer large enough.
  *
  * A socket that carries a single stream has nothing to put in another order: its lowat stays at
- * PACE_LOWAT_MAX.  Without one the kernel takes up to 4 MiB for a reader that has stopped
+ * PACE_LOWAT_MAX, and the kernel decides about the rest.  Without a lowat the kernel takes up to 4 MiB for a reader that has stopped
  * (net.ipv4.tcp_wmem), and 500 such readers look fast until then and take 1.4 GB.
  *
  * The rate is what the kernel measures (struct tcp_info), smoothed: one sample in ten is half or
@@ -47,15 +47,15 @@
 #define PACE_AHEAD_US 250
 #define PACE_QUEUE_US 1100
 #define PACE_FLIGHT_MIN (32 * 1024)
+/* With fewer the peer's delayed acknowledgements (40 ms) are waited for; loopback's are 64 KiB. */
+#define PACE_FLIGHT_SEGMENTS 4
 /* The usual net.core.wmem_max admits it, and it stays in a CPU's cache. */
 #define PACE_FLIGHT_MAX (340 * 1024)
 /* Between two samples, in units of lowat: some milliseconds. */
 #define PACE_SAMPLE_LOWATS 8
 
 struct pace {
-	/* A Unix socket has no rate to adapt to, and nothing below is used. */
-	bool tcp;
-	/* The lowat follows the rate. */
+	/* A TCP connection that carries more than a single stream; else nothing below is used. */
 	bool shape;
 	/* The kernel can be given the decision about its buffer back. */
 	bool unlock;
@@ -75,6 +75,8 @@ struct pace_sample {
 	uint64_t rate;
 	/* The shortest. */
 	uint32_t rtt_us;
+	/* Bytes of a segment. */
+	uint32_t mss;
 	/* We had no more to send, and the rate says no more than that. */
 	bool app_limited;
 };
