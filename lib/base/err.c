@@ -55,6 +55,14 @@ errtext_clear(struct errtext *e)
 	e->s[0] = '\0';
 }
 
+/* A text that cannot be formatted is empty. */
+__attribute__((format(printf, 2, 0))) static void
+format(struct errtext *e, const char *fmt, va_list ap)
+{
+	if (vsnprintf(e->s, sizeof(e->s), fmt, ap) < 0)
+		errtext_clear(e);
+}
+
 int
 err_set(struct errtext *e, int code, const char *fmt, ...)
 {
@@ -63,8 +71,7 @@ err_set(struct errtext *e, int code, const char *fmt, ...)
 
 	if (e != NULL) {
 		va_start(ap, fmt);
-		if (vsnprintf(e->s, sizeof(e->s), fmt, ap) < 0)
-			e->s[0] = '\0';
+		format(e, fmt, ap);
 		va_end(ap);
 	}
 	errno = saved;
@@ -80,8 +87,7 @@ err_sys(struct errtext *e, const char *fmt, ...)
 
 	if (e != NULL) {
 		va_start(ap, fmt);
-		if (vsnprintf(e->s, sizeof(e->s), fmt, ap) < 0)
-			e->s[0] = '\0';
+		format(e, fmt, ap);
 		va_end(ap);
 		len = strlen(e->s);
 		errno = saved;

@@ -112,7 +112,6 @@ set_output(struct f_sock *s, enum output next)
 static void
 sock_fail(struct f_sock *s, int error)
 {
-	s->readable = s->writable = false;
 	filter_close(&s->f, ERR_CLOSED, strerror(error));
 }
 

@@ -93,7 +93,7 @@ answer(struct dns_server *s, struct message *m, bool tcp)
 
 	m->p[2] = 0x81; /* a response, recursion as desired */
 	m->p[3] = 0x80;
-	if (strncmp(s->name, "quiet", 5) == 0 ||
+	if (s->silent || strncmp(s->name, "quiet", 5) == 0 ||
 	    (strncmp(s->name, "half", 4) == 0 && m->type == TYPE_AAAA))
 		return false;
 	if (strncmp(s->name, "none", 4) == 0) {

@@ -23,6 +23,8 @@ struct dns_server {
 	struct loop *l;
 	struct io udp, tcp, conn;
 	int n_udp, n_tcp, udp_size;
+	/* Takes questions and answers none. */
+	bool silent;
 	/* Of the last question. */
 	char name[256];
 	/* NULL-terminated. */

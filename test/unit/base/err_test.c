@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <wchar.h>
 
 #include <cmocka.h>
 
@@ -72,6 +73,22 @@ a_long_text_is_cut(void **state)
 	assert_int_equal(strlen(e.s), ERR_TEXT_MAX - 1);
 }
 
+/* No character: snprintf(3) fails and leaves what it likes. */
+static void
+a_text_that_cannot_be_formatted_is_empty(void **state)
+{
+	struct errtext e;
+	wint_t none = (wint_t)0x7fffffff;
+
+	(void)state;
+	assert_int_equal(err_set(&e, ERR_LIMIT, "abc"), ERR_LIMIT);
+	assert_int_equal(err_set(&e, ERR_PROTO, "abc%lc", none), ERR_PROTO);
+	assert_string_equal(e.s, "");
+	errno = ENOENT;
+	assert_int_equal(err_sys(&e, "abc%lc", none), ERR_SYS);
+	assert_string_equal(e.s, ": No such file or directory");
+}
+
 int
 main(void)
 {
@@ -80,6 +97,7 @@ main(void)
 		cmocka_unit_test(a_text_is_set_and_the_code_returned),
 		cmocka_unit_test(a_system_error_ends_with_errnos_words),
 		cmocka_unit_test(a_long_text_is_cut),
+		cmocka_unit_test(a_text_that_cannot_be_formatted_is_empty),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,7 +2,7 @@
 /*
  * file_test - whole files: bounds, replacement, nothing overwritten, nothing left behind.
  *
- * link: -Wl,--wrap=fsync
+ * link: -Wl,--wrap=fchmod,--wrap=fsync,--wrap=close,--wrap=rename
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,15 +28,54 @@ static char dir[64];
 /* The last two descriptors that were synced. */
 static struct stat synced[2];
 
+/* The call that fails with this error; NULL: none. */
+static const char *failing;
+static int failure;
+
+int __real_fchmod(int fd, mode_t mode);
+int __wrap_fchmod(int fd, mode_t mode);
 int __real_fsync(int fd);
 int __wrap_fsync(int fd);
+int __real_close(int fd);
+int __wrap_close(int fd);
+int __real_rename(const char *from, const char *to);
+int __wrap_rename(const char *from, const char *to);
+
+static bool
+fails(const char *call)
+{
+	if (failing == NULL || strcmp(failing, call) != 0)
+		return false;
+	errno = failure;
+	return true;
+}
+
+int
+__wrap_fchmod(int fd, mode_t mode)
+{
+	return fails("fchmod") ? -1 : __real_fchmod(fd, mode);
+}
 
 int
 __wrap_fsync(int fd)
 {
 	synced[0] = synced[1];
 	assert_int_equal(fstat(fd, &synced[1]), 0);
-	return __real_fsync(fd);
+	return fails("fsync") ? -1 : __real_fsync(fd);
+}
+
+int
+__wrap_close(int fd)
+{
+	int r = __real_close(fd);
+
+	return fails("close") ? -1 : r;
+}
+
+int
+__wrap_rename(const char *from, const char *to)
+{
+	return fails("rename") ? -1 : __real_rename(from, to);
 }
 
 static int
@@ -213,6 +252,49 @@ a_full_disk_leaves_the_old_file_and_no_other(void **state)
 }
 
 static void
+each_step_that_fails_is_named_and_undone(void **state)
+{
+	static const struct {
+		const char *call, *text;
+		int error;
+	} t[] = {
+		{ "fchmod", "cannot set the mode of a: Operation not permitted", EPERM },
+		{ "fsync", "cannot sync a: Input/output error", EIO },
+		{ "close", "cannot close a: No space left on device", ENOSPC },
+		{ "rename", "cannot replace a: Is a directory", EISDIR },
+	};
+	struct errtext e;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+		assert_int_equal(file_write_atomic("a", "old", 3, 0600, NULL), 0);
+		failing = t[i].call;
+		failure = t[i].error;
+		assert_int_equal(file_write_atomic("a", "new", 3, 0600, &e), ERR_SYS);
+		failing = NULL;
+		assert_string_equal(e.s, t[i].text);
+		assert_content("a", "old", 3);
+		assert_int_equal(files_here(), 1);
+		assert_int_equal(unlink("a"), 0);
+		if (strcmp(t[i].call, "rename") == 0)
+			continue;
+		failing = t[i].call;
+		assert_int_equal(file_create_new("a", "new", 3, 0600, &e), ERR_SYS);
+		failing = NULL;
+		assert_string_equal(e.s, t[i].text);
+		assert_int_equal(files_here(), 0);
+	}
+	/* What has no disk behind it need not be synced. */
+	failing = "fsync";
+	for (int i = 0; i < 2; i++) {
+		failure = i == 0 ? EINVAL : EROFS;
+		assert_int_equal(file_write_atomic("a", "new", 3, 0600, NULL), 0);
+	}
+	failing = NULL;
+	assert_content("a", "new", 3);
+}
+
+static void
 a_new_file_never_takes_the_place_of_another(void **state)
 {
 	struct errtext e;
@@ -300,6 +382,8 @@ main(void)
 		    a_replacement_and_its_directory_are_synced, enter_dir, leave_dir),
 		cmocka_unit_test_setup_teardown(
 		    a_full_disk_leaves_the_old_file_and_no_other, enter_dir, leave_dir),
+		cmocka_unit_test_setup_teardown(
+		    each_step_that_fails_is_named_and_undone, enter_dir, leave_dir),
 		cmocka_unit_test_setup_teardown(
 		    a_new_file_never_takes_the_place_of_another, enter_dir, leave_dir),
 		cmocka_unit_test_setup_teardown(

@@ -157,6 +157,8 @@ members_have_types(void **state)
 	assert_int_equal(jobj_arr(o, "a", &v, &e), 0);
 	assert_int_equal(jobj_count(v), 1);
 	assert_int_equal(jobj_kind(jobj_get(o, "r")), JOBJ_REAL);
+	assert_int_equal(jobj_kind(jobj_get(o, "b")), JOBJ_BOOL);
+	assert_int_equal(jobj_kind(jobj_get(o, "n")), JOBJ_NULL);
 
 	assert_int_equal(jobj_str(o, "zz", &s, &e), ERR_NOTFOUND);
 	assert_string_equal(e.s, "\"zz\" is missing");

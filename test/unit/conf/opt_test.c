@@ -329,6 +329,8 @@ values_that_may_hold_a_password_leave_argv_and_environment(void **state)
 static void
 secrets_leave_argv_and_environment(void **state)
 {
+	static char lengthy[SECRET_MAX + 2];
+
 	(void)state;
 	setenv("OT_SECRET", "from-env", 1);
 	assert_int_equal(parse("--secret from-flag"), 0);
@@ -341,6 +343,12 @@ secrets_leave_argv_and_environment(void **state)
 	assert_int_equal(parse("--secret=hunter2 --bogus"), ERR_INVALID);
 	assert_string_equal(words[1], "--secret=x");
 	assert_null(strstr(e.s, "hunter2"));
+	memset(lengthy, 's', sizeof lengthy - 1);
+	setenv("OT_SECRET", lengthy, 1);
+	assert_int_equal(parse(""), ERR_INVALID);
+	assert_memory_equal(e.s, "environment variable OT_SECRET: ", 32);
+	assert_null(strstr(e.s, "ssss"));
+	assert_null(getenv("OT_SECRET"));
 	assert_int_equal(parse("--secret=one --secret=two"), 0);
 	assert_string_equal(secret_bytes(t.secret), "two");
 	forget();

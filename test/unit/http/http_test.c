@@ -303,6 +303,26 @@ heads_are_built(void **state)
 }
 
 static void
+each_status_has_words_of_its_own(void **state)
+{
+	static const char known[] =
+	    "100 101 200 201 204 301 302 304 307 308 400 401 403 404 405 407 408 409 413 421 426 "
+	    "429 431 500 501 502 503 504 505 ";
+	char text[sizeof known] = "";
+	size_t len = 0;
+
+	(void)state;
+	for (int i = 100; i < 600; i++) {
+		if (strcmp(http_reason_of(i), "Unknown") != 0)
+			len += (size_t)snprintf(text + len, sizeof text - len, "%d ", i);
+		for (int j = 100; j < i; j++)
+			if (strcmp(http_reason_of(i), "Unknown") != 0)
+				assert_string_not_equal(http_reason_of(i), http_reason_of(j));
+	}
+	assert_string_equal(text, known);
+}
+
+static void
 who_is_turned_away_for_a_while_is_told_how_long(void **state)
 {
 	static const int statuses[] = { 429, 503 };
@@ -435,6 +455,7 @@ main(void)
 		cmocka_unit_test(a_queue_gives_up_the_head_only),
 		cmocka_unit_test(lists_are_searched_by_member),
 		cmocka_unit_test(heads_are_built),
+		cmocka_unit_test(each_status_has_words_of_its_own),
 		cmocka_unit_test(who_is_turned_away_for_a_while_is_told_how_long),
 		cmocka_unit_test(nothing_built_can_begin_another_line),
 		cmocka_unit_test(basic_credentials_are_encoded),

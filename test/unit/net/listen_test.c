@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: ISC */
-/* listen_test - listeners of each kind, and what they accept. */
+/*
+ * listen_test - listeners of each kind, and what they accept.
+ *
+ * link: -Wl,--wrap=accept4,--wrap=bind,--wrap=socket
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -18,6 +23,41 @@
 
 #include "lib/net/listen.h"
 #include "test/unit/listen_on.h"
+
+/* ---- errors that this machine does not have; 0: the kernel's own answer ---- */
+
+static int accept_error, bind_error;
+static bool no_ipv6;
+
+int __real_accept4(int fd, struct sockaddr *sa, socklen_t *len, int flags);
+int __wrap_accept4(int fd, struct sockaddr *sa, socklen_t *len, int flags);
+int __real_bind(int fd, const struct sockaddr *sa, socklen_t len);
+int __wrap_bind(int fd, const struct sockaddr *sa, socklen_t len);
+int __real_socket(int domain, int type, int protocol);
+int __wrap_socket(int domain, int type, int protocol);
+
+int
+__wrap_accept4(int fd, struct sockaddr *sa, socklen_t *len, int flags)
+{
+	errno = accept_error;
+	return accept_error != 0 ? -1 : __real_accept4(fd, sa, len, flags);
+}
+
+int
+__wrap_bind(int fd, const struct sockaddr *sa, socklen_t len)
+{
+	errno = bind_error;
+	return bind_error != 0 ? -1 : __real_bind(fd, sa, len);
+}
+
+int
+__wrap_socket(int domain, int type, int protocol)
+{
+	errno = EAFNOSUPPORT;
+	return no_ipv6 && domain == AF_INET6 ? -1 : __real_socket(domain, type, protocol);
+}
+
+/* ---- */
 
 static void
 a_port_in_use_is_told(void **state)
@@ -108,6 +148,101 @@ unix_sockets_are_private_and_stale_ones_replaced(void **state)
 	assert_int_equal(stat(path, &st), 0);
 	unlink(path);
 	rmdir(dir);
+}
+
+static void
+why_nobody_can_listen_there_is_told(void **state)
+{
+	static const struct {
+		int error;
+		const char *spec, *hint;
+	} t[] = {
+		{ EACCES, "127.0.0.1:80",
+		    " (ports below 1024 need a privilege: CAP_NET_BIND_SERVICE)" },
+		{ EADDRINUSE, "127.0.0.1:80", " (another program listens there)" },
+		{ EADDRNOTAVAIL, "127.0.0.1:80", " (this machine has no such address)" },
+		{ ENOBUFS, "127.0.0.1:80", "" },
+		{ EACCES, "unix:/tmp/listen_test.none", "" },
+	};
+	char want[ERR_TEXT_MAX];
+	struct errtext e;
+	int fd;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+		bind_error = t[i].error;
+		assert_int_equal(listen_open(t[i].spec, &fd, &e), ERR_SYS);
+		bind_error = 0;
+		snprintf(want, sizeof want, "cannot listen on %s%s: %s", t[i].spec, t[i].hint,
+		    strerror(t[i].error));
+		assert_string_equal(e.s, want);
+	}
+	no_ipv6 = true;
+	assert_int_equal(listen_open("[::1]:0", &fd, &e), ERR_SYS);
+	no_ipv6 = false;
+	assert_memory_equal(e.s, "cannot make a socket for [::1]:0: ", 34);
+}
+
+static void
+every_address_is_ipv4s_without_ipv6(void **state)
+{
+	struct addr a;
+	char host[ADDR_TEXT];
+	int fd;
+
+	(void)state;
+	no_ipv6 = true;
+	fd = listen_on(":0", &a);
+	no_ipv6 = false;
+	assert_string_equal(addr_host(&a, host), "0.0.0.0");
+	listen_close(fd);
+}
+
+/* A listener that is broken is told from a connection that is gone, and from want of what comes back. */
+static void
+errors_of_accept_are_told_apart(void **state)
+{
+	static const struct {
+		int error, r;
+	} t[] = { { EAGAIN, ERR_AGAIN }, { EMFILE, ERR_LIMIT }, { ENFILE, ERR_LIMIT },
+		{ ENOBUFS, ERR_LIMIT }, { ENOMEM, ERR_LIMIT }, { EBADF, ERR_SYS },
+		{ EINVAL, ERR_SYS }, { ENOTSOCK, ERR_SYS }, { EFAULT, ERR_SYS },
+		{ ECONNABORTED, ERR_CLOSED }, { EPROTO, ERR_CLOSED }, { EPERM, ERR_CLOSED } };
+	int fd = -1;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+		accept_error = t[i].error;
+		assert_int_equal(listen_accept(-1, &fd, NULL), t[i].r);
+		assert_int_equal(fd, -1);
+	}
+	accept_error = 0;
+}
+
+/* Whoever begins or ends to listen on a path holds its lock for a moment. */
+static void
+a_path_that_somebody_keeps_locked_is_told(void **state)
+{
+	char dir[] = "/tmp/net_test.XXXXXX", spec[80], lock[80];
+	struct errtext e;
+	int fd, held;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(spec, sizeof spec, "unix:%s/s", dir);
+	snprintf(lock, sizeof lock, "%s/s.lock", dir);
+	held = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(flock(held, LOCK_EX), 0);
+	assert_int_equal(listen_open(spec, &fd, &e), ERR_EXISTS);
+	assert_non_null(strstr(e.s, "another program holds "));
+	assert_non_null(strstr(e.s, lock));
+	close(held);
+	assert_int_equal(listen_open(spec, &fd, &e), 0);
+	listen_close(fd);
+	assert_int_equal(rmdir(dir), 0);
+	/* Where there can be no lock. */
+	assert_int_equal(listen_open(spec, &fd, &e), ERR_SYS);
+	assert_non_null(strstr(e.s, "cannot lock "));
 }
 
 enum { RACERS = 6, RACES = 60 };
@@ -215,6 +350,10 @@ main(void)
 		cmocka_unit_test(every_address_takes_ipv4_too),
 		cmocka_unit_test(out_of_descriptors_is_told_from_nothing_to_accept),
 		cmocka_unit_test(unix_sockets_are_private_and_stale_ones_replaced),
+		cmocka_unit_test(why_nobody_can_listen_there_is_told),
+		cmocka_unit_test(every_address_is_ipv4s_without_ipv6),
+		cmocka_unit_test(errors_of_accept_are_told_apart),
+		cmocka_unit_test(a_path_that_somebody_keeps_locked_is_told),
 		cmocka_unit_test(one_of_many_gets_a_stale_path),
 		cmocka_unit_test(the_path_of_another_listener_is_not_removed),
 	};

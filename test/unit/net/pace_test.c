@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: ISC */
-/* pace_test - the bounds that a measured rate leads to, and that they reach the kernel. */
+/*
+ * pace_test - the bounds that a measured rate leads to, and that they reach the kernel.
+ *
+ * link: -Wl,--wrap=getsockopt
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <linux/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -16,6 +20,26 @@
 
 #define MB 1000000ULL
 #define RTT_US 200
+
+/* ---- in the place of a path: what the kernel has measured; 0: its own ---- */
+
+static uint64_t measured;
+
+int __real_getsockopt(int fd, int level, int name, void *v, socklen_t *len);
+int __wrap_getsockopt(int fd, int level, int name, void *v, socklen_t *len);
+
+int
+__wrap_getsockopt(int fd, int level, int name, void *v, socklen_t *len)
+{
+	int r = __real_getsockopt(fd, level, name, v, len);
+
+	if (measured > 0 && level == IPPROTO_TCP && name == TCP_INFO) {
+		((struct tcp_info *)v)->tcpi_delivery_rate = measured;
+		((struct tcp_info *)v)->tcpi_min_rtt = RTT_US;
+		((struct tcp_info *)v)->tcpi_delivery_rate_app_limited = 0;
+	}
+	return r;
+}
 
 static struct pace
 fresh(void)
@@ -187,6 +211,52 @@ the_kernel_is_told(void **state)
 	close(pair[1]);
 }
 
+static int
+option(int fd, int level, int name)
+{
+	int value = -1;
+	socklen_t len = sizeof value;
+
+	assert_int_equal(getsockopt(fd, level, name, &value, &len), 0);
+	return value;
+}
+
+static void
+the_kernel_is_told_what_was_measured(void **state)
+{
+	struct pace p;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), own;
+
+	(void)state;
+	own = option(fd, SOL_SOCKET, SO_SNDBUF);
+	pace_init(&p, fd, true);
+	measured = 50 * MB;
+	/* Not before so much was written. */
+	pace_wrote(&p, fd, PACE_SAMPLE_LOWATS * PACE_LOWAT_START - 1);
+	assert_int_equal(p.lowat, PACE_LOWAT_START);
+	pace_wrote(&p, fd, PACE_SAMPLE_LOWATS * PACE_LOWAT_START);
+	assert_int_equal(p.lowat, 12500);
+	assert_int_equal(option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT), 12500);
+	if (p.unlock) {
+		assert_int_equal(p.flight, 75000);
+		assert_int_equal(option(fd, SOL_SOCKET, SO_SNDBUF), 2 * (75000 * 5 / 8));
+	}
+	/* A bound that is hardly another one is not worth a call. */
+	p.rate = 51 * MB;
+	pace_wrote(&p, fd, 1 << 20);
+	assert_int_equal(p.lowat, 12500);
+	/* A path that is too fast for a bound gets the kernel's own buffer back. */
+	measured = 5000 * MB;
+	for (uint64_t i = 2; i < 6; i++)
+		pace_wrote(&p, fd, i << 28);
+	assert_int_equal(p.lowat, PACE_LOWAT_MAX);
+	assert_int_equal(option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT), PACE_LOWAT_MAX);
+	assert_int_equal(p.flight, 0);
+	assert_true(option(fd, SOL_SOCKET, SO_SNDBUF) >= own);
+	measured = 0;
+	close(fd);
+}
+
 int
 main(void)
 {
@@ -200,6 +270,7 @@ main(void)
 		cmocka_unit_test(a_bound_does_not_hold_itself_down),
 		cmocka_unit_test(some_segments_are_always_under_way),
 		cmocka_unit_test(the_kernel_is_told),
+		cmocka_unit_test(the_kernel_is_told_what_was_measured),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -302,6 +302,22 @@ the_next_server_is_asked(void **state)
 }
 
 static void
+a_server_that_says_nothing_is_given_up_for_the_next(void **state)
+{
+	struct fix *x = *state;
+	struct dns_server second = { .v4 = { "127.0.0.9" } };
+	uint64_t began = loop_now_ms(x->l);
+
+	dns_start(&second, x->l, "127.0.0.2");
+	x->s.silent = true;
+	write_file(conf_path, "nameserver 127.0.0.1\nnameserver 127.0.0.2\n");
+	assert_string_equal(look_up(x, "a.test").list, "127.0.0.9:7");
+	assert_true(x->s.n_udp > 0);
+	assert_in_range(loop_now_ms(x->l) - began, RESOLVE_TRY_MS - 1, 2 * RESOLVE_TRY_MS);
+	dns_stop(&second);
+}
+
+static void
 search_domains_are_tried(void **state)
 {
 	struct fix *x = *state;
@@ -626,6 +642,7 @@ main(void)
 		TEST(no_name_and_no_address_are_told),
 		TEST(a_long_answer_comes_by_edns_or_tcp),
 		TEST(the_next_server_is_asked),
+		TEST(a_server_that_says_nothing_is_given_up_for_the_next),
 		TEST(search_domains_are_tried),
 		TEST(aaaa_that_is_never_answered_is_not_waited_for),
 		TEST(changed_files_are_noticed),

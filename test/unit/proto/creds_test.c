@@ -355,6 +355,15 @@ what_is_not_understood_is_refused(void **state)
 	};
 
 	(void)state;
+	for (int over = 0; over < 2; over++) {
+		char text[CTL_SECRET_MAX + 64];
+		struct creds *c = NULL;
+		int n = snprintf(text, sizeof text, "{\"access-client-secrets\":[\"%0*d\"]}",
+		    CTL_SECRET_MAX + over, 0);
+
+		assert_int_equal(creds_parse(text, (size_t)n, &c, NULL), over ? ERR_INVALID : 0);
+		creds_unref(c);
+	}
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		struct creds *c = NULL;
 		struct errtext e;
