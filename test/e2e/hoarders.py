@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: ISC
-"""A client and an agent in league against the relay's memory: hoarders.py PORT STREAMS AGENT_SECRET CLIENT_SECRET
+"""A client and an agent in league against the relay's memory: hoarders.py PORT STREAMS AGENT_SECRET CLIENT_SECRET [SESSIONS]
 
-The client opens STREAMS streams, and fills every window that it gets; the agent reads all that comes and gives room for none of it.  One more
-stream, the first, goes on as it should.  Prints how many streams were reset with LIMIT, and the text; says so if one met another end, if
-the first stream was harmed, or if bytes of it are missing.
+The client opens STREAMS streams, in SESSIONS sessions by turns, and fills every window that it gets; the agent reads all that comes and gives
+room for none of it.  One more stream, the first, goes on as it should.  Prints how many streams were reset with LIMIT, and the text; says so if
+one met another end, if the first stream was harmed, or if bytes of it are missing; and how many bytes the others have sent.
 """
 import json
 import struct
@@ -18,6 +18,7 @@ FLOOR = 8 * 1024           # what a stream may send before a WINDOW
 WINDOW_FAST = 128 * 1024   # of the first stream, at the agent
 FAST = 16 * 1024           # for the first stream, each time another is opened
 port, n_streams, secrets = int(sys.argv[1]), int(sys.argv[2]), {"agent": sys.argv[3], "connect": sys.argv[4]}
+n_sessions = int(sys.argv[5]) if len(sys.argv) > 5 else 1
 
 
 class Session:
@@ -55,8 +56,10 @@ class Session:
         return kind, stream, body
 
 
-agent, client = Session("agent"), Session("connect")
+agent, clients = Session("agent"), [Session("connect") for _ in range(n_sessions)]
+# Of a stream: (its session, its id there).
 sent, limits, resets, texts = {}, {}, {}, set()
+FIRST = (0, 1)
 fast_got, fast_all, filled = 0, 0, threading.Event()
 state = threading.Condition()
 
@@ -67,21 +70,21 @@ def serve_agent():
         kind, stream, body = agent.get()
         if kind == OPEN:
             agent.put(OPEN_OK, stream, b'{"received":0}')
-        elif kind == DATA and stream == 2:
+        elif kind == DATA and stream == 2:  # the first
             fast_got += len(body)
             agent.put(WINDOW, stream, struct.pack(">QQ", fast_got, fast_got + WINDOW_FAST))
             with state:
                 state.notify_all()
 
 
-def serve_client():
+def serve_client(session):
     while True:
-        kind, stream, body = client.get()
+        kind, stream, body = clients[session].get()
         with state:
             if kind == WINDOW:
-                limits[stream] = max(limits[stream], struct.unpack(">QQ", body)[1])
+                limits[session, stream] = max(limits[session, stream], struct.unpack(">QQ", body)[1])
             elif kind == RESET:
-                resets[stream] = struct.unpack(">I", body[:4])[0]
+                resets[session, stream] = struct.unpack(">I", body[:4])[0]
                 texts.add(body[4:].decode())
             state.notify_all()
 
@@ -90,13 +93,14 @@ def fill(stream, most):
     """As much as the stream takes now, up to most in all."""
     while stream not in resets and sent[stream] < min(most, limits[stream]):
         n = min(FAST, min(most, limits[stream]) - sent[stream])
-        client.put(DATA, stream, bytes(n))
+        clients[stream[0]].put(DATA, stream[1], bytes(n))
         sent[stream] += n
 
 
 def open_stream(stream):
     sent[stream], limits[stream] = 0, FLOOR
-    client.put(OPEN, stream, json.dumps({"token": "%032x" % stream, "protocol": "tcp", "service": "x"}).encode())
+    token = "%016x%016x" % stream
+    clients[stream[0]].put(OPEN, stream[1], json.dumps({"token": token, "protocol": "tcp", "service": "x"}).encode())
 
 
 def wait(what, condition):
@@ -106,23 +110,29 @@ def wait(what, condition):
 
 
 threading.Thread(target=serve_agent, daemon=True).start()
-threading.Thread(target=serve_client, daemon=True).start()
-open_stream(1)
-for i in range(1, n_streams + 1):
-    stream = 2 * i + 1
+for i in range(n_sessions):
+    threading.Thread(target=serve_client, args=(i,), daemon=True).start()
+open_stream(FIRST)
+before = FIRST
+for i in range(n_streams):
+    stream = (i % n_sessions, 2 * (i // n_sessions) + 3)
     open_stream(stream)
-    if 1 in resets:
+    if FIRST in resets:
         break
     # Whatever it is given at once, and what the one before was given since.
     fill(stream, limits[stream])
-    fill(stream - 2, limits[stream - 2] if stream > 3 else 0)
-    wait("room in the first stream", lambda: limits[1] >= fast_all + FAST or 1 in resets)
+    if before != FIRST:
+        fill(before, limits[before])
+    before = stream
+    wait("room in the first stream", lambda: limits[FIRST] >= fast_all + FAST or FIRST in resets)
     fast_all += FAST
-    fill(1, fast_all)
-for stream in list(sent)[1:]:
+    fill(FIRST, fast_all)
+others = [stream for stream in sent if stream != FIRST]
+for stream in others:
     fill(stream, limits[stream])
-if 1 not in resets:
+if FIRST not in resets:
     wait("the bytes of the first stream", lambda: fast_got == fast_all)
 strange = sorted(code for code in resets.values() if code != LIMIT)
-print(len(resets), "first=%s" % resets.get(1, "whole"), "strange=%s" % strange, *texts, sep="; ", flush=True)
+held = sum(sent[stream] for stream in others if stream not in resets)
+print(len(resets), "first=%s" % resets.get(FIRST, "whole"), "strange=%s" % strange, "held=%d" % held, *texts, sep="; ", flush=True)
 sys.stdin.read()
