@@ -70,17 +70,3 @@ budget_share(const struct budget *b, uint64_t own, bool proven)
 	}
 	return share;
 }
-
-uint64_t
-budget_free(const struct budget *b)
-{
-	uint64_t least = UINT64_MAX;
-
-	for (; b != NULL; b = b->up) {
-		uint64_t n = left(b, 0);
-
-		if (n < least)
-			least = n;
-	}
-	return least;
-}

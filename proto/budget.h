@@ -55,9 +55,6 @@ void budget_charge(struct budget *b, uint64_t was, uint64_t now);
  */
 uint64_t budget_share(const struct budget *b, uint64_t own, bool proven);
 
-/* budget_free - bytes left at the tightest place of the chain. */
-uint64_t budget_free(const struct budget *b);
-
 static inline bool
 budget_is_idle(const struct budget *b)
 {

@@ -464,12 +464,6 @@ carrier_session(struct carrier *c)
 	return c->s;
 }
 
-struct loop *
-carrier_loop(struct carrier *c)
-{
-	return c->loop;
-}
-
 void
 carrier_set_user(struct carrier *c, const struct carrier_user *user, void *arg)
 {

@@ -86,7 +86,6 @@ void carrier_detach(struct carrier *c);
 int carrier_attach(struct carrier *c, struct loop *l) WARN_UNUSED;
 
 struct session *carrier_session(struct carrier *c);
-struct loop *carrier_loop(struct carrier *c);
 void carrier_set_user(struct carrier *c, const struct carrier_user *user, void *arg);
 
 #endif
