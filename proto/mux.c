@@ -540,6 +540,8 @@ interval_us(const struct mux *m)
 static uint64_t
 dead_us(const struct mux *m)
 {
+	if (m->s.unread)
+		return UINT64_MAX;
 	return m->s.heard_us + interval_us(m) * MUX_KEEPALIVE_MISSES;
 }
 

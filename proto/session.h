@@ -201,6 +201,8 @@ struct session {
 	uint32_t n_streams;
 	/* when the last byte came from the peer */
 	uint64_t heard_us;
+	/* nothing is read from the peer for the time being: its silence means nothing */
+	bool unread;
 	/* smallest round trip measured lately; 0: not yet */
 	uint64_t rtt_us;
 	/* pays for streams that name no other; set by its owner while there are none, borrowed */
@@ -263,6 +265,15 @@ session_open_code(const struct session *s)
 	return s->open_error == ERR_CLOSED  ? CODE_GONE
 	       : s->open_error == ERR_NOMEM ? CODE_INTERNAL
 					    : CODE_LIMIT;
+}
+
+/* session_unread - nothing is read from the peer from now on, or it is again. */
+static inline void
+session_unread(struct session *s, bool on, uint64_t now_us)
+{
+	if (s->unread && !on)
+		s->heard_us = now_us;
+	s->unread = on;
 }
 
 /* session_greet - say HELLO: a dialer at once, a relay when it has let the peer in. */

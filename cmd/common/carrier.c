@@ -56,8 +56,10 @@ set_blocked(struct carrier *c, unsigned why, bool on)
 	unsigned was = c->blocked;
 
 	c->blocked = on ? was | why : was & ~why;
-	if ((was == 0) != (c->blocked == 0))
-		filter_pause(c->f, c->blocked != 0);
+	if ((was == 0) == (c->blocked == 0))
+		return;
+	session_unread(c->s, c->blocked != 0, loop_now_us(c->loop));
+	filter_pause(c->f, c->blocked != 0);
 }
 
 /* ---- bytes out ---- */

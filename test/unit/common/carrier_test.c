@@ -385,6 +385,29 @@ a_held_carrier_moves_with_every_byte(void **state)
 	fini(&x);
 }
 
+/* Whoever is slowed down is not taken for dead meanwhile (PROTOCOL.md 6.2). */
+static void
+a_session_knows_that_it_is_not_read(void **state)
+{
+	struct fix x;
+	struct session *s;
+
+	(void)state;
+	init_greeted(&x);
+	s = carrier_session(x.h[1].c);
+	assert_false(s->unread);
+	carrier_slow(x.h[1].c, true);
+	carrier_stop(x.h[1].c, true);
+	assert_true(s->unread);
+	s->heard_us = 0;
+	carrier_slow(x.h[1].c, false);
+	assert_true(s->unread);
+	carrier_stop(x.h[1].c, false);
+	assert_false(s->unread);
+	assert_true(s->heard_us > 0);
+	fini(&x);
+}
+
 /* Without memory it is as detached as it was: it can be tried again, or freed. */
 static void
 a_carrier_that_cannot_be_attached_is_not_half_built(void **state)
@@ -429,6 +452,7 @@ main(void)
 		cmocka_unit_test(a_cut_carrier_tells_its_owner_once),
 		cmocka_unit_test(a_held_carrier_moves_with_every_byte),
 		cmocka_unit_test(a_carrier_that_cannot_be_attached_is_not_half_built),
+		cmocka_unit_test(a_session_knows_that_it_is_not_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -78,6 +78,29 @@ pinged(struct raw *r)
 	return yes;
 }
 
+/* Its answers wait in front of us, while we do not read. */
+static void
+a_peer_that_is_not_read_is_not_dead(void **state)
+{
+	struct raw r;
+	int pings = 0;
+
+	(void)state;
+	raw_init(&r, &acceptor, true);
+	pinged(&r);
+	session_unread(end_of(&r)->s, true, r.net.now_ms * 1000);
+	for (int i = 0; i < 4 * MUX_KEEPALIVE_MISSES; i++) {
+		assert_int_equal(raw_tick(&r, 1000), 0);
+		pings += pinged(&r);
+	}
+	/* It must hear of us all the same. */
+	assert_int_equal(pings, 4 * MUX_KEEPALIVE_MISSES);
+	session_unread(end_of(&r)->s, false, r.net.now_ms * 1000);
+	assert_int_equal(raw_tick(&r, 2900), 0);
+	assert_int_equal(raw_tick(&r, 100), ERR_TIMEOUT);
+	raw_fini(&r);
+}
+
 static void
 a_peer_that_was_just_heard_of_is_not_asked(void **state)
 {
@@ -208,6 +231,7 @@ main(void)
 		cmocka_unit_test(a_ping_is_answered_with_its_own_bytes),
 		cmocka_unit_test(the_round_trip_is_measured),
 		cmocka_unit_test(an_idle_session_pings_and_lives),
+		cmocka_unit_test(a_peer_that_is_not_read_is_not_dead),
 		cmocka_unit_test(a_peer_that_was_just_heard_of_is_not_asked),
 		cmocka_unit_test(a_busy_peer_is_asked_for_its_round_trip_now_and_then),
 		cmocka_unit_test(our_own_interval_decides_when_a_peer_is_dead),
