@@ -288,6 +288,14 @@ fake_accept(const struct mux_config *cfg, const struct dialect_from *from, uint6
 	return &fake_new()->s;
 }
 
+static struct session *
+fake_dial(const struct mux_config *cfg, uint64_t now)
+{
+	(void)now;
+	fake_new()->dialled = *cfg;
+	return &fake_last->s;
+}
+
 static const char *const paths[] = { "/fake", NULL };
 
 const struct dialect dialect_fake = {
@@ -295,6 +303,7 @@ const struct dialect dialect_fake = {
 	.paths = paths,
 	.can = SESSION_HALF_CLOSE | SESSION_ACKS | SESSION_WINDOWS,
 	.accept = fake_accept,
+	.dial = fake_dial,
 };
 
 /* ---- what the test says as the peer ---- */

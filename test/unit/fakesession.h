@@ -15,6 +15,7 @@
 #define TEST_UNIT_FAKESESSION_H
 
 #include "proto/dialect/dialect.h"
+#include "proto/mux.h"
 
 enum { FAKE_STREAMS = 16 };
 
@@ -48,6 +49,8 @@ struct fake_session {
 	uint32_t away_code;
 	char away_text[256];
 	bool freed;
+	/* How it was dialled. */
+	struct mux_config dialled;
 	/* Given by the test: ERR_* that session_open and session_greet fail with. */
 	int fail_open, fail_greet;
 	struct fake_session *next;
