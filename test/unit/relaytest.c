@@ -50,13 +50,19 @@ relaytest_init(struct relay *r, int n)
 }
 
 void
+relaytest_hang_up_all(void)
+{
+	while (n_ends > 0)
+		if (ends[--n_ends].f != NULL)
+			filter_free(ends[n_ends].f);
+}
+
+void
 relaytest_fini(struct relay *r)
 {
 	for (int i = 0; i < r->n_workers; i++)
 		worker_drop_all(&r->workers[i]);
-	while (n_ends > 0)
-		if (ends[--n_ends].f != NULL)
-			filter_free(ends[n_ends].f);
+	relaytest_hang_up_all();
 	workers_fini(r);
 	registry_free(r->registry);
 	gate_free(r->gate);

@@ -34,7 +34,11 @@ struct fake_session *relaytest_peer(struct relay *r, int w, int *settled);
  */
 struct fake_session *relaytest_login(struct relay *r, int w, enum ctl_role role, const char *name);
 
-/* relaytest_hang_up - the other side of this session has closed its connection. */
+/*
+ * relaytest_hang_up - the other side of this session has closed its connection; _all: of each one
+ * that there is.
+ */
 void relaytest_hang_up(struct fake_session *f);
+void relaytest_hang_up_all(void);
 
 #endif
