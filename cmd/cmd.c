@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/base/hashtab.h"
 #include "lib/base/rand.h"
 #include "lib/base/rlimit.h"
 #include "lib/base/str.h"
@@ -54,6 +55,7 @@ cmd_begin(const struct cmd_common *common)
 	log_init((enum log_level)common->log_level, (enum log_format)common->log_format, 2);
 	signal(SIGPIPE, SIG_IGN);
 	rand_init();
+	hashtab_init();
 	/* Not within log_debug, whose arguments are only looked at when the line is written. */
 	descriptors = rlimit_raise_files();
 	log_debug("%llu descriptors", (unsigned long long)descriptors);
