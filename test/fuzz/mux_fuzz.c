@@ -296,7 +296,7 @@ say(struct world *w)
 	if (!session_has_output(w->s))
 		return 0;
 	before = w->s->n_streams;
-	r = session_output(w->s, &w->sent, max, w->now_ms);
+	r = session_output(w->s, &w->sent, max, w->now_ms * 1000);
 	if (r == 0) {
 		assert(w->sent.len > 0 || before != w->s->n_streams || w->over);
 		check_frames(w);
@@ -319,7 +319,8 @@ live(struct world *w, const uint8_t *data, size_t size, size_t chunk)
 		data += n;
 		size -= n;
 		errtext_clear(&why);
-		r = session_input(w->s, &in, w->now_ms * 1000, &why);
+		while ((r = session_input(w->s, &in, w->now_ms * 1000, &why)) == SESSION_MORE)
+			; /* each call is a turn */
 		assert(r == 0 || why.s[0] != '\0');
 		for (uint32_t k = pick(w, 4); k > 0 && r == 0 && !w->over; k--)
 			act(w, NULL);

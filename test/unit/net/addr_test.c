@@ -34,6 +34,7 @@ addresses_are_written_as_they_are_read(void **state)
 		{ "[::ffff:127.0.0.1]:5", "127.0.0.1:5", "127.0.0.1", 5, true },
 		{ "[::ffff:192.0.2.1]:5", "192.0.2.1:5", "192.0.2.1", 5, false },
 		{ ":80", "[::]:80", "::", 80, false },
+		{ "*:80", "[::]:80", "::", 80, false },
 		{ "localhost:80", "127.0.0.1:80", "127.0.0.1", 80, true },
 		{ "unix:/run/x.sock", "unix:/run/x.sock", "unix", 0, true },
 	};
