@@ -84,7 +84,7 @@ addr_parse(const char *s, struct addr *a, struct errtext *e)
 	if (r != 0)
 		return r;
 	host = hp.host;
-	if (host[0] == 0 || strcmp(host, "*") == 0)
+	if (host[0] == 0)
 		host = "::";
 	else if (strcmp(host, "localhost") == 0)
 		host = "127.0.0.1";

@@ -7,6 +7,9 @@ until one fails: that mistake is killed. With --e2e the end-to-end scripts for i
 in each area: another comparison, a negated condition, a number off by one, a statement left out. One that the compiler makes the
 same code of is no mistake, and is drawn again; lines of log and assertions are left alone.
 
+With --san the units that left it alone are asked again under ASan and UBSan, as `make check` does: they notice what is lost, and what
+is read or written beside its place.
+
 Prints the share that was killed and the survivors. `make units` (and with --e2e `make all test-tools`) comes first: `make mutants`.
 """
 import argparse
@@ -24,6 +27,10 @@ import time
 
 AREAS = ("lib", "proto", "cmd")
 OBJECTS = "build/default"
+SAN = ["SAN=address,undefined", "WERROR=0"]
+SAN_OBJECTS = "build/address-undefined"
+SAN_NEAR = 3
+SANITIZED = " under ASan"
 UNIT_LIMIT_S = 60
 SCRIPT_LIMIT_S = 180
 FLIPPED = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "=="}
@@ -82,7 +89,7 @@ def sites(path, text):
             add("negation", begin, end + 1, "(!" + text[begin:end + 1] + ")")
         for m in re.finditer(r"(?<![\w.])(\d+)(?![\w.])(?!\s*:)", body):
             line = body[body.rfind("\n", 0, m.start()) + 1:m.start()]
-            if re.fullmatch(r"\t+(?:\w+ )+\**\w+\[", line):
+            if re.fullmatch(r"\t+(?:\w+ )+\**\w+\[[^\]=]*", line):
                 continue  # the size of an array, which mostly may be larger
             add("off by one", a + m.start(), a + m.end(), str(int(m[1]) + 1))
         for m in re.finditer(r"^\t+((?!return|goto|break|continue|case|default|else|if|for|while|do\b)[\w*(][^;{}\n]*;)$", body, re.M):
@@ -116,18 +123,20 @@ def draw(root, area, rnd):
 class Tree:
     """A copy of the work tree with its objects."""
 
-    def __init__(self, source):
+    def __init__(self, source, san):
         self.root = tempfile.mkdtemp(prefix="tunnel-mutants.")
         files = subprocess.run(["git", "-C", source, "ls-files", "-co", "--exclude-standard"], capture_output=True, text=True, check=True).stdout
         subprocess.run(["cp", "-a", "--parents", *[f for f in files.split("\n") if f and os.path.exists(os.path.join(source, f))], self.root],
                        cwd=source, check=True)
         os.mkdir(os.path.join(self.root, "build"))
-        for name in ("default", "test"):
+        for name in ("default", "test", *([os.path.basename(SAN_OBJECTS)] if san else [])):
             if os.path.exists(os.path.join(source, "build", name)):
                 subprocess.run(["cp", "-a", os.path.join(source, "build", name), os.path.join(self.root, "build")], check=True)
         os.symlink(os.path.realpath(os.path.join(source, "build/deps")), os.path.join(self.root, "build/deps"))
         if self.run(["make", "-s", "-j2", "units"], 1800) or self.run(["make", "-s", "compile_commands.json"], 60):
             sys.exit("the tree does not build: run `make units`")
+        if san and self.run(["make", "-s", "-j2", *SAN, "units"], 1800):
+            sys.exit("the tree does not build with sanitizers")
         with open(self.path("compile_commands.json")) as f:
             self.commands = {c["file"]: c["command"].split(" -c ")[0] for c in json.load(f)}
         self.plain, self.symbols = {}, {}
@@ -203,6 +212,16 @@ class Tree:
                     return os.path.basename(unit)
         return None
 
+    def killed_under_san(self, path):
+        """make compiles the mutant by itself, since its source is newer; one that a sanitizer's build refuses is not killed by that."""
+        near = [u.replace(OBJECTS, SAN_OBJECTS) for u in self.near_units(path)[:SAN_NEAR]]
+        if near and self.run(["make", "-s", *SAN, *near], 600):
+            return None
+        for unit in near:
+            if self.run([self.path(unit)], 3 * UNIT_LIMIT_S, CMOCKA_MESSAGE_OUTPUT="TAP", ASAN_OPTIONS="detect_stack_use_after_return=1"):
+                return os.path.basename(unit) + SANITIZED
+        return None
+
     def killed_by_script(self, path):
         patterns = next(p for where, p in NEAR if fnmatch.fnmatch(path, where)).split()
         if self.run(["make", "-s", "all", "test-tools"], 300):
@@ -226,7 +245,8 @@ def judge(tree, site, args):
     try:
         if not tree.plant(path, text[:begin] + new + text[end:]):
             return None
-        return tree.killed_by_unit(path, args.near) or args.e2e and tree.killed_by_script(path) or ""
+        return (tree.killed_by_unit(path, args.near) or args.san and tree.killed_under_san(path) or
+                args.e2e and tree.killed_by_script(path) or "")
     finally:
         with open(tree.path(path), "w") as f:
             f.write(text)
@@ -250,15 +270,16 @@ def main():
     p.add_argument("--areas", default=",".join(AREAS), help="folders, for example lib,proto or cmd/connect")
     p.add_argument("--minutes", type=float, default=60, help="no new mutant after that")
     p.add_argument("--near", type=int, default=12, help="unit tests for one mutant, at most")
+    p.add_argument("--san", action="store_true", help="what the units leave is given to the nearest of them under ASan and UBSan")
     p.add_argument("--e2e", action="store_true", help="what the units leave is given to the end-to-end scripts near it")
     args = p.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
     end = time.monotonic() + args.minutes * 60
     areas = args.areas.split(",")
-    tree = Tree(os.getcwd())
+    tree = Tree(os.getcwd(), args.san)
     source = {a: draw(tree.root, a, random.Random(f"{args.seed} {a}")) for a in areas}
-    result = {a: {"units": 0, "scripts": 0, "left": []} for a in areas}
+    result = {a: {"units": 0, "san": 0, "scripts": 0, "left": []} for a in areas}
     done = dict.fromkeys(areas, 0)
     try:
         while time.monotonic() < end and any(n < args.each for n in done.values()):
@@ -274,14 +295,15 @@ def main():
                 if not by:
                     result[area]["left"].append(told(tree.root, site))
                 else:
-                    result[area]["scripts" if by.endswith(".sh") else "units"] += 1
+                    result[area]["scripts" if by.endswith(".sh") else "san" if by.endswith(SANITIZED) else "units"] += 1
                 print(f"{done[area]}/{args.each} {'killed by ' + by if by else 'SURVIVES'}: {told(tree.root, site)}", file=sys.stderr, flush=True)
     finally:
         tree.remove()
     for area, r in result.items():
-        n = r["units"] + r["scripts"] + len(r["left"])
+        n = r["units"] + r["san"] + r["scripts"] + len(r["left"])
+        under_san = f", {r['san']} more by them under ASan and UBSan" if args.san else ""
         by_scripts = f", {r['scripts']} more by end-to-end scripts" if args.e2e else ""
-        print(f"{area}: {r['units']} of {n} killed by units{by_scripts}: {(n - len(r['left'])) / max(n, 1):.0%}")
+        print(f"{area}: {r['units']} of {n} killed by units{under_san}{by_scripts}: {(n - len(r['left'])) / max(n, 1):.0%}")
     for line in sorted(line for r in result.values() for line in r["left"]):
         print(line)
 

@@ -122,7 +122,8 @@ names_are_plain_words(void **state)
 static void
 the_nearest_word_is_found(void **state)
 {
-	static const char *const words[] = { "listen", "relay", "log-level", "log-format", NULL };
+	static const char *const words[] = { "listener", "listen", "listens", "relay", "log-level",
+		"log-format", NULL };
 
 	(void)state;
 	assert_string_equal(str_nearest("lisen", words), "listen");

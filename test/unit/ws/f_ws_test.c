@@ -443,6 +443,38 @@ bytes_behind_the_handshake_are_read(void **state)
 	buf_pool_free();
 }
 
+/* As a peer that answers the upgrade and goes: who had it before has been told, and tells nobody else. */
+static void
+a_connection_that_has_ended_before_is_told(void **state)
+{
+	(void)state;
+	for (int cut = 0; cut < 2; cut++) {
+		struct loop *l = loop_new();
+		struct filter *ends[2], *ws;
+		struct sink before = { 0 }, s = { 0 };
+		const struct f_ws_config cfg = { .mode = F_WS_STREAM };
+
+		assert_true(memfilter_pair(l, ends));
+		filter_set_user(ends[0], &sink_user, &before);
+		if (cut)
+			memfilter_cut(ends[1]);
+		else
+			filter_shutdown(ends[1]);
+		mem_settle(l);
+		assert_int_equal(before.n_closed, 1);
+		ws = f_ws_new(ends[0], l, &cfg);
+		filter_set_user(ws, &sink_user, &s);
+		mem_settle(l);
+		assert_int_equal(s.n_closed, 1);
+		assert_int_equal(s.err, ERR_CLOSED);
+		filter_free(ws);
+		filter_free(ends[1]);
+		mem_settle(l);
+		loop_free(l);
+		buf_pool_free();
+	}
+}
+
 static void
 the_filter_may_be_freed_in_its_own_callback(void **state)
 {
@@ -477,6 +509,7 @@ main(void)
 		cmocka_unit_test(a_long_reason_is_cut_between_characters),
 		cmocka_unit_test(a_lost_connection_is_told_from_a_close),
 		cmocka_unit_test(bytes_behind_the_handshake_are_read),
+		cmocka_unit_test(a_connection_that_has_ended_before_is_told),
 		cmocka_unit_test(the_filter_may_be_freed_in_its_own_callback),
 	};
 
