@@ -175,6 +175,31 @@ soon_comes_before_the_dead_and_later_after(void **state)
 }
 
 static void
+on_event_asks(void *arg)
+{
+	struct fix *x = arg;
+
+	loop_stop(x->l); /* after this turn */
+	on_again(arg);
+}
+
+static void
+later_of_an_event_is_this_turn(void **state)
+{
+	struct fix x;
+	struct timer t;
+
+	(void)state;
+	init(&x);
+	assert_int_equal(timer_init(&t, x.l, on_event_asks, &x), 0);
+	timer_set(&t, 0);
+	run(&x);
+	assert_string_equal(events, "xbag");
+	timer_fini(&t);
+	loop_free(x.l);
+}
+
+static void
 on_count(void *arg)
 {
 	struct fix *x = arg;
@@ -583,6 +608,7 @@ main(void)
 		cmocka_unit_test(a_task_runs_once_however_often_it_is_queued),
 		cmocka_unit_test(a_cancelled_task_does_not_run),
 		cmocka_unit_test(soon_comes_before_the_dead_and_later_after),
+		cmocka_unit_test(later_of_an_event_is_this_turn),
 		cmocka_unit_test(later_does_not_wait),
 		cmocka_unit_test(a_freed_loop_buries_what_is_left),
 		cmocka_unit_test(timers_fire_in_their_order_and_once),
