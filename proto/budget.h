@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * budget - bytes that somebody may make us hold: a chain of limits, from a client or an identity up to the process.
+ * budget - bytes that somebody may make us hold: a chain of limits, from a client or an identity up
+ * to the process.
  *
- * What is charged is what may still come to stand: credit that a peer was given and has not used, bytes that wait for the
- * next hop, bytes kept until they are acknowledged.  Small first windows (FLOW_FLOOR, FLOW_KEEP of proto/flow.h) are not
- * charged: each stream has them, so the worst that a budget admits is max + n * (2 * FLOW_FLOOR), or
- * max + n * (FLOW_FLOOR + FLOW_KEEP) at an endpoint.
+ * What is charged is what may still come to stand: credit that a peer was given and has not used,
+ * bytes that wait for the next hop, bytes kept until they are acknowledged.  Small first windows
+ * (FLOW_FLOOR, FLOW_KEEP of proto/flow.h) are not charged: each stream has them, so the worst that
+ * a budget admits is max + n * (2 * FLOW_FLOOR), or max + n * (FLOW_FLOOR + FLOW_KEEP) at an
+ * endpoint.
  *
- * A stream asks for a share of what is left, never for a fixed amount, so a newcomer always gets some: budget_share().
- * Nothing is refused here; whoever charges more than its share is at fault.
+ * A stream asks for a share of what is left, never for a fixed amount, so a newcomer always gets
+ * some: budget_share(). Nothing is refused here; whoever charges more than its share is at fault.
  *
- * Threads: the counters are atomic, so streams of several workers may share a budget.  Two that ask at the same moment may
- * both get a share of the same free bytes; used can then pass max by one share, and the next ones get nothing.
+ * Threads: the counters are atomic, so streams of several workers may share a budget.  Two that ask
+ * at the same moment may both get a share of the same free bytes; used can then pass max by one
+ * share, and the next ones get nothing.
  *
  * Life: embedded in its owner, who lives longer than everything that charges it (budget_is_idle()).
  */
@@ -49,8 +52,9 @@ void budget_charge(struct budget *b, uint64_t was, uint64_t now);
 /*
  * budget_share - bytes that one stream may have charged in all.
  *   own     what it has charged already
- *   proven  it has really moved bytes for a while: it may take half of what is left; else a part that gets smaller with
- *           the number of streams, since a stalled reader looks fast until the kernel's buffers are full
+ *   proven  it has really moved bytes for a while: it may take half of what is left; else a part
+ *           that gets smaller with the number of streams, since a stalled reader looks fast until
+ *           the kernel's buffers are full
  * The smallest share of the chain counts.
  */
 uint64_t budget_share(const struct budget *b, uint64_t own, bool proven);

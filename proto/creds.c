@@ -2,8 +2,8 @@
 /*
  * creds - the credentials file in memory: entries sorted by name, secrets as digests.
  *
- * The count of references is the one atomic here: relay workers share a struct creds, and the last to let an old one
- * go after a reload frees it.
+ * The count of references is the one atomic here: relay workers share a struct creds, and the last
+ * to let an old one go after a reload frees it.
  */
 #include "proto/creds.h"
 
@@ -191,8 +191,8 @@ take_item(const char *s, struct list *l, struct match *hosts, struct errtext *e)
 }
 
 /*
- * take_list - the strings of member name, if it is there: patterns of names into l, and those with a colon into hosts.
- * One of the two may be NULL: then all items belong to the other.
+ * take_list - the strings of member name, if it is there: patterns of names into l, and those with
+ * a colon into hosts. One of the two may be NULL: then all items belong to the other.
  */
 static int
 take_list(const struct jobj *o, const char *name, struct list *l, struct match *hosts,

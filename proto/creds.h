@@ -12,20 +12,24 @@
  *             "alice": { "secret": "sha256:HEX", "agents": ["pi", "lab-*"],
  *                        "targets": ["ssh", "127.0.0.1:22", "10.0.0.0/8:*"] } } }
  *
- * A superset of http-network-relay's file, whose two members keep their meaning: a secret in access-client-secrets
- * reaches every agent and every target.  A client's entry reaches what its lists name; a list that is absent or empty
- * admits nothing.  Both kinds of entry may have "max-sessions", "max-streams", "max-memory" (bytes, or "64m") and "max-opens" (streams
- * opened in a second): what all who show its secrets may have together.  An agent's entry with "services" or "targets" admits through it only the services and the hosts and ports that
- * these name, so "services" alone admits no host and port; an entry with neither admits everything.  "expires" (RFC 3339) is allowed in both kinds of entry, and several secrets at once, so that one can be replaced without a
- * gap.  An item of "targets" with a colon is a HOST:PORT pattern of lib/conf/match.h; without, a service's name, in which
- * '*' stands for any run of characters, as it does in "agents".  So "*" is every service, "*:*" every host and port.
+ * A superset of http-network-relay's file, whose two members keep their meaning: a secret in
+ * access-client-secrets reaches every agent and every target.  A client's entry reaches what its
+ * lists name; a list that is absent or empty admits nothing.  Both kinds of entry may have
+ * "max-sessions", "max-streams", "max-memory" (bytes, or "64m") and "max-opens" (streams opened in
+ * a second): what all who show its secrets may have together.  An agent's entry with "services" or
+ * "targets" admits through it only the services and the hosts and ports that these name, so
+ * "services" alone admits no host and port; an entry with neither admits everything.  "expires"
+ * (RFC 3339) is allowed in both kinds of entry, and several secrets at once, so that one can be
+ * replaced without a gap.  An item of "targets" with a colon is a HOST:PORT pattern of
+ * lib/conf/match.h; without, a service's name, in which '*' stands for any run of characters, as it
+ * does in "agents".  So "*" is every service, "*:*" every host and port.
  *
- * Of each secret only its SHA-256 is kept.  Comparison always goes through every entry and takes constant time for
- * each, so that the time of a refusal tells nothing.  What is not understood is refused at load: an unknown member,
- * an empty secret, two clients who could not be told apart.
+ * Of each secret only its SHA-256 is kept.  Comparison always goes through every entry and takes
+ * constant time for each, so that the time of a refusal tells nothing.  What is not understood is
+ * refused at load: an unknown member, an empty secret, two clients who could not be told apart.
  *
- * struct creds never changes once loaded and is shared by threads; the count of its references is atomic.  The time
- * (seconds since 1970, for "expires") is an argument.
+ * struct creds never changes once loaded and is shared by threads; the count of its references is
+ * atomic.  The time (seconds since 1970, for "expires") is an argument.
  */
 #ifndef PROTO_CREDS_H
 #define PROTO_CREDS_H
@@ -61,15 +65,19 @@ struct creds_id {
 
 /*
  * creds_load - read and check the file at path.
- * Returns 0 with one reference for the caller in *out; ERR_NOTFOUND, ERR_LIMIT, ERR_INVALID, ERR_SYS, ERR_NOMEM with
- * one sentence in e that names the entry and never a secret; *out is as it was then, so that the old one stays.
+ * Returns 0 with one reference for the caller in *out; ERR_NOTFOUND, ERR_LIMIT, ERR_INVALID,
+ * ERR_SYS, ERR_NOMEM with one sentence in e that names the entry and never a secret; *out is as it
+ * was then, so that the old one stays.
  */
 int creds_load(const char *path, struct creds **out, struct errtext *e) WARN_UNUSED;
 
 /* creds_parse - the same from n bytes of text. */
 int creds_parse(const void *p, size_t n, struct creds **out, struct errtext *e) WARN_UNUSED;
 
-/* creds_ref - one more reference; returns c.  creds_unref - one less, the last frees; NULL is fine.  Any thread. */
+/*
+ * creds_ref - one more reference; returns c.  creds_unref - one less, the last frees; NULL is fine.
+ * Any thread.
+ */
 struct creds *creds_ref(struct creds *c);
 void creds_unref(struct creds *c);
 
@@ -77,10 +85,11 @@ void creds_unref(struct creds *c);
 bool creds_is_empty(const struct creds *c);
 
 /*
- * creds_agent - may somebody who shows secret be the agent called name?  creds_client - who is a client that shows it?
+ * creds_agent - may somebody who shows secret be the agent called name?  creds_client - who is a
+ * client that shows it?
  *   now_s   wall clock
- * Return 0 with *id filled; ERR_DENIED (one answer for an unknown name and a wrong secret); ERR_TIMEOUT when the
- * secret is right and the entry has expired.  *id is CREDS_NOBODY on error.
+ * Return 0 with *id filled; ERR_DENIED (one answer for an unknown name and a wrong secret);
+ * ERR_TIMEOUT when the secret is right and the entry has expired.  *id is CREDS_NOBODY on error.
  */
 int creds_agent(const struct creds *c, const char *name, const char *secret, int64_t now_s,
     struct creds_id *id) WARN_UNUSED;
@@ -88,8 +97,8 @@ int creds_client(
     const struct creds *c, const char *secret, int64_t now_s, struct creds_id *id) WARN_UNUSED;
 
 /*
- * creds_still_valid - would id, which an earlier struct creds gave out, be admitted by c too?  Asked for every session
- * after a reload, and from time to time for the sake of "expires".
+ * creds_still_valid - would id, which an earlier struct creds gave out, be admitted by c too?
+ * Asked for every session after a reload, and from time to time for the sake of "expires".
  */
 bool creds_still_valid(const struct creds *c, const struct creds_id *id, int64_t now_s);
 
@@ -107,9 +116,10 @@ struct creds_limits {
 void creds_limits(const struct creds *c, const struct creds_id *id, struct creds_limits *l);
 
 /*
- * creds_client_may - may id open this stream to the agent?  Asked for each stream: the identity is looked up anew, and an
- * agent's entry with "services" or "targets" must name what o asks for.  What is not allowed in so many words is
- * denied.  Whether there is such an agent is another question, which the table of sessions answers.
+ * creds_client_may - may id open this stream to the agent?  Asked for each stream: the identity is
+ * looked up anew, and an agent's entry with "services" or "targets" must name what o asks for.
+ * What is not allowed in so many words is denied.  Whether there is such an agent is another
+ * question, which the table of sessions answers.
  */
 bool creds_client_may(const struct creds *c, const struct creds_id *id, const char *agent,
     const struct ctl_open *o, int64_t now_s);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* ctl - JSON bodies to structs and back (PROTOCOL.md 4); everything that a peer wrote is checked here once. */
+/*
+ * ctl - JSON bodies to structs and back (PROTOCOL.md 4); everything that a peer wrote is checked
+ * here once.
+ */
 #include "proto/ctl.h"
 
 #include <string.h>
@@ -47,7 +50,10 @@ ctl_is_text(const char *s)
 	return utf8_is_valid(s, strlen(s)) && !has_control(s);
 }
 
-/* is_host - printable ASCII without spaces; whether it is a name or an address at all is for the agent to find out. */
+/*
+ * is_host - printable ASCII without spaces; whether it is a name or an address at all is for the
+ * agent to find out.
+ */
 static bool
 is_host(const char *s)
 {
@@ -65,7 +71,10 @@ is_protocol(const char *s)
 	       s[strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-")] == '\0';
 }
 
-/* get_text - a member of at most outsz - 1 bytes into out; absent leaves it as it was, unless it must be there. */
+/*
+ * get_text - a member of at most outsz - 1 bytes into out; absent leaves it as it was, unless it
+ * must be there.
+ */
 static int
 get_text(
     const struct jobj *o, const char *name, bool must, char *out, size_t outsz, struct errtext *why)
@@ -119,7 +128,10 @@ get_offset(const struct jobj *o, uint64_t *out, struct errtext *why)
 	return r;
 }
 
-/* check_words - an array of short words, if there is one: abilities (PROTOCOL.md 4.5), of which version 1 knows none. */
+/*
+ * check_words - an array of short words, if there is one: abilities (PROTOCOL.md 4.1), of which
+ * version 1 knows none.
+ */
 static int
 check_words(const struct jobj *o, const char *name, struct errtext *why)
 {

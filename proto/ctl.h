@@ -2,9 +2,9 @@
 /*
  * ctl - the JSON bodies of HELLO, OPEN and OPEN_OK (PROTOCOL.md 4) and the structs they become.
  *
- * Parsing is strict: no duplicate members, bounded depth and size, known members of the right type and length; unknown members are
- * ignored, so that a later version may add some.  Texts are copied into the structs, always terminated, and hold
- * no control characters.
+ * Parsing is strict: no duplicate members, bounded depth and size, known members of the right type
+ * and length; unknown members are ignored, so that a later version may add some.  Texts are copied
+ * into the structs, always terminated, and hold no control characters.
  */
 #ifndef PROTO_CTL_H
 #define PROTO_CTL_H
@@ -41,8 +41,8 @@ struct ctl_hello {
 	char name[CTL_NAME_MAX + 1]; /* agent: its own; connect: the agent to reach; relay: "" */
 	char secret[CTL_SECRET_MAX + 1]; /* wipe after use with ctl_hello_wipe */
 	char software[64];
-	uint8_t instance
-	    [CTL_TOKEN_LEN]; /* names the process: sessions of one instance are carriers of one peer */
+	/* names the process: sessions of one instance are carriers of one peer */
+	uint8_t instance[CTL_TOKEN_LEN];
 	uint32_t keepalive_ms; /* the sender's interval between pings */
 };
 
@@ -60,7 +60,10 @@ struct ctl_open {
 	uint32_t window;
 	/* the opener has all bytes before this offset */
 	uint64_t received;
-	/* all that the peer wrote, owned; NULL: nothing.  What a hop passes on beside what it overwrites. */
+	/*
+	 * all that the peer wrote, owned; NULL: nothing.  What a hop passes on beside what it
+	 * overwrites.
+	 */
 	struct jobj *raw;
 };
 
@@ -73,8 +76,10 @@ struct ctl_open_ok {
 };
 
 /*
- * ctl_*_parse - n bytes of JSON.  ERR_PROTO (why says which member, and never its value), ERR_NOMEM; the struct is all
- * zero then.  After success ctl_open_fini, ctl_open_ok_fini must follow.  The protocol of an OPEN is any word: the user of the stream refuses those it does not know.
+ * ctl_*_parse - n bytes of JSON.  ERR_PROTO (why says which member, and never its value),
+ * ERR_NOMEM; the struct is all zero then.  After success ctl_open_fini, ctl_open_ok_fini must
+ * follow.  The protocol of an OPEN is any word: the user of the stream refuses those it does not
+ * know.
  */
 int ctl_hello_parse(struct ctl_hello *h, const void *p, size_t n, struct errtext *why) WARN_UNUSED;
 int ctl_open_parse(struct ctl_open *o, const void *p, size_t n, struct errtext *why) WARN_UNUSED;
@@ -82,8 +87,9 @@ int ctl_open_ok_parse(
     struct ctl_open_ok *o, const void *p, size_t n, struct errtext *why) WARN_UNUSED;
 
 /*
- * ctl_*_dump - a text of *n bytes, the caller's (mem_free); NULL when out of memory or for text that is not UTF-8.  Of an OPEN
- * or OPEN_OK with raw: everything in raw, with the members that the struct has set put over it.
+ * ctl_*_dump - a text of *n bytes, the caller's (mem_free); NULL when out of memory or for text
+ * that is not UTF-8.  Of an OPEN or OPEN_OK with raw: everything in raw, with the members that the
+ * struct has set put over it.
  */
 char *ctl_hello_dump(const struct ctl_hello *h, size_t *n);
 char *ctl_open_dump(const struct ctl_open *o, size_t *n);
@@ -101,7 +107,9 @@ void ctl_open_ok_fini(struct ctl_open_ok *o);
 /* ctl_is_name - 1 to CTL_NAME_MAX letters, digits, '.', '-', '_'; not beginning with '-' or '.'. */
 bool ctl_is_name(const char *s);
 
-/* ctl_is_text - UTF-8 without control characters: what a string of a body may hold, a secret too. */
+/*
+ * ctl_is_text - UTF-8 without control characters: what a string of a body may hold, a secret too.
+ */
 bool ctl_is_text(const char *s);
 
 const char *ctl_role_str(enum ctl_role role);

@@ -6,7 +6,10 @@
 
 enum { ID_NONE, ID_STREAM };
 
-/* One row for each type: whose it is, which flags and how long a body it may have (PROTOCOL.md 3.2). */
+/*
+ * One row for each type: whose it is, which flags and how long a body it may have (PROTOCOL.md
+ * 3.2).
+ */
 static const struct {
 	uint8_t id;
 	uint8_t flags;

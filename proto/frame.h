@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * frame - the unit of the mux on the wire (PROTOCOL.md 3): an 8-byte header and at most 65535 bytes of body.
+ * frame - the unit of the mux on the wire (PROTOCOL.md 3): an 8-byte header and at most 65535 bytes
+ * of body.
  *
  *      0       1       2       3       4       5       6       7
  *     +-------+-------+---------------+-------------------------------+
@@ -82,8 +83,9 @@ void frame_pack(uint8_t *p, const struct frame *f);
  * frame_unpack - read one frame header.
  *   p, n   borrowed bytes; at most FRAME_HDR_LEN are looked at
  *   f      filled on success only
- * Returns FRAME_HDR_LEN; 0 if n is too short (call again with more); ERR_PROTO for an unknown type, a flag that the type
- * does not have, a body length that the type does not allow, or an id where there must be none or one.
+ * Returns FRAME_HDR_LEN; 0 if n is too short (call again with more); ERR_PROTO for an unknown type,
+ * a flag that the type does not have, a body length that the type does not allow, or an id where
+ * there must be none or one.
  */
 ssize_t frame_unpack(struct frame *f, const uint8_t *p, size_t n);
 

@@ -2,8 +2,8 @@
 /*
  * mux - the native session: greeting, dispatch of frames, keepalive, going away.
  *
- * Copies of payload: 0.  DATA is passed on as it arrives, before its frame is complete; only control frames, at most 8 KiB
- * each, are copied to be parsed.
+ * Copies of payload: 0.  DATA is passed on as it arrives, before its frame is complete; only
+ * control frames, at most 8 KiB each, are copied to be parsed.
  */
 #include "proto/mux.h"
 
@@ -96,7 +96,10 @@ control_text(struct mux *m, uint8_t type, uint32_t id, uint32_t code, const char
 	mux_control(m, type, 0, id, body, mux_text_body(body, code, text));
 }
 
-/* A ping carries the time at which it was sent.  The first goes as soon as both HELLOs are there: windows need a round trip. */
+/*
+ * A ping carries the time at which it was sent.  The first goes as soon as both HELLOs are there:
+ * windows need a round trip.
+ */
 static void
 send_ping(struct mux *m)
 {
@@ -148,7 +151,9 @@ got_goaway(struct mux *m, const uint8_t *body, size_t n)
 	return 0;
 }
 
-/* A flood of pings is answered by a few pongs: of those of one turn the first ones, and the last. */
+/*
+ * A flood of pings is answered by a few pongs: of those of one turn the first ones, and the last.
+ */
 static void
 got_ping(struct mux *m, const uint8_t *body)
 {
@@ -166,7 +171,10 @@ got_pong(struct mux *m, const uint8_t *body)
 
 	if (sent_us >= m->now_us)
 		return;
-	/* The smallest counts: a larger one measures a queue.  It is forgotten slowly, since routes change. */
+	/*
+	 * The smallest counts: a larger one measures a queue.  It is forgotten slowly, since routes
+	 * change.
+	 */
 	if (m->s.rtt_us == 0 || rtt_us < m->s.rtt_us)
 		m->s.rtt_us = rtt_us;
 	else
@@ -249,15 +257,18 @@ got_reset(struct mux_stream *ms, const uint8_t *body, size_t n)
 	memcpy(text, body + 4, n - 4);
 	text[n - 4] = '\0';
 	/*
-	 * PROTOCOL.md 3.8: an endpoint takes what it does not know for 9, and a hop passes it on.  OK is never a reason: it would
-	 * mean that nothing is left to end.
+	 * PROTOCOL.md 3.8: an endpoint takes what it does not know for 9, and a hop passes it on.
+	 * OK is never a reason: it would mean that nothing is left to end.
 	 */
 	if (code == CODE_OK || (ms->m->cfg.endpoint && code >= CODES))
 		code = CODE_INTERNAL;
 	mux_stream_close(ms, code, text);
 }
 
-/* A complete frame of a stream, other than OPEN and DATA.  For a stream that is no more it is ignored: it was under way. */
+/*
+ * A complete frame of a stream, other than OPEN and DATA.  For a stream that is no more it is
+ * ignored: it was under way.
+ */
 static int
 stream_frame(struct mux *m, const struct frame *f, const uint8_t *body, struct errtext *why)
 {
@@ -307,7 +318,7 @@ control_frame(struct mux *m, const struct frame *f, const uint8_t *body, struct 
 		got_pong(m, body);
 		return 0;
 	case FRAME_CONTROL:
-		return 0; /* what a later version may ask for; unknown requests are not errors (PROTOCOL.md 4.5) */
+		return 0; /* PROTOCOL.md 4.4: whoever knows no request ignores all */
 	default:
 		return stream_frame(m, f, body, why);
 	}
@@ -546,15 +557,19 @@ dead_us(const struct mux *m)
 }
 
 /*
- * A peer that was heard of within the interval is alive: of two idle ends only the one whose turn comes first asks.  A busy one is
- * asked now and then all the same, since windows want the round trip of today's route.
+ * A peer that was heard of within the interval is alive: of two idle ends only the one whose turn
+ * comes first asks.  A busy one is asked now and then all the same, since windows want the round
+ * trip of today's route.
  */
 static void
 keep_alive(struct mux *m)
 {
 	uint64_t interval = interval_us(m), quiet_us = m->s.heard_us + interval;
 
-	/* The last thing heard is mostly the answer to our last ping: to wait for the rest of its interval would be one more turn. */
+	/*
+	 * The last thing heard is mostly the answer to our last ping: to wait for the rest of its
+	 * interval would be one more turn.
+	 */
 	if (m->now_us + interval / MUX_QUIET_SLACK < quiet_us &&
 	    m->now_us < m->pinged_us + MUX_RTT_INTERVALS * interval) {
 		m->ping_us = quiet_us;

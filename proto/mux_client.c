@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* mux_client - the streams of one client, which share one place in the session's rotation and one budget. */
+/*
+ * mux_client - the streams of one client, which share one place in the session's rotation and one
+ * budget.
+ */
 #include "lib/base/mem.h"
 #include "proto/mux_int.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * mux_int - what mux.c (session), mux_stream.c (one stream's halves), mux_client.c (whose streams) and mux_out.c (who sends
- * next) share.  Nobody else includes it.
+ * mux_int - what mux.c (session), mux_stream.c (one stream's halves), mux_client.c (whose streams)
+ * and mux_out.c (who sends next) share.  Nobody else includes it.
  */
 #ifndef PROTO_MUX_INT_H
 #define PROTO_MUX_INT_H
@@ -48,7 +48,10 @@ enum mux_state {
 	MUX_STATES
 };
 
-/* Names and allowed moves [from][to], for the setters, the debug log and the test that compares them with PROTOCOL.md. */
+/*
+ * Names and allowed moves [from][to], for the setters, the debug log and the test that compares
+ * them with PROTOCOL.md.
+ */
 extern const char *const mux_out_name[OUT_HALVES];
 extern const bool mux_out_can[OUT_HALVES][OUT_HALVES];
 extern const char *const mux_in_name[IN_HALVES];
@@ -58,7 +61,10 @@ extern const bool mux_state_can[MUX_STATES][MUX_STATES];
 
 struct mux;
 
-/* The streams of one client, which take turns among themselves.  There while it has any; number 0 is there always. */
+/*
+ * The streams of one client, which take turns among themselves.  There while it has any; number 0
+ * is there always.
+ */
 struct mux_client {
 	uint32_t number;
 	uint32_t n_streams;
@@ -88,13 +94,19 @@ struct mux_stream {
 	/* towards the peer */
 	enum mux_out_half out_half;
 	struct flow_out to;
-	/* bytes [out_base, out_base + out.len) of the half; an endpoint's begin at what is acknowledged, a hop's at what is sent */
+	/*
+	 * bytes [out_base, out_base + out.len) of the half; an endpoint's begin at what is
+	 * acknowledged, a hop's at what is sent
+	 */
 	struct bufq out;
 	uint64_t out_base;
 	/* OUT_RESETTING: what RESET will say; the text may be NULL */
 	uint32_t reset_code;
 	char *reset_text;
-	/* bytes are waited for; when RESET goes at last, unless more than linger_sent bytes have gone by then */
+	/*
+	 * bytes are waited for; when RESET goes at last, unless more than linger_sent bytes have
+	 * gone by then
+	 */
 	bool lingers;
 	uint64_t linger_us, linger_sent;
 
@@ -138,10 +150,16 @@ struct mux {
 	uint32_t peer_last_id;
 	bool greeted, goaway_sent, goaway_got;
 
-	/* the stream whose DATA frame is being read, NULL when dropped; bytes of that frame still to come */
+	/*
+	 * the stream whose DATA frame is being read, NULL when dropped; bytes of that frame still
+	 * to come
+	 */
 	struct mux_stream *filling;
 	uint32_t fill_left;
-	/* work done, PINGs seen in this call of session_input; the last PING that is not answered yet */
+	/*
+	 * work done, PINGs seen in this call of session_input; the last PING that is not answered
+	 * yet
+	 */
 	unsigned work, pings;
 	uint8_t late_ping[8];
 
@@ -169,23 +187,35 @@ struct mux {
 
 /* ---- mux.c ---- */
 
-/* mux_control - queue a frame that goes before all payload.  A failure is kept and ends the session at the next call. */
+/*
+ * mux_control - queue a frame that goes before all payload.  A failure is kept and ends the session
+ * at the next call.
+ */
 void mux_control(
     struct mux *m, uint8_t type, uint8_t flags, uint32_t id, const void *body, size_t n);
 /* mux_frame - append a whole frame to out.  ERR_NOMEM. */
 int mux_frame(struct bufq *out, uint8_t type, uint8_t flags, uint32_t id, const void *body,
     size_t n) WARN_UNUSED;
-/* mux_text_body - code and text as RESET and GOAWAY have them, cut between two characters; returns its length. */
+/*
+ * mux_text_body - code and text as RESET and GOAWAY have them, cut between two characters; returns
+ * its length.
+ */
 #define MUX_TEXT_MAX (4 + 256)
 size_t mux_text_body(uint8_t body[MUX_TEXT_MAX], uint32_t code, const char *text);
 void mux_want_output(struct mux *m);
 
 /* ---- mux_client.c ---- */
 
-/* mux_client_get - the client of that number, for one more stream; NULL when out of memory.  mux_client_put - one less. */
+/*
+ * mux_client_get - the client of that number, for one more stream; NULL when out of memory.
+ * mux_client_put - one less.
+ */
 struct mux_client *mux_client_get(struct mux *m, uint32_t number);
 void mux_client_put(struct mux *m, struct mux_client *c);
-/* mux_client_init - its budgets.  mux_client_budget - what pays for streams of c; _keep - for what they keep. */
+/*
+ * mux_client_init - its budgets.  mux_client_budget - what pays for streams of c; _keep - for what
+ * they keep.
+ */
 void mux_client_init(struct mux *m, struct mux_client *c);
 struct budget *mux_client_budget(struct mux *m, struct mux_client *c);
 struct budget *mux_client_keep(struct mux *m, struct mux_client *c);
@@ -195,8 +225,9 @@ struct budget *mux_client_keep(struct mux *m, struct mux_client *c);
 extern const struct stream_ops mux_stream_ops;
 
 /*
- * mux_stream_new - a stream of the client that o names.  id 0: a local one, whose OPEN (o, with the first window) waits for its turn.
- * charge: NULL for the client's budget.  Returns ERR_NOMEM, or ERR_LIMIT when the OPEN would be too long.
+ * mux_stream_new - a stream of the client that o names.  id 0: a local one, whose OPEN (o, with the
+ * first window) waits for its turn. charge: NULL for the client's budget.  Returns ERR_NOMEM, or
+ * ERR_LIMIT when the OPEN would be too long.
  */
 int mux_stream_new(struct mux *m, uint32_t id, const struct ctl_open *o, struct budget *charge,
     struct mux_stream **out) WARN_UNUSED;
@@ -217,7 +248,10 @@ int mux_stream_window(
     struct mux_stream *ms, uint64_t acked, uint64_t limit, uint8_t flags) WARN_UNUSED;
 int mux_stream_ended(struct mux_stream *ms, uint64_t final) WARN_UNUSED;
 int mux_stream_returned(struct mux_stream *ms, uint64_t to) WARN_UNUSED;
-/* mux_stream_window_frame - append the WINDOW frame that says how things stand, and forget that one is due. */
+/*
+ * mux_stream_window_frame - append the WINDOW frame that says how things stand, and forget that one
+ * is due.
+ */
 int mux_stream_window_frame(struct mux_stream *ms, struct bufq *out) WARN_UNUSED;
 /* mux_stream_linger - resets that have waited long enough for room wait no longer. */
 void mux_stream_linger(struct mux *m);
@@ -225,7 +259,9 @@ void mux_stream_linger(struct mux *m);
 void mux_stream_idle(struct mux *m);
 /* mux_stream_finish - close it if both halves have reached their end; returns true if so. */
 bool mux_stream_finish(struct mux_stream *ms);
-/* mux_stream_unsent - bytes queued and not yet sent; _sendable those that the peer's limit admits. */
+/*
+ * mux_stream_unsent - bytes queued and not yet sent; _sendable those that the peer's limit admits.
+ */
 uint64_t mux_stream_unsent(const struct mux_stream *ms);
 uint64_t mux_stream_sendable(const struct mux_stream *ms);
 

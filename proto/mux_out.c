@@ -2,9 +2,10 @@
 /*
  * mux_out - who sends next.
  *
- * Order: control frames; WINDOW frames, one for each stream; then turns (proto/turns.h): the clients of the session take
- * turns, and in the turn of a client its streams do.  A stream's OPEN, OPEN_OK and RESET take its turn like its bytes, so a
- * flood of them waits behind nobody but its own client.
+ * Order: control frames; WINDOW frames, one for each stream; then turns (proto/turns.h): the
+ * clients of the session take turns, and in the turn of a client its streams do.  A stream's OPEN,
+ * OPEN_OK and RESET take its turn like its bytes, so a flood of them waits behind nobody but its
+ * own client.
  *
  * Copies of payload: 0 (moved, or shared with what is kept).
  */
@@ -23,7 +24,10 @@ ends_now(const struct mux_stream *ms)
 static bool
 has_work(const struct mux_stream *ms)
 {
-	/* Nothing of a stream goes before its OPEN, and nothing of the answering side before OPEN_OK. */
+	/*
+	 * Nothing of a stream goes before its OPEN, and nothing of the answering side before
+	 * OPEN_OK.
+	 */
 	return ms->head != NULL || (ms->id != 0 && (mux_stream_sendable(ms) > 0 || ends_now(ms)));
 }
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * mux_stream - one stream of a mux: its two halves, its ends, what is kept until it is acknowledged.
+ * mux_stream - one stream of a mux: its two halves, its ends, what is kept until it is
+ * acknowledged.
  *
- * Copies of payload: 0.  Received blocks are moved to the user; sent ones are shared with what is kept.
+ * Copies of payload: 0.  Received blocks are moved to the user; sent ones are shared with what is
+ * kept.
  *
  *      out  OPEN ── eof ──> ENDING ── all sent ──> EOF_SENT ── WINDOW+eof ──> EOF_ACKED
  *           any of these ── reset ──> RESETTING ── all sent ──> gone
@@ -60,7 +62,10 @@ static void watch(struct mux_stream *ms);
 
 /* ---- life ---- */
 
-/* Multiply, add, shift (Dietzfelbinger 1996): any two ids collide as seldom as chance has it, whoever chose them. */
+/*
+ * Multiply, add, shift (Dietzfelbinger 1996): any two ids collide as seldom as chance has it,
+ * whoever chose them.
+ */
 static unsigned
 id_hash(const struct mux *m, uint32_t id)
 {
@@ -395,7 +400,10 @@ ms_room(struct stream *s)
 	most = credit < most ? credit : most;
 	room = unsent < most ? most - unsent : 0;
 	if (m->cfg.endpoint) {
-		/* Whoever is refused here has at least FLOW_KEEP bytes under way, and looks again when they are acknowledged. */
+		/*
+		 * Whoever is refused here has at least FLOW_KEEP bytes under way, and looks again
+		 * when they are acknowledged.
+		 */
 		keep = flow_out_may_keep(&ms->to, m->now_us, m->s.rtt_us);
 		keep = ms->out.len < keep ? keep - ms->out.len : 0;
 		room = room < keep ? room : keep;
@@ -427,7 +435,10 @@ ms_send(struct stream *s, struct bufq *src, size_t n)
 		ms->m->unsent += n;
 	flow_out_kept(&ms->to, ms->out.len);
 	mux_out_schedule(ms);
-	/* It may stand here for long, blocked by the peer's limit or by the carrier: then it must not pin much more than it holds. */
+	/*
+	 * It may stand here for long, blocked by the peer's limit or by the carrier: then it must
+	 * not pin much more than it holds.
+	 */
 	if (bufq_weight(&ms->out) > weight_max(ms))
 		bufq_compact(&ms->out);
 	return 0;
@@ -446,7 +457,10 @@ ms_eof(struct stream *s)
 
 /* ---- resets ---- */
 
-/* The peer may never make room, or be as stuck as we are: it is waited for while it takes something. */
+/*
+ * The peer may never make room, or be as stuck as we are: it is waited for while it takes
+ * something.
+ */
 static void
 linger(struct mux_stream *ms)
 {
@@ -506,7 +520,10 @@ ms_reset(struct stream *s, uint32_t code, const char *text)
 
 	if (!begin_reset(ms, code, text))
 		return;
-	/* Bytes that were taken are delivered: a server's last answer before its connection broke must not be lost. */
+	/*
+	 * Bytes that were taken are delivered: a server's last answer before its connection broke
+	 * must not be lost.
+	 */
 	if (mux_stream_unsent(ms) > 0) {
 		ms->lingers = true;
 		m->lingering += mux_stream_unsent(ms);
@@ -514,7 +531,10 @@ ms_reset(struct stream *s, uint32_t code, const char *text)
 		mux_want_output(m); /* a deadline is new */
 	}
 	mux_out_schedule(ms);
-	/* Whoever resets one stream after another must not make us keep what each of them had queued. */
+	/*
+	 * Whoever resets one stream after another must not make us keep what each of them had
+	 * queued.
+	 */
 	while (m->lingering > MUX_LINGER_SUM_MAX)
 		drop_unsent(TAILQ_FIRST(&m->resetting));
 }
@@ -622,8 +642,8 @@ mux_stream_window(struct mux_stream *ms, uint64_t acked, uint64_t limit, uint8_t
 		mux_stream_set_out(ms, OUT_EOF_ACKED);
 	mux_out_schedule(ms);
 	/*
-	 * The user may reset the stream meanwhile; then finish must not look at it: a reset clears the user, and the acked
-	 * callback is the last thing done here that may do so.
+	 * The user may reset the stream meanwhile; then finish must not look at it: a reset clears
+	 * the user, and the acked callback is the last thing done here that may do so.
 	 */
 	if ((ms->to.acked > before || eof) && ms->s.user != NULL) {
 		ms->s.user->acked(ms->s.arg, ms->to.acked, eof);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* rfc3339 - text to seconds by the rules of the Gregorian calendar, without the C library's notion of a time zone. */
+/*
+ * rfc3339 - text to seconds by the rules of the Gregorian calendar, without the C library's notion
+ * of a time zone.
+ */
 #include "proto/rfc3339.h"
 
 /* number - exactly n digits at *s, within 0..max; moves *s past them. */

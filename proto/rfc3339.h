@@ -13,8 +13,9 @@
 #include <stdint.h>
 
 /*
- * rfc3339_parse - the whole of s as seconds since 1970-01-01T00:00:00Z; a fraction is checked and dropped, a leap second
- * counts as the one after it.  false for anything else, a date that no calendar has included; *out is as it was then.
+ * rfc3339_parse - the whole of s as seconds since 1970-01-01T00:00:00Z; a fraction is checked and
+ * dropped, a leap second counts as the one after it.  false for anything else, a date that no
+ * calendar has included; *out is as it was then.
  */
 bool rfc3339_parse(const char *s, int64_t *out);
 

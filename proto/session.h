@@ -1,22 +1,27 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * session - what relay, agent and connect see of a peer and of the streams to it, whatever protocol carries them.
+ * session - what relay, agent and connect see of a peer and of the streams to it, whatever protocol
+ * carries them.
  *
- * A session is one logged-in peer.  A stream is one connection carried by it: two independent halves of bytes, each ending by
- * an EOF, or both by a reset.  The native implementation is proto/mux.h; a foreign protocol is one more file in
- * proto/dialect/ that fills the same two tables of operations.
+ * A session is one logged-in peer.  A stream is one connection carried by it: two independent
+ * halves of bytes, each ending by an EOF, or both by a reset.  The native implementation is
+ * proto/mux.h; a foreign protocol is one more file in proto/dialect/ that fills the same two tables
+ * of operations.
  *
- * No I/O and no clock: bytes go in and out through session_input() and session_output(); time (microseconds,
- * monotonic) is an argument.  Nothing here calls back into itself: a user's callback may call any stream or
- * session function but the free of the session, which must wait until the call that led to the callback has returned.
+ * No I/O and no clock: bytes go in and out through session_input() and session_output(); time
+ * (microseconds, monotonic) is an argument.  Nothing here calls back into itself: a user's callback
+ * may call any stream or session function but the free of the session, which must wait until the
+ * call that led to the callback has returned.
  *
  * Flow of bytes towards the peer (absolute offsets from the stream's start):
- *     stream_send() queues; user->sent(n) tells when n bytes went to the carrier; user->acked(off) when the
- *     endpoint at the far end has handed everything before off to its socket.  stream_room() says how much more is welcome.
+ *     stream_send() queues; user->sent(n) tells when n bytes went to the carrier; user->acked(off)
+ *     when the endpoint at the far end has handed everything before off to its socket.
+ *     stream_room() says how much more is welcome.
  * Flow from the peer:
- *     user->data(in) delivers; the user takes all of it.  stream_consumed(n): n bytes have been passed on, the peer may
- *     send as many more.  stream_ack(off): the endpoint behind the user has handed everything before off to its socket.
- *     An endpoint calls both for the same bytes; a relay calls consumed when the next hop took them, and ack when told.
+ *     user->data(in) delivers; the user takes all of it.  stream_consumed(n): n bytes have been
+ *     passed on, the peer may send as many more.  stream_ack(off): the endpoint behind the user has
+ *     handed everything before off to its socket. An endpoint calls both for the same bytes; a
+ *     relay calls consumed when the next hop took them, and ack when told.
  */
 #ifndef PROTO_SESSION_H
 #define PROTO_SESSION_H
@@ -45,7 +50,10 @@ struct stream_user {
 	void (*sent)(void *arg, size_t n);
 	/* eof: everything and the end of the stream has arrived. */
 	void (*acked)(void *arg, uint64_t off, bool eof);
-	/* The stream is gone: code CODE_OK when both halves ended in good order, else why.  The last call; s is no longer valid. */
+	/*
+	 * The stream is gone: code CODE_OK when both halves ended in good order, else why.  The
+	 * last call; s is no longer valid.
+	 */
 	void (*closed)(void *arg, uint32_t code, const char *text);
 };
 
@@ -82,7 +90,10 @@ stream_accept(struct stream *s, const struct ctl_open_ok *ok)
 	return s->ops->accept(s, ok);
 }
 
-/* stream_room - bytes that are welcome now; stream_send takes more, but a user that respects it keeps memory bounded. */
+/*
+ * stream_room - bytes that are welcome now; stream_send takes more, but a user that respects it
+ * keeps memory bounded.
+ */
 static inline size_t
 stream_room(struct stream *s)
 {
@@ -104,8 +115,9 @@ stream_eof(struct stream *s)
 }
 
 /*
- * stream_reset - end both halves: what was queued for the peer still goes, then the RESET; what comes from the peer is
- * dropped.  To the caller s is no longer valid, and its user is not called again.
+ * stream_reset - end both halves: what was queued for the peer still goes, then the RESET; what
+ * comes from the peer is dropped.  To the caller s is no longer valid, and its user is not called
+ * again.
  */
 static inline void
 stream_reset(struct stream *s, uint32_t code, const char *text)
@@ -113,7 +125,10 @@ stream_reset(struct stream *s, uint32_t code, const char *text)
 	s->ops->reset(s, code, text);
 }
 
-/* stream_abort - as stream_reset, and at once: what was queued is dropped.  For streams whose queue is the fault. */
+/*
+ * stream_abort - as stream_reset, and at once: what was queued is dropped.  For streams whose queue
+ * is the fault.
+ */
 static inline void
 stream_abort(struct stream *s, uint32_t code, const char *text)
 {
@@ -126,7 +141,10 @@ stream_consumed(struct stream *s, size_t n)
 	s->ops->consumed(s, n);
 }
 
-/* stream_ack - off never goes back; eof: the end of the stream was passed on too.  s may be gone afterwards (closed is called). */
+/*
+ * stream_ack - off never goes back; eof: the end of the stream was passed on too.  s may be gone
+ * afterwards (closed is called).
+ */
 static inline void
 stream_ack(struct stream *s, uint64_t off, bool eof)
 {
@@ -137,16 +155,18 @@ stream_ack(struct stream *s, uint64_t off, bool eof)
 
 enum session_verdict {
 	SESSION_GO_ON,
-	SESSION_HOLD, /* keep further input until session_input is called again (a hand-over is under way) */
-	SESSION_REFUSED /* the user has called session_goaway; the carrier is to be closed after a flush */
+	/* keep further input until session_input is called again (a hand-over is under way) */
+	SESSION_HOLD,
+	/* the user has called session_goaway; the carrier is to be closed after a flush */
+	SESSION_REFUSED
 };
 
 struct session_user {
 	/* The peer has said who it is.  A dialer gets the relay's greeting. */
 	enum session_verdict (*hello)(void *arg, const struct ctl_hello *h);
 	/*
-	 * The peer opens a stream.  The user sets the stream's user and later calls stream_accept or stream_reset (at once is
-	 * allowed).
+	 * The peer opens a stream.  The user sets the stream's user and later calls stream_accept
+	 * or stream_reset (at once is allowed).
 	 */
 	void (*open)(void *arg, struct stream *s, const struct ctl_open *o);
 	/* The peer will take no new streams; those that are open go on. */
@@ -174,20 +194,38 @@ struct session_ops {
 
 /* What passes between a session and its carrier. */
 enum session_carries {
-	/* A stream of bytes: session_input and session_output cut it where they like.  Only here session_input may say SESSION_MORE. */
+	/*
+	 * A stream of bytes: session_input and session_output cut it where they like.  Only here
+	 * session_input may say SESSION_MORE.
+	 */
 	SESSION_BYTES,
-	/* Whole messages: session_input gets one and takes it all, session_output gives one or none. */
+	/*
+	 * Whole messages: session_input gets one and takes it all, session_output gives one or
+	 * none.
+	 */
 	SESSION_TEXT,
 	SESSION_BINARY,
 };
 
-/* What a session's protocol can do beside carrying bytes.  An operation that it has no words for is not called. */
+/*
+ * What a session's protocol can do beside carrying bytes.  An operation that it has no words for is
+ * not called.
+ */
 enum session_can {
-	/* One half of a stream can end by itself; without: stream_eof ends both, behind what was queued. */
+	/*
+	 * One half of a stream can end by itself; without: stream_eof ends both, behind what was
+	 * queued.
+	 */
 	SESSION_HALF_CLOSE = 1,
-	/* The far endpoint acknowledges bytes; without: user->acked is never called, nor stream_ack wanted. */
+	/*
+	 * The far endpoint acknowledges bytes; without: user->acked is never called, nor stream_ack
+	 * wanted.
+	 */
 	SESSION_ACKS = 2,
-	/* A stream can be stopped by itself; without: stream_consumed is not wanted, only the carrier stops. */
+	/*
+	 * A stream can be stopped by itself; without: stream_consumed is not wanted, only the
+	 * carrier stops.
+	 */
 	SESSION_WINDOWS = 4,
 };
 
@@ -221,10 +259,10 @@ session_set_user(struct session *s, const struct session_user *user, void *arg)
 }
 
 /*
- * session_input - take what arrived.  Complete frames are used up, and payload as far as it is there; the rest stays in in.
- * Returns 0; SESSION_MORE when its share of work for a turn is done and more of in is ready: call again in the next turn,
- * and take nothing new from below until then.  An error (ERR_PROTO, ERR_LIMIT, ERR_NOMEM) ends the session; why says it in
- * one sentence.
+ * session_input - take what arrived.  Complete frames are used up, and payload as far as it is
+ * there; the rest stays in in. Returns 0; SESSION_MORE when its share of work for a turn is done
+ * and more of in is ready: call again in the next turn, and take nothing new from below until then.
+ * An error (ERR_PROTO, ERR_LIMIT, ERR_NOMEM) ends the session; why says it in one sentence.
  */
 #define SESSION_MORE 1
 static inline int WARN_UNUSED
@@ -248,7 +286,8 @@ session_has_output(const struct session *s)
 
 /*
  * session_open - open a stream to the peer.  Bytes may be sent at once.
- *   charge  pays for what the stream may make us hold, borrowed until it has gone; NULL: the session's own budget
+ *   charge  pays for what the stream may make us hold, borrowed until it has gone; NULL: the
+ *           session's own budget
  * NULL and why: too many streams, out of memory, the session is going away.
  */
 static inline struct stream *
@@ -283,14 +322,20 @@ session_greet(struct session *s, const struct ctl_hello *h)
 	return s->ops->greet(s, h);
 }
 
-/* session_goaway - tell the peer that no new streams are taken, and why.  Only the first call counts. */
+/*
+ * session_goaway - tell the peer that no new streams are taken, and why.  Only the first call
+ * counts.
+ */
 static inline void
 session_goaway(struct session *s, uint32_t code, const char *text)
 {
 	s->ops->goaway(s, code, text);
 }
 
-/* session_tick - to be called at session_deadline_us: keepalive, delayed acknowledgements, unused credit.  ERR_TIMEOUT: the peer is dead. */
+/*
+ * session_tick - to be called at session_deadline_us: keepalive, delayed acknowledgements, unused
+ * credit.  ERR_TIMEOUT: the peer is dead.
+ */
 static inline int WARN_UNUSED
 session_tick(struct session *s, uint64_t now_us, struct errtext *why)
 {
@@ -304,8 +349,8 @@ session_deadline_us(const struct session *s)
 }
 
 /*
- * session_abandon - all streams are closed with code and text (their users are told), the session's user is told nothing more.
- * Allowed inside callbacks.
+ * session_abandon - all streams are closed with code and text (their users are told), the session's
+ * user is told nothing more. Allowed inside callbacks.
  */
 static inline void
 session_abandon(struct session *s, uint32_t code, const char *text)

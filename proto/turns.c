@@ -33,7 +33,10 @@ epoch_turn(struct turn *t, uint64_t now_us)
 
 	if (age < TURN_EPOCH_US)
 		return;
-	/* Half of the last epoch still counts, so that a steady sender is not fresh at each tick of the clock. */
+	/*
+	 * Half of the last epoch still counts, so that a steady sender is not fresh at each tick of
+	 * the clock.
+	 */
 	t->epoch_bytes = age < 2 * TURN_EPOCH_US ? t->epoch_bytes / 2 : 0;
 	t->epoch_us = now_us;
 }
@@ -97,7 +100,10 @@ turns_spent(struct turns *ts, struct turn *t, size_t n, uint64_t now_us)
 		ts->fresh_run += n;
 	else
 		ts->fresh_run = 0;
-	/* What is hardly more than a header is not worth a frame; whoever had a larger turn, alone, is fresh no more. */
+	/*
+	 * What is hardly more than a header is not worth a frame; whoever had a larger turn, alone,
+	 * is fresh no more.
+	 */
 	t->left = n + TURN_CRUMBS < t->left ? t->left - n : 0;
 	if (t->left > 0 && (t->list == TURN_BULK || n < TURN_FRESH_BYTES))
 		return;

@@ -2,16 +2,17 @@
 /*
  * turns - who sends next: a rotation in which those that send little go first.
  *
- * Used twice, one inside the other: the clients of a session take turns, and the streams of a client do.  So 2,000 streams
- * of one client weigh no more than one of another's.
+ * Used twice, one inside the other: the clients of a session take turns, and the streams of a
+ * client do.  So 2,000 streams of one client weigh no more than one of another's.
  *
- *   fresh  has sent little lately and has something to send now.  It gets one small turn (TURN_FRESH_BYTES) before the
- *          others; what is left then waits in bulk.  So 100 streams that send 31 KiB each at once put 200 KiB before a
- *          keystroke, not 3.1 MB.
- *   bulk   the others, by turns of TURN_BULK_BYTES (deficit round robin), larger when the carrier takes much at once.
+ *   fresh  has sent little lately and has something to send now.  It gets one small turn
+ *          (TURN_FRESH_BYTES) before the others; what is left then waits in bulk.  So 100 streams
+ *          that send 31 KiB each at once put 200 KiB before a keystroke, not 3.1 MB.
+ *   bulk   the others, by turns of TURN_BULK_BYTES (deficit round robin), larger when the carrier
+ *          takes much at once.
  *
- * After TURN_FRESH_RUN bytes of fresh turns in a row bulk gets one, so neither starves the other.  The same idea as in
- * fq_codel (RFC 8290) and CAKE.
+ * After TURN_FRESH_RUN bytes of fresh turns in a row bulk gets one, so neither starves the other.
+ * The same idea as in fq_codel (RFC 8290) and CAKE.
  *
  * Pure: no time but what is passed in (microseconds), no allocation.
  */
@@ -79,8 +80,8 @@ turns_is_empty(const struct turns *ts)
 struct turn *turns_next(struct turns *ts, size_t round, size_t most, size_t *n);
 
 /*
- * turns_spent - t sent n bytes.  If its turn is used up it goes behind the others; call turns_leave() if it has
- * nothing more.
+ * turns_spent - t sent n bytes.  If its turn is used up it goes behind the others; call
+ * turns_leave() if it has nothing more.
  */
 void turns_spent(struct turns *ts, struct turn *t, size_t n, uint64_t now_us);
 

@@ -20,8 +20,8 @@
 #define CARRIER_TURN (1024 * 1024)
 
 /*
- * Why nothing is read: a hello that answered SESSION_HOLD; carrier_stop; carrier_slow; input that was more than one turn's
- * work.
+ * Why nothing is read: a hello that answered SESSION_HOLD; carrier_stop; carrier_slow; input that
+ * was more than one turn's work.
  */
 enum { CARRIER_HOLD = 1, CARRIER_STOP = 2, CARRIER_SLOW = 4, CARRIER_BEHIND = 8 };
 

@@ -278,7 +278,10 @@ send_connect(struct dialer *d)
 	IGNORE_RESULT(send_built(d, &b)); /* a failure has ended the dial */
 }
 
-/* The schemes a proxy offers, from all its Proxy-Authenticate headers.  Returns whether Basic is among them. */
+/*
+ * The schemes a proxy offers, from all its Proxy-Authenticate headers.  Returns whether Basic is
+ * among them.
+ */
 static bool
 offered_schemes(const struct http_head *h, char *out, size_t room)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * dialer - from a relay's URL to an open WebSocket: look-up and connect (RFC 8305), the outbound proxy's CONNECT, TLS, the
- * opening handshake.  One deadline for each phase, and every failure says which phase, on what, and what would help.
+ * dialer - from a relay's URL to an open WebSocket: look-up and connect (RFC 8305), the outbound
+ * proxy's CONNECT, TLS, the opening handshake.  One deadline for each phase, and every failure says
+ * which phase, on what, and what would help.
  */
 #ifndef CMD_DIALER_H
 #define CMD_DIALER_H
@@ -28,16 +29,23 @@ struct dialer_target {
 };
 
 /*
- * dialer_proxy - the proxy that the environment names for url: HTTPS_PROXY for wss, HTTP_PROXY for ws, then ALL_PROXY (lower
- * case wins, as in curl), unless NO_PROXY admits the host.  explicit: from --proxy, NULL: not given; "none" or "": no proxy,
- * whatever the environment says.  ERR_INVALID with e.
+ * dialer_proxy - the proxy that the environment names for url: HTTPS_PROXY for wss, HTTP_PROXY for
+ * ws, then ALL_PROXY (lower case wins, as in curl), unless NO_PROXY admits the host.  explicit:
+ * from --proxy, NULL: not given; "none" or "": no proxy, whatever the environment says.
+ * ERR_INVALID with e.
  */
 int dialer_proxy(struct dialer_target *t, const char *explicit, struct errtext *e) WARN_UNUSED;
 
-/* Bytes of all extra headers: no server takes much more than 16 KiB of a request's head, and the handshake's own are in it. */
+/*
+ * Bytes of all extra headers: no server takes much more than 16 KiB of a request's head, and the
+ * handshake's own are in it.
+ */
 #define DIALER_HEADERS_MAX (12 * 1024)
 
-/* dialer_check_headers - is each "Name: value", and none that the handshake itself needs?  ERR_INVALID with e. */
+/*
+ * dialer_check_headers - is each "Name: value", and none that the handshake itself needs?
+ * ERR_INVALID with e.
+ */
 int dialer_check_headers(const struct opt_list *headers, struct errtext *e) WARN_UNUSED;
 
 struct dialer;

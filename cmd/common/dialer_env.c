@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* dialer_env - what the environment and the operator say about a dial: proxies and extra headers. */
+/*
+ * dialer_env - what the environment and the operator say about a dial: proxies and extra headers.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +22,10 @@ env_either(const char *lower, const char *upper)
 	return v != NULL && *v != '\0' ? v : NULL;
 }
 
-/* One entry of NO_PROXY: "*", a name that the host is or ends in, an address; a port after it must match too. */
+/*
+ * One entry of NO_PROXY: "*", a name that the host is or ends in, an address; a port after it must
+ * match too.
+ */
 static bool
 entry_admits(const char *entry, size_t n, const struct hostport *at)
 {

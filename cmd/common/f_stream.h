@@ -12,8 +12,8 @@
  *   filter_shutdown     the end of our half, behind what was written
  *   closed(ERR_EOF)     the end of the other half
  *   closed(ERR_CLOSED)  the stream was reset, with its text, or its session is lost
- *   filter_free         resets a stream that has not ended both ways, behind what was written; after
- *                       filter_reset at once
+ *   filter_free         resets a stream that has not ended both ways, behind what was written;
+ *                       after filter_reset at once
  *
  * The stream stays its session's.  A session with streams does not move to another loop, so the
  * stack cannot be detached either.

@@ -61,7 +61,10 @@ set_state(struct uplink *k, enum uplink_state next)
 	k->state = next;
 }
 
-/* Full jitter: thousands of agents of one relay that comes back must not all knock at the same moment. */
+/*
+ * Full jitter: thousands of agents of one relay that comes back must not all knock at the same
+ * moment.
+ */
 static uint64_t
 next_wait_ms(struct uplink *k)
 {
@@ -217,7 +220,10 @@ leave_wait_ms(struct uplink *k)
 	return k->role == CTL_AGENT ? wait : wait + UPLINK_LEAVE_SPREAD_MS;
 }
 
-/* Put the session aside and begin anew.  Without memory for that it stays, and the uplink dials when it has ended. */
+/*
+ * Put the session aside and begin anew.  Without memory for that it stays, and the uplink dials
+ * when it has ended.
+ */
 static void
 uplink_leave(struct uplink *k)
 {
@@ -292,7 +298,10 @@ on_idle(void *arg)
 	k->user->idle(k->arg);
 }
 
-/* The others are the relay's or the network's trouble of the moment: a login that came too late may be in time when repeated. */
+/*
+ * The others are the relay's or the network's trouble of the moment: a login that came too late may
+ * be in time when repeated.
+ */
 static bool
 is_refusal(uint32_t code)
 {

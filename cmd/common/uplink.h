@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * uplink - an agent's or a connect client's session with its relay: dialled, greeted, watched, dialled again.
+ * uplink - an agent's or a connect client's session with its relay: dialled, greeted, watched,
+ * dialled again.
  *
- *     DIALLING ── WebSocket open ──> GREETING ── relay's HELLO ──> UP ── lost ──> WAITING ── back-off ──> DIALLING
+ *     DIALLING ── WebSocket open ──> GREETING ── relay's HELLO ──> UP ── lost ──> WAITING
+ *     WAITING ── back-off ──> DIALLING
  *
- * A relay that is shutting down says goodbye while streams are open.  Such a session leaves: it is kept beside the uplink until its
- * streams have ended, and the uplink dials again at once, since a new relay may be there already.
+ * A relay that is shutting down says goodbye while streams are open.  Such a session leaves: it is
+ * kept beside the uplink until its streams have ended, and the uplink dials again at once, since a
+ * new relay may be there already.
  *
- * The back-off is exponential with full jitter, UPLINK_BACKOFF_MIN_MS to UPLINK_BACKOFF_MAX_MS, and starts anew after a session that
- * lasted UPLINK_LASTED_MS.  Every dial looks the relay's name up anew.
+ * The back-off is exponential with full jitter, UPLINK_BACKOFF_MIN_MS to UPLINK_BACKOFF_MAX_MS, and
+ * starts anew after a session that lasted UPLINK_LASTED_MS.  Every dial looks the relay's name up
+ * anew.
  */
 #ifndef CMD_UPLINK_H
 #define CMD_UPLINK_H
@@ -24,14 +28,15 @@
 #define UPLINK_LASTED_MS 10000 /* a session that stood this long was a success */
 #define UPLINK_CARRIERS_MAX 8
 /*
- * After the relay's goodbye its agents dial within this time, its clients in the same time after that: spread, so that they do not all
- * knock at once, and in this order, so that a client finds its agent.
+ * After the relay's goodbye its agents dial within this time, its clients in the same time after
+ * that: spread, so that they do not all knock at once, and in this order, so that a client finds
+ * its agent.
  */
 #define UPLINK_LEAVE_SPREAD_MS 200
 /* Sessions that leave, beside the one that counts; one more cuts off the oldest. */
 #define UPLINK_LEAVING_MAX 4
 
-/* ---- what the command line says of uplinks; the rows stand in the tables of agent and connect ---- */
+/* ---- what the command line says of uplinks: rows for the tables of agent and connect ---- */
 
 struct uplink_opts {
 	char *relay;
@@ -135,8 +140,8 @@ struct uplink_config {
 	uint64_t max_window;
 	/*
 	 * What streams may have coming, a third of --max-memory, and what they keep until it is
-	 * acknowledged, which can stand at the relay and at the other end: two thirds.  client_max: the
-	 * first of one client (0: as all).
+	 * acknowledged, which can stand at the relay and at the other end: two thirds.  client_max:
+	 * the first of one client (0: as all).
 	 */
 	struct budget memory, keep;
 	uint64_t client_max;
@@ -144,8 +149,9 @@ struct uplink_config {
 };
 
 /*
- * uplink_config_init - check the options, read the secret and the trusted certificates.  ERR_INVALID and others with e.  opts
- * must outlive the configuration; its secret moves.  uplink_config_fini in every case.
+ * uplink_config_init - check the options, read the secret and the trusted certificates.
+ * ERR_INVALID and others with e.  opts must outlive the configuration; its secret moves.
+ * uplink_config_fini in every case.
  */
 int uplink_config_init(
     struct uplink_config *c, struct uplink_opts *opts, struct errtext *e) WARN_UNUSED;
@@ -156,20 +162,25 @@ void uplink_config_fini(struct uplink_config *c);
 struct uplink;
 
 struct uplink_user {
-	/* A WebSocket stands and we have said HELLO: streams may be opened, though the relay has not answered yet. */
+	/*
+	 * A WebSocket stands and we have said HELLO: streams may be opened, though the relay has
+	 * not answered yet.
+	 */
 	void (*ready)(void *arg);
 	/* The relay has let us in. */
 	void (*up)(void *arg);
 	/* The session is lost, or a dial failed; next_ms: when the next attempt comes. */
 	void (*down)(void *arg, int err, const char *text, uint64_t next_ms);
 	/*
-	 * The relay takes no new streams and waits for those that are open to end.  Return true to have a new session dialled beside
-	 * the old one, false to stay with the old one until it ends.
+	 * The relay takes no new streams and waits for those that are open to end.  Return true to
+	 * have a new session dialled beside the old one, false to stay with the old one until it
+	 * ends.
 	 */
 	bool (*away)(void *arg, const char *text);
 	/*
-	 * The relay will not have us (code: CODE_DENIED, CODE_REPLACED, ...).  Return true to try again with the longest back-off,
-	 * false to stay away; the uplink is then idle until it is freed.
+	 * The relay will not have us (code: CODE_DENIED, CODE_REPLACED, ...).  Return true to try
+	 * again with the longest back-off, false to stay away; the uplink is then idle until it is
+	 * freed.
 	 */
 	bool (*refused)(void *arg, uint32_t code, const char *text);
 	/* The relay opens a stream; see carrier_user. */
@@ -185,20 +196,23 @@ struct uplink *uplink_new(struct loop *l, struct uplink_config *cfg, enum ctl_ro
 /* uplink_free - streams end with code and text; accepts NULL; safe in callbacks. */
 void uplink_free(struct uplink *k, uint32_t code, const char *text);
 
-/* uplink_finish - say GOAWAY and go when the streams have ended, old sessions' too; user->down with ERR_EOF then, and no new dial. */
+/*
+ * uplink_finish - say GOAWAY and go when the streams have ended, old sessions' too; user->down with
+ * ERR_EOF then, and no new dial.
+ */
 void uplink_finish(struct uplink *k, const char *text);
 
 /*
- * uplink_open - open a stream: on the session that is up, or on one whose greeting is under way (nothing waits for a round trip).
- * NULL and why when there is none.
+ * uplink_open - open a stream: on the session that is up, or on one whose greeting is under way
+ * (nothing waits for a round trip). NULL and why when there is none.
  */
 struct stream *uplink_open(struct uplink *k, const struct ctl_open *o,
     const struct stream_user *user, void *arg, struct errtext *why);
 
 bool uplink_is_up(const struct uplink *k);
 /*
- * uplink_has_session - may uplink_open be called: a WebSocket stands, even if the relay has not answered
- * yet, and neither side has said goodbye.
+ * uplink_has_session - may uplink_open be called: a WebSocket stands, even if the relay has not
+ * answered yet, and neither side has said goodbye.
  */
 bool uplink_has_session(const struct uplink *k);
 /* uplink_streams - of the session that takes new ones. */

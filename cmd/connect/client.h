@@ -7,7 +7,8 @@
  * agent).  A conn is one local byte stream (standard input and output, an accepted socket) on its
  * way to a target behind the agent.
  *
- *     RUNNING ── signal ──> ENDING ── nothing is carried any more ──> LEAVING ── goodbyes said ──> OVER
+ *     RUNNING ── signal ──> ENDING ── nothing is carried any more ──> LEAVING
+ *     LEAVING ── goodbyes said ──> OVER
  *
  * ENDING lasts CLIENT_GRACE_MS, for connections that are at their end anyway; what is still carried
  * then is cut: reset at both ends, so that neither takes it for an end in good order.

@@ -40,7 +40,10 @@ struct account {
 	struct budget budget;
 	uint32_t number;
 	_Atomic uint64_t sessions, streams, held;
-	/* When all OPENs so far would have come, had they come at the rate; later than now while they come faster. */
+	/*
+	 * When all OPENs so far would have come, had they come at the rate; later than now while
+	 * they come faster.
+	 */
 	_Atomic uint64_t opened_ns;
 };
 

@@ -9,14 +9,14 @@
  *
  * What a side's protocol cannot do (session.h, enum session_can) the bridge makes up for:
  *
- *   half-closes       The client's end of file waits: the agent's answer is still to come, and ends the
- *                     stream.  The agent's ends the client's stream as a whole, behind the last byte.
- *                     Data for a side that is over resets the stream (CODE_GONE).
+ *   half-closes       The client's end of file waits: the agent's answer is still to come, and ends
+ *                     the stream.  The agent's ends the client's stream as a whole, behind the last
+ *                     byte.  Data for a side that is over resets the stream (CODE_GONE).
  *   acknowledgements  What has left for that side stands for acknowledged.  So a stream through it
  *                     cannot resume: bytes on that link may be lost with it.
- *   windows           Its carrier is stopped while more than BRIDGE_UNSENT_STOP bytes of all its streams
- *                     wait for others.  One stream that stands still may so stop the rest of that peer,
- *                     and of that peer only.
+ *   windows           Its carrier is stopped while more than BRIDGE_UNSENT_STOP bytes of all its
+ *                     streams wait for others.  One stream that stands still may so stop the rest
+ *                     of that peer, and of that peer only.
  *
  * A bridge belongs to nobody: it is the user of its two streams and goes when both have gone.
  */

@@ -2,9 +2,10 @@
 /*
  * origin - where a connection comes from, as far as limits are concerned.
  *
- * An IPv4 address is one origin, an IPv6 network too (what one subscriber gets).  A proxy that is trusted (--trusted-proxy) stands
- * for those whom its requests name, so its own connections are not limited.  This machine may be such a proxy that we were not told
- * of: its connections are not limited either, unless --connection-rate says so.
+ * An IPv4 address is one origin, an IPv6 network too (what one subscriber gets).  A proxy that is
+ * trusted (--trusted-proxy) stands for those whom its requests name, so its own connections are not
+ * limited.  This machine may be such a proxy that we were not told of: its connections are not
+ * limited either, unless --connection-rate says so.
  */
 #ifndef CMD_RELAY_ORIGIN_H
 #define CMD_RELAY_ORIGIN_H
@@ -16,7 +17,9 @@
 /* origin_proxies - read --trusted-proxy into r.  ERR_INVALID with e. */
 int origin_proxies(struct relay *r, struct errtext *e) WARN_UNUSED;
 
-/* origin_is_proxy - does this address speak for others?  A Unix socket does if there are any such. */
+/*
+ * origin_is_proxy - does this address speak for others?  A Unix socket does if there are any such.
+ */
 bool origin_is_proxy(const struct relay *r, const struct addr *a);
 
 /* origin_limits - what the options say of connections that have not logged in. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * party - what one identity has open at one agent: all its sessions there together, and their streams.
+ * party - what one identity has open at one agent: all its sessions there together, and their
+ * streams.
  *
- * The sessions of an agent and of its clients are on one worker, and so is a party: it needs no lock.  It exists while somebody
- * holds it: a client's session, or a bridge.
+ * The sessions of an agent and of its clients are on one worker, and so is a party: it needs no
+ * lock.  It exists while somebody holds it: a client's session, or a bridge.
  */
 #ifndef CMD_RELAY_PARTY_H
 #define CMD_RELAY_PARTY_H
@@ -33,7 +34,10 @@ struct party {
 	UT_hash_handle hh;
 };
 
-/* party_get - the account's at this agent, made if there is none; one reference for the caller.  NULL: out of memory. */
+/*
+ * party_get - the account's at this agent, made if there is none; one reference for the caller.
+ * NULL: out of memory.
+ */
 struct party *party_get(struct worker *w, struct account *a, const char *agent);
 struct party *party_ref(struct party *y);
 /* party_put - accepts NULL. */

@@ -562,7 +562,10 @@ has_its_share(const struct peer *client)
 		}
 	if (left > most - (taken < most ? taken : most))
 		left = most - (taken < most ? taken : most);
-	/* Resets that wait for room have a place at the agent, too.  The OPEN at hand is the first of them. */
+	/*
+	 * Resets that wait for room have a place at the agent, too.  The OPEN at hand is the first
+	 * of them.
+	 */
 	lingering = account_lingering(client->account);
 	return client->party->streams + (lingering > 1 ? lingering : 1) > left;
 }

@@ -3,7 +3,7 @@
  * peer - an agent or a client of the relay: its login, its way to the worker that owns its name,
  * its streams, its end.
  *
- *     HELLO ──> asked: who is it? ──> binding: whose is the name? ──> (moving: to that worker) ──> in
+ *     HELLO ──> asked: who is it? ──> binding: whose is the name? ──> (moving: there) ──> in
  *
  * Each question may be answered at once or later; meanwhile the session's input is kept.  A login
  * that took its time, or another worker, is judged anew when it arrives: a reload or a drain may

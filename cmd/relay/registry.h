@@ -19,7 +19,8 @@ struct registry;
 struct registry_ask {
 	/*
 	 * Called once, in the thread that asked.
-	 *   worker  the index of the worker that owns the name, and one reference was taken; or ERR_*
+	 *   worker  the index of the worker that owns the name, and one reference was taken; or
+	 *           ERR_*
 	 */
 	void (*answer)(void *arg, int worker);
 	void *arg;

@@ -10,15 +10,17 @@
  *
  * What a dialect decides by its row:
  *   paths     where a relay serves it
- *   carries   a stream of bytes, or whole messages (text or binary): session_input and session_output
- *             then get and give one message at a time
- *   can       what its sessions can do beside carrying bytes.  For what is missing the relay's bridge
- *             makes up (cmd/relay/bridge.h), and never calls the operation
- *   login     who it is may stand in the upgrade request; the answer is then an HTTP status.  Else it is
- *             in the session, which calls user->hello, and a refusal is a GOAWAY.  Either may come later
+ *   carries   a stream of bytes, or whole messages (text or binary): session_input and
+ *             session_output then get and give one message at a time
+ *   can       what its sessions can do beside carrying bytes.  For what is missing the relay's
+ *             bridge makes up (cmd/relay/bridge.h), and never calls the operation
+ *   login     who it is may stand in the upgrade request; the answer is then an HTTP status.  Else
+ *             it is in the session, which calls user->hello, and a refusal is a GOAWAY.  Either may
+ *             come later
  *
  * Life cycle in a relay (dialect_accept):
- *   path of the request ──> dialect ──> (login: asked, refused by status) ──> 101 ──> accept ──> session
+ *   path of the request ──> dialect ──> (login: asked, refused by status) ──> 101
+ *   101 ──> accept ──> session
  * and at a dialer (dialect_dial):
  *   101 ──> dial ──> session, which is told by session_greet who we are
  * The session then belongs to its carrier.  No I/O and no clock, as in all of proto/.
