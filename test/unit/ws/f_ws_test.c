@@ -354,6 +354,7 @@ close_goes_behind_what_was_written(void **state)
 	    11);
 	assert_int_equal(filter_send(x->ws, "d", 1), ERR_CLOSED);
 	assert_int_equal(f_ws_ping(x->ws, "", 0), ERR_CLOSED);
+	assert_int_equal(f_ws_send_message(x->ws, F_WS_TEXT, &x->ws->in), ERR_CLOSED);
 	assert_int_equal(filter_room(x->ws), 0);
 	assert_int_equal(x->ws_sink.n_closed, 0);
 	/* The peer may still send, and is not answered but by the end. */
@@ -475,6 +476,31 @@ a_connection_that_has_ended_before_is_told(void **state)
 	}
 }
 
+/* The stack stays detached as a whole, with what it holds, and may be attached again. */
+static void
+an_attach_that_fails_below_changes_nothing(void **state)
+{
+	struct ws_fix *x = ws_fix_stream(false);
+	struct filter *below = x->ws->below;
+
+	(void)state;
+	ws_fix_put(x, "\x82\x81" Z "a", 7);
+	filter_detach(x->ws);
+	memfilter_refuse_attach(below);
+	assert_int_not_equal(filter_attach(x->ws, x->l), 0);
+	assert_null(x->ws->loop);
+	assert_null(below->loop);
+	x->ws_sink.n_readable = 0;
+	mem_settle(x->l);
+	assert_int_equal(x->ws_sink.n_readable, 0);
+	assert_int_equal(filter_attach(x->ws, x->l), 0);
+	mem_settle(x->l);
+	assert_int_equal(x->ws_sink.n_readable, 1);
+	ws_fix_put(x, "\x82\x81" Z "b", 7);
+	assert_int_equal(x->ws->in.len, 2);
+	ws_fix_free(x);
+}
+
 static void
 the_filter_may_be_freed_in_its_own_callback(void **state)
 {
@@ -510,6 +536,7 @@ main(void)
 		cmocka_unit_test(a_lost_connection_is_told_from_a_close),
 		cmocka_unit_test(bytes_behind_the_handshake_are_read),
 		cmocka_unit_test(a_connection_that_has_ended_before_is_told),
+		cmocka_unit_test(an_attach_that_fails_below_changes_nothing),
 		cmocka_unit_test(the_filter_may_be_freed_in_its_own_callback),
 	};
 
