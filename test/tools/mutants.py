@@ -29,7 +29,7 @@ AREAS = ("lib", "proto", "cmd")
 OBJECTS = "build/default"
 SAN = ["SAN=address,undefined", "WERROR=0"]
 SAN_OBJECTS = "build/address-undefined"
-SAN_NEAR = 3
+SAN_NEAR = 6
 SANITIZED = " under ASan"
 UNIT_LIMIT_S = 60
 SCRIPT_LIMIT_S = 180

@@ -2,6 +2,7 @@
 /* memfilter - two filters joined in memory. */
 #include "test/unit/memfilter.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -282,6 +283,7 @@ sink_closed(void *arg, int err, const char *text)
 {
 	struct sink *s = arg;
 
+	assert(err != 0);
 	s->n_closed++;
 	s->err = err;
 	snprintf(s->text, sizeof s->text, "%s", text);

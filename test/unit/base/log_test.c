@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <wchar.h>
 
 #include <cmocka.h>
 
@@ -67,6 +68,15 @@ text_has_time_level_worker_and_message(void **state)
 	log_set_worker(NULL);
 	log_errorx("x");
 	assert_string_equal(written() + CLOCK_ISO_LEN, " error: x\n");
+	errno = ENOSPC;
+	log_error("write");
+	assert_string_equal(written() + CLOCK_ISO_LEN, " error: write: No space left on device\n");
+	log_info("%s", "");
+	assert_string_equal(written() + CLOCK_ISO_LEN, " info: \n");
+	/* No character: there is no text for it. */
+	log_info("abc%lc", (wint_t)0x7fffffff);
+	assert_string_equal(
+	    written() + CLOCK_ISO_LEN, " info: (a log line could not be formatted)\n");
 	stop();
 }
 

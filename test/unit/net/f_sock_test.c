@@ -59,6 +59,7 @@ on_closed(void *arg, int err, const char *text)
 {
 	struct side *x = arg;
 
+	assert_int_not_equal(err, 0);
 	if (err == ERR_EOF)
 		x->n_eof++;
 	else
@@ -281,6 +282,7 @@ a_paused_reader_stops_the_socket(void **state)
 		assert_int_equal(bufq_read(&t.x.got, i, &b, 1), 1);
 		assert_int_equal(b, pattern(i));
 	}
+	assert_int_equal(t.x.n_closed + t.x.n_eof, 0);
 	finish(&t);
 }
 

@@ -419,6 +419,26 @@ a_lost_connection_is_told_from_a_close(void **state)
 	ws_fix_free(x);
 }
 
+/* What we have written is behind the peer's Close in time, and may be lost with the connection. */
+static void
+a_connection_that_breaks_after_close_is_told(void **state)
+{
+	struct ws_fix *x = ws_fix_stream(false);
+
+	(void)state;
+	memfilter_stall(x->ws->below, true);
+	assert_int_equal(filter_send(x->ws, "abc", 3), 0);
+	filter_flush(x->ws);
+	ws_fix_put_frame(x, 0x88, true, "\x03\xe8", 2);
+	assert_int_equal(x->ws_sink.n_closed, 1);
+	assert_int_equal(x->ws_sink.err, ERR_EOF);
+	memfilter_cut(x->raw);
+	mem_settle(x->l);
+	assert_int_equal(x->ws_sink.n_closed, 2);
+	assert_int_equal(x->ws_sink.err, ERR_CLOSED);
+	ws_fix_free(x);
+}
+
 static void
 bytes_behind_the_handshake_are_read(void **state)
 {
@@ -534,6 +554,7 @@ main(void)
 		cmocka_unit_test(close_goes_behind_what_was_written),
 		cmocka_unit_test(a_long_reason_is_cut_between_characters),
 		cmocka_unit_test(a_lost_connection_is_told_from_a_close),
+		cmocka_unit_test(a_connection_that_breaks_after_close_is_told),
 		cmocka_unit_test(bytes_behind_the_handshake_are_read),
 		cmocka_unit_test(a_connection_that_has_ended_before_is_told),
 		cmocka_unit_test(an_attach_that_fails_below_changes_nothing),
