@@ -107,6 +107,31 @@ what_is_not_canonical_is_refused(void **state)
 }
 
 static void
+each_byte_is_a_digit_or_refused(void **state)
+{
+	static const char *const digits[] = {
+		[B64_STD] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
+		[B64_URL] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
+	};
+	char text[4] = "AAA";
+	uint8_t out[3];
+
+	(void)state;
+	for (int form = B64_STD; form <= B64_URL; form++)
+		for (int c = 1; c < 256; c++) {
+			const char *at = strchr(digits[form], c);
+
+			text[3] = (char)c;
+			if (c == '=' && form == B64_STD)
+				continue; /* two bytes and no third */
+			assert_int_equal(b64_decode(out, sizeof out, text, 4, (enum b64_form)form),
+			    at != NULL ? 3 : ERR_INVALID);
+			if (at != NULL)
+				assert_int_equal(out[2], at - digits[form]);
+		}
+}
+
+static void
 too_little_room_is_an_error(void **state)
 {
 	char out[8] = "unused";
@@ -118,6 +143,7 @@ too_little_room_is_an_error(void **state)
 	assert_int_equal(b64_encode(out, 5, "foo", 3, B64_STD), 4);
 	assert_int_equal(b64_decode(out, 2, "Zm9v", 4, B64_STD), ERR_LIMIT);
 	assert_int_equal(b64_decode(out, 3, "Zm9v", 4, B64_STD), 3);
+	assert_int_equal(b64_encode(out, SIZE_MAX, "", SIZE_MAX / 2 + 1, B64_STD), ERR_LIMIT);
 }
 
 int
@@ -128,6 +154,7 @@ main(void)
 		cmocka_unit_test(vectors_are_decoded),
 		cmocka_unit_test(every_length_comes_back),
 		cmocka_unit_test(what_is_not_canonical_is_refused),
+		cmocka_unit_test(each_byte_is_a_digit_or_refused),
 		cmocka_unit_test(too_little_room_is_an_error),
 	};
 

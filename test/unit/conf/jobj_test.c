@@ -141,8 +141,10 @@ static void
 members_have_types(void **state)
 {
 	struct jobj *o =
-	    parsed("{\"s\":\"x\",\"i\":5,\"r\":1.0,\"b\":true,\"o\":{},\"a\":[1],\"n\":null}");
+	    parsed("{\"s\":\"x\",\"i\":5,\"r\":1.0,\"b\":true,\"o\":{},\"a\":[1],\"n\":null,"
+		   "\"no\":false}");
 	const char *s = "default";
+	bool b = false;
 	const struct jobj *v = NULL;
 	int64_t i = 42;
 	struct errtext e;
@@ -158,6 +160,10 @@ members_have_types(void **state)
 	assert_int_equal(jobj_count(v), 1);
 	assert_int_equal(jobj_kind(jobj_get(o, "r")), JOBJ_REAL);
 	assert_int_equal(jobj_kind(jobj_get(o, "b")), JOBJ_BOOL);
+	assert_true(jobj_as_bool(jobj_get(o, "b"), &b) && b);
+	assert_true(jobj_as_bool(jobj_get(o, "no"), &b) && !b);
+	assert_false(jobj_as_bool(jobj_get(o, "i"), &b));
+	assert_false(jobj_as_int(jobj_get(o, "b"), &i));
 	assert_int_equal(jobj_kind(jobj_get(o, "n")), JOBJ_NULL);
 
 	assert_int_equal(jobj_str(o, "zz", &s, &e), ERR_NOTFOUND);

@@ -349,6 +349,8 @@ secrets_leave_argv_and_environment(void **state)
 	assert_memory_equal(e.s, "environment variable OT_SECRET: ", 32);
 	assert_null(strstr(e.s, "ssss"));
 	assert_null(getenv("OT_SECRET"));
+	assert_int_equal(parse("--secret="), ERR_INVALID);
+	assert_string_equal(e.s, "--secret: a secret has 1 to 65536 bytes");
 	assert_int_equal(parse("--secret=one --secret=two"), 0);
 	assert_string_equal(secret_bytes(t.secret), "two");
 	forget();

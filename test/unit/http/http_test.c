@@ -143,6 +143,65 @@ bodies_are_known_by_their_headers(void **state)
 	}
 }
 
+/* RFC 9112 6.3: what has a body whatever its headers say. */
+static void
+bodies_of_responses_depend_on_the_status(void **state)
+{
+	static const int statuses[] = { 100, 101, 199, 200, 203, 204, 205, 303, 304, 305, 404 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
+		for (int given = 0; given < 2; given++) {
+			struct http_head *h = http_head_new(HTTP_HEAD_RESPONSE);
+			int s = statuses[i];
+			char text[100];
+			int n = snprintf(text, sizeof text, "HTTP/1.1 %d X\r\n%s\r\n", s,
+			    given ? "Content-Length: 5\r\n" : "");
+
+			assert_int_equal(feed(h, text, (size_t)n, 1000), n);
+			assert_int_equal(http_body(h), s < 200 || s == 204 || s == 304
+							   ? HTTP_BODY_NONE
+						       : given ? HTTP_BODY_LENGTH
+							       : HTTP_BODY_CLOSE);
+			http_head_free(h);
+		}
+}
+
+/* RFC 9110 5.6.2 and 5.5, for each byte. */
+static void
+tokens_and_values_have_their_characters(void **state)
+{
+	(void)state;
+	for (int c = 1; c < 256; c++) {
+		char s[2] = { (char)c, '\0' };
+		bool word =
+		    (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+
+		assert_int_equal(http_is_token(s), word || strchr("!#$%&'*+-.^_`|~", c) != NULL);
+		assert_int_equal(http_is_value(s), c == '\t' || (c >= ' ' && c != 0x7f));
+	}
+	assert_false(http_is_token(""));
+	assert_true(http_is_value(""));
+}
+
+static void
+a_status_line_has_three_digits_and_one_line(void **state)
+{
+	static const struct {
+		int status;
+		const char *reason;
+		bool good;
+	} t[] = { { 100, "a", true }, { 999, "a", true }, { 99, "a", false }, { 1000, "a", false },
+		{ 200, "a\r\nb", false }, { 200, "", true } };
+	struct http_build b;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+		http_build_status(&b, t[i].status, t[i].reason);
+		assert_int_equal(http_build_end(&b) == 0, t[i].good);
+	}
+}
+
 static void
 what_could_be_read_in_two_ways_is_refused(void **state)
 {
@@ -449,6 +508,9 @@ main(void)
 		cmocka_unit_test(a_truncated_head_is_not_done),
 		cmocka_unit_test(a_response_is_read),
 		cmocka_unit_test(bodies_are_known_by_their_headers),
+		cmocka_unit_test(bodies_of_responses_depend_on_the_status),
+		cmocka_unit_test(tokens_and_values_have_their_characters),
+		cmocka_unit_test(a_status_line_has_three_digits_and_one_line),
 		cmocka_unit_test(what_could_be_read_in_two_ways_is_refused),
 		cmocka_unit_test(nul_is_refused),
 		cmocka_unit_test(heads_are_bounded),

@@ -73,6 +73,23 @@ wrong_addresses_are_refused_with_a_text(void **state)
 }
 
 static void
+what_is_no_connection_has_no_ends(void **state)
+{
+	char text[ADDR_TEXT];
+	struct addr a;
+	int fd[2];
+
+	(void)state;
+	assert_int_equal(addr_local(-1, &a), ERR_SYS);
+	assert_int_equal(addr_peer(-1, &a), ERR_SYS);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+	assert_int_equal(addr_local(fd[0], &a), 0);
+	assert_string_equal(addr_text(&a, text), "unix:");
+	close(fd[0]);
+	close(fd[1]);
+}
+
+static void
 zones_are_read_and_looked_up(void **state)
 {
 	static const char *const bad[] = { "fe80::1%", "fe80::1%a b", "fe80::1%0123456789abcdef",
@@ -244,6 +261,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(addresses_are_written_as_they_are_read),
 		cmocka_unit_test(wrong_addresses_are_refused_with_a_text),
+		cmocka_unit_test(what_is_no_connection_has_no_ends),
 		cmocka_unit_test(zones_are_read_and_looked_up),
 		cmocka_unit_test(loopback_and_special_in_all_their_forms),
 		cmocka_unit_test(an_identity_is_what_one_subscriber_has),

@@ -290,6 +290,8 @@ a_shredded_queue_is_compacted(void **state)
 	(void)state;
 	for (int i = 0; i < 50000; i++)
 		assert_int_equal(bufq_append(&q, b, b->data + 2 * i, 1), 0);
+	assert_int_equal(bufq_append(&q, b, b->data, 0), 0);
+	assert_int_equal(q.n, 50000);
 	block_unref(b);
 	assert_true(bufq_weight(&q) > 50000 * sizeof(struct slice));
 	bufq_compact(&q);

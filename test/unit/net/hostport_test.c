@@ -47,6 +47,22 @@ good_forms_are_taken_apart(void **state)
 }
 
 static void
+a_name_has_letters_digits_and_few_others(void **state)
+{
+	struct hostport hp;
+
+	(void)state;
+	for (int c = 1; c < 256; c++) {
+		char s[] = { 'a', (char)c, 'b', ':', '1', '\0' };
+		bool word =
+		    (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+
+		assert_int_equal(hostport_parse(s, 0, &hp, NULL),
+		    word || c == '-' || c == '_' || c == '.' ? 0 : ERR_INVALID);
+	}
+}
+
+static void
 bad_forms_are_refused_with_a_sentence(void **state)
 {
 	static const char *const bad[] = { "", ":", "host", "host:", "host:0", "host:65536",
@@ -107,6 +123,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_forms_are_taken_apart),
+		cmocka_unit_test(a_name_has_letters_digits_and_few_others),
 		cmocka_unit_test(bad_forms_are_refused_with_a_sentence),
 		cmocka_unit_test(a_name_has_253_characters_at_most),
 		cmocka_unit_test(a_host_alone_may_have_brackets_or_not),

@@ -371,11 +371,14 @@ files_that_stay_the_same_are_read_once(void **state)
 {
 	struct fix *x = *state;
 	int before = n_conf_read;
+	char servers[RESOLVE_SERVERS_TEXT];
 
+	assert_string_equal(resolve_servers(x->l, servers), "");
 	x->s.v4[0] = "127.0.0.8";
 	for (int i = 0; i < 3; i++)
 		assert_string_equal(look_up(x, "a.test").list, "127.0.0.8:7");
 	assert_int_equal(n_conf_read, before + 1);
+	assert_string_equal(resolve_servers(x->l, servers), "127.0.0.1");
 }
 
 /* resolv.conf(5): then this machine is the server. */

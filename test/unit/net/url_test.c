@@ -86,6 +86,45 @@ user_and_password_are_a_proxys(void **state)
 	    url_parse("http://a:hunter2%zz@h", PROXY, "HTTP_PROXY", &u, &e), ERR_INVALID);
 	assert_null(strstr(e.s, "hunter2"));
 	assert_int_equal(url_parse("http://a%00:b@h", PROXY, "HTTP_PROXY", &u, &e), ERR_INVALID);
+	/* An escape that is cut short, and texts of the longest length and beyond. */
+	assert_int_equal(url_parse("http://a%4@h", PROXY, "HTTP_PROXY", &u, &e), ERR_INVALID);
+	assert_int_equal(url_parse("http://a%@h", PROXY, "HTTP_PROXY", &u, &e), ERR_INVALID);
+	assert_int_equal(url_parse("http://a%41@h", PROXY, "HTTP_PROXY", &u, &e), 0);
+	assert_string_equal(u.user, "aA");
+	assert_string_equal(u.password, "");
+	for (int over = 0; over < 2; over++) {
+		char lengthy[2 * URL_USER_MAX + 100];
+
+		snprintf(lengthy, sizeof lengthy, "http://u:%0*d@h", URL_USER_MAX + over, 0);
+		assert_int_equal(
+		    url_parse(lengthy, PROXY, "HTTP_PROXY", &u, NULL), over ? ERR_INVALID : 0);
+		snprintf(lengthy, sizeof lengthy, "http://%0*d:p@h", URL_USER_MAX + over, 0);
+		assert_int_equal(
+		    url_parse(lengthy, PROXY, "HTTP_PROXY", &u, NULL), over ? ERR_INVALID : 0);
+	}
+}
+
+static void
+a_target_is_printable_ascii(void **state)
+{
+	struct url u;
+
+	(void)state;
+	for (int c = 1; c < 256; c++) {
+		char s[] = "ws://a/x";
+
+		s[7] = (char)c;
+		assert_int_equal(url_parse(s, RELAY, "URL", &u, NULL),
+		    c > ' ' && c < 0x7f && c != '#' ? 0 : ERR_INVALID);
+	}
+	for (int over = 0; over < 2; over++) {
+		char lengthy[URL_TARGET_MAX + 20];
+
+		/* With the slash, as many as there are without the end of the string. */
+		snprintf(lengthy, sizeof lengthy, "ws://a/%0*d", URL_TARGET_MAX - 2 + over, 0);
+		assert_int_equal(
+		    url_parse(lengthy, RELAY, "URL", &u, NULL), over ? ERR_INVALID : 0);
+	}
 }
 
 /* What is unescaped in a password makes a part of it the host, and host and port may be shown. */
@@ -173,6 +212,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(urls_are_taken_apart),
 		cmocka_unit_test(user_and_password_are_a_proxys),
+		cmocka_unit_test(a_target_is_printable_ascii),
 		cmocka_unit_test(a_password_is_not_taken_for_a_host),
 		cmocka_unit_test(wrong_urls_are_refused_with_a_text),
 		cmocka_unit_test(zones_come_back_the_same),

@@ -237,6 +237,8 @@ open_refuses_what_breaks_a_rule(void **state)
 		"{\"token\":\"" TOKEN "\",\"protocol\":\"tcp\",\"service\":\"s s\"}",
 		"{\"token\":\"" TOKEN "\",\"protocol\":\"tcp\",\"service\":\"ssh\",\"port\":1}",
 		"{\"token\":\"" TOKEN
+		"\",\"protocol\":\"tcp\",\"service\":\"ssh\",\"host\":\"a\"}",
+		"{\"token\":\"" TOKEN
 		"\",\"protocol\":\"tcp\",\"service\":\"ssh\",\"host\":\"a\",\"port\":1}",
 		"{\"token\":\"" TOKEN "\",\"protocol\":\"tcp\",\"host\":\"a\"}",
 		"{\"token\":\"" TOKEN "\",\"protocol\":\"tcp\",\"port\":22}",

@@ -111,6 +111,11 @@ requests_are_checked(void **state)
 		{ R("GET", "1.1", "websocket", "Upgrade", "13", KEY "\r\nSec-WebSocket-Key: " KEY),
 		    400 },
 		{ R("GET", "1.1", "websocket", "Upgrade", "13", KEY "\r\nContent-Length: 5"), 400 },
+		{ R("GET", "1.1", "websocket", "Upgrade", "13", KEY "\r\nContent-Length: 1"), 400 },
+		{ R("GET", "1.1", "websocket", "Upgrade", "13", KEY "\r\nContent-Length: 0"), 0 },
+		{ R("GET", "1.1", "websocket", "Upgrade", "13",
+		      KEY "\r\nTransfer-Encoding: chunked"),
+		    400 },
 		{ "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
 		    426 },
 	};
