@@ -236,8 +236,7 @@ open_refuses_what_breaks_a_rule(void **state)
 		"{\"token\":\"" TOKEN "\",\"protocol\":\"\",\"service\":\"ssh\"}",
 		"{\"token\":\"" TOKEN "\",\"protocol\":\"tcp\",\"service\":\"s s\"}",
 		"{\"token\":\"" TOKEN "\",\"protocol\":\"tcp\",\"service\":\"ssh\",\"port\":1}",
-		"{\"token\":\"" TOKEN
-		"\",\"protocol\":\"tcp\",\"service\":\"ssh\",\"host\":\"a\"}",
+		"{\"token\":\"" TOKEN "\",\"protocol\":\"tcp\",\"service\":\"ssh\",\"host\":\"a\"}",
 		"{\"token\":\"" TOKEN
 		"\",\"protocol\":\"tcp\",\"service\":\"ssh\",\"host\":\"a\",\"port\":1}",
 		"{\"token\":\"" TOKEN "\",\"protocol\":\"tcp\",\"host\":\"a\"}",
@@ -257,6 +256,25 @@ open_refuses_what_breaks_a_rule(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
 		assert_int_equal(open_of(&o, bad[i]), ERR_PROTO);
+}
+
+static void
+so_many_abilities_and_no_more(void **state)
+{
+	struct ctl_hello h;
+
+	(void)state;
+	for (int over = 0; over < 2; over++) {
+		char text[1000];
+		int n = snprintf(text, sizeof text,
+		    "{\"version\":1,\"role\":\"relay\",\"instance\":\"" TOKEN "\",\"abilities\":[");
+
+		for (int i = 0; i < CTL_WORDS_MAX + over; i++)
+			n += snprintf(
+			    text + n, sizeof text - (size_t)n, "%s\"a%d\"", i > 0 ? "," : "", i);
+		snprintf(text + n, sizeof text - (size_t)n, "]}");
+		assert_int_equal(hello(&h, text), over ? ERR_PROTO : 0);
+	}
 }
 
 static void
@@ -350,6 +368,7 @@ main(void)
 		cmocka_unit_test(every_truncation_of_a_body_is_refused),
 		cmocka_unit_test(open_names_a_service_or_a_host_and_port),
 		cmocka_unit_test(open_refuses_what_breaks_a_rule),
+		cmocka_unit_test(so_many_abilities_and_no_more),
 		cmocka_unit_test(offsets_above_two_to_the_53_survive),
 		cmocka_unit_test(open_ok_may_be_empty),
 		cmocka_unit_test(running_out_of_memory_is_survived_everywhere),

@@ -521,6 +521,20 @@ an_attach_that_fails_below_changes_nothing(void **state)
 	ws_fix_free(x);
 }
 
+/* Its first turn waits already. */
+static void
+the_filter_may_be_freed_before_it_has_done_anything(void **state)
+{
+	struct ws_fix *x = ws_fix_messages(false);
+
+	(void)state;
+	filter_free(x->ws);
+	x->ws = NULL;
+	mem_settle(x->l);
+	assert_int_equal(x->ws_sink.n_readable + x->ws_sink.n_writable + x->ws_sink.n_closed, 0);
+	ws_fix_free(x);
+}
+
 static void
 the_filter_may_be_freed_in_its_own_callback(void **state)
 {
@@ -558,6 +572,7 @@ main(void)
 		cmocka_unit_test(bytes_behind_the_handshake_are_read),
 		cmocka_unit_test(a_connection_that_has_ended_before_is_told),
 		cmocka_unit_test(an_attach_that_fails_below_changes_nothing),
+		cmocka_unit_test(the_filter_may_be_freed_before_it_has_done_anything),
 		cmocka_unit_test(the_filter_may_be_freed_in_its_own_callback),
 	};
 
