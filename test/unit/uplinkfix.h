@@ -60,7 +60,7 @@ static struct fix {
 	char text[256];
 	uint64_t next_ms;
 	uint32_t code;
-	bool leave, again;
+	bool leave, again, finish_when_refused;
 } x;
 
 /* ---- what the uplink stands on ---- */
@@ -172,6 +172,8 @@ on_refused(void *arg, uint32_t code, const char *text)
 	x.n_refused++;
 	x.code = code;
 	snprintf(x.text, sizeof x.text, "%s", text);
+	if (x.finish_when_refused)
+		uplink_finish(x.k, "refused");
 	return x.again;
 }
 

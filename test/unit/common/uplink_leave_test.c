@@ -222,6 +222,22 @@ a_finish_without_streams_goes_at_once(void **state)
 }
 
 static void
+a_finish_for_a_refusal_is_the_end(void **state)
+{
+	(void)state;
+	x.again = true;
+	x.finish_when_refused = true;
+	make(CTL_AGENT);
+	come_up();
+	goodbye(x.s[0], CODE_LIMIT, "too many");
+	hang_up(0);
+	assert_int_equal(x.n_refused, 1);
+	assert_int_equal(x.n_down, 1);
+	assert_int_equal(x.err, ERR_EOF);
+	assert_false(x.due);
+}
+
+static void
 a_finish_waits_for_sessions_that_leave(void **state)
 {
 	(void)state;
@@ -302,6 +318,7 @@ main(void)
 		T(a_finish_without_a_session_is_the_end),
 		T(a_finish_waits_for_streams),
 		T(a_finish_without_streams_goes_at_once),
+		T(a_finish_for_a_refusal_is_the_end),
 		T(a_finish_waits_for_sessions_that_leave),
 		T(a_free_ends_everything_with_its_reason),
 		T(without_memory_there_is_none),
