@@ -57,6 +57,12 @@ subcommand_loop(struct loop *l)
 	timer_set(&step, 1);
 }
 
+void
+subcommand_unloop(void)
+{
+	timer_fini(&step);
+}
+
 int
 subcommand_steps(void)
 {

@@ -39,6 +39,8 @@ int subcommand_heard(subcommand_fn *entry, const char *words);
 void subcommand_play(bool (*play)(int step));
 /* subcommand_loop - the run has this loop; the first call begins the steps. */
 void subcommand_loop(struct loop *l);
+/* subcommand_unloop - that loop is about to go, and there may have been no last step. */
+void subcommand_unloop(void);
 /* subcommand_steps - how many there were. */
 int subcommand_steps(void);
 

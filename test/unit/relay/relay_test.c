@@ -90,11 +90,12 @@ __wrap_workers_start(struct relay *r, struct errtext *e)
 	return x.no_threads ? err_set(e, ERR_SYS, "no thread") : __real_workers_start(r, e);
 }
 
-/* The loops go: our ends of the connections have to be closed by now. */
+/* The loops go: what is ours in them has to be gone by now. */
 void
 __wrap_workers_stop(struct relay *r)
 {
 	relaytest_hang_up_all();
+	subcommand_unloop();
 	__real_workers_stop(r);
 }
 
