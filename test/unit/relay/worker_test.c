@@ -13,12 +13,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
-#include "lib/base/log.h"
+#include "test/unit/heardlog.h"
 #include "test/unit/relaytest.h"
 #include "test/unit/turns.h"
 
@@ -116,36 +114,14 @@ all_told(void *arg)
 	return true;
 }
 
-/* The log goes here meanwhile. */
-static int
-log_begin(void)
-{
-	int fd = memfd_create("log", MFD_CLOEXEC);
-
-	assert_true(fd >= 0);
-	log_init(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, fd);
-	return fd;
-}
-
-static void
-log_end(int fd, char *text, size_t room)
-{
-	ssize_t n = pread(fd, text, room - 1, 0);
-
-	assert_true(n >= 0);
-	text[n] = '\0';
-	log_init(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, 2);
-	close(fd);
-}
-
 static void
 each_worker_is_told_once_in_its_own_thread(void **state)
 {
 	struct relay r;
-	char log[1024];
-	int fd = log_begin();
+	const char *log;
 
 	(void)state;
+	heardlog_begin(LOG_LEVEL_INFO);
 	relaytest_init(&r, WORKERS);
 	assert_int_equal(r.n_workers, WORKERS);
 	assert_int_equal(workers_start(&r, NULL), 0);
@@ -165,7 +141,7 @@ each_worker_is_told_once_in_its_own_thread(void **state)
 	assert_false(blocks_term());
 	relaytest_fini(&r);
 	/* Each one's lines bear its name. */
-	log_end(fd, log, sizeof log);
+	log = heardlog_end();
 	assert_non_null(strstr(log, "w1"));
 	assert_non_null(strstr(log, "w2"));
 	assert_null(strstr(log, "w3"));
@@ -229,10 +205,10 @@ a_loop_that_fails_ends_its_worker_and_is_told(void **state)
 {
 	struct fake_session *f;
 	struct relay r;
-	char log[1024];
-	int fd = log_begin();
+	const char *log;
 
 	(void)state;
+	heardlog_begin(LOG_LEVEL_INFO);
 	relaytest_init(&r, WORKERS);
 	f = relaytest_peer(&r, 2, NULL);
 	lame = r.workers[2].loop;
@@ -240,7 +216,7 @@ a_loop_that_fails_ends_its_worker_and_is_told(void **state)
 	workers_stop(&r);
 	assert_true(f->freed);
 	relaytest_fini(&r);
-	log_end(fd, log, sizeof log);
+	log = heardlog_end();
 	assert_non_null(strstr(log, "worker 2: the event loop failed"));
 	assert_null(strstr(log, "worker 1"));
 }

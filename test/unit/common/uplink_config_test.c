@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: ISC */
+/* uplink_config_test - from options to what a dial needs: which are refused, and what the others become. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "cmd/common/uplink.h"
+#include "lib/base/file.h"
+#include "lib/base/mem.h"
+#include "proto/dialect/dialect.h"
+#include "test/unit/heardlog.h"
+#include "test/unit/tlstest.h"
+
+#define PIN "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+
+static struct uplink_config c;
+static struct uplink_opts o;
+static struct errtext why;
+static char file[64];
+
+static int
+setup(void **state)
+{
+	(void)state;
+	memset(&o, 0, sizeof o);
+	errtext_clear(&why);
+	o.relay = "ws://127.0.0.1:81/t";
+	o.secret = secret_new("s", 1);
+	o.keepalive_ms = 1234;
+	o.max_window = 5678;
+	o.max_memory = 100;
+	snprintf(file, sizeof file, "/tmp/uplink_config_test.%d", (int)getpid());
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	uplink_config_fini(&c);
+	secret_free(o.secret);
+	unlink(file);
+	return 0;
+}
+
+static void
+refused(const char *words)
+{
+	assert_int_equal(uplink_config_init(&c, &o, &why), ERR_INVALID);
+	if (strstr(why.s, words) == NULL)
+		fail_msg("not \"%s\": %s", words, why.s);
+	uplink_config_fini(&c);
+}
+
+static void
+taken(void)
+{
+	if (uplink_config_init(&c, &o, &why) != 0)
+		fail_msg("%s", why.s);
+}
+
+static void
+secret_is(const void *p, size_t n)
+{
+	secret_free(o.secret);
+	o.secret = secret_new(p, n);
+	assert_non_null(o.secret);
+}
+
+static void
+options_become_what_a_dial_needs(void **state)
+{
+	static const uint8_t nothing[CTL_TOKEN_LEN];
+
+	(void)state;
+	taken();
+	assert_string_equal(c.relay, "ws://127.0.0.1:81/t");
+	assert_string_equal(c.target.url.at.host, "127.0.0.1");
+	assert_int_equal(c.target.url.at.port, 81);
+	assert_string_equal(c.target.url.target, "/t");
+	assert_ptr_equal(c.target.dialect, &dialect_native);
+	assert_ptr_equal(c.target.headers, &o.headers);
+	assert_null(c.target.tls);
+	assert_false(c.target.has_proxy);
+	assert_int_equal(c.keepalive_ms, 1234);
+	assert_int_equal(c.max_window, 5678);
+	/* A third of the memory for what comes, the rest for what is kept. */
+	assert_int_equal(c.memory.max, 33);
+	assert_int_equal(c.keep.max, 67);
+	assert_string_equal(secret_bytes(c.secret), "s");
+	assert_null(o.secret);
+	assert_memory_not_equal(c.instance, nothing, sizeof nothing);
+}
+
+static void
+the_relay_is_a_websocket_url(void **state)
+{
+	(void)state;
+	o.relay = NULL;
+	refused("no relay: give --relay URL");
+	o.relay = "https://relay.test";
+	refused("ws://");
+	o.relay = "relay.test";
+	refused("ws://");
+}
+
+static void
+headers_and_the_proxy_are_looked_at(void **state)
+{
+	static char *bad = "Host: x";
+
+	(void)state;
+	o.headers = (struct opt_list){ &bad, 1 };
+	refused("Host");
+	o.headers.n = 0;
+	secret_is("s", 1);
+	o.proxy = "socks5://127.0.0.1:1";
+	refused("--proxy must begin with http://");
+	secret_is("s", 1);
+	o.proxy = "http://u:p@127.0.0.1:3128";
+	taken();
+	assert_true(c.target.has_proxy);
+	assert_string_equal(c.target.proxy.password, "p");
+}
+
+static void
+a_secret_is_a_line_of_text(void **state)
+{
+	static char longest[CTL_SECRET_MAX + 2];
+
+	(void)state;
+	memset(longest, 'x', sizeof longest - 1);
+	secret_is(longest, CTL_SECRET_MAX + 1);
+	refused("longer than");
+	secret_is(longest, CTL_SECRET_MAX);
+	taken();
+	uplink_config_fini(&c);
+	secret_is("a\0b", 3);
+	refused("NUL byte");
+	secret_is("a\nb", 3);
+	refused("the secret has a control character");
+	secret_is("\xff", 1);
+	refused("not UTF-8");
+}
+
+static void
+a_secret_may_stand_in_a_file(void **state)
+{
+	const char *log;
+
+	(void)state;
+	secret_free(o.secret);
+	o.secret = NULL;
+	refused("no secret: give --secret-file FILE");
+	o.secret_file = file;
+	assert_int_equal(uplink_config_init(&c, &o, &why), ERR_NOTFOUND);
+	assert_non_null(strstr(why.s, file));
+
+	assert_int_equal(file_write_atomic(file, "sesame\n", 7, 0600, NULL), 0);
+	heardlog_begin(LOG_LEVEL_INFO);
+	taken();
+	assert_string_equal(secret_bytes(c.secret), "sesame");
+	assert_string_equal(heardlog_end(), "");
+	uplink_config_fini(&c);
+
+	/* Others may read it: that is told, and no mistake. */
+	assert_int_equal(file_write_atomic(file, "sesame\n", 7, 0644, NULL), 0);
+	heardlog_begin(LOG_LEVEL_INFO);
+	taken();
+	log = heardlog_end();
+	assert_non_null(strstr(log, file));
+	uplink_config_fini(&c);
+
+	assert_int_equal(file_write_atomic(file, "sesame\n\n", 8, 0600, NULL), 0);
+	refused(file);
+	assert_non_null(strstr(why.s, "control character"));
+}
+
+static void
+trust_needs_tls(void **state)
+{
+	static char *pins[] = { PIN, PIN, "nonsense" };
+
+	(void)state;
+	o.ca = tlstest_pem;
+	refused("--ca and --pin need a wss:// relay");
+	secret_is("s", 1);
+	o.ca = NULL;
+	o.pins = (struct opt_list){ pins, 1 };
+	refused("--ca and --pin need a wss:// relay");
+
+	o.relay = "wss://relay.test";
+	for (size_t n = 0; n <= 2; n++) {
+		secret_is("s", 1);
+		o.pins.n = n;
+		o.ca = n == 1 ? NULL : tlstest_pem;
+		taken();
+		assert_non_null(c.target.tls);
+		uplink_config_fini(&c);
+	}
+	secret_is("s", 1);
+	o.pins.n = 3;
+	refused("nonsense");
+	secret_is("s", 1);
+	o.pins.n = 0;
+	o.ca = "/nonexistent/ca";
+	assert_int_equal(uplink_config_init(&c, &o, &why), ERR_NOTFOUND);
+}
+
+static void
+who_speaks_in_the_clear_is_warned(void **state)
+{
+	static const struct {
+		char *relay;
+		bool warned;
+	} cases[] = {
+		{ "ws://relay.test", true },
+		{ "ws://192.0.2.1", true },
+		{ "ws://[2001:db8::1]", true },
+		{ "ws://127.0.0.1", false },
+		{ "ws://127.1.2.3:80", false },
+		{ "ws://[::1]", false },
+		{ "ws://localhost", false },
+		{ "wss://relay.test", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		const char *log;
+
+		secret_is("s", 1);
+		o.relay = cases[i].relay;
+		heardlog_begin(LOG_LEVEL_INFO);
+		taken();
+		log = heardlog_end();
+		if ((strstr(log, "is not encrypted") != NULL) != cases[i].warned)
+			fail_msg("%s: %s", cases[i].relay, log);
+		uplink_config_fini(&c);
+	}
+}
+
+static void
+without_memory_it_fails_and_leaves_nothing(void **state)
+{
+	static char *pins[] = { PIN };
+	long n = 0;
+	int r;
+
+	(void)state;
+	o.relay = "wss://relay.test";
+	o.ca = tlstest_pem;
+	o.pins = (struct opt_list){ pins, 1 };
+	do {
+		secret_is("s", 1);
+		mem_fail_after(n++);
+		r = uplink_config_init(&c, &o, &why);
+		mem_fail_after(MEM_NO_FAIL);
+		uplink_config_fini(&c);
+	} while (r != 0 && n < 100000);
+	assert_int_equal(r, 0);
+	assert_true(n > 3);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(options_become_what_a_dial_needs),
+		T(the_relay_is_a_websocket_url),
+		T(headers_and_the_proxy_are_looked_at),
+		T(a_secret_is_a_line_of_text),
+		T(a_secret_may_stand_in_a_file),
+		T(trust_needs_tls),
+		T(who_speaks_in_the_clear_is_warned),
+		T(without_memory_it_fails_and_leaves_nothing),
+	};
+	static const char *const variables[] = { "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY",
+		"http_proxy", "https_proxy", "all_proxy" };
+
+	for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++)
+		unsetenv(variables[i]);
+	return cmocka_run_group_tests(tests, tlstest_setup, tlstest_teardown);
+}
