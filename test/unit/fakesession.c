@@ -138,11 +138,11 @@ add_stream(struct fake_session *f, const struct ctl_open *o)
 static int
 op_input(struct session *s, struct bufq *in, uint64_t now_ms, struct errtext *why)
 {
-	(void)s;
 	(void)now_ms;
-	(void)why;
 	bufq_drain(in, in->len);
-	return 0;
+	return session_of(s)->fail_input != 0
+		   ? err_set(why, session_of(s)->fail_input, "the fake does not like it")
+		   : 0;
 }
 
 static int
@@ -205,17 +205,20 @@ op_goaway(struct session *s, uint32_t code, const char *text)
 static int
 op_tick(struct session *s, uint64_t now_ms, struct errtext *why)
 {
-	(void)s;
+	struct fake_session *f = session_of(s);
+
 	(void)now_ms;
-	(void)why;
-	return 0;
+	f->n_ticks++;
+	f->deadline_us = 0;
+	return f->fail_tick != 0 ? err_set(why, f->fail_tick, "its time is over") : 0;
 }
 
 static uint64_t
 op_deadline_us(const struct session *s)
 {
-	(void)s;
-	return UINT64_MAX;
+	uint64_t due = session_of(s)->deadline_us;
+
+	return due != 0 ? due : UINT64_MAX;
 }
 
 static void

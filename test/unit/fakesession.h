@@ -53,6 +53,12 @@ struct fake_session {
 	struct mux_config dialled;
 	/* Given by the test: ERR_* that session_open and session_greet fail with. */
 	int fail_open, fail_greet;
+	/*
+	 * When its time comes, 0: never; what it says then, and how often that was.  What its input is
+	 * judged as.
+	 */
+	uint64_t deadline_us;
+	int fail_tick, n_ticks, fail_input;
 	struct fake_session *next;
 };
 

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: ISC */
-/* carrier_test - two sessions on filters joined in memory: greeting, streams, the ways to end, another loop. */
+/*
+ * carrier_test - two sessions on filters joined in memory: greeting, streams, the ways to end,
+ * another loop.
+ *
+ * link: -Wl,--wrap=timer_init,--wrap=timer_fini
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,8 +16,35 @@
 #include "cmd/common/carrier.h"
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
+#include "test/unit/fakesession.h"
 #include "test/unit/memfilter.h"
 #include "test/unit/muxpair.h"
+#include "test/unit/turns.h"
+
+int __wrap_timer_init(struct timer *t, struct loop *l, void (*fn)(void *arg), void *arg);
+int __real_timer_init(struct timer *t, struct loop *l, void (*fn)(void *arg), void *arg);
+void __wrap_timer_fini(struct timer *t);
+void __real_timer_fini(struct timer *t);
+
+/* Those that were made and not ended, and whether the next one cannot be made. */
+static int n_timers;
+static bool no_timer;
+
+int
+__wrap_timer_init(struct timer *t, struct loop *l, void (*fn)(void *arg), void *arg)
+{
+	if (no_timer)
+		return ERR_NOMEM;
+	n_timers++;
+	return __real_timer_init(t, l, fn, arg);
+}
+
+void
+__wrap_timer_fini(struct timer *t)
+{
+	n_timers -= t->ev != NULL;
+	__real_timer_fini(t);
+}
 
 struct host {
 	struct carrier *c;
@@ -195,6 +227,8 @@ fini(struct fix *x)
 {
 	for (int i = 0; i < 2; i++)
 		host_free(&x->h[i]);
+	loop_settle(x->l);
+	assert_int_equal(n_timers, 0);
 	loop_free(x->l);
 	buf_pool_free();
 }
@@ -438,6 +472,159 @@ a_carrier_that_cannot_be_attached_is_not_half_built(void **state)
 	}
 }
 
+/* ---- not reading ---- */
+
+static void
+what_is_in_the_way_of_reading_is_counted_apart(void **state)
+{
+	struct fix x;
+	struct carrier *c;
+
+	(void)state;
+	init_greeted(&x);
+	c = x.h[1].c;
+	assert_false(carrier_is_stopped(c));
+	open_stream(&x);
+	carrier_stop(c, true);
+	carrier_slow(c, true);
+	assert_true(carrier_is_stopped(c));
+	send_zeros(x.h[0].opened, 1000);
+	mem_settle(x.l);
+	assert_null(x.h[1].opened);
+	carrier_stop(c, false);
+	assert_false(carrier_is_stopped(c));
+	mem_settle(x.l);
+	assert_null(x.h[1].opened);
+	carrier_slow(c, false);
+	mem_settle(x.l);
+	assert_int_equal(x.h[1].got, 1000);
+	/* Slow is not stopped. */
+	carrier_slow(c, true);
+	assert_false(carrier_is_stopped(c));
+	send_zeros(x.h[0].opened, 500);
+	mem_settle(x.l);
+	assert_int_equal(x.h[1].got, 1000);
+	carrier_slow(c, false);
+	mem_settle(x.l);
+	assert_int_equal(x.h[1].got, 1500);
+	fini(&x);
+}
+
+static void
+who_finishes_reads_the_goodbye_although_it_was_stopped(void **state)
+{
+	struct fix x;
+
+	(void)state;
+	init_greeted(&x);
+	carrier_stop(x.h[1].c, true);
+	carrier_finish(x.h[1].c);
+	/* Too late to stop it. */
+	carrier_stop(x.h[1].c, true);
+	assert_false(carrier_is_stopped(x.h[1].c));
+	mem_settle(x.l);
+	assert_int_equal(x.h[1].n_closed, 1);
+	assert_int_equal(x.h[1].err, ERR_EOF);
+	fini(&x);
+}
+
+/* ---- a session's time and input ---- */
+
+/* One end alone, with a session that the test makes up. */
+static struct fake_session *
+init_fake(struct fix *x)
+{
+	struct fake_session *f = fake_new();
+
+	memset(x, 0, sizeof *x);
+	x->l = loop_new();
+	assert_true(memfilter_pair(x->l, x->f));
+	f->deadline_us = loop_now_us(x->l) + 1;
+	x->h[0].c = carrier_new(x->l, x->f[0], &f->s, &carrier_user, &x->h[0]);
+	assert_non_null(x->h[0].c);
+	return f;
+}
+
+static void
+fini_fake(struct fix *x)
+{
+	filter_free(x->f[1]);
+	fini(x);
+	fake_free_all();
+}
+
+static bool
+has_ticked(void *arg)
+{
+	return ((struct fake_session *)arg)->n_ticks > 0;
+}
+
+static void
+a_session_is_told_its_time_and_may_end_then(void **state)
+{
+	static const int errors[] = { 0, ERR_TIMEOUT };
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct fix x;
+		struct fake_session *f = init_fake(&x);
+
+		f->fail_tick = errors[i];
+		assert_true(turns_until(x.l, has_ticked, f));
+		assert_int_equal(f->n_ticks, 1);
+		assert_int_equal(x.h[0].n_closed, errors[i] != 0);
+		assert_int_equal(x.h[0].err, errors[i]);
+		fini_fake(&x);
+	}
+}
+
+static void
+a_session_that_fails_says_why_by_its_error(void **state)
+{
+	static const struct {
+		int err;
+		uint32_t code;
+	} cases[] = { { ERR_PROTO, CODE_PROTOCOL }, { ERR_NOMEM, CODE_INTERNAL },
+		{ ERR_LIMIT, CODE_INTERNAL } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct fix x;
+		struct fake_session *f = init_fake(&x);
+
+		f->deadline_us = 0;
+		f->fail_input = cases[i].err;
+		assert_int_equal(filter_send(x.f[1], "x", 1), 0);
+		filter_flush(x.f[1]);
+		mem_settle(x.l);
+		assert_int_equal(x.h[0].n_closed, 1);
+		assert_int_equal(x.h[0].err, cases[i].err);
+		assert_int_equal(f->away_code, cases[i].code);
+		assert_string_equal(f->away_text, "the fake does not like it");
+		fini_fake(&x);
+	}
+}
+
+static void
+without_memory_there_is_no_carrier_and_nothing_is_taken(void **state)
+{
+	struct fake_session *f = fake_new();
+	struct fix x = { .l = loop_new() };
+
+	(void)state;
+	assert_true(memfilter_pair(x.l, x.f));
+	mem_fail_after(0);
+	assert_null(carrier_new(x.l, x.f[0], &f->s, &carrier_user, &x.h[0]));
+	mem_fail_after(MEM_NO_FAIL);
+	no_timer = true;
+	assert_null(carrier_new(x.l, x.f[0], &f->s, &carrier_user, &x.h[0]));
+	no_timer = false;
+	assert_false(f->freed);
+	carrier_free(NULL, CODE_OK, "");
+	filter_free(x.f[0]);
+	fini_fake(&x);
+}
+
 int
 main(void)
 {
@@ -453,6 +640,11 @@ main(void)
 		cmocka_unit_test(a_held_carrier_moves_with_every_byte),
 		cmocka_unit_test(a_carrier_that_cannot_be_attached_is_not_half_built),
 		cmocka_unit_test(a_session_knows_that_it_is_not_read),
+		cmocka_unit_test(what_is_in_the_way_of_reading_is_counted_apart),
+		cmocka_unit_test(who_finishes_reads_the_goodbye_although_it_was_stopped),
+		cmocka_unit_test(a_session_is_told_its_time_and_may_end_then),
+		cmocka_unit_test(a_session_that_fails_says_why_by_its_error),
+		cmocka_unit_test(without_memory_there_is_no_carrier_and_nothing_is_taken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
