@@ -431,6 +431,28 @@ who_is_dropped_on_the_way_is_freed(void **state)
 	assert_false(f->freed);
 }
 
+/* It is in the list of no worker any more: that of the one it left is whole, whoever leaves meanwhile. */
+static void
+who_is_lost_on_the_way_is_in_no_list(void **state)
+{
+	struct relay *r = *state;
+	struct fake_session *f = relaytest_peer(r, 0, NULL), *next = relaytest_peer(r, 0, NULL);
+	struct peer *stays = TAILQ_FIRST(&r->workers[0].peers);
+
+	assert_int_equal(fake_hello(f, CTL_CONNECT, "w1", "", 1), SESSION_HOLD);
+	mem_settle(r->workers[0].loop);
+	relaytest_hang_up(next);
+	mem_settle(r->workers[0].loop);
+	assert_true(next->freed);
+	worker_drop_all(&r->workers[1]);
+	loop_free(r->workers[1].loop);
+	r->workers[1].loop = loop_new();
+	assert_true(f->freed);
+	assert_ptr_equal(TAILQ_FIRST(&r->workers[0].peers), stays);
+	assert_null(TAILQ_NEXT(stays, link));
+	assert_true(TAILQ_EMPTY(&r->workers[1].peers));
+}
+
 /* ---- answers that come later ---- */
 
 /* Whoever asks who may log in waits until the test answers. */
@@ -699,6 +721,7 @@ main(void)
 		THREE(a_drain_finds_who_is_on_the_way),
 		THREE(a_revocation_finds_who_is_on_the_way),
 		THREE(who_is_dropped_on_the_way_is_freed),
+		THREE(who_is_lost_on_the_way_is_in_no_list),
 		LATE(late_answers_let_in_as_well),
 		LATE(a_late_answer_may_name_another_worker),
 		LATE(late_refusals_say_why),
