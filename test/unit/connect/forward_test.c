@@ -4,6 +4,7 @@
  *
  * link: -Wl,--wrap=uplink_new,--wrap=uplink_free,--wrap=uplink_finish
  * link: -Wl,--wrap=uplink_open,--wrap=uplink_has_session,--wrap=uplink_streams
+ * link: -Wl,--wrap=listen_accept,--wrap=timer_set,--wrap=io_init
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -28,9 +29,60 @@
 #include "test/unit/fakeuplink.h"
 #include "test/unit/turns.h"
 
+enum { PAUSE_MS = 100, TURN_MAX = 64 };
+
+int __wrap_listen_accept(int listener, int *fd, struct addr *peer);
+int __real_listen_accept(int listener, int *fd, struct addr *peer);
+void __wrap_timer_set(struct timer *t, uint64_t ms);
+void __real_timer_set(struct timer *t, uint64_t ms);
+int __wrap_io_init(
+    struct io *io, struct loop *l, int fd, bool edge, void (*fn)(void *arg, int what), void *arg);
+int __real_io_init(
+    struct io *io, struct loop *l, int fd, bool edge, void (*fn)(void *arg, int what), void *arg);
+
 static struct client c;
 static struct forward_list list;
 static struct errtext e;
+/* What the next accept says, 0: what there is; how many were accepted, the most in one turn. */
+static int accept_error, n_accepted, n_in_turn, most_in_turn;
+static uint64_t turn;
+/* The end of a pause, which the test brings about. */
+static struct timer *pause_end;
+/* Nothing can be watched. */
+static bool no_io;
+
+int
+__wrap_listen_accept(int listener, int *fd, struct addr *peer)
+{
+	int r = accept_error;
+
+	accept_error = 0;
+	if (r == 0)
+		r = __real_listen_accept(listener, fd, peer);
+	if (r != 0)
+		return r;
+	n_in_turn = turn == loop_turn(c.loop) ? n_in_turn + 1 : 1;
+	turn = loop_turn(c.loop);
+	most_in_turn = n_in_turn > most_in_turn ? n_in_turn : most_in_turn;
+	n_accepted++;
+	return 0;
+}
+
+void
+__wrap_timer_set(struct timer *t, uint64_t ms)
+{
+	if (ms == PAUSE_MS)
+		pause_end = t;
+	else
+		__real_timer_set(t, ms);
+}
+
+int
+__wrap_io_init(
+    struct io *io, struct loop *l, int fd, bool edge, void (*fn)(void *arg, int what), void *arg)
+{
+	return no_io ? ERR_NOMEM : __real_io_init(io, l, fd, edge, fn, arg);
+}
 
 static int
 setup(void **state)
@@ -42,6 +94,10 @@ setup(void **state)
 	assert_int_equal(client_init(&c), 0);
 	TAILQ_INIT(&list);
 	e.s[0] = '\0';
+	accept_error = n_accepted = n_in_turn = most_in_turn = 0;
+	turn = 0;
+	pause_end = NULL;
+	no_io = false;
 	return 0;
 }
 
@@ -253,6 +309,153 @@ a_port_in_use_is_told(void **state)
 	assert_non_null(strstr(e.s, spec));
 }
 
+/* ---- accepting ---- */
+
+static bool
+has_accepted(void *n)
+{
+	return n_accepted >= *(int *)n;
+}
+
+static bool
+is_paused(void *arg)
+{
+	(void)arg;
+	return pause_end != NULL;
+}
+
+static void
+wait_for(int n)
+{
+	assert_true(turns_until(c.loop, has_accepted, &n));
+	assert_int_equal(n_accepted, n);
+}
+
+static void
+a_turn_is_bounded(void **state)
+{
+	enum { N = TURN_MAX + 3 };
+	int fd[N], port;
+
+	(void)state;
+	assert_int_equal(forward_local(&c, &list, "0=pi:db", &e), 0);
+	port = listens("local", 0, "127.0.0.1");
+	for (int i = 0; i < N; i++)
+		fd[i] = dial(port);
+	wait_for(N);
+	assert_int_equal(most_in_turn, TURN_MAX);
+	for (int i = 0; i < N; i++)
+		close(fd[i]);
+}
+
+static void
+an_accept_that_fails_is_not_the_last(void **state)
+{
+	static const int errors[] = { ERR_CLOSED, ERR_SYS };
+
+	(void)state;
+	assert_int_equal(forward_local(&c, &list, "0=pi:db", &e), 0);
+	for (int i = 0; i < 2; i++) {
+		accept_error = errors[i];
+		close(dial(listens("local", 0, "127.0.0.1")));
+		wait_for(i + 1);
+		assert_null(pause_end);
+	}
+}
+
+static void
+without_descriptors_accepting_rests(void **state)
+{
+	int fd[2], port;
+
+	(void)state;
+	assert_int_equal(forward_local(&c, &list, "0=pi:db", &e), 0);
+	port = listens("local", 0, "127.0.0.1");
+	for (int i = 0; i < 2; i++)
+		fd[i] = dial(port);
+	/* The first one is closed with the descriptor in reserve, the second waits for the end of the pause. */
+	accept_error = ERR_LIMIT;
+	assert_true(turns_until(c.loop, is_paused, NULL));
+	for (int i = 0; i < 20; i++)
+		loop_settle(c.loop);
+	assert_int_equal(n_accepted, 0);
+	pause_end->fn(pause_end->arg);
+	wait_for(1);
+	close(fd[0]);
+	close(fd[1]);
+	close(dial(port));
+	wait_for(2);
+}
+
+static void
+without_memory_a_connection_is_dropped_and_the_next_is_not(void **state)
+{
+	(void)state;
+	assert_int_equal(forward_local(&c, &list, "0=pi:db", &e), 0);
+	for (long n = 0; n < 3; n++) {
+		int before = n_accepted, fd = dial(listens("local", 0, "127.0.0.1"));
+		char byte;
+
+		mem_fail_after(n);
+		wait_for(before + 1);
+		mem_fail_after(MEM_NO_FAIL);
+		loop_settle(c.loop);
+		if (n == 0) {
+			/* Without a filter it is closed at once. */
+			assert_true(recv(fd, &byte, 1, 0) <= 0);
+			assert_int_equal(c.n_conns, 0);
+		}
+		close(fd);
+	}
+}
+
+static void
+what_cannot_be_watched_is_refused(void **state)
+{
+	(void)state;
+	no_io = true;
+	assert_int_not_equal(forward_local(&c, &list, "0=pi:db", &e), 0);
+	assert_non_null(strstr(e.s, "-L 0=pi:db: cannot watch the socket"));
+}
+
+/* One that just fits, and what else may stand before the port. */
+static void
+an_agents_name_and_a_bind_have_their_bounds(void **state)
+{
+	char spec[CTL_NAME_MAX + 16] = "0=";
+
+	(void)state;
+	memset(spec + 2, 'x', CTL_NAME_MAX);
+	strcpy(spec + 2 + CTL_NAME_MAX, ":db");
+	assert_int_equal(forward_local(&c, &list, spec, &e), 0);
+	memset(spec + 2, 'x', CTL_NAME_MAX + 1);
+	strcpy(spec + 2 + CTL_NAME_MAX + 1, ":db");
+	assert_int_equal(forward_local(&c, &list, spec, &e), ERR_INVALID);
+	assert_int_equal(forward_socks(&c, &list, "127.0.0.1:0=pi", &e), 0);
+	assert_int_equal(forward_local(&c, &list, "=pi:db", &e), ERR_INVALID);
+}
+
+static void
+without_memory_there_is_no_ready_file(void **state)
+{
+	char *text = NULL;
+	long n = 0;
+
+	(void)state;
+	assert_int_equal(forward_local(&c, &list, "0=pi:db", &e), 0);
+	assert_int_equal(forward_socks(&c, &list, "0=pi", &e), 0);
+	for (; text == NULL && n < 1000; n++) {
+		mem_fail_after(n);
+		text = forwards_json(&list);
+		mem_fail_after(MEM_NO_FAIL);
+		assert_true(text == NULL || (strstr(text, "\"local\":[{") != NULL &&
+						strstr(text, "\"socks\":[{") != NULL));
+	}
+	assert_non_null(text);
+	assert_true(n > 1);
+	mem_free(text);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int
@@ -267,6 +470,13 @@ main(void)
 		TEST(what_makes_no_sense_is_refused_with_its_text),
 		TEST(a_long_bind_is_not_cut_short),
 		TEST(a_port_in_use_is_told),
+		TEST(a_turn_is_bounded),
+		TEST(an_accept_that_fails_is_not_the_last),
+		TEST(without_descriptors_accepting_rests),
+		TEST(without_memory_a_connection_is_dropped_and_the_next_is_not),
+		TEST(what_cannot_be_watched_is_refused),
+		TEST(an_agents_name_and_a_bind_have_their_bounds),
+		TEST(without_memory_there_is_no_ready_file),
 	};
 
 	signal(SIGPIPE, SIG_IGN); /* as main() does */
