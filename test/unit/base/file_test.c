@@ -141,6 +141,24 @@ every_size_is_read_back(void **state)
 	assert_int_equal(files_here(), 1);
 }
 
+/* As in a program that was started with its standard input closed. */
+static void
+descriptor_0_is_one_like_any_other(void **state)
+{
+	int input = dup(0);
+
+	(void)state;
+	assert_true(input > 0);
+	close(0);
+	assert_int_equal(file_write_atomic("a", "abc", 3, 0600, NULL), 0);
+	assert_content("a", "abc", 3);
+	assert_int_equal(file_create_new("b", "abc", 3, 0600, NULL), 0);
+	assert_content("b", "abc", 3);
+	assert_int_equal(fcntl(0, F_GETFD), -1);
+	assert_int_equal(dup2(input, 0), 0);
+	close(input);
+}
+
 static void
 a_file_over_the_bound_is_refused(void **state)
 {
@@ -371,6 +389,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(every_size_is_read_back, enter_dir, leave_dir),
+		cmocka_unit_test_setup_teardown(
+		    descriptor_0_is_one_like_any_other, enter_dir, leave_dir),
 		cmocka_unit_test_setup_teardown(
 		    a_file_over_the_bound_is_refused, enter_dir, leave_dir),
 		cmocka_unit_test_setup_teardown(

@@ -53,7 +53,7 @@ a_full_table_still_refuses_politely(void **state)
 	struct rlimit rl;
 	struct sockaddr_in at;
 	int listen_fd = listener(&at), client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int filler[64], n = 0;
+	int filler[64], n = 0, input;
 	char c;
 
 	(void)state;
@@ -76,6 +76,19 @@ a_full_table_still_refuses_politely(void **state)
 		close(filler[--n]);
 	rlimit_reserve_fini(&r);
 	assert_int_equal(r.fd, -1);
+	/* The one that is refused may get descriptor 0. */
+	close(client);
+	client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	input = dup(0);
+	close(0);
+	assert_int_equal(connect(client, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(rlimit_reserve_refuse(&r, listen_fd), 0);
+	assert_int_equal(read(client, &c, 1), 0);
+	assert_int_equal(r.fd, 0);
+	rlimit_reserve_fini(&r);
+	assert_int_equal(fcntl(0, F_GETFD), -1);
+	assert_int_equal(dup2(input, 0), 0);
+	close(input);
 	close(client);
 	close(listen_fd);
 }
