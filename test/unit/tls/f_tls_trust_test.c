@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <cmocka.h>
 
 #include <unistd.h>
@@ -151,6 +152,115 @@ a_pin_does_not_replace_the_authority_that_was_given(void **state)
 	cert_fini(&other);
 }
 
+/* ---- certificates that keygen does not make ---- */
+
+static char other_dir[32];
+static char ca_pem[64], ca_key[64], leaf_pem[64], leaf_key[64];
+
+static int
+enter_dir(void **state)
+{
+	(void)state;
+	snprintf(other_dir, sizeof other_dir, "/tmp/f_tls_trust.XXXXXX");
+	if (mkdtemp(other_dir) == NULL)
+		return -1;
+	snprintf(ca_pem, sizeof ca_pem, "%s/ca.pem", other_dir);
+	snprintf(ca_key, sizeof ca_key, "%s/ca.key", other_dir);
+	snprintf(leaf_pem, sizeof leaf_pem, "%s/leaf.pem", other_dir);
+	snprintf(leaf_key, sizeof leaf_key, "%s/leaf.key", other_dir);
+	return 0;
+}
+
+static int
+leave_dir(void **state)
+{
+	(void)state;
+	return unlink(ca_pem) | unlink(ca_key) | unlink(leaf_pem) | unlink(leaf_key) |
+	       rmdir(other_dir);
+}
+
+static void
+make(const char *subject, const char *pem, const char *key, const char *more)
+{
+	char command[600];
+
+	snprintf(command, sizeof command,
+	    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 "
+	    "-subj '%s' -out %s -keyout %s %s 2>/dev/null",
+	    subject, pem, key, more);
+	assert_int_equal(system(command), 0);
+}
+
+static bool
+is_decided(void *arg)
+{
+	return tlstest_both_closed(arg) || tlstest_both_ready(arg);
+}
+
+/* What a client of relay.test says of a certificate that this authority has made; "" if it is content. */
+static const char *
+said(const char *authority, const char *subject, const char *san, bool trusted)
+{
+	static char text[ERR_TEXT_MAX];
+	struct tls_server_ctx *usual = tlstest_server_ctx;
+	char more[300];
+	struct tlstest p;
+	struct errtext e;
+
+	make(authority, ca_pem, ca_key, "");
+	snprintf(more, sizeof more, "-CA %s -CAkey %s %s%s", ca_pem, ca_key,
+	    san[0] != '\0' ? "-addext subjectAltName=" : "", san);
+	make(subject, leaf_pem, leaf_key, more);
+	if (tls_server_new(&(struct tls_pair){ leaf_pem, leaf_key }, 1, &tlstest_server_ctx, &e) !=
+	    0)
+		fail_msg("%s", e.s);
+	tlstest_open(&p, "relay.test", trusted ? ca_pem : tlstest_pem, NULL);
+	assert_true(wire_run(p.l, 10000, is_decided, &p));
+	snprintf(text, sizeof text, "%s", p.c.n_closed > 0 ? p.c.text : "");
+	tlstest_close(&p);
+	tls_server_free(tlstest_server_ctx);
+	tlstest_server_ctx = usual;
+	return text;
+}
+
+static void
+assert_begins(const char *text, const char *want)
+{
+	if (strncmp(text, want, strlen(want)) != 0)
+		fail_msg("%s", text);
+}
+
+static void
+an_unknown_authority_is_named(void **state)
+{
+	(void)state;
+	assert_begins(said("/CN=Test CA", "/CN=relay.test", "DNS:relay.test", false),
+	    "certificate of relay.test issued by \"Test CA\", which is not trusted; add --ca FILE "
+	    "with that authority or --pin sha256//");
+	assert_begins(said("/O=Some Office", "/CN=relay.test", "DNS:relay.test", false),
+	    "certificate of relay.test issued by \"O=Some Office\", which is not trusted; ");
+	assert_string_equal(said("/CN=Test CA", "/CN=relay.test", "DNS:relay.test", true), "");
+}
+
+/* Some of its names, so that the line stays one; of an old one without such names the subject's. */
+static void
+whom_a_certificate_is_for_is_told(void **state)
+{
+	(void)state;
+	assert_string_equal(said("/CN=Test CA", "/CN=relay.test",
+				"DNS:a.test,IP:192.0.2.1,IP:2001:db8::1,DNS:b.test", true),
+	    "certificate of relay.test is for a.test, 192.0.2.1, 2001:db8::1, b.test");
+	assert_string_equal(
+	    said("/CN=Test CA", "/CN=relay.test",
+		"DNS:a.test,DNS:b.test,DNS:c.test,DNS:d.test,DNS:e.test,DNS:f.test", true),
+	    "certificate of relay.test is for a.test, b.test, c.test, d.test, ...");
+	assert_string_equal(said("/CN=Test CA", "/CN=relay.test", "email:a@b.test", true),
+	    "certificate of relay.test is for no host at all");
+	assert_string_equal(said("/CN=Test CA", "/O=x/CN=other.test", "", true),
+	    "certificate of relay.test is for other.test");
+	assert_string_equal(said("/CN=Test CA", "/O=x/CN=relay.test", "", true), "");
+}
+
 int
 main(void)
 {
@@ -160,6 +270,10 @@ main(void)
 		cmocka_unit_test(an_unknown_issuer_is_refused_with_the_pin_that_helps),
 		cmocka_unit_test(a_pin_is_proof_enough_without_ca),
 		cmocka_unit_test(a_pin_does_not_replace_the_authority_that_was_given),
+		cmocka_unit_test_setup_teardown(
+		    an_unknown_authority_is_named, enter_dir, leave_dir),
+		cmocka_unit_test_setup_teardown(
+		    whom_a_certificate_is_for_is_told, enter_dir, leave_dir),
 	};
 
 	return cmocka_run_group_tests(tests, tlstest_setup, tlstest_teardown);
