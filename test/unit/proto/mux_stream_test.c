@@ -270,6 +270,38 @@ a_sender_stops_at_the_limit(void **state)
 	raw_fini(&r);
 }
 
+static int n_acked;
+
+static void
+count_acked(struct side *x, const char *call)
+{
+	(void)x;
+	n_acked += strcmp(call, "acked") == 0;
+}
+
+/* What is passed on of it to the other side of a relay would be a frame for nothing. */
+static void
+a_limit_alone_acknowledges_nothing(void **state)
+{
+	struct frame f;
+	struct raw r;
+
+	(void)state;
+	raw_init(&r, &keeper, true);
+	assert_int_equal(raw_open(&r, 1), 0);
+	n_acked = 0;
+	first(&r)->hook = count_acked;
+	assert_int_equal(side_send(first(&r), 10), 0);
+	assert_true(raw_skip(&r, FRAME_DATA, &f, NULL));
+	assert_int_equal(raw_window(&r, 1, 0, RAW_WINDOW + 1, 0), 0);
+	assert_int_equal(n_acked, 0);
+	assert_int_equal(raw_window(&r, 1, 10, RAW_WINDOW + 2, 0), 0);
+	assert_int_equal(n_acked, 1);
+	assert_int_equal(raw_window(&r, 1, 10, RAW_WINDOW + 3, 0), 0);
+	assert_int_equal(n_acked, 1);
+	raw_fini(&r);
+}
+
 static void
 impossible_offsets_in_a_window_end_the_session(void **state)
 {
@@ -695,6 +727,7 @@ main(void)
 		cmocka_unit_test(eof_has_the_expected_bytes),
 		cmocka_unit_test(data_beyond_the_window_ends_the_session),
 		cmocka_unit_test(a_sender_stops_at_the_limit),
+		cmocka_unit_test(a_limit_alone_acknowledges_nothing),
 		cmocka_unit_test(impossible_offsets_in_a_window_end_the_session),
 		cmocka_unit_test(an_end_acknowledged_before_all_bytes_ends_the_session),
 		cmocka_unit_test(the_highest_limit_is_harmless),
