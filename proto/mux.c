@@ -672,15 +672,14 @@ static const struct session_ops mux_ops = {
 struct session *
 mux_new(const struct mux_config *cfg, uint64_t now_us)
 {
-	struct mux *m = mem_zalloc(sizeof *m);
+	uint64_t mul, add;
+	struct mux *m;
 
 	assert(cfg->budget != NULL);
-	if (m == NULL)
+	if (rand_u64(&mul) != 0 || rand_u64(&add) != 0 || (m = mem_zalloc(sizeof *m)) == NULL)
 		return NULL;
-	if (rand_u64(&m->id_mul) != 0 || rand_u64(&m->id_add) != 0) {
-		mem_free(m);
-		return NULL;
-	}
+	m->id_mul = mul;
+	m->id_add = add;
 	m->s.ops = &mux_ops;
 	m->s.budget = cfg->budget;
 	m->cfg = *cfg;
