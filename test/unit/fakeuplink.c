@@ -52,11 +52,10 @@ __wrap_uplink_new(struct loop *l, const struct uplink_config *cfg, enum ctl_role
 {
 	struct uplink *k = &fake_uplink[fake_n_uplinks];
 
-	(void)cfg;
 	if (fake_n_uplinks == fake_uplinks_max || fake_n_uplinks == FAKE_UPLINKS)
 		return NULL;
 	fake_n_uplinks++;
-	*k = (struct uplink){ .f = fake_new(), .user = user, .arg = arg, .role = role };
+	*k = (struct uplink){ .f = fake_new(), .user = user, .arg = arg, .role = role, .cfg = cfg };
 	snprintf(k->name, sizeof k->name, "%s", name);
 	if (fake_play != NULL)
 		fake_play(l, k);

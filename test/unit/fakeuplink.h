@@ -23,6 +23,7 @@ struct uplink {
 	const struct uplink_user *user;
 	void *arg;
 	enum ctl_role role;
+	const struct uplink_config *cfg;
 	char name[CTL_NAME_MAX + 1];
 	/* Given by the test. */
 	bool stands, up;

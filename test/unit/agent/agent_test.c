@@ -4,6 +4,7 @@
  *
  * link: -Wl,--wrap=uplink_new,--wrap=uplink_free,--wrap=uplink_finish
  * link: -Wl,--wrap=uplink_open,--wrap=uplink_has_session,--wrap=uplink_streams,--wrap=uplink_is_up
+ * link: -Wl,--wrap=sig_init,--wrap=sig_fini
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -18,6 +19,7 @@
 
 #include "cmd/cmd.h"
 #include "test/unit/fakeuplink.h"
+#include "test/unit/sigcount.h"
 
 static char ready[64];
 
@@ -26,10 +28,13 @@ static int
 run(bool (*play)(int i), const char *arguments)
 {
 	char words[1024];
+	int code;
 
 	snprintf(ready, sizeof ready, "/tmp/agent_test.%d", (int)getpid());
 	snprintf(words, sizeof words, "agent %s", arguments);
-	return fake_run(agent_main, play, words);
+	code = fake_run(agent_main, play, words);
+	assert_int_equal(sigcount, 0);
+	return code;
 }
 
 #define GOOD "--relay ws://127.0.0.1:1 --secret s --name pi --log-level error "
@@ -47,27 +52,57 @@ ready_says(const char *what)
 static void
 wrong_arguments_are_status_2(void **state)
 {
-	static const char *const bad[] = {
-		"--relay ws://127.0.0.1:1 --secret s",
-		"--relay ws://127.0.0.1:1 --secret s --name a/b",
-		"--secret s --name pi",
-		"--relay ws://127.0.0.1:1 --name pi",
-		"--relay http://127.0.0.1:1 --secret s --name pi",
-		GOOD "--tcp nonsense",
-		GOOD "--allow nonsense",
-		GOOD "--carriers 9",
-		GOOD "--carriers 0",
-		GOOD "--bogus",
-		GOOD "argument",
-		"--relay ws://127.0.0.1:1 --secret-file /nonexistent/x --name pi",
+	static const struct {
+		const char *arguments, *says;
+	} bad[] = {
+		{ "--relay ws://127.0.0.1:1 --secret s", "--name NAME: 1 to" },
+		{ "--relay ws://127.0.0.1:1 --secret s --name a/b", "--name NAME: 1 to" },
+		{ "--secret s --name pi", "no relay" },
+		{ "--relay ws://127.0.0.1:1 --name pi", "no secret" },
+		{ "--relay http://127.0.0.1:1 --secret s --name pi", "ws://" },
+		{ GOOD "--tcp nonsense", "--tcp nonsense" },
+		{ GOOD "--allow nonsense", "nonsense" },
+		{ GOOD "--carriers 9", "--carriers" },
+		{ GOOD "--carriers 0", "--carriers" },
+		{ GOOD "--bogus", "--bogus" },
+		{ GOOD "argument", "argument" },
+		{ "--relay ws://127.0.0.1:1 --secret-file /nonexistent/x --name pi",
+		    "/nonexistent/x" },
 	};
 
 	(void)state;
+	fake_uplinks_reset();
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-		assert_int_equal(run(NULL, bad[i]), CMD_USAGE);
+		char words[256];
+
+		snprintf(words, sizeof words, "agent %s", bad[i].arguments);
+		if (subcommand_heard(agent_main, words) != CMD_USAGE ||
+		    strstr(subcommand_err, bad[i].says) == NULL)
+			fail_msg("%s: %s", words, subcommand_err);
 		assert_int_equal(fake_n_uplinks, 0);
 	}
-	assert_int_equal(run(NULL, "--help"), CMD_OK);
+	assert_int_equal(subcommand_heard(agent_main, "agent --help"), CMD_OK);
+	assert_non_null(strstr(subcommand_out, "usage: tunnel agent"));
+}
+
+static void
+what_the_system_refuses_is_status_1(void **state)
+{
+	static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		sigcount_bad = signals[i];
+		assert_int_equal(run(NULL, GOOD), CMD_FAILED);
+	}
+	sigcount_bad = 0;
+	/* No memory for the second of three carriers: the first one is freed. */
+	fake_uplinks_reset();
+	fake_uplinks_max = 1;
+	assert_int_equal(subcommand_heard(agent_main, "agent " GOOD "--carriers 3"), CMD_FAILED);
+	assert_non_null(strstr(subcommand_err, "out of memory"));
+	assert_int_equal(fake_n_uplinks, 1);
+	assert_true(fake_uplink[0].freed);
 }
 
 /* ---- life ---- */
@@ -159,6 +194,76 @@ a_second_signal_and_the_end_of_the_drain_do_not_wait(void **state)
 	assert_true(fake_uplink[0].finished);
 }
 
+static bool
+hung_up_with_nohup(int i)
+{
+	if (i == 0)
+		fake_stand(&fake_uplink[0]);
+	if (i == 0)
+		raise(SIGHUP);
+	if (i < 20)
+		return true;
+	assert_false(fake_uplink[0].finished);
+	/* What one client may have in memory is less than all. */
+	assert_true(fake_uplink[0].cfg->client_max > 0);
+	assert_true(fake_uplink[0].cfg->client_max < fake_uplink[0].cfg->memory.max);
+	raise(SIGTERM);
+	raise(SIGTERM);
+	return false;
+}
+
+static void
+under_nohup_a_hangup_is_nothing(void **state)
+{
+	(void)state;
+	signal(SIGHUP, SIG_IGN);
+	assert_int_equal(run(hung_up_with_nohup, GOOD "--drain 1h"), CMD_OK);
+	signal(SIGHUP, SIG_DFL);
+	assert_int_equal(subcommand_steps(), 21);
+}
+
+/* It is lost, the relay goes, and a signal ends it while something is not over. */
+static bool
+eventful(int i)
+{
+	struct uplink *k = &fake_uplink[0];
+
+	if (i > 0)
+		return true;
+	fake_stand(k);
+	k->user->down(k->arg, ERR_CLOSED, "the wire is cut", 12345);
+	k->user->away(k->arg, "a new version");
+	raise(SIGTERM);
+	return true;
+}
+
+static int
+run_eventful(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	return fake_run(agent_main, eventful,
+	    "agent --relay ws://127.0.0.1:1 --secret s --name pi --drain 1200ms");
+}
+
+static void
+it_says_what_happens(void **state)
+{
+	static const char *const lines[] = {
+		"connected to ws://127.0.0.1:1 as pi",
+		"the wire is cut: next attempt in 12.3 s",
+		"a new version: dialling again; open streams go on",
+		"shutting down: streams have 1 s to finish",
+		"streams that have not finished are cut off",
+	};
+
+	(void)state;
+	assert_int_equal(subcommand_heard(run_eventful, "agent"), CMD_OK);
+	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+		if (strstr(subcommand_err, lines[i]) == NULL)
+			fail_msg("\"%s\" is not in: %s", lines[i], subcommand_err);
+}
+
 /* ---- refusals ---- */
 
 static struct {
@@ -244,9 +349,12 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(wrong_arguments_are_status_2),
+		cmocka_unit_test(what_the_system_refuses_is_status_1),
 		cmocka_unit_test(it_is_ready_when_all_carriers_are_up_and_ends_when_all_have_ended),
 		cmocka_unit_test(a_ready_file_that_cannot_be_written_ends_it),
 		cmocka_unit_test(a_second_signal_and_the_end_of_the_drain_do_not_wait),
+		cmocka_unit_test(under_nohup_a_hangup_is_nothing),
+		cmocka_unit_test(it_says_what_happens),
 		cmocka_unit_test(a_refusal_ends_it_unless_time_may_heal),
 		cmocka_unit_test(streams_go_to_the_services),
 	};

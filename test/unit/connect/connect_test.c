@@ -26,34 +26,12 @@
 #include "lib/conf/jobj.h"
 #include "lib/net/hostport.h"
 #include "test/unit/fakeuplink.h"
+#include "test/unit/sigcount.h"
 
 #define GOOD "--relay ws://127.0.0.1:1 --secret s --log-level error "
 
-int __wrap_sig_init(struct sig *s, struct loop *l, int signo, void (*fn)(void *arg), void *arg);
-int __real_sig_init(struct sig *s, struct loop *l, int signo, void (*fn)(void *arg), void *arg);
-void __wrap_sig_fini(struct sig *s);
-void __real_sig_fini(struct sig *s);
-
 static char ready[64];
 static int app;
-/* Signals that are watched; the one that cannot be. */
-static int n_signals, no_signal;
-
-int
-__wrap_sig_init(struct sig *s, struct loop *l, int signo, void (*fn)(void *arg), void *arg)
-{
-	if (signo == no_signal)
-		return ERR_NOMEM;
-	n_signals++;
-	return __real_sig_init(s, l, signo, fn, arg);
-}
-
-void
-__wrap_sig_fini(struct sig *s)
-{
-	n_signals -= s->ev != NULL;
-	__real_sig_fini(s);
-}
 
 static int
 run(bool (*play)(int i), const char *arguments)
@@ -64,7 +42,7 @@ run(bool (*play)(int i), const char *arguments)
 	app = -1;
 	snprintf(words, sizeof words, "connect %s", arguments);
 	code = fake_run(connect_main, play, words);
-	assert_int_equal(n_signals, 0);
+	assert_int_equal(sigcount, 0);
 	return code;
 }
 
@@ -230,10 +208,10 @@ without_signals_it_does_not_start(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < 3; i++) {
-		no_signal = signals[i];
+		sigcount_bad = signals[i];
 		assert_int_equal(run(NULL, GOOD "pi ssh"), CMD_FAILED);
 	}
-	no_signal = 0;
+	sigcount_bad = 0;
 }
 
 static bool

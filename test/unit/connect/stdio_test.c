@@ -7,9 +7,11 @@
  *
  * link: -Wl,--wrap=uplink_new,--wrap=uplink_free,--wrap=uplink_finish
  * link: -Wl,--wrap=uplink_open,--wrap=uplink_has_session,--wrap=uplink_streams
+ * link: -Wl,--wrap=socketpair,--wrap=pthread_create
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -53,6 +55,30 @@ struct play {
 
 static struct client c;
 static const struct play *play;
+
+/* What fails in the child: so many socket pairs, threads, allocations are there; negative: all. */
+static long pairs = -1, threads = -1, allocations = MEM_NO_FAIL;
+
+int __wrap_socketpair(int domain, int type, int protocol, int fd[2]);
+int __real_socketpair(int domain, int type, int protocol, int fd[2]);
+int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *arg), void *arg);
+int __real_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *arg), void *arg);
+
+int
+__wrap_socketpair(int domain, int type, int protocol, int fd[2])
+{
+	if (pairs-- == 0) {
+		errno = EMFILE;
+		return -1;
+	}
+	return __real_socketpair(domain, type, protocol, fd);
+}
+
+int
+__wrap_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *arg), void *arg)
+{
+	return threads-- == 0 ? EAGAIN : __real_pthread_create(t, a, fn, arg);
+}
 
 static struct fake_stream *
 stream(void)
@@ -123,7 +149,9 @@ child(struct outcome *o)
 	c.opts.uplink.carriers = 1;
 	if (client_init(&c) != 0 || conn_target(&target, "ssh", "target", &e) != 0)
 		abort();
+	mem_fail_after(allocations);
 	o->started = stdio_start(&c, "pi", &target, &e);
+	mem_fail_after(MEM_NO_FAIL);
 	if (o->started == 0) {
 		fake_stand(&fake_uplink[0]);
 		o->n_streams = fake_uplink[0].f->n_streams;
@@ -142,9 +170,9 @@ child(struct outcome *o)
 	o->code = c.code;
 }
 
-/* Run a play with these descriptors, which are closed here. */
+/* Run a play with these descriptors, which are closed here; it may not even start. */
 static struct outcome
-run(const struct play *p, int in, int out)
+try(const struct play *p, int in, int out)
 {
 	struct outcome o = { 0 };
 	int result[2], status;
@@ -172,6 +200,14 @@ run(const struct play *p, int in, int out)
 	close(result[0]);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
+	return o;
+}
+
+static struct outcome
+run(const struct play *p, int in, int out)
+{
+	struct outcome o = try(p, in, out);
+
 	assert_int_equal(o.started, 0);
 	assert_int_equal(o.n_streams, 1);
 	assert_string_equal(o.service, "ssh");
@@ -388,6 +424,42 @@ the_exit_status_says_who_refused(void **state)
 	}
 }
 
+static void
+what_cannot_be_started_is_told(void **state)
+{
+	(void)state;
+	/* A thread and a pair for each of two files: the first or the second fails. */
+	for (long n = 0; n < 2; n++) {
+		pairs = n;
+		assert_int_equal(
+		    try(&exchange, file_with("hello"), file_with("")).started, ERR_SYS);
+		pairs = -1;
+		threads = n;
+		assert_int_equal(
+		    try(&exchange, file_with("hello"), file_with("")).started, ERR_SYS);
+		threads = -1;
+	}
+}
+
+static void
+without_memory_it_does_not_start(void **state)
+{
+	int reader, n_failed = 0, started;
+
+	(void)state;
+	do {
+		int out = pipe_out(&reader);
+
+		allocations = n_failed;
+		started = try(&exchange, pipe_with("hello"), out).started;
+		close(reader);
+		n_failed += started != 0;
+	} while (started != 0 && n_failed < 100);
+	allocations = MEM_NO_FAIL;
+	assert_int_equal(started, 0);
+	assert_true(n_failed > 1);
+}
+
 int
 main(void)
 {
@@ -401,6 +473,8 @@ main(void)
 		cmocka_unit_test(output_that_nobody_reads_is_a_failure),
 		cmocka_unit_test(a_full_disk_is_a_failure),
 		cmocka_unit_test(the_exit_status_says_who_refused),
+		cmocka_unit_test(what_cannot_be_started_is_told),
+		cmocka_unit_test(without_memory_it_does_not_start),
 	};
 
 	signal(SIGPIPE, SIG_IGN); /* as main() does */

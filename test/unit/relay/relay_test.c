@@ -4,7 +4,8 @@
  * in its own loop.
  *
  * link: -Wl,--wrap=listeners_start,--wrap=workers_init,--wrap=workers_start
- * link: -Wl,--wrap=workers_stop,--wrap=sig_init,--wrap=timer_set
+ * link: -Wl,--wrap=workers_stop,--wrap=timer_set
+ * link: -Wl,--wrap=sig_init,--wrap=sig_fini
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,6 +27,7 @@
 #include "lib/base/file.h"
 #include "lib/conf/jobj.h"
 #include "test/unit/relaytest.h"
+#include "test/unit/sigcount.h"
 #include "test/unit/subcommand.h"
 #include "test/unit/tlstest.h"
 
@@ -44,8 +46,6 @@ int __wrap_workers_start(struct relay *r, struct errtext *e);
 int __real_workers_start(struct relay *r, struct errtext *e);
 void __wrap_workers_stop(struct relay *r);
 void __real_workers_stop(struct relay *r);
-int __wrap_sig_init(struct sig *s, struct loop *l, int signo, void (*fn)(void *arg), void *arg);
-int __real_sig_init(struct sig *s, struct loop *l, int signo, void (*fn)(void *arg), void *arg);
 void __wrap_timer_set(struct timer *t, uint64_t ms);
 void __real_timer_set(struct timer *t, uint64_t ms);
 
@@ -57,7 +57,6 @@ static struct fix {
 	/* How long a look at the files is away; 0: they are not looked at. */
 	uint64_t watch_ms;
 	/* What fails. */
-	int no_signal;
 	bool no_threads, hup_at_load;
 	/* Peers. */
 	struct fake_session *f, *g;
@@ -106,12 +105,6 @@ __wrap_listeners_start(struct listeners *ls, struct loop *l)
 	return __real_listeners_start(ls, l);
 }
 
-int
-__wrap_sig_init(struct sig *s, struct loop *l, int signo, void (*fn)(void *arg), void *arg)
-{
-	return signo == x.no_signal ? ERR_NOMEM : __real_sig_init(s, l, signo, fn, arg);
-}
-
 void
 __wrap_timer_set(struct timer *t, uint64_t ms)
 {
@@ -142,6 +135,7 @@ static int
 teardown(void **state)
 {
 	(void)state;
+	assert_int_equal(sigcount, 0);
 	fake_free_all();
 	unlink(x.creds);
 	unlink(x.ready);
@@ -303,11 +297,11 @@ what_the_system_refuses_is_status_1(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < 3; i++) {
-		x.no_signal = signals[i];
+		sigcount_bad = signals[i];
 		assert_int_equal(heard(QUIET), CMD_FAILED);
 		says("cannot set up the event loop");
 	}
-	x.no_signal = 0;
+	sigcount_bad = 0;
 	x.no_threads = true;
 	assert_int_equal(heard(QUIET), CMD_FAILED);
 	says("no thread");
