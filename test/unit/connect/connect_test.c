@@ -7,7 +7,6 @@
  * link: -Wl,--wrap=uplink_open,--wrap=uplink_has_session,--wrap=uplink_streams,--wrap=uplink_is_up
  * link: -Wl,--wrap=sig_init,--wrap=sig_fini
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -26,6 +25,7 @@
 #include "lib/conf/jobj.h"
 #include "lib/net/hostport.h"
 #include "test/unit/fakeuplink.h"
+#include "test/unit/listen_on.h"
 #include "test/unit/sigcount.h"
 
 #define GOOD "--relay ws://127.0.0.1:1 --secret s --log-level error "
@@ -61,21 +61,15 @@ run_forwards(bool (*p)(int i))
 static int
 dial(const char *kind)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	const char *text = subcommand_text(ready);
 	struct jobj *o = NULL;
 	int64_t port = 0;
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	assert_non_null(text);
 	assert_int_equal(jobj_parse(text, strlen(text), 4096, &o, NULL), 0);
 	assert_true(jobj_as_int(jobj_get(jobj_at(jobj_get(o, kind), 0), "port"), &port));
 	jobj_free(o);
-	a.sin_port = htons((uint16_t)port);
-	if (connect(fd, (struct sockaddr *)&a, sizeof a) == 0)
-		return fd;
-	close(fd);
-	return -1;
+	return listen_visit((uint16_t)port);
 }
 
 static void

@@ -27,6 +27,7 @@
 #include "lib/conf/jobj.h"
 #include "lib/net/addr.h"
 #include "test/unit/fakeuplink.h"
+#include "test/unit/listen_on.h"
 #include "test/unit/turns.h"
 
 enum { PAUSE_MS = 100, TURN_MAX = 64 };
@@ -137,16 +138,6 @@ listens(const char *kind, size_t n, const char *address)
 	return (int)port;
 }
 
-static int
-dial(int port)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	return connect(fd, (struct sockaddr *)&a, sizeof a) == 0 ? fd : -1;
-}
-
 static bool
 has_streams(void *n)
 {
@@ -165,12 +156,12 @@ a_local_port_leads_to_its_target(void **state)
 	assert_int_equal(fake_n_uplinks, 1);
 	assert_string_equal(fake_uplink[0].name, "pi");
 	fake_stand(&fake_uplink[0]);
-	fd = dial(listens("local", 0, "127.0.0.1"));
+	fd = listen_visit((uint16_t)listens("local", 0, "127.0.0.1"));
 	assert_true(turns_until(c.loop, has_streams, &n));
 	assert_string_equal(fake_uplink[0].f->stream[0]->open.service, "db");
 	close(fd);
 	n = 2;
-	fd = dial(listens("local", 1, "127.0.0.1"));
+	fd = listen_visit((uint16_t)listens("local", 1, "127.0.0.1"));
 	assert_true(turns_until(c.loop, has_streams, &n));
 	assert_string_equal(fake_uplink[0].f->stream[1]->open.host, "10.0.0.7");
 	assert_int_equal(fake_uplink[0].f->stream[1]->open.port, 5432);
@@ -195,7 +186,7 @@ a_socks_port_speaks_socks(void **state)
 	assert_int_equal(forward_socks(&c, &list, "0=lab", &e), 0);
 	assert_int_equal(fake_n_uplinks, 1);
 	fake_stand(&fake_uplink[0]);
-	fd = dial(listens("socks", 1, "127.0.0.1"));
+	fd = listen_visit((uint16_t)listens("socks", 1, "127.0.0.1"));
 	assert_int_equal(write(fd, "\5\1\0\5\1\0\3\1x\0\7", 11), 11);
 	assert_true(turns_until(c.loop, has_streams, &n));
 	assert_string_equal(fake_uplink[0].f->stream[0]->open.host, "x");
@@ -241,10 +232,10 @@ after_the_stop_nobody_listens_and_the_rest_goes_on(void **state)
 	(void)state;
 	assert_int_equal(forward_local(&c, &list, "0=pi:db", &e), 0);
 	port = listens("local", 0, "127.0.0.1");
-	fd = dial(port);
+	fd = listen_visit((uint16_t)port);
 	assert_true(turns_until(c.loop, has_conns, &c));
 	forwards_stop(&list);
-	assert_int_equal(dial(port), -1);
+	assert_int_equal(listen_visit((uint16_t)port), -1);
 	assert_int_equal(c.n_conns, 1);
 	forwards_stop(&list); /* twice is once */
 	close(fd);
@@ -341,7 +332,7 @@ a_turn_is_bounded(void **state)
 	assert_int_equal(forward_local(&c, &list, "0=pi:db", &e), 0);
 	port = listens("local", 0, "127.0.0.1");
 	for (int i = 0; i < N; i++)
-		fd[i] = dial(port);
+		fd[i] = listen_visit((uint16_t)port);
 	wait_for(N);
 	assert_int_equal(most_in_turn, TURN_MAX);
 	for (int i = 0; i < N; i++)
@@ -357,7 +348,7 @@ an_accept_that_fails_is_not_the_last(void **state)
 	assert_int_equal(forward_local(&c, &list, "0=pi:db", &e), 0);
 	for (int i = 0; i < 2; i++) {
 		accept_error = errors[i];
-		close(dial(listens("local", 0, "127.0.0.1")));
+		close(listen_visit((uint16_t)listens("local", 0, "127.0.0.1")));
 		wait_for(i + 1);
 		assert_null(pause_end);
 	}
@@ -372,7 +363,7 @@ without_descriptors_accepting_rests(void **state)
 	assert_int_equal(forward_local(&c, &list, "0=pi:db", &e), 0);
 	port = listens("local", 0, "127.0.0.1");
 	for (int i = 0; i < 2; i++)
-		fd[i] = dial(port);
+		fd[i] = listen_visit((uint16_t)port);
 	/* The first one is closed with the descriptor in reserve, the second waits for the end of the pause. */
 	accept_error = ERR_LIMIT;
 	assert_true(turns_until(c.loop, is_paused, NULL));
@@ -383,7 +374,7 @@ without_descriptors_accepting_rests(void **state)
 	wait_for(1);
 	close(fd[0]);
 	close(fd[1]);
-	close(dial(port));
+	close(listen_visit((uint16_t)port));
 	wait_for(2);
 }
 
@@ -393,7 +384,8 @@ without_memory_a_connection_is_dropped_and_the_next_is_not(void **state)
 	(void)state;
 	assert_int_equal(forward_local(&c, &list, "0=pi:db", &e), 0);
 	for (long n = 0; n < 3; n++) {
-		int before = n_accepted, fd = dial(listens("local", 0, "127.0.0.1"));
+		int before = n_accepted,
+		    fd = listen_visit((uint16_t)listens("local", 0, "127.0.0.1"));
 		char byte;
 
 		mem_fail_after(n);

@@ -25,7 +25,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/rlimit.h"
 #include "lib/conf/jobj.h"
-#include "lib/net/listen.h"
+#include "test/unit/listen_on.h"
 #include "test/unit/relaytest.h"
 #include "test/unit/turns.h"
 
@@ -225,13 +225,11 @@ visit(int i)
 	char host[64];
 	uint16_t port;
 	bool tls;
-	struct addr a;
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd;
 
 	told(i, host, &port, &tls);
-	assert_true(addr_literal(host, port, &a));
+	fd = listen_visit(port);
 	assert_true(fd >= 0);
-	assert_int_equal(connect(fd, &a.u.sa, a.len), 0);
 	return fd;
 }
 
@@ -688,8 +686,6 @@ without_descriptors_one_is_refused_and_accepting_rests(void **state)
 static void
 who_stops_is_reached_by_nobody(void **state)
 {
-	struct addr a;
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	char host[64];
 	uint16_t port;
 	bool tls;
@@ -700,9 +696,7 @@ who_stops_is_reached_by_nobody(void **state)
 	told(0, host, &port, &tls);
 	listeners_stop(x.ls);
 	x.ls = NULL;
-	assert_true(addr_literal(host, port, &a));
-	assert_int_equal(connect(fd, &a.u.sa, a.len), -1);
-	close(fd);
+	assert_int_equal(listen_visit(port), -1);
 }
 
 #define ONE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

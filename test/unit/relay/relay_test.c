@@ -11,7 +11,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <arpa/inet.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +25,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/file.h"
 #include "lib/conf/jobj.h"
+#include "test/unit/listen_on.h"
 #include "test/unit/relaytest.h"
 #include "test/unit/sigcount.h"
 #include "test/unit/subcommand.h"
@@ -210,14 +210,10 @@ ready_port(bool *tls)
 static bool
 takes_connections(uint16_t port)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-		.sin_port = htons(port) };
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool yes = connect(fd, (struct sockaddr *)&a, sizeof a) == 0;
+	int fd = listen_visit(port);
 
 	close(fd);
-	return yes;
+	return fd >= 0;
 }
 
 /* A peer that has logged in. */
