@@ -59,6 +59,13 @@ void budget_charge(struct budget *b, uint64_t was, uint64_t now);
  */
 uint64_t budget_share(const struct budget *b, uint64_t own, bool proven);
 
+/* budget_streams - how many charge it. */
+static inline uint32_t
+budget_streams(const struct budget *b)
+{
+	return atomic_load_explicit(&b->n, memory_order_relaxed);
+}
+
 static inline bool
 budget_is_idle(const struct budget *b)
 {

@@ -414,7 +414,7 @@ ms_room(struct stream *s)
 static size_t
 weight_max(const struct mux_stream *ms)
 {
-	size_t share = MUX_WEIGHT_SUM_MAX / ms->m->s.n_streams,
+	size_t share = MUX_WEIGHT_SUM_MAX / budget_streams(ms->from.budget),
 	       most = mux_stream_sendable(ms) == 0 ? MUX_WEIGHT_BLOCKED : MUX_WEIGHT_MAX;
 
 	return share < most ? share : most;
@@ -424,11 +424,16 @@ static int
 ms_send(struct stream *s, struct bufq *src, size_t n)
 {
 	struct mux_stream *ms = ms_of(s);
+	uint64_t unsent = mux_stream_unsent(ms);
 	int r;
 
 	if (ms->out_half != OUT_OPEN)
 		return ERR_CLOSED;
-	r = bufq_move(&ms->out, src, n);
+	/* What the peer's limit or the carrier stops stands here for long, and must not pin much more than it holds. */
+	if (unsent + n > flow_out_credit(&ms->to) || unsent > MUX_UNSENT_SHARE)
+		r = bufq_keep(&ms->out, src, n);
+	else
+		r = bufq_move(&ms->out, src, n);
 	if (r != 0)
 		return r;
 	if (ms->turn.list != TURN_NONE)

@@ -286,10 +286,9 @@ on_data(void *arg, struct bufq *in)
 {
 	struct serving *sg = arg;
 
-	if (bufq_move(&sg->early, in, in->len) != 0)
+	/* It may stand here until the dial has failed. */
+	if (bufq_keep(&sg->early, in, in->len) != 0)
 		refuse(sg, CODE_INTERNAL, "out of memory");
-	else
-		bufq_compact(&sg->early); /* it may stand here until the dial has failed */
 }
 
 static void

@@ -277,6 +277,68 @@ bufq_move(struct bufq *dst, struct bufq *src, size_t n)
 	return 0;
 }
 
+/* Bytes at the front of q, at most n, that lie in one block. */
+static size_t
+front_run(const struct bufq *q, size_t n)
+{
+	const struct block *b = slice_at(q, 0)->b;
+	size_t run = 0;
+
+	for (uint32_t i = 0; i < q->n && run < n && slice_at(q, i)->b == b; i++)
+		run += slice_at(q, i)->n;
+	return run < n ? run : n;
+}
+
+/* Are n bytes of b too few to keep it for? */
+static bool
+is_thin(const struct bufq *dst, const struct block *b, size_t n)
+{
+	if (dst->n > 0 && slice_at(dst, dst->n - 1)->b == b)
+		return false; /* it is kept already */
+	return n < BUF_SMALL || n < b->fill / 2;
+}
+
+/* Copies n bytes of one block; returns how many could not be, for want of memory. */
+static size_t
+copy_front(struct bufq *dst, struct bufq *src, size_t n)
+{
+	while (n > 0) {
+		const struct slice *s = slice_at(src, 0);
+		size_t m = s->n < n ? s->n : n;
+
+		if (bufq_copy(dst, slice_mem(s), m) != 0)
+			break;
+		bufq_drain(src, m);
+		n -= m;
+	}
+	return n;
+}
+
+int
+bufq_keep(struct bufq *dst, struct bufq *src, size_t n)
+{
+	uint32_t first, k;
+	size_t skip;
+	int r = 0;
+
+	assert(n <= src->len);
+	if (n == 0)
+		return 0;
+	k = slice_span(src, 0, n, &first, &skip);
+	/* A copy makes three slices at most: the tail's rest, and two blocks.  From here on nothing fails. */
+	if (ring_grow(dst, 3 * k) != 0)
+		return ERR_NOMEM;
+	while (n > 0 && r == 0) {
+		size_t run = front_run(src, n), left = run;
+
+		if (is_thin(dst, slice_at(src, 0)->b, run))
+			left = copy_front(dst, src, run);
+		r = bufq_move(dst, src, left);
+		n -= run;
+	}
+	return r;
+}
+
 int
 bufq_share(struct bufq *dst, const struct bufq *src, size_t off, size_t n)
 {

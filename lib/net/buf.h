@@ -23,6 +23,7 @@
  *      pools of free blocks              21 % less CPU than malloc and free for each read
  *      blocks of 64 and 128 KiB          5 % less CPU than reads of 16 KiB
  *      reads up to BUF_SMALL are copied  memory: small_reads_pin_little (f_sock_test)
+ *      bufq_keep                         memory: 500 stalled readers, see lib/net/buf.c
  *      bufq_compact                      memory: a_scattered_queue_is_compacted (buf_test)
  *
  * Units: lengths and offsets are bytes.  Errors: ERR_NOMEM only; a failed call leaves its arguments
@@ -116,6 +117,13 @@ int bufq_copy(struct bufq *q, const void *p, size_t n) WARN_UNUSED;
 
 /* bufq_move - move the first n (<= src->len) bytes of src to the end of dst without copying. */
 int bufq_move(struct bufq *dst, struct bufq *src, size_t n) WARN_UNUSED;
+
+/*
+ * bufq_keep - as bufq_move, for bytes that will stand in dst: what is less than half of what its
+ * block holds, or than BUF_SMALL, is copied.  So a queue whose pieces lie between those of others
+ * pins little more than it holds, and no byte is copied twice.
+ */
+int bufq_keep(struct bufq *dst, struct bufq *src, size_t n) WARN_UNUSED;
 
 /*
  * bufq_share - append n bytes of src from offset off to dst; src keeps them.  off + n <= src->len.

@@ -315,11 +315,11 @@ sock_op_write(struct filter *f, struct bufq *src)
 
 	if (s->output != OUTPUT_OPEN)
 		return ERR_CLOSED;
-	r = bufq_move(&s->out, src, src->len);
 	/*
 	 * While the kernel takes nothing, a peer that sends shreds must not make us hold their
 	 * blocks.
 	 */
+	r = s->writable ? bufq_move(&s->out, src, src->len) : bufq_keep(&s->out, src, src->len);
 	if (r == 0 && !s->writable && bufq_weight(&s->out) > F_SOCK_WEIGHT_MAX)
 		bufq_compact(&s->out);
 	return r;

@@ -183,7 +183,8 @@ model_step(struct model *a, struct model *b)
 	case 2:
 		if (a == b || b->n + n > MODEL_MAX)
 			break;
-		assert_int_equal(bufq_move(&b->q, &a->q, n), 0);
+		assert_int_equal(
+		    below(2) ? bufq_move(&b->q, &a->q, n) : bufq_keep(&b->q, &a->q, n), 0);
 		model_add(b, a->p, n);
 		model_drop(a, n);
 		break;
@@ -317,10 +318,89 @@ a_compact_queue_is_left_alone(void **state)
 	buf_pool_free();
 }
 
+/* Of a block of BUF_HUGE bytes, whose first n are in the queue. */
+static const uint8_t *
+part_of_a_block(struct bufq *q, size_t n)
+{
+	struct block *b = block_new(BUF_HUGE);
+	const uint8_t *p = b->data;
+
+	memset(b->data, (int)(n % 251), BUF_HUGE);
+	b->fill = BUF_HUGE;
+	assert_int_equal(bufq_append(q, b, b->data, n), 0);
+	block_unref(b);
+	return p;
+}
+
+static void
+what_stands_is_copied_out_of_blocks_it_hardly_fills(void **state)
+{
+	struct bufq dst = { 0 }, src = { 0 };
+	const uint8_t *half;
+	size_t n;
+
+	(void)state;
+	half = part_of_a_block(&src, BUF_HUGE / 2);
+	assert_int_equal(bufq_keep(&dst, &src, src.len), 0);
+	assert_ptr_equal(bufq_front(&dst, &n), half);
+	bufq_fini(&dst);
+
+	/* 16 KiB of each, as turns are; the bytes stand one behind the other then. */
+	for (int i = 0; i < 64; i++) {
+		part_of_a_block(&src, 16 * 1024);
+		assert_int_equal(bufq_keep(&dst, &src, src.len), 0);
+	}
+	assert_int_equal(dst.len, 64 * 16 * 1024);
+	assert_true(bufq_weight(&dst) < dst.len + 2 * BUF_MEDIUM);
+	bufq_fini(&dst);
+
+	/* What is kept already is not copied, however small. */
+	half = part_of_a_block(&src, BUF_HUGE);
+	assert_int_equal(bufq_keep(&dst, &src, BUF_HUGE - 10), 0);
+	assert_int_equal(bufq_keep(&dst, &src, 10), 0);
+	assert_ptr_equal(bufq_front(&dst, &n), half);
+	assert_int_equal(n, BUF_HUGE);
+	bufq_fini(&dst);
+	assert_int_equal(bufq_keep(&dst, &src, 0), 0);
+	assert_int_equal(bufq_weight(&dst), 0);
+	buf_pool_free();
+}
+
+static void
+without_memory_what_stands_is_moved(void **state)
+{
+	(void)state;
+	for (long fail = 0; fail < 8; fail++) {
+		struct bufq dst = { 0 }, src = { 0 };
+		uint8_t all[3000];
+		int r;
+
+		for (size_t n = 1000; n > 0; n -= 250)
+			part_of_a_block(&src, n);
+		buf_pool_free();
+		mem_fail_after(fail);
+		r = bufq_keep(&dst, &src, src.len);
+		mem_fail_after(MEM_NO_FAIL);
+		assert_int_equal(r, fail == 0 ? ERR_NOMEM : 0);
+		assert_int_equal(fail == 0 ? src.len : dst.len, 2500);
+		assert_int_equal(bufq_read(fail == 0 ? &src : &dst, 0, all, sizeof all), 2500);
+		for (size_t i = 0; i < 2500; i++)
+			assert_int_equal(all[i], i < 1000   ? 1000 % 251
+						 : i < 1750 ? 750 % 251
+						 : i < 2250 ? 500 % 251
+							    : 250 % 251);
+		bufq_fini(&src);
+		bufq_fini(&dst);
+	}
+	buf_pool_free();
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_stands_is_copied_out_of_blocks_it_hardly_fills),
+		cmocka_unit_test(without_memory_what_stands_is_moved),
 		cmocka_unit_test(a_block_has_the_smallest_size_that_holds),
 		cmocka_unit_test(small_copies_share_a_block),
 		cmocka_unit_test(a_shared_tail_is_not_filled),

@@ -494,6 +494,35 @@ many_streams_pin_their_share_only(void **state)
 	mem_free(x);
 }
 
+static void
+streams_of_other_sessions_count_for_the_share(void **state)
+{
+	enum { OTHERS = 512 };
+	struct budget *b;
+	struct raw r;
+
+	(void)state;
+	raw_init(&r, &acceptor, true);
+	assert_int_equal(raw_open(&r, 1), 0);
+	b = inner(first(&r)->s)->from.budget;
+	for (int i = 0; i < OTHERS; i++)
+		budget_join(b);
+	/* Blocks whose fill does not tell that they hold more: nothing is copied at once. */
+	for (int i = 0; i < 12; i++) {
+		struct block *block = block_new(BUF_MEDIUM);
+		struct bufq q = { 0 };
+
+		assert_non_null(block);
+		assert_int_equal(bufq_append(&q, block, block->data, BUF_SMALL), 0);
+		block_unref(block);
+		assert_int_equal(stream_send(first(&r)->s, &q, BUF_SMALL), 0);
+	}
+	assert_true(bufq_weight(&inner(first(&r)->s)->out) <= MUX_WEIGHT_SUM_MAX / OTHERS);
+	for (int i = 0; i < OTHERS; i++)
+		budget_leave(b);
+	raw_fini(&r);
+}
+
 /* A peer chooses its ids: here those that uthash's own function puts in one bucket. */
 static void
 ids_chosen_to_collide_do_not(void **state)
@@ -735,6 +764,7 @@ main(void)
 		cmocka_unit_test(windows_reopen_for_a_reader_of_any_step),
 		cmocka_unit_test(queued_bytes_pin_little_more_than_themselves),
 		cmocka_unit_test(many_streams_pin_their_share_only),
+		cmocka_unit_test(streams_of_other_sessions_count_for_the_share),
 		cmocka_unit_test(ids_chosen_to_collide_do_not),
 		cmocka_unit_test(a_window_grows_with_the_rate_and_is_bounded),
 		cmocka_unit_test(a_window_stays_small_for_a_slow_sender),
