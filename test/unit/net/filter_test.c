@@ -238,6 +238,21 @@ an_end_waits_for_who_pauses_with_bytes_left_and_an_error_does_not(void **state)
 }
 
 static void
+an_end_that_waits_is_forgotten_after_an_error(void **state)
+{
+	struct fix *x = *state;
+
+	filter_pause(&x->top->f, true);
+	arrives(x, "abc");
+	filter_close(&x->top->f, ERR_EOF, "");
+	filter_close(&x->top->f, ERR_CLOSED, "broken");
+	bufq_drain(&x->top->f.in, 3); /* the user's all the same */
+	filter_set_user(&x->top->f, &user, x);
+	loop_settle(x->l);
+	assert_string_equal(x->told, "broken ");
+}
+
+static void
 who_comes_later_is_told_what_came_before(void **state)
 {
 	struct fix *x = *state;
@@ -450,6 +465,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(an_end_is_told_once_and_an_error_may_follow),
 		TEST(an_end_waits_for_who_pauses_with_bytes_left_and_an_error_does_not),
+		TEST(an_end_that_waits_is_forgotten_after_an_error),
 		TEST(who_comes_later_is_told_what_came_before),
 		TEST(bytes_that_are_left_are_told_of_again_after_a_pause),
 		TEST(nothing_is_asked_of_what_is_closed),

@@ -54,6 +54,31 @@ a_frame_before_hello_ends_the_session(void **state)
 	}
 }
 
+/* Its block goes back to the pool, where it is still to be read here. */
+static void
+the_secret_of_a_hello_is_wiped_where_it_came(void **state)
+{
+	static const char hello[] =
+	    "{\"version\":1,\"role\":\"connect\",\"name\":\"pi\",\"secret\":\"hunter2\","
+	    "\"instance\":\"000102030405060708090a0b0c0d0e0f\"}";
+	const struct frame f = { FRAME_HELLO, 0, sizeof hello - 1, 0 };
+	uint8_t hdr[FRAME_HDR_LEN];
+	struct iovec iov;
+	struct raw r;
+
+	(void)state;
+	raw_init(&r, &acceptor, false);
+	frame_pack(hdr, &f);
+	assert_int_equal(bufq_copy(&end_of(&r)->in, hdr, sizeof hdr), 0);
+	assert_int_equal(bufq_copy(&end_of(&r)->in, hello, sizeof hello - 1), 0);
+	assert_int_equal(bufq_peek(&end_of(&r)->in, sizeof hdr, f.len, &iov, 1), 1);
+	assert_non_null(memmem(iov.iov_base, iov.iov_len, "hunter2", 7));
+	assert_int_equal(session_input(end_of(&r)->s, &end_of(&r)->in, 0, &end_of(&r)->why), 0);
+	assert_int_equal(end_of(&r)->n_hello, 1);
+	assert_null(memmem(iov.iov_base, iov.iov_len, "hunter2", 7));
+	raw_fini(&r);
+}
+
 static void
 a_second_hello_ends_the_session(void **state)
 {
@@ -609,6 +634,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(both_sides_learn_who_the_other_is),
 		cmocka_unit_test(a_frame_before_hello_ends_the_session),
+		cmocka_unit_test(the_secret_of_a_hello_is_wiped_where_it_came),
 		cmocka_unit_test(a_second_hello_ends_the_session),
 		cmocka_unit_test(an_unknown_type_ends_the_session),
 		cmocka_unit_test(nothing_is_read_after_an_error),
