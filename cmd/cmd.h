@@ -16,10 +16,14 @@
 
 /* Exit codes of every subcommand; they are part of the manual. */
 enum cmd_exit {
-	CMD_OK = 0,      /* done */
-	CMD_FAILED = 1,  /* failed at run time */
-	CMD_USAGE = 2,   /* wrong usage or configuration */
-	CMD_REFUSED = 3, /* refused: authentication or policy */
+	/* done */
+	CMD_OK = 0,
+	/* failed at run time */
+	CMD_FAILED = 1,
+	/* wrong usage or configuration */
+	CMD_USAGE = 2,
+	/* refused: authentication or policy */
+	CMD_REFUSED = 3,
 };
 
 #define CMD_GO (-1) /* cmd_options(): go on */

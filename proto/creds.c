@@ -50,7 +50,8 @@ struct entry {
 };
 
 struct table {
-	struct entry *v; /* sorted by name */
+	/* sorted by name */
+	struct entry *v;
 	size_t n;
 };
 
@@ -389,7 +390,8 @@ take_table(
 
 struct owner {
 	const uint8_t *digest;
-	const struct entry *entry; /* NULL: access-client-secrets */
+	/* NULL: access-client-secrets */
+	const struct entry *entry;
 };
 
 static int

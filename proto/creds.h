@@ -52,15 +52,19 @@ struct creds;
 enum creds_kind {
 	CREDS_NOBODY,
 	CREDS_AGENT,
-	CREDS_SHARED, /* a secret of access-client-secrets */
-	CREDS_CLIENT, /* an entry of clients */
+	/* a secret of access-client-secrets */
+	CREDS_SHARED,
+	/* an entry of clients */
+	CREDS_CLIENT,
 };
 
 /* Who somebody has proved to be.  Plain data, copied freely; holds no secret. */
 struct creds_id {
 	enum creds_kind kind;
-	char name[CTL_NAME_MAX + 1];     /* of the entry; "" for CREDS_SHARED */
-	uint8_t digest[HASH_SHA256_LEN]; /* SHA-256 of the secret that was shown */
+	/* of the entry; "" for CREDS_SHARED */
+	char name[CTL_NAME_MAX + 1];
+	/* SHA-256 of the secret that was shown */
+	uint8_t digest[HASH_SHA256_LEN];
 };
 
 /*

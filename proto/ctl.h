@@ -38,19 +38,26 @@ enum ctl_role { CTL_AGENT, CTL_CONNECT, CTL_RELAY };
 struct ctl_hello {
 	int version;
 	enum ctl_role role;
-	char name[CTL_NAME_MAX + 1]; /* agent: its own; connect: the agent to reach; relay: "" */
-	char secret[CTL_SECRET_MAX + 1]; /* wipe after use with ctl_hello_wipe */
+	/* agent: its own; connect: the agent to reach; relay: "" */
+	char name[CTL_NAME_MAX + 1];
+	/* wipe after use with ctl_hello_wipe */
+	char secret[CTL_SECRET_MAX + 1];
 	char software[64];
 	/* names the process: sessions of one instance are carriers of one peer */
 	uint8_t instance[CTL_TOKEN_LEN];
-	uint32_t keepalive_ms; /* the sender's interval between pings */
+	/* the sender's interval between pings */
+	uint32_t keepalive_ms;
 };
 
 struct ctl_open {
-	uint8_t token[CTL_TOKEN_LEN];   /* names the stream across carriers and relays */
-	char protocol[8];               /* "tcp" */
-	char service[CTL_NAME_MAX + 1]; /* either a service ... */
-	char host[CTL_HOST_MAX + 1];    /* ... or host and port; service is "" then */
+	/* names the stream across carriers and relays */
+	uint8_t token[CTL_TOKEN_LEN];
+	/* "tcp" */
+	char protocol[8];
+	/* either a service ... */
+	char service[CTL_NAME_MAX + 1];
+	/* ... or host and port; service is "" then */
+	char host[CTL_HOST_MAX + 1];
 	uint16_t port;
 	/* who is being carried, "" when unknown */
 	char source[CTL_ADDR_MAX];

@@ -96,8 +96,8 @@ flow_in_take(struct flow_in *f, uint64_t n)
 }
 
 /*
- * The window follows the product of bandwidth and delay: a peer that used half of it within two round trips would soon wait
- * for us with the next half.  n: what was passed on just now.
+ * The window follows the product of bandwidth and delay: a peer that used half of it within two
+ * round trips would soon wait for us with the next half.  n: what was passed on just now.
  */
 static void
 grow(struct flow_in *f, uint64_t n, uint64_t now_us, uint64_t rtt_us)

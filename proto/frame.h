@@ -25,20 +25,34 @@
 	65528 /* bytes of payload in one DATA frame that we send; a receiver takes FRAME_BODY_MAX */
 
 enum frame_type {
-	FRAME_HELLO = 1,    /* JSON; session; the first frame each way */
-	FRAME_OPEN = 2,     /* JSON */
-	FRAME_OPEN_OK = 3,  /* JSON */
-	FRAME_DATA = 4,     /* raw bytes of the stream */
-	FRAME_WINDOW = 5,   /* acked, limit: two 64-bit offsets */
-	FRAME_EOF = 6,      /* the sender's final offset, 64 bits */
-	FRAME_RESET = 7,    /* 32-bit code, UTF-8 text */
-	FRAME_DATAGRAM = 8, /* one datagram */
-	FRAME_CONTROL = 9,  /* JSON; session */
-	FRAME_GOAWAY = 10,  /* 32-bit code, UTF-8 text; session */
-	FRAME_PING = 11,    /* 8 opaque bytes; session */
-	FRAME_PONG = 12,    /* the same 8 bytes; session */
-	FRAME_RETURN = 13,  /* an offset from which on credit is given back, 64 bits */
-	FRAME_TYPES         /* one more than the last */
+	/* JSON; session; the first frame each way */
+	FRAME_HELLO = 1,
+	/* JSON */
+	FRAME_OPEN = 2,
+	/* JSON */
+	FRAME_OPEN_OK = 3,
+	/* raw bytes of the stream */
+	FRAME_DATA = 4,
+	/* acked, limit: two 64-bit offsets */
+	FRAME_WINDOW = 5,
+	/* the sender's final offset, 64 bits */
+	FRAME_EOF = 6,
+	/* 32-bit code, UTF-8 text */
+	FRAME_RESET = 7,
+	/* one datagram */
+	FRAME_DATAGRAM = 8,
+	/* JSON; session */
+	FRAME_CONTROL = 9,
+	/* 32-bit code, UTF-8 text; session */
+	FRAME_GOAWAY = 10,
+	/* 8 opaque bytes; session */
+	FRAME_PING = 11,
+	/* the same 8 bytes; session */
+	FRAME_PONG = 12,
+	/* an offset from which on credit is given back, 64 bits */
+	FRAME_RETURN = 13,
+	/* one more than the last */
+	FRAME_TYPES
 };
 
 /* WINDOW: the far endpoint has passed on everything and the end of the stream too. */
@@ -48,22 +62,38 @@ enum frame_type {
 
 /* Codes of RESET and GOAWAY (PROTOCOL.md 3.8). */
 enum frame_code {
-	CODE_OK = 0,          /* GOAWAY: orderly shutdown */
-	CODE_CANCELLED = 1,   /* the other end of the stream closed it */
-	CODE_REFUSED = 2,     /* the target refused the connection */
-	CODE_UNREACHABLE = 3, /* no way to the target; its name does not resolve */
-	CODE_TIMEOUT = 4,     /* the target, or the peer, did not answer in time */
-	CODE_NOT_FOUND = 5,   /* no such agent or service */
-	CODE_DENIED = 6,      /* authentication or policy says no */
-	CODE_LIMIT = 7,       /* a limit was reached */
-	CODE_PROTOCOL = 8,    /* the peer broke the protocol */
-	CODE_INTERNAL = 9,    /* out of memory or descriptors */
-	CODE_GONE = 10,       /* no new streams are taken */
-	CODE_RESET = 11,      /* the socket at the far end was reset */
-	CODE_REPLACED = 12,   /* GOAWAY: a newer session has this name */
-	CODE_REVOKED = 13,    /* GOAWAY: the credentials are no longer valid */
-	CODE_LOST = 14,       /* a carrier on the way is lost; no endpoint says so */
-	CODES                 /* one more than the last */
+	/* GOAWAY: orderly shutdown */
+	CODE_OK = 0,
+	/* the other end of the stream closed it */
+	CODE_CANCELLED = 1,
+	/* the target refused the connection */
+	CODE_REFUSED = 2,
+	/* no way to the target; its name does not resolve */
+	CODE_UNREACHABLE = 3,
+	/* the target, or the peer, did not answer in time */
+	CODE_TIMEOUT = 4,
+	/* no such agent or service */
+	CODE_NOT_FOUND = 5,
+	/* authentication or policy says no */
+	CODE_DENIED = 6,
+	/* a limit was reached */
+	CODE_LIMIT = 7,
+	/* the peer broke the protocol */
+	CODE_PROTOCOL = 8,
+	/* out of memory or descriptors */
+	CODE_INTERNAL = 9,
+	/* no new streams are taken */
+	CODE_GONE = 10,
+	/* the socket at the far end was reset */
+	CODE_RESET = 11,
+	/* GOAWAY: a newer session has this name */
+	CODE_REPLACED = 12,
+	/* GOAWAY: the credentials are no longer valid */
+	CODE_REVOKED = 13,
+	/* a carrier on the way is lost; no endpoint says so */
+	CODE_LOST = 14,
+	/* one more than the last */
+	CODES
 };
 
 /* frame_code_str - the code's name in words; "unknown" for others. */
@@ -72,7 +102,8 @@ const char *frame_code_str(uint32_t code);
 struct frame {
 	uint8_t type;
 	uint8_t flags;
-	uint16_t len; /* bytes of body */
+	/* bytes of body */
+	uint16_t len;
 	uint32_t id;
 };
 

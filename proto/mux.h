@@ -30,7 +30,10 @@
  */
 #define MUX_WEIGHT_BLOCKED (512 * 1024)
 #define MUX_WEIGHT_MAX (1024 * 1024)
-/* For all streams that charge one budget, of however many sessions: with many each is looked at sooner. */
+/*
+ * For all streams that charge one budget, of however many sessions: with many each is looked at
+ * sooner.
+ */
 #define MUX_WEIGHT_SUM_MAX (32 * 1024 * 1024)
 /* Streams open at once in a session, unless the configuration says otherwise. */
 #define MUX_STREAMS_MAX 4096

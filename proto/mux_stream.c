@@ -429,7 +429,10 @@ ms_send(struct stream *s, struct bufq *src, size_t n)
 
 	if (ms->out_half != OUT_OPEN)
 		return ERR_CLOSED;
-	/* What the peer's limit or the carrier stops stands here for long, and must not pin much more than it holds. */
+	/*
+	 * What the peer's limit or the carrier stops stands here for long, and must not pin much
+	 * more than it holds.
+	 */
 	if (unsent + n > flow_out_credit(&ms->to) || unsent > MUX_UNSENT_SHARE)
 		r = bufq_keep(&ms->out, src, n);
 	else

@@ -70,10 +70,12 @@ struct stream_ops {
 
 struct stream {
 	const struct stream_ops *ops;
-	const struct stream_user *user; /* NULL: nobody is told */
+	/* NULL: nobody is told */
+	const struct stream_user *user;
 	void *arg;
 	struct session *session;
-	uint64_t rx, tx; /* bytes of payload received and sent; statistics */
+	/* bytes of payload received and sent; statistics */
+	uint64_t rx, tx;
 };
 
 static inline void

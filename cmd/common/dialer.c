@@ -29,7 +29,8 @@ struct dialer {
 	void *arg;
 	enum phase phase;
 	struct dial *net;
-	struct filter *f; /* the stack so far */
+	/* the stack so far */
+	struct filter *f;
 	struct http_head *head;
 	struct timer deadline;
 	char key[WS_KEY_LEN + 1];

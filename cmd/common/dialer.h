@@ -22,10 +22,13 @@ struct dialer_target {
 	struct url url;
 	/* What is spoken there: it says what the WebSocket carries. */
 	const struct dialect *dialect;
-	struct tls_client_ctx *tls; /* NULL for ws:// */
+	/* NULL for ws:// */
+	struct tls_client_ctx *tls;
 	bool has_proxy;
-	struct url proxy;               /* http://[user:password@]host:port */
-	const struct opt_list *headers; /* "Name: value"; NULL: none */
+	/* http://[user:password@]host:port */
+	struct url proxy;
+	/* "Name: value"; NULL: none */
+	const struct opt_list *headers;
 };
 
 /*

@@ -37,9 +37,11 @@ struct uplink {
 	struct timer retry;
 	uint64_t backoff_ms, up_ms;
 	bool finishing;
-	uint32_t away_code; /* the relay's GOAWAY, CODE_OK if none */
+	/* the relay's GOAWAY, CODE_OK if none */
+	uint32_t away_code;
 	char away_text[256];
-	TAILQ_HEAD(, leaving) leaving; /* the oldest first */
+	/* the oldest first */
+	TAILQ_HEAD(, leaving) leaving;
 	unsigned n_leaving;
 	struct grave grave;
 };

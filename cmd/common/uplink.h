@@ -134,7 +134,8 @@ struct uplink_opts {
 /* What all uplinks of a process share; made once, borrowed by them. */
 struct uplink_config {
 	struct dialer_target target;
-	struct secret *secret; /* owned */
+	/* owned */
+	struct secret *secret;
 	uint8_t instance[CTL_TOKEN_LEN];
 	uint32_t keepalive_ms;
 	uint64_t max_window;
@@ -145,7 +146,8 @@ struct uplink_config {
 	 */
 	struct budget memory, keep;
 	uint64_t client_max;
-	char relay[256]; /* the URL for messages */
+	/* the URL for messages */
+	char relay[256];
 };
 
 /*

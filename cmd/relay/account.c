@@ -30,7 +30,8 @@ struct account {
 	UT_hash_handle hh;
 	/* Guarded by the table's lock. */
 	unsigned refs;
-	bool unheld; /* in the list of those */
+	/* in the list of those */
+	bool unheld;
 	uint64_t unheld_ms;
 	TAILQ_ENTRY(account) unheld_turn;
 	/* Any thread's. */
@@ -50,12 +51,15 @@ struct account {
 TAILQ_HEAD(account_list, account);
 
 struct accounts {
-	struct creds_limits limits; /* constant */
+	/* constant */
+	struct creds_limits limits;
 	struct budget *memory;
-	pthread_mutex_t lock; /* guards everything below; nothing else is taken while it is held */
+	/* guards everything below; nothing else is taken while it is held */
+	pthread_mutex_t lock;
 	struct account *all;
 	uint32_t last_number;
-	struct account_list unheld; /* by unheld_ms */
+	/* by unheld_ms */
+	struct account_list unheld;
 };
 
 /* ---- the table ---- */

@@ -28,14 +28,20 @@ struct side {
 
 struct bridge {
 	struct side side[2];
-	struct stream *client, *agent; /* NULL once gone */
-	struct party *party;           /* the client's; a reference */
-	bool counted;                  /* its bytes are, while the client's stream is there */
-	uint64_t held;                 /* bytes of both ways that wait for the next hop */
-	TAILQ_ENTRY(bridge) held_turn; /* while there are any */
+	/* NULL once gone */
+	struct stream *client, *agent;
+	/* the client's; a reference */
+	struct party *party;
+	/* its bytes are, while the client's stream is there */
+	bool counted;
+	/* bytes of both ways that wait for the next hop */
+	uint64_t held;
+	/* while there are any */
+	TAILQ_ENTRY(bridge) held_turn;
 	struct worker *w;
 	uint64_t since_ms;
-	uint64_t up, down; /* bytes from the client, and sent to it */
+	/* bytes from the client, and sent to it */
+	uint64_t up, down;
 	char label[ADDR_TEXT + CTL_NAME_MAX + CTL_HOST_MAX + 16];
 	struct grave grave;
 	bool over;

@@ -60,7 +60,8 @@ struct guest {
 	struct ctl_hello hello;
 	struct timer deadline;
 	struct gate_place *place;
-	struct addr addr; /* of the client, as soon as a trusted proxy has told it */
+	/* of the client, as soon as a trusted proxy has told it */
+	struct addr addr;
 	char from[ADDR_TEXT];
 	/* What TLS says of the connection; "" without. */
 	char tls[64];

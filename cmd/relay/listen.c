@@ -37,7 +37,8 @@ struct listeners {
 	size_t n;
 	int next_worker;
 	struct loop *loop;
-	struct timer pause; /* out of descriptors */
+	/* out of descriptors */
+	struct timer pause;
 	struct rlimit_reserve reserve;
 	struct log_limit full_log, rate_log;
 };

@@ -22,7 +22,8 @@
 
 /* A peer with what only its login needs. */
 struct login {
-	struct peer p; /* first: a login becomes the peer it was all along */
+	/* first: a login becomes the peer it was all along */
+	struct peer p;
 	void (*settled)(void *arg);
 	void *settled_arg;
 	struct admit admit;

@@ -3,8 +3,8 @@
  * hashtab - uthash as it is to be used here: memory comes from lib/base/mem.h, and an addition
  * without memory is not the end of the process.
  *
- * Keys come from peers (names, tokens, addresses), who must not know what falls into one bucket: the
- * hash is a keyed one.
+ * Keys come from peers (names, tokens, addresses), who must not know what falls into one bucket:
+ * the hash is a keyed one.
  *
  * After HASH_ADD and its kin: the element was added if and only if hashtab_has(e).  Everything else
  * is in uthash's own manual (uthash(3), or troydhanson.github.io/uthash).
@@ -26,7 +26,9 @@
 #define HASH_FUNCTION(p, n, hash) ((hash) = hashtab_hash((p), (n)))
 #include <uthash.h>
 
-/* hashtab_init - a random key for this process; before its first table.  Until then the key is 0. */
+/*
+ * hashtab_init - a random key for this process; before its first table.  Until then the key is 0.
+ */
 void hashtab_init(void);
 
 /* hashtab_hash - of a key of n bytes. */

@@ -45,8 +45,9 @@ char *mem_strdup(const char *s) __attribute__((malloc, warn_unused_result));
 void *mem_must_zalloc(size_t n) __attribute__((malloc, returns_nonnull, warn_unused_result));
 
 /*
- * mem_trim - give what is free back to the system, from all threads' heaps.  It takes milliseconds, so
- * it is for the time after a load.  mem_freed() is the number of bytes that this thread has freed.
+ * mem_trim - give what is free back to the system, from all threads' heaps.  It takes milliseconds,
+ * so it is for the time after a load.  mem_freed() is the number of bytes that this thread has
+ * freed.
  */
 void mem_trim(void);
 uint64_t mem_freed(void);

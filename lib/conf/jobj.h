@@ -109,7 +109,10 @@ bool jobj_each(
 struct jobj *jobj_new_obj(void) WARN_UNUSED;
 struct jobj *jobj_new_arr(void) WARN_UNUSED;
 
-/* jobj_copy - another object or array with the same members, which are shared and must not be changed; owned; NULL without memory. */
+/*
+ * jobj_copy - another object or array with the same members, which are shared and must not be
+ * changed; owned; NULL without memory.
+ */
 struct jobj *jobj_copy(const struct jobj *v) WARN_UNUSED;
 
 /*

@@ -325,7 +325,10 @@ bufq_keep(struct bufq *dst, struct bufq *src, size_t n)
 	if (n == 0)
 		return 0;
 	k = slice_span(src, 0, n, &first, &skip);
-	/* A copy makes three slices at most: the tail's rest, and two blocks.  From here on nothing fails. */
+	/*
+	 * A copy makes three slices at most: the tail's rest, and two blocks.  From here on nothing
+	 * fails.
+	 */
 	if (ring_grow(dst, 3 * k) != 0)
 		return ERR_NOMEM;
 	while (n > 0 && r == 0) {

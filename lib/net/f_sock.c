@@ -81,7 +81,9 @@ struct f_sock {
 	uint64_t written;
 	/* What the kernel said last. */
 	bool readable, writable, hup;
-	/* An error may stand behind what is still to be read: reads go on until there is nothing. */
+	/*
+	 * An error may stand behind what is still to be read: reads go on until there is nothing.
+	 */
 	bool doubt;
 	/* To be reset when it is closed. */
 	bool hard;

@@ -53,7 +53,10 @@ struct loop {
 	atomic_bool stop;
 	/* of log lines that were left out */
 	struct timer tell;
-	/* Looks whether the load has gone; mem_freed() as of its last look, and the most between two. */
+	/*
+	 * Looks whether the load has gone; mem_freed() as of its last look, and the most between
+	 * two.
+	 */
 	struct timer rest;
 	uint64_t freed, most_freed;
 	struct loop_part resolver;

@@ -11,8 +11,8 @@
  * before it goes.  An object is bound to a loop by its _init call; moving an owner to another
  * thread means _fini here and _init there.
  *
- * Memory: after a load the loop gives what is free, in its thread's pools and in the heap, back to the
- * system.
+ * Memory: after a load the loop gives what is free, in its thread's pools and in the heap, back to
+ * the system.
  *
  * Threads: only loop_post() and loop_stop() may be called from another thread.
  */
@@ -76,9 +76,9 @@ void task_init(struct task *t, void (*fn)(void *arg), void *arg);
  */
 void task_soon(struct loop *l, struct task *t);
 /*
- * task_later - run once, for work that used up its budget: in the tasks of this turn when an event's
- * callback asks, in those of the next turn, which does not wait for events, when a task does.  So
- * what goes on asking is called once a turn.
+ * task_later - run once, for work that used up its budget: in the tasks of this turn when an
+ * event's callback asks, in those of the next turn, which does not wait for events, when a task
+ * does.  So what goes on asking is called once a turn.
  */
 void task_later(struct loop *l, struct task *t);
 void task_cancel(struct loop *l, struct task *t);

@@ -8,14 +8,16 @@
  *   lowat    bytes that it has and has not sent yet (TCP_NOTSENT_LOWAT): PACE_AHEAD_US of the rate
  *            at which the peer really receives, between PACE_LOWAT_MIN and PACE_LOWAT_MAX.
  *   flight   bytes that are under way (SO_SNDBUF): what the path itself holds, and PACE_QUEUE_US
- *            more; at least PACE_FLIGHT_SEGMENTS of its segments.  The kernel's congestion control fills the queues of a path with a millisecond
- *            or two of bytes in each direction, and every keystroke waits behind them.  On a fast
- *            or a long path the kernel's own tuning of the buffer goes on: a queue there is short
- *            in time, and only the kernel can make the buffer large enough.
+ *            more; at least PACE_FLIGHT_SEGMENTS of its segments.  The kernel's congestion control
+ *            fills the queues of a path with a millisecond or two of bytes in each direction, and
+ *            every keystroke waits behind them.  On a fast or a long path the kernel's own tuning
+ *            of the buffer goes on: a queue there is short in time, and only the kernel can make
+ *            the buffer large enough.
  *
  * A socket that carries a single stream has nothing to put in another order: its lowat stays at
- * PACE_LOWAT_MAX, and the kernel decides about the rest.  Without a lowat the kernel takes up to 4 MiB for a reader that has stopped
- * (net.ipv4.tcp_wmem), and 500 such readers look fast until then and take 1.4 GB.
+ * PACE_LOWAT_MAX, and the kernel decides about the rest.  Without a lowat the kernel takes up to 4
+ * MiB for a reader that has stopped (net.ipv4.tcp_wmem), and 500 such readers look fast until then
+ * and take 1.4 GB.
  *
  * The rate is what the kernel measures (struct tcp_info), smoothed: one sample in ten is half or
  * twice the path's, and a bound that followed it would fill the queue or starve the link.

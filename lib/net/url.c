@@ -112,8 +112,8 @@ parse_user(
 }
 
 /*
- * RFC 6874 2: in a URL the % before a zone is written as %25.  As in curl and browsers a bare one is
- * taken too, where that is not what follows.
+ * RFC 6874 2: in a URL the % before a zone is written as %25.  As in curl and browsers a bare one
+ * is taken too, where that is not what follows.
  */
 static void
 decode_zone(char *authority)

@@ -233,7 +233,8 @@ gcm_overlaps(const uint8_t *in, const uint8_t *out, size_t len)
 static bool
 gcm_is_bad(const struct gcm_key *k, size_t len, size_t iv_len, size_t ad_len)
 {
-	/* SP 800-38D 5.2.1.1: the IV has 1 to 2^64 - 1 bits, the additional data at most as many.
+	/*
+	 * SP 800-38D 5.2.1.1: the IV has 1 to 2^64 - 1 bits, the additional data at most as many.
 	 */
 	return k == NULL || len > GCM_LEN_MAX || iv_len == 0 || (uint64_t)iv_len >> 61 != 0 ||
 	       (uint64_t)ad_len >> 61 != 0;

@@ -53,8 +53,10 @@ enum f_ws_code {
 	F_WS_GOING_AWAY = 1001,
 	F_WS_PROTOCOL = 1002,
 	F_WS_UNSUPPORTED = 1003,
-	F_WS_NO_CODE = 1005,  /* never sent: the peer's Close had no code */
-	F_WS_ABNORMAL = 1006, /* never sent: there was no Close */
+	/* never sent: the peer's Close had no code */
+	F_WS_NO_CODE = 1005,
+	/* never sent: there was no Close */
+	F_WS_ABNORMAL = 1006,
 	F_WS_BAD_UTF8 = 1007,
 	F_WS_POLICY = 1008,
 	F_WS_TOO_BIG = 1009,

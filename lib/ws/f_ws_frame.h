@@ -61,9 +61,9 @@ ssize_t f_ws_frame_parse(struct f_ws_frame *fr, const uint8_t *p, size_t n, bool
 
 /*
  * f_ws_frame_put - the first n bytes of src as one whole frame at the end of out: a client's masked
- * into fresh blocks with a random key (5.3), a server's moved.  A control frame has at most F_WS_CONTROL_MAX bytes.
- * Returns 0; after ERR_NOMEM or ERR_SYS (no random bytes) some of src and a part of the frame may
- * be lost.
+ * into fresh blocks with a random key (5.3), a server's moved.  A control frame has at most
+ * F_WS_CONTROL_MAX bytes. Returns 0; after ERR_NOMEM or ERR_SYS (no random bytes) some of src and a
+ * part of the frame may be lost.
  */
 int f_ws_frame_put(
     bool client, enum f_ws_opcode opcode, struct bufq *src, size_t n, struct bufq *out) WARN_UNUSED;
