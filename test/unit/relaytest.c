@@ -133,6 +133,15 @@ relaytest_login(struct relay *r, int w, enum ctl_role role, const char *name)
 	return f;
 }
 
+bool
+relaytest_is_ended(const struct fake_session *f)
+{
+	for (size_t i = 0; i < n_ends; i++)
+		if (ends[i].of == f && ends[i].f != NULL)
+			return ends[i].f->eof || ends[i].f->closed;
+	return false;
+}
+
 void
 relaytest_hang_up(struct fake_session *f)
 {

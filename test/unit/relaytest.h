@@ -34,6 +34,9 @@ struct fake_session *relaytest_peer(struct relay *r, int w, int *settled);
  */
 struct fake_session *relaytest_login(struct relay *r, int w, enum ctl_role role, const char *name);
 
+/* relaytest_is_ended - has the relay ended this session's connection, as far as the other side sees? */
+bool relaytest_is_ended(const struct fake_session *f);
+
 /*
  * relaytest_hang_up - the other side of this session has closed its connection; _all: of each one
  * that there is.

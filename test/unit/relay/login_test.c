@@ -333,6 +333,7 @@ a_drain_waits_for_streams(void **state)
 	struct fake_session *agent = relaytest_login(r, 0, CTL_AGENT, "pi");
 	struct fake_session *client = relaytest_login(r, 0, CTL_CONNECT, "pi");
 	struct fake_stream *s = fake_open(client, "ssh");
+	struct fake_session *idle = relaytest_login(r, 0, CTL_CONNECT, "pi");
 	struct peer *p;
 
 	atomic_store(&r->draining, true);
@@ -340,8 +341,12 @@ a_drain_waits_for_streams(void **state)
 		peer_drain(p);
 	assert_int_equal(agent->n_away, 1);
 	assert_int_equal(client->n_away, 1);
+	assert_int_equal(idle->n_away, 1);
 	relaytest_settle(r);
 	assert_false(s->over);
+	assert_true(relaytest_is_ended(idle));
+	assert_false(relaytest_is_ended(client));
+	assert_false(relaytest_is_ended(agent));
 	fake_end(s, CODE_GONE, "");
 	client->s.user->idle(client->s.arg);
 	relaytest_hang_up(client);

@@ -132,6 +132,9 @@ who_has_not_left_yet_may_stay(void **state)
 	move_cancel(&m);
 	move_start(&m, &r.workers[0], &r.workers[1]);
 	move_cancel(&m);
+	/* Of nobody any more. */
+	assert_null(m.from);
+	move_cancel(&m);
 	relaytest_settle(&r);
 	assert_int_equal(n_left + n_arrived + n_lost, 0);
 	/* It may try again. */
