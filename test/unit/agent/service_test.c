@@ -18,6 +18,7 @@
 
 #include "cmd/agent/service.h"
 #include "lib/base/mem.h"
+#include "test/unit/heap.h"
 #include "test/unit/fakesession.h"
 #include "test/unit/listen_on.h"
 #include "test/unit/turns.h"
@@ -470,6 +471,21 @@ without_memory_the_stream_and_the_target_are_reset(void **state)
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
+static void
+round_trip(void)
+{
+	setup(NULL);
+	assert_int_equal(serve("ssh=22 db=127.0.0.1:5432", "10.0.0.0/8:443 *.lan:*"), 0);
+	teardown(NULL);
+}
+
+static void
+everything_is_given_back(void **state)
+{
+	(void)state;
+	heap_is_given_back(round_trip);
+}
+
 int
 main(void)
 {
@@ -488,6 +504,7 @@ main(void)
 		TEST(a_target_that_breaks_is_a_reset_for_the_stream),
 		TEST(the_agents_end_resets_all),
 		TEST(without_memory_the_stream_and_the_target_are_reset),
+		cmocka_unit_test(everything_is_given_back),
 	};
 
 	signal(SIGPIPE, SIG_IGN); /* as main() does */

@@ -16,6 +16,7 @@
 #include "cmd/common/carrier.h"
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
+#include "test/unit/heap.h"
 #include "test/unit/fakesession.h"
 #include "test/unit/memfilter.h"
 #include "test/unit/muxpair.h"
@@ -625,6 +626,24 @@ without_memory_there_is_no_carrier_and_nothing_is_taken(void **state)
 	fini_fake(&x);
 }
 
+static void
+round_trip(void)
+{
+	struct fix x;
+
+	init_greeted(&x);
+	send_zeros(open_stream(&x), 1000);
+	mem_settle(x.l);
+	fini(&x);
+}
+
+static void
+everything_is_given_back(void **state)
+{
+	(void)state;
+	heap_is_given_back(round_trip);
+}
+
 int
 main(void)
 {
@@ -645,6 +664,7 @@ main(void)
 		cmocka_unit_test(a_session_is_told_its_time_and_may_end_then),
 		cmocka_unit_test(a_session_that_fails_says_why_by_its_error),
 		cmocka_unit_test(without_memory_there_is_no_carrier_and_nothing_is_taken),
+		cmocka_unit_test(everything_is_given_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

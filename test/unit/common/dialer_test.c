@@ -20,6 +20,7 @@
 #include "lib/net/f_sock.h"
 #include "lib/ws/handshake.h"
 #include "proto/dialect/dialect.h"
+#include "test/unit/heap.h"
 #include "test/unit/listen_on.h"
 #include "test/unit/tlstest.h"
 #include "test/unit/turns.h"
@@ -717,6 +718,27 @@ without_memory_it_ends_in_each_step(void **state)
 		fail_in(step);
 }
 
+static void
+round_trip(void)
+{
+	setup(NULL);
+	through_proxy("u", "p");
+	start();
+	hear();
+	say(OK_TO_CONNECT);
+	hear();
+	say_welcome("");
+	assert_true(turns_until(x.l, has_ended, NULL));
+	teardown(NULL);
+}
+
+static void
+everything_is_given_back(void **state)
+{
+	(void)state;
+	heap_is_given_back(round_trip);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -744,6 +766,7 @@ main(void)
 		T(each_phase_begins_its_time_anew),
 		T(who_cancels_hears_nothing_more),
 		T(without_memory_it_ends_in_each_step),
+		cmocka_unit_test(everything_is_given_back),
 	};
 
 	return cmocka_run_group_tests(tests, tlstest_setup, tlstest_teardown);

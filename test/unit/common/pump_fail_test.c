@@ -120,6 +120,12 @@ has_sent(void *text)
 	return fake_got(st, text);
 }
 
+static bool
+has_turned(void *left)
+{
+	return --*(int *)left <= 0;
+}
+
 /* Each allocation fails once; stream and filter are still the caller's, and can be tried again. */
 static void
 without_memory_there_is_no_pump(void **state)
@@ -167,6 +173,42 @@ a_result_counts_the_bytes_of_each_way(void **state)
 	assert_int_equal(recv(app, got, sizeof got, 0), 0);
 }
 
+/*
+ * The stream is over, and the application has not read all that it was sent: the break waits for
+ * it, whatever of the rest the kernel takes meanwhile.
+ */
+static void
+a_break_waits_for_what_is_still_to_be_read(void **state)
+{
+	enum { PIECE = 100000, PIECES = 60 };
+	static char piece[PIECE + 1], got[PIECE];
+	size_t n = 0;
+	ssize_t k;
+
+	(void)state;
+	memset(piece, 'x', PIECE);
+	start();
+	for (int i = 0; i < PIECES; i++)
+		fake_data(st, piece);
+	loop_settle(l);
+	fake_end(st, CODE_RESET, "on purpose");
+	assert_int_equal(n_done, 0);
+	while (n < (size_t)PIECE * PIECES) {
+		bool read_some = false;
+
+		while ((k = recv(app, got, sizeof got, MSG_DONTWAIT)) > 0) {
+			n += (size_t)k;
+			read_some = true;
+		}
+		assert_true(k < 0 && errno == EAGAIN);
+		assert_true(n == (size_t)PIECE * PIECES || n_done == 0);
+		if (!read_some)
+			turns_until(l, has_turned, &(int){ 3 });
+	}
+	assert_true(turns_until(l, is_done, NULL));
+	assert_int_equal(result.code, CODE_RESET);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -176,6 +218,7 @@ main(void)
 		T(a_stream_that_takes_nothing_ends_both),
 		T(without_memory_there_is_no_pump),
 		T(a_result_counts_the_bytes_of_each_way),
+		T(a_break_waits_for_what_is_still_to_be_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,7 @@
 #include "lib/base/file.h"
 #include "lib/base/mem.h"
 #include "proto/dialect/dialect.h"
+#include "test/unit/heap.h"
 #include "test/unit/heardlog.h"
 #include "test/unit/tlstest.h"
 
@@ -266,6 +267,27 @@ without_memory_it_fails_and_leaves_nothing(void **state)
 	assert_true(n > 3);
 }
 
+static void
+round_trip(void)
+{
+	static char *pins[] = { PIN };
+
+	setup(NULL);
+	o.relay = "wss://relay.test";
+	o.ca = tlstest_pem;
+	o.pins = (struct opt_list){ pins, 1 };
+	o.proxy = "http://u:p@127.0.0.1:3128";
+	taken();
+	teardown(NULL);
+}
+
+static void
+everything_is_given_back(void **state)
+{
+	(void)state;
+	heap_is_given_back(round_trip);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -280,6 +302,7 @@ main(void)
 		T(trust_needs_tls),
 		T(who_speaks_in_the_clear_is_warned),
 		T(without_memory_it_fails_and_leaves_nothing),
+		cmocka_unit_test(everything_is_given_back),
 	};
 	static const char *const variables[] = { "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY",
 		"http_proxy", "https_proxy", "all_proxy" };

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "test/unit/uplinkfix.h"
+#include "test/unit/heap.h"
 
 /* ---- left ---- */
 
@@ -303,6 +304,25 @@ without_memory_there_is_none(void **state)
 	mem_fail_after(MEM_NO_FAIL);
 }
 
+static void
+round_trip(void)
+{
+	setup(NULL);
+	make(CTL_AGENT);
+	fake_open(come_up(), "ssh");
+	goodbye(x.s[0], CODE_OK, "restart");
+	come_up();
+	hang_up(0);
+	teardown(NULL);
+}
+
+static void
+everything_is_given_back(void **state)
+{
+	(void)state;
+	heap_is_given_back(round_trip);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -322,6 +342,7 @@ main(void)
 		T(a_finish_waits_for_sessions_that_leave),
 		T(a_free_ends_everything_with_its_reason),
 		T(without_memory_there_is_none),
+		cmocka_unit_test(everything_is_given_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,6 +26,7 @@
 #include "lib/base/mem.h"
 #include "lib/conf/jobj.h"
 #include "lib/net/addr.h"
+#include "test/unit/heap.h"
 #include "test/unit/fakeuplink.h"
 #include "test/unit/listen_on.h"
 #include "test/unit/turns.h"
@@ -448,6 +449,24 @@ without_memory_there_is_no_ready_file(void **state)
 	mem_free(text);
 }
 
+static void
+round_trip(void)
+{
+	setup(NULL);
+	assert_int_equal(forward_local(&c, &list, "0=pi:db", &e), 0);
+	assert_int_equal(forward_socks(&c, &list, "0=lab", &e), 0);
+	close(listen_visit((uint16_t)listens("local", 0, "127.0.0.1")));
+	wait_for(1);
+	teardown(NULL);
+}
+
+static void
+everything_is_given_back(void **state)
+{
+	(void)state;
+	heap_is_given_back(round_trip);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int
@@ -469,6 +488,7 @@ main(void)
 		TEST(what_cannot_be_watched_is_refused),
 		TEST(an_agents_name_and_a_bind_have_their_bounds),
 		TEST(without_memory_there_is_no_ready_file),
+		cmocka_unit_test(everything_is_given_back),
 	};
 
 	signal(SIGPIPE, SIG_IGN); /* as main() does */

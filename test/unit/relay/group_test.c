@@ -12,6 +12,7 @@
 #include "cmd/relay/group.h"
 #include "cmd/relay/party.h"
 #include "lib/base/mem.h"
+#include "test/unit/heap.h"
 #include "test/unit/relaytest.h"
 
 static struct relay r;
@@ -186,6 +187,29 @@ a_party_holds_its_account(void **state)
 	assert_int_equal(accounts_count(r.accounts), 0);
 }
 
+static void
+round_trip(void)
+{
+	struct account *a;
+	struct peer p = { .role = CTL_AGENT };
+
+	setup(NULL);
+	p.w = w;
+	a = account("a");
+	group_join(group_get(w, "pi"), &p);
+	group_leave(&p);
+	party_put(w, party_get(w, a, "pi"));
+	account_put(r.accounts, a, 0);
+	teardown(NULL);
+}
+
+static void
+everything_is_given_back(void **state)
+{
+	(void)state;
+	heap_is_given_back(round_trip);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -197,6 +221,7 @@ main(void)
 		T(without_memory_there_is_no_group_and_no_party),
 		T(an_identity_has_one_party_at_an_agent),
 		T(a_party_holds_its_account),
+		cmocka_unit_test(everything_is_given_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

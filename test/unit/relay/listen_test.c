@@ -25,6 +25,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/rlimit.h"
 #include "lib/conf/jobj.h"
+#include "test/unit/heap.h"
 #include "test/unit/listen_on.h"
 #include "test/unit/relaytest.h"
 #include "test/unit/turns.h"
@@ -699,6 +700,24 @@ who_stops_is_reached_by_nobody(void **state)
 	assert_int_equal(listen_visit(port), -1);
 }
 
+static void
+round_trip(void)
+{
+	setup_n(1);
+	listen_at("127.0.0.1:0", "plain:127.0.0.1:0");
+	for (int i = 0; i < 2; i++)
+		close(visit(0));
+	wait_for_guests(2);
+	teardown(NULL);
+}
+
+static void
+everything_is_given_back(void **state)
+{
+	(void)state;
+	heap_is_given_back(round_trip);
+}
+
 #define ONE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define THREE(name) cmocka_unit_test_setup_teardown(name, setup_three, teardown)
 
@@ -723,6 +742,7 @@ main(void)
 		ONE(a_turn_is_bounded),
 		ONE(without_descriptors_one_is_refused_and_accepting_rests),
 		ONE(who_stops_is_reached_by_nobody),
+		cmocka_unit_test(everything_is_given_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

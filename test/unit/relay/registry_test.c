@@ -14,6 +14,7 @@
 #include "cmd/relay/registry.h"
 #include "lib/base/err.h"
 #include "lib/base/mem.h"
+#include "test/unit/heap.h"
 
 static void
 on_answer(void *arg, int worker)
@@ -110,6 +111,24 @@ without_memory_nothing_is_bound(void **state)
 	assert_true(fail > 3);
 }
 
+static void
+round_trip(void)
+{
+	struct registry *r = registry_new(2);
+
+	assert_int_equal(bind(r, "a"), 0);
+	assert_int_equal(bind(r, "b"), 1);
+	registry_release(r, "a");
+	registry_free(r);
+}
+
+static void
+everything_is_given_back(void **state)
+{
+	(void)state;
+	heap_is_given_back(round_trip);
+}
+
 int
 main(void)
 {
@@ -118,6 +137,7 @@ main(void)
 		cmocka_unit_test(a_name_stays_while_it_is_held),
 		cmocka_unit_test(a_name_nobody_holds_is_released_without_harm),
 		cmocka_unit_test(without_memory_nothing_is_bound),
+		cmocka_unit_test(everything_is_given_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "test/unit/heap.h"
 #include "test/unit/heardlog.h"
 #include "test/unit/relaytest.h"
 #include "test/unit/turns.h"
@@ -260,6 +261,24 @@ without_a_thread_those_that_run_are_ended(void **state)
 	}
 }
 
+static void
+round_trip(void)
+{
+	struct relay r;
+
+	relaytest_init(&r, 2);
+	/* Without threads, whose heaps are their own. */
+	relaytest_peer(&r, 1, NULL);
+	relaytest_fini(&r);
+}
+
+static void
+everything_is_given_back(void **state)
+{
+	(void)state;
+	heap_is_given_back(round_trip);
+}
+
 #define T(name) cmocka_unit_test_setup(name, setup)
 
 int
@@ -273,6 +292,7 @@ main(void)
 		T(a_loop_that_fails_ends_its_worker_and_is_told),
 		T(without_a_loop_there_are_no_workers),
 		T(without_a_thread_those_that_run_are_ended),
+		T(everything_is_given_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
