@@ -47,17 +47,23 @@ struct serving {
 	/* What the opener calls the stream; no other one that is open has the same. */
 	uint8_t token[CTL_TOKEN_LEN];
 	UT_hash_handle hh;
+	/* Its stream is over, its target has yet to take the last bytes. */
+	bool lingers;
+	/* In the list of those that are open, or of those that linger. */
 	TAILQ_ENTRY(serving) link;
 	struct grave grave;
 };
+
+TAILQ_HEAD(serving_list, serving);
 
 struct services {
 	struct loop *loop;
 	struct service v[SERVICE_MAX];
 	size_t n;
 	struct match *allow;
-	TAILQ_HEAD(, serving) open;
+	struct serving_list open, lingering; /* the oldest first */
 	uint64_t n_open, max_open;
+	unsigned n_lingering;
 	struct serving *tokens;
 	/* Clients decide how often streams open and close. */
 	struct log_limit log;
@@ -112,6 +118,7 @@ services_new(struct loop *l, const struct opt_list *tcp, const struct opt_list *
 	sv->loop = l;
 	sv->max_open = max_streams;
 	TAILQ_INIT(&sv->open);
+	TAILQ_INIT(&sv->lingering);
 	log_limit_init(&sv->log, SERVICE_LOG_LINES, LOG_LIMIT_MS, "streams");
 	sv->allow = match_new();
 	if (sv->allow == NULL)
@@ -138,11 +145,23 @@ serving_dispose(void *arg)
 	mem_free(arg);
 }
 
+/* It is in no list, and does not count. */
+static void
+serving_leave(struct serving *sg)
+{
+	struct services *sv = sg->sv;
+
+	TAILQ_REMOVE(sg->lingers ? &sv->lingering : &sv->open, sg, link);
+	if (sg->lingers)
+		sv->n_lingering--;
+	else
+		sv->n_open--;
+}
+
 static void
 serving_free(struct serving *sg)
 {
-	TAILQ_REMOVE(&sg->sv->open, sg, link);
-	sg->sv->n_open--;
+	serving_leave(sg);
 	if (hashtab_has(sg))
 		HASH_DEL(sg->sv->tokens, sg);
 	dial_cancel(sg->dial);
@@ -158,7 +177,8 @@ services_free(struct services *sv)
 
 	if (sv == NULL)
 		return;
-	while ((sg = TAILQ_FIRST(&sv->open)) != NULL) {
+	while (
+	    (sg = TAILQ_FIRST(&sv->lingering)) != NULL || (sg = TAILQ_FIRST(&sv->open)) != NULL) {
 		if (sg->pump != NULL)
 			pump_stop(sg->pump, CODE_GONE, "the agent is shutting down");
 		else
@@ -208,6 +228,22 @@ on_done(void *arg, const struct pump_result *res)
 	serving_free(sg);
 }
 
+/*
+ * Whoever opens and resets streams to a target that does not read must not take the others' places.
+ */
+static void
+on_linger(void *arg)
+{
+	struct serving *sg = arg;
+	struct services *sv = sg->sv;
+
+	serving_leave(sg);
+	sg->lingers = true;
+	TAILQ_INSERT_TAIL(&sv->lingering, sg, link);
+	if (++sv->n_lingering > SERVICE_LINGER_MAX)
+		pump_hurry(TAILQ_FIRST(&sv->lingering)->pump);
+}
+
 static void
 carry(struct serving *sg, int fd, const struct ctl_open_ok *ok)
 {
@@ -230,6 +266,7 @@ carry(struct serving *sg, int fd, const struct ctl_open_ok *ok)
 		refuse(sg, CODE_INTERNAL, "out of memory");
 		return;
 	}
+	pump_on_linger(sg->pump, on_linger);
 	log_stream(sg, LOG_LEVEL_INFO, "opened");
 	pump_deliver(sg->pump, &sg->early, sg->early_eof);
 	pump_start(sg->pump);

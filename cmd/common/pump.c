@@ -51,6 +51,8 @@ struct pump {
 	/* NULL once it is gone. */
 	struct stream *s;
 	void (*done)(void *arg, const struct pump_result *res);
+	/* May be NULL. */
+	void (*lingers)(void *arg);
 	void *arg;
 	enum down down;
 	enum up up;
@@ -315,6 +317,8 @@ pump_linger(struct pump *p, uint32_t code, const char *text)
 	filter_pause(p->f, true);
 	p->linger_until_ms = loop_now_ms(p->loop) + PUMP_LINGER_MS;
 	pump_break(p);
+	if (p->life == LIFE_LINGERING && p->lingers != NULL)
+		p->lingers(p->arg);
 }
 
 static void
@@ -457,6 +461,19 @@ pump_deliver(struct pump *p, struct bufq *in, bool eof)
 		on_data(p, in);
 	if (eof && p->life == LIFE_RUNNING)
 		on_eof(p);
+}
+
+void
+pump_on_linger(struct pump *p, void (*lingers)(void *arg))
+{
+	p->lingers = lingers;
+}
+
+void
+pump_hurry(struct pump *p)
+{
+	if (p->life == LIFE_LINGERING)
+		pump_finish(p, p->code, p->text, false);
 }
 
 void

@@ -72,6 +72,14 @@ void pump_start(struct pump *p);
 void pump_deliver(struct pump *p, struct bufq *in, bool eof);
 
 /*
+ * pump_on_linger - lingers is called once if the stream is over before the socket has taken all:
+ * its program does not read, and has PUMP_LINGER_MS for it.
+ * pump_hurry - its time is over now; done is called.
+ */
+void pump_on_linger(struct pump *p, void (*lingers)(void *arg));
+void pump_hurry(struct pump *p);
+
+/*
  * pump_stop - end it from outside (shutdown): both sides are reset, the stream with code and text;
  * done is not called.
  */

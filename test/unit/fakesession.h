@@ -17,7 +17,7 @@
 #include "proto/dialect/dialect.h"
 #include "proto/mux.h"
 
-enum { FAKE_STREAMS = 16 };
+enum { FAKE_STREAMS = 512 };
 
 struct fake_stream {
 	struct stream s;

@@ -1,20 +1,28 @@
 /* SPDX-License-Identifier: ISC */
 /* service_bounds_test - an agent's streams until their targets are connected: how many there are, and what they keep. */
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "cmd/agent/service.h"
+#include "lib/base/mem.h"
 #include "lib/net/addr.h"
 #include "lib/net/buf.h"
 #include "lib/net/listen.h"
 #include "test/unit/fakesession.h"
+#include "test/unit/memfilter.h"
+#include "test/unit/turns.h"
+
+/* More than the kernels take for a target with a small buffer. */
+enum { UNREAD = 64 * 1024 };
 
 struct fix {
 	struct loop *loop;
@@ -130,6 +138,59 @@ early_bytes_keep_no_more_than_they_need(void **state)
 	}
 }
 
+static bool
+is_accepted(void *arg)
+{
+	return ((struct fake_stream *)arg)->accepted;
+}
+
+/* A stream whose bytes its target does not read, reset by the client. */
+static void
+leave_one(struct fix *x)
+{
+	struct fake_stream *s = fake_open(x->relay, "ssh");
+	struct bufq in = { 0 };
+	uint8_t *p = mem_must_zalloc(UNREAD);
+
+	assert_false(s->over);
+	assert_true(turns_until(x->loop, is_accepted, s));
+	assert_int_equal(bufq_copy(&in, p, UNREAD), 0);
+	mem_free(p);
+	s->s.user->data(s->s.arg, &in);
+	bufq_fini(&in);
+	mem_settle(x->loop);
+	fake_end(s, CODE_CANCELLED, "");
+}
+
+/* Without reading: that would let the rest come, and end well. */
+static bool
+is_broken(void *arg)
+{
+	struct pollfd p = { .fd = *(int *)arg };
+
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLERR) != 0;
+}
+
+/* A target that does not read may have some time for it, but not others' places. */
+static void
+streams_that_linger_take_no_places(void **state)
+{
+	struct fix *x = *state;
+	int small = 4096, oldest;
+
+	assert_int_equal(setsockopt(x->listener, SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
+	leave_one(x);
+	oldest = accept(x->listener, NULL, NULL);
+	assert_true(oldest >= 0);
+	for (int i = 1; i < SERVICE_LINGER_MAX; i++)
+		leave_one(x);
+	assert_false(is_broken(&oldest));
+	leave_one(x);
+	/* One too many. */
+	assert_true(is_broken(&oldest));
+	close(oldest);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -139,6 +200,7 @@ main(void)
 		T(streams_are_bounded_and_given_back),
 		T(what_is_refused_does_not_count),
 		T(early_bytes_keep_no_more_than_they_need),
+		T(streams_that_linger_take_no_places),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
