@@ -16,6 +16,7 @@
 #include "cmd/common/f_stream.h"
 #include "lib/base/mem.h"
 #include "proto/dialect/dialect.h"
+#include "test/unit/heap.h"
 #include "test/unit/memfilter.h"
 #include "test/unit/muxpair.h"
 #include "test/unit/tlstest.h"
@@ -391,6 +392,23 @@ tls_notices_a_stream_that_was_cut(void **state)
 	tls_close(x, &t);
 }
 
+static void
+round_trip(void)
+{
+	void *state = NULL;
+
+	assert_int_equal(setup(&state), 0);
+	bytes_and_ends_pass(&state);
+	assert_int_equal(teardown(&state), 0);
+}
+
+static void
+everything_is_given_back(void **state)
+{
+	(void)state;
+	heap_is_given_back(round_trip);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -407,6 +425,7 @@ main(void)
 		T(written_bytes_are_followed),
 		T(tls_runs_on_a_stream),
 		T(tls_notices_a_stream_that_was_cut),
+		cmocka_unit_test(everything_is_given_back),
 	};
 
 	return cmocka_run_group_tests(tests, tlstest_setup, tlstest_teardown);

@@ -19,6 +19,7 @@
 #include "lib/base/clock.h"
 #include "lib/net/f_sock.h"
 #include "lib/base/mem.h"
+#include "test/unit/heap.h"
 #include "test/unit/muxpair.h"
 #include "test/unit/sockpair.h"
 
@@ -531,6 +532,19 @@ a_socket_that_nobody_closes_is_reset(void **state)
 	fix_free(x);
 }
 
+static void
+round_trip(void)
+{
+	bytes_and_ends_pass_each_way(NULL);
+}
+
+static void
+everything_is_given_back(void **state)
+{
+	(void)state;
+	heap_is_given_back(round_trip);
+}
+
 int
 main(void)
 {
@@ -551,6 +565,7 @@ main(void)
 		cmocka_unit_test(a_stopped_pump_resets_both_sides_and_says_nothing),
 		cmocka_unit_test(nothing_passes_before_the_stream_is_accepted),
 		cmocka_unit_test(a_socket_that_nobody_closes_is_reset),
+		cmocka_unit_test(everything_is_given_back),
 	};
 
 	signal(SIGPIPE, SIG_IGN); /* as main() does */

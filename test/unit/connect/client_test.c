@@ -20,6 +20,7 @@
 #include "lib/base/mem.h"
 #include "lib/net/f_sock.h"
 #include "test/unit/fakeuplink.h"
+#include "test/unit/heap.h"
 #include "test/unit/sockpair.h"
 #include "test/unit/turns.h"
 
@@ -666,6 +667,23 @@ a_target_is_a_service_or_a_host_and_port(void **state)
 	}
 }
 
+static void
+round_trip(void)
+{
+	void *state = NULL;
+
+	assert_int_equal(setup(&state), 0);
+	a_connection_waits_for_an_uplink_and_its_bytes_for_nothing_more(&state);
+	assert_int_equal(teardown(&state), 0);
+}
+
+static void
+everything_is_given_back(void **state)
+{
+	(void)state;
+	heap_is_given_back(round_trip);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int
@@ -697,6 +715,7 @@ main(void)
 		TEST(the_only_connection_ends_with_any_refusal),
 		TEST(the_only_connection_needs_no_second_session),
 		TEST(a_target_is_a_service_or_a_host_and_port),
+		cmocka_unit_test(everything_is_given_back),
 	};
 
 	signal(SIGPIPE, SIG_IGN); /* as main() does */

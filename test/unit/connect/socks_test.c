@@ -20,6 +20,7 @@
 #include "lib/base/mem.h"
 #include "lib/net/f_sock.h"
 #include "test/unit/fakeuplink.h"
+#include "test/unit/heap.h"
 #include "test/unit/sockpair.h"
 #include "test/unit/turns.h"
 
@@ -385,6 +386,23 @@ all_of_them_end_with_the_client(void **state)
 	}
 }
 
+static void
+round_trip(void)
+{
+	void *state = NULL;
+
+	assert_int_equal(setup(&state), 0);
+	a_name_is_carried_after_the_agent_has_answered(&state);
+	assert_int_equal(teardown(&state), 0);
+}
+
+static void
+everything_is_given_back(void **state)
+{
+	(void)state;
+	heap_is_given_back(round_trip);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int
@@ -403,6 +421,7 @@ main(void)
 		TEST(who_says_nothing_has_its_time),
 		TEST(who_has_asked_may_wait_for_the_agent),
 		TEST(all_of_them_end_with_the_client),
+		cmocka_unit_test(everything_is_given_back),
 	};
 
 	signal(SIGPIPE, SIG_IGN); /* as main() does */

@@ -12,6 +12,7 @@
 #include "cmd/relay/account.h"
 #include "proto/budget.h"
 #include "lib/base/mem.h"
+#include "test/unit/heap.h"
 
 static struct budget memory = { .max = 1ULL << 30 };
 static const uint8_t here[ADDR_IDENTITY_LEN] = { 4, 192, 0, 2, 1 };
@@ -329,6 +330,19 @@ without_memory_nobody_gets_one(void **state)
 	accounts_free(NULL);
 }
 
+static void
+round_trip(void)
+{
+	an_entry_is_one_account_whatever_its_secret_and_address(NULL);
+}
+
+static void
+everything_is_given_back(void **state)
+{
+	(void)state;
+	heap_is_given_back(round_trip);
+}
+
 int
 main(void)
 {
@@ -346,6 +360,7 @@ main(void)
 		cmocka_unit_test(whoever_keeps_to_the_rate_never_waits),
 		cmocka_unit_test(no_open_is_lost_between_threads),
 		cmocka_unit_test(without_memory_nobody_gets_one),
+		cmocka_unit_test(everything_is_given_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,7 @@
 
 #include "cmd/relay/account.h"
 #include "cmd/relay/bridge.h"
+#include "test/unit/heap.h"
 #include "test/unit/relaytest.h"
 
 struct fix {
@@ -514,6 +515,23 @@ targets_are_named_as_they_were_asked_for(void **state)
 	assert_string_equal(relay_target_text(&o, text), "db.lan:65535");
 }
 
+static void
+round_trip(void)
+{
+	void *state = NULL;
+
+	assert_int_equal(setup(&state), 0);
+	bytes_pass_both_ways(&state);
+	assert_int_equal(teardown(&state), 0);
+}
+
+static void
+everything_is_given_back(void **state)
+{
+	(void)state;
+	heap_is_given_back(round_trip);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -545,6 +563,7 @@ main(void)
 		T(a_lost_session_resets_the_other_side),
 		T(who_cannot_be_asked_is_said),
 		cmocka_unit_test(targets_are_named_as_they_were_asked_for),
+		cmocka_unit_test(everything_is_given_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

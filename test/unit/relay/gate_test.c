@@ -11,6 +11,7 @@
 
 #include "cmd/relay/gate.h"
 #include "lib/base/mem.h"
+#include "test/unit/heap.h"
 
 enum { N_WORKERS = 2, PLACES = 8, OF_ONE = 4, RATE = 100 };
 
@@ -416,6 +417,20 @@ without_memory_the_table_is_full(void **state)
 	gate_free(NULL);
 }
 
+static void
+round_trip(void)
+{
+	a_place_is_taken_and_given_back(NULL);
+	in_a_full_table_the_oldest_of_the_busiest_address_goes(NULL);
+}
+
+static void
+everything_is_given_back(void **state)
+{
+	(void)state;
+	heap_is_given_back(round_trip);
+}
+
 int
 main(void)
 {
@@ -435,6 +450,7 @@ main(void)
 		cmocka_unit_test(one_that_moves_counts_where_it_went),
 		cmocka_unit_test(one_that_moves_meets_the_rate_of_its_address),
 		cmocka_unit_test(without_memory_the_table_is_full),
+		cmocka_unit_test(everything_is_given_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

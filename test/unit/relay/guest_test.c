@@ -16,6 +16,7 @@
 #include "cmd/relay/origin.h"
 #include "lib/base/mem.h"
 #include "lib/net/f_sock.h"
+#include "test/unit/heap.h"
 #include "test/unit/memfilter.h"
 #include "test/unit/muxpair.h"
 #include "test/unit/relaytest.h"
@@ -553,6 +554,23 @@ a_request_inside_tls_is_answered_inside_it(void **state)
 	assert_true(turns_until(x->w->loop, has_left, x));
 }
 
+static void
+round_trip(void)
+{
+	void *state = NULL;
+
+	assert_int_equal(setup(&state), 0);
+	health_is_told_as_it_is(&state);
+	assert_int_equal(teardown(&state), 0);
+}
+
+static void
+everything_is_given_back(void **state)
+{
+	(void)state;
+	heap_is_given_back(round_trip);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -577,6 +595,7 @@ main(void)
 		T(without_memory_the_connection_is_closed),
 		T(without_memory_for_an_answer_the_connection_ends),
 		T(a_request_inside_tls_is_answered_inside_it),
+		cmocka_unit_test(everything_is_given_back),
 	};
 
 	return cmocka_run_group_tests(tests, tlstest_setup, tlstest_teardown);
