@@ -495,7 +495,6 @@ io_fini(struct io *io)
 	if (io->ev != NULL)
 		event_free(io->ev);
 	io->ev = NULL;
-	io->want = 0;
 }
 
 int

@@ -143,6 +143,24 @@ bodies_are_known_by_their_headers(void **state)
 	}
 }
 
+/* RFC 9112 5.1: on both sides, and where there is nothing else. */
+static void
+space_around_a_value_is_none_of_it(void **state)
+{
+	static const char text[] =
+	    "GET / HTTP/1.1\r\nHost: a\r\nA:\r\nB: \r\nC:\t \t\r\nD: \tx y \t\r\nE: z"
+	    "\r\n\r\n";
+	static const char *const want[][2] = { { "a", "" }, { "b", "" }, { "c", "" },
+		{ "d", "x y" }, { "e", "z" } };
+	struct http_head *h = http_head_new(HTTP_HEAD_REQUEST);
+
+	(void)state;
+	assert_int_equal(feed(h, text, sizeof text - 1, 1000), sizeof text - 1);
+	for (size_t i = 0; i < sizeof want / sizeof *want; i++)
+		assert_string_equal(http_header(h, want[i][0]), want[i][1]);
+	http_head_free(h);
+}
+
 /* RFC 9112 6.3: what has a body whatever its headers say. */
 static void
 bodies_of_responses_depend_on_the_status(void **state)
@@ -508,6 +526,7 @@ main(void)
 		cmocka_unit_test(a_truncated_head_is_not_done),
 		cmocka_unit_test(a_response_is_read),
 		cmocka_unit_test(bodies_are_known_by_their_headers),
+		cmocka_unit_test(space_around_a_value_is_none_of_it),
 		cmocka_unit_test(bodies_of_responses_depend_on_the_status),
 		cmocka_unit_test(tokens_and_values_have_their_characters),
 		cmocka_unit_test(a_status_line_has_three_digits_and_one_line),
