@@ -687,6 +687,29 @@ a_pair_is_left_as_it_was_found(void **state)
 }
 
 static void
+descriptor_0_is_closed_like_any_other(void **state)
+{
+	struct fixture t;
+	int in[2], out[2], input = dup(0);
+
+	(void)state;
+	assert_int_equal(pipe(in), 0);
+	assert_int_equal(pipe(out), 0);
+	assert_int_equal(dup2(in[0], 0), 0);
+	close(in[0]);
+	t = (struct fixture){ .l = loop_new(), .peer = in[1] };
+	t.x.f = f_sock_new_pair(t.l, 0, out[1]);
+	filter_set_user(t.x.f, &user, &t.x);
+	t.want = 5000;
+	assert_true(wire_run(t.l, WAIT_MS, filter_has_all, &t));
+	finish(&t);
+	assert_int_equal(fcntl(0, F_GETFD), -1);
+	assert_int_equal(dup2(input, 0), 0);
+	close(input);
+	close(out[0]);
+}
+
+static void
 a_reader_that_left_a_pipe_is_told(void **state)
 {
 	struct fixture t;
@@ -751,6 +774,7 @@ main(void)
 		cmocka_unit_test(works_on_unix_sockets),
 		cmocka_unit_test(works_on_a_pair_of_pipes),
 		cmocka_unit_test(a_pair_is_left_as_it_was_found),
+		cmocka_unit_test(descriptor_0_is_closed_like_any_other),
 		cmocka_unit_test(a_reader_that_left_a_pipe_is_told),
 	};
 
