@@ -386,13 +386,14 @@ is_resumption(const struct services *sv, const struct ctl_open *o)
 }
 
 static void
-start_dial(struct serving *sg, uint16_t port)
+start_dial(struct serving *sg, uint16_t port, uint32_t client)
 {
 	struct services *sv = sg->sv;
 
 	HASH_ADD(hh, sv->tokens, token, CTL_TOKEN_LEN, sg);
 	if (hashtab_has(sg))
-		sg->dial = dial_start(sv->loop, sg->host, port, SERVICE_DIAL_MS, on_dialled, sg);
+		sg->dial = dial_start(
+		    sv->loop, sg->host, port, client + 1ULL, SERVICE_DIAL_MS, on_dialled, sg);
 	if (sg->dial == NULL)
 		refuse(sg, CODE_INTERNAL, "out of memory");
 	else
@@ -430,5 +431,5 @@ services_open(struct services *sv, struct stream *s, const struct ctl_open *o)
 	else if (is_resumption(sv, o))
 		refuse(sg, CODE_NOT_FOUND, "streams cannot be resumed here");
 	else
-		start_dial(sg, port);
+		start_dial(sg, port, o->client);
 }

@@ -424,7 +424,7 @@ dialer_start(struct loop *l, const struct dialer_target *t, dialer_fn *fn, void 
 		goto fail;
 	/* No deadline of ours: dial has one, and knows better what it waited for. */
 	d->phase = PHASE_CONNECT;
-	d->net = dial_start(l, at->host, at->port, DIALER_PHASE_MS, on_connected, d);
+	d->net = dial_start(l, at->host, at->port, 0, DIALER_PHASE_MS, on_connected, d);
 	if (d->net == NULL)
 		goto fail;
 	return d;

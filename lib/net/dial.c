@@ -288,7 +288,7 @@ on_resolved(void *arg, const struct addr *a, size_t n, int err, const char *text
 
 /* Set up what the target needs.  Returns 0 or ERR_NOMEM. */
 static int
-dial_prepare(struct dial *d, const char *host, uint16_t port)
+dial_prepare(struct dial *d, const char *host, uint16_t port, uint64_t asker)
 {
 	bool is_unix = strncmp(host, ADDR_UNIX_PREFIX, strlen(ADDR_UNIX_PREFIX)) == 0;
 	struct hostport hp;
@@ -301,7 +301,7 @@ dial_prepare(struct dial *d, const char *host, uint16_t port)
 	} else if (hostport_host(host, &hp, NULL) == 0) {
 		hp.port = port;
 		hostport_text(&hp, d->target);
-		d->resolve = resolve_start(d->loop, hp.host, port, on_resolved, d);
+		d->resolve = resolve_start(d->loop, hp.host, port, asker, on_resolved, d);
 		return d->resolve == NULL ? ERR_NOMEM : 0;
 	} else {
 		str_escape(d->target, sizeof d->target, host, strlen(host));
@@ -312,8 +312,8 @@ dial_prepare(struct dial *d, const char *host, uint16_t port)
 }
 
 struct dial *
-dial_start(
-    struct loop *l, const char *host, uint16_t port, uint64_t timeout_ms, dial_fn *fn, void *arg)
+dial_start(struct loop *l, const char *host, uint16_t port, uint64_t asker, uint64_t timeout_ms,
+    dial_fn *fn, void *arg)
 {
 	struct dial *d = mem_zalloc(sizeof *d);
 
@@ -327,7 +327,8 @@ dial_start(
 	for (int i = 0; i < RESOLVE_ADDRS_MAX; i++)
 		d->attempts[i] = (struct attempt){ .d = d, .fd = -1 };
 	if (timer_init(&d->stagger, l, on_stagger, d) != 0 ||
-	    timer_init(&d->deadline, l, on_deadline, d) != 0 || dial_prepare(d, host, port) != 0) {
+	    timer_init(&d->deadline, l, on_deadline, d) != 0 ||
+	    dial_prepare(d, host, port, asker) != 0) {
 		dial_bury(d);
 		return NULL;
 	}

@@ -35,11 +35,12 @@ typedef void dial_fn(void *arg, int fd, int err, const char *text);
 /*
  * dial_start - begin.
  *   host         a name, an IP address (brackets optional), or "unix:PATH" (port is then ignored)
+ *   asker        for whom (resolve_start)
  *   timeout_ms   for everything together
  * Returns NULL when out of memory or when the loop refuses; fn is not called then.
  */
-struct dial *dial_start(struct loop *l, const char *host, uint16_t port, uint64_t timeout_ms,
-    dial_fn *fn, void *arg) WARN_UNUSED;
+struct dial *dial_start(struct loop *l, const char *host, uint16_t port, uint64_t asker,
+    uint64_t timeout_ms, dial_fn *fn, void *arg) WARN_UNUSED;
 
 /*
  * dial_set_vet - ask may(arg, a) about each address just before it is tried; those it refuses are

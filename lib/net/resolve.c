@@ -62,6 +62,8 @@ struct resolver {
 	struct channel *now;
 	TAILQ_HEAD(, channel) channels;
 	unsigned n_asked;
+	/* With questions under way. */
+	TAILQ_HEAD(, resolve) asking;
 };
 
 struct question {
@@ -75,8 +77,10 @@ enum { Q_ALL, Q_ALONE, N_QUESTIONS };
 
 struct resolve {
 	struct loop *loop;
+	uint64_t asker;
 	struct question q[N_QUESTIONS];
 	unsigned n_asked;
+	TAILQ_ENTRY(resolve) link;
 	struct timer alone;
 	char host[HOSTPORT_HOST_MAX + 1];
 	uint16_t port;
@@ -286,6 +290,7 @@ resolver_new(struct loop *l)
 		return NULL;
 	rs->loop = l;
 	TAILQ_INIT(&rs->channels);
+	TAILQ_INIT(&rs->asking);
 	return rs;
 }
 
@@ -462,7 +467,8 @@ question_over(struct question *q)
 	struct channel *ch = q->ch;
 
 	q->ch = NULL;
-	q->r->n_asked--;
+	if (--q->r->n_asked == 0)
+		TAILQ_REMOVE(&ch->resolver->asking, q->r, link);
 	ch->resolver->n_asked--;
 	ch->n_asked--;
 	if (q->r->fn == NULL)
@@ -511,6 +517,20 @@ on_tell(void *arg)
 
 /* ---- questions ---- */
 
+/* Is there room for one more question of that asker? */
+static bool
+has_room(const struct resolver *rs, uint64_t asker)
+{
+	const struct resolve *r;
+	unsigned own = 0;
+
+	if (asker == 0)
+		return rs->n_asked < RESOLVE_MAX;
+	TAILQ_FOREACH (r, &rs->asking, link)
+		own += r->asker == asker ? r->n_asked : 0;
+	return own < (RESOLVE_MAX - (rs->n_asked - own)) / 2;
+}
+
 static int
 ask(struct resolve *r, struct resolver *rs, int which)
 {
@@ -518,10 +538,11 @@ ask(struct resolve *r, struct resolver *rs, int which)
 		.ai_family = which == Q_ALL ? AF_UNSPEC : AF_INET };
 	struct channel *ch = rs->now;
 
-	if (rs->n_asked >= RESOLVE_MAX)
+	if (!has_room(rs, r->asker))
 		return ERR_LIMIT;
 	r->q[which] = (struct question){ r, ch };
-	r->n_asked++;
+	if (r->n_asked++ == 0)
+		TAILQ_INSERT_TAIL(&rs->asking, r, link);
 	rs->n_asked++;
 	ch->n_asked++;
 	ares_getaddrinfo(ch->ares, r->host, NULL, &hints, on_answer, &r->q[which]);
@@ -566,20 +587,22 @@ begin(struct resolve *r)
 	if (ask(r, rs, Q_ALL) == 0)
 		return true;
 	r->err = ERR_LIMIT;
-	snprintf(r->text, sizeof r->text, "%s: more than %d names are being looked up already",
-	    r->host, RESOLVE_MAX);
+	snprintf(
+	    r->text, sizeof r->text, "%s: too many names are being looked up already", r->host);
 	task_soon(r->loop, &r->tell);
 	return true;
 }
 
 struct resolve *
-resolve_start(struct loop *l, const char *host, uint16_t port, resolve_fn *fn, void *arg)
+resolve_start(
+    struct loop *l, const char *host, uint16_t port, uint64_t asker, resolve_fn *fn, void *arg)
 {
 	struct resolve *r = mem_zalloc(sizeof *r);
 
 	if (r == NULL)
 		return NULL;
 	r->loop = l;
+	r->asker = asker;
 	r->port = port;
 	r->fn = fn;
 	r->arg = arg;

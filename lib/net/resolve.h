@@ -27,7 +27,10 @@
 
 /* Addresses of one name; more are left out. */
 #define RESOLVE_ADDRS_MAX 16
-/* Look-ups under way in one loop, those that nobody waits for any more included. */
+/*
+ * Look-ups under way in one loop, those that nobody waits for any more included.  An asker may have
+ * half of what the others have left, so that names whose servers are silent cost nobody else theirs.
+ */
 #define RESOLVE_MAX 1024
 /*
  * After this time without an answer A is asked for alone: there are servers and boxes in between
@@ -49,17 +52,17 @@ struct resolve;
  *   a, n   the addresses, in the order of RFC 6724, but so that the families take turns (RFC 8305
  *          4); borrowed for the call; n > 0 if err is 0
  *   err    0; ERR_NOTFOUND: no such name, or one without an address; ERR_TIMEOUT: no server
- *          answered, or none could; ERR_LIMIT: RESOLVE_MAX; ERR_NOMEM
+ *          answered, or none could; ERR_LIMIT: RESOLVE_MAX, or the asker's share; ERR_NOMEM
  *   text   "" or one sentence, which names the servers; borrowed
  */
 typedef void resolve_fn(void *arg, const struct addr *a, size_t n, int err, const char *text);
 
 /*
- * resolve_start - begin.  host: a name, or an address without brackets.  NULL: out of memory; fn is
- * not called then.
+ * resolve_start - begin.  host: a name, or an address without brackets.  asker: for whom, 0 for
+ * ourselves, who may have all there are.  NULL: out of memory; fn is not called then.
  */
-struct resolve *resolve_start(
-    struct loop *l, const char *host, uint16_t port, resolve_fn *fn, void *arg) WARN_UNUSED;
+struct resolve *resolve_start(struct loop *l, const char *host, uint16_t port, uint64_t asker,
+    resolve_fn *fn, void *arg) WARN_UNUSED;
 
 /* resolve_cancel - give up without calling fn; accepts NULL.  Not after fn was called. */
 void resolve_cancel(struct resolve *r);

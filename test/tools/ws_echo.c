@@ -368,7 +368,7 @@ connect_to(struct echo *x, const char *s, const char *ca)
 		fprintf(stderr, "ws_echo: %s\n", e.s);
 		return 1;
 	}
-	if (dial_start(x->l, x->url.at.host, x->url.at.port, DIAL_MS, on_dialed, x) == NULL) {
+	if (dial_start(x->l, x->url.at.host, x->url.at.port, 0, DIAL_MS, on_dialed, x) == NULL) {
 		fprintf(stderr, "ws_echo: out of memory\n");
 		return 1;
 	}

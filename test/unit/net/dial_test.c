@@ -49,7 +49,7 @@ dial(const char *host, uint16_t port, uint64_t timeout_ms)
 	struct dialed d = { .l = loop_new(), .fd = -1 };
 
 	assert_non_null(d.l);
-	assert_non_null(dial_start(d.l, host, port, timeout_ms, on_dialed, &d));
+	assert_non_null(dial_start(d.l, host, port, 0, timeout_ms, on_dialed, &d));
 	assert_int_equal(d.n, 0);
 	assert_int_equal(loop_run(d.l), 0);
 	assert_int_equal(d.n, 1);
@@ -150,7 +150,7 @@ addresses_that_may_not_be_tried_are_left_out(void **state)
 		struct dialed d = { .l = loop_new(), .fd = -1 };
 		int asked = 0;
 		struct dial *n =
-		    dial_start(d.l, "localhost", addr_port(&a), DIAL_MS, on_dialed, &d);
+		    dial_start(d.l, "localhost", addr_port(&a), 0, DIAL_MS, on_dialed, &d);
 
 		assert_non_null(n);
 		dial_set_vet(n, may[i], &asked);
@@ -211,7 +211,7 @@ a_dial_may_be_cancelled_at_any_time(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {
 		struct dialed d = { .l = loop_new() };
-		struct dial *n = dial_start(d.l, hosts[i], 1, DIAL_MS, on_dialed, &d);
+		struct dial *n = dial_start(d.l, hosts[i], 1, 0, DIAL_MS, on_dialed, &d);
 
 		assert_non_null(n);
 		dial_cancel(n);
@@ -232,7 +232,7 @@ every_failed_allocation_is_told(void **state)
 		struct dial *dial;
 
 		mem_fail_after(n);
-		dial = dial_start(d.l, "no-such-host.invalid", 1, DIAL_MS, on_dialed, &d);
+		dial = dial_start(d.l, "no-such-host.invalid", 1, 0, DIAL_MS, on_dialed, &d);
 		mem_fail_after(MEM_NO_FAIL);
 		started = dial != NULL;
 		/* It answers for itself, and whoever was told so hears nothing more. */

@@ -182,7 +182,7 @@ look_up(struct fix *x, const char *name)
 {
 	struct result r = { .l = x->l };
 
-	assert_non_null(resolve_start(x->l, name, 7, on_resolved, &r));
+	assert_non_null(resolve_start(x->l, name, 7, 0, on_resolved, &r));
 	assert_int_equal(r.n, 0);
 	assert_int_equal(loop_run(x->l), 0);
 	assert_int_equal(r.n, 1);
@@ -353,7 +353,7 @@ changed_files_are_noticed(void **state)
 	x->s.v4[0] = "127.0.0.8";
 	assert_string_equal(look_up(x, "a.test").list, "127.0.0.8:7");
 	/* One under way ends with the old servers. */
-	assert_non_null(resolve_start(x->l, "b.test", 7, on_resolved, &r));
+	assert_non_null(resolve_start(x->l, "b.test", 7, 0, on_resolved, &r));
 	dns_start(&new, x->l, "127.0.0.2");
 	write_file(conf_path, "nameserver 127.0.0.2\n# changed\n");
 	while (r.n == 0)
@@ -404,8 +404,8 @@ a_look_up_may_be_cancelled_at_any_time(void **state)
 	struct resolve *one, *other;
 
 	x->s.v4[0] = "127.0.0.1";
-	one = resolve_start(x->l, "quiet.test", 7, on_resolved, &r);
-	other = resolve_start(x->l, "quiet.test", 7, on_resolved, &r);
+	one = resolve_start(x->l, "quiet.test", 7, 0, on_resolved, &r);
+	other = resolve_start(x->l, "quiet.test", 7, 0, on_resolved, &r);
 	assert_true(one != NULL && other != NULL);
 	resolve_cancel(one);
 	/* The next one turns the loop. */
@@ -413,18 +413,18 @@ a_look_up_may_be_cancelled_at_any_time(void **state)
 	resolve_cancel(other);
 	assert_string_equal(look_up(x, "b.test").list, "127.0.0.1:7");
 	/* Before it was asked, when it is about to be told, and from hosts. */
-	resolve_cancel(resolve_start(x->l, "a.test", 7, on_resolved, &r));
-	resolve_cancel(resolve_start(x->l, "localhost", 7, on_resolved, &r));
-	resolve_cancel(resolve_start(x->l, "hosts.test", 7, on_resolved, &r));
+	resolve_cancel(resolve_start(x->l, "a.test", 7, 0, on_resolved, &r));
+	resolve_cancel(resolve_start(x->l, "localhost", 7, 0, on_resolved, &r));
+	resolve_cancel(resolve_start(x->l, "hosts.test", 7, 0, on_resolved, &r));
 	assert_string_equal(look_up(x, "b.test").list, "127.0.0.1:7");
 	/* One that has asked for A alone, too. */
-	one = resolve_start(x->l, "quiet.test", 7, on_resolved, &r);
+	one = resolve_start(x->l, "quiet.test", 7, 0, on_resolved, &r);
 	assert_string_equal(look_up(x, "half.test").list, "127.0.0.1:7");
 	resolve_cancel(one);
 	assert_int_equal(r.n, 0);
 	/* The loop may go while c-ares still waits: one that was cancelled, beside one that was not. */
-	one = resolve_start(x->l, "quiet.test", 7, on_resolved, &r);
-	assert_non_null(resolve_start(x->l, "quiet.test", 7, on_resolved, &r));
+	one = resolve_start(x->l, "quiet.test", 7, 0, on_resolved, &r);
+	assert_non_null(resolve_start(x->l, "quiet.test", 7, 0, on_resolved, &r));
 	resolve_cancel(one);
 	loop_settle(x->l);
 }
@@ -461,20 +461,46 @@ many_at_once_are_answered_and_bounded(void **state)
 	x->s.v4[0] = "127.0.0.1";
 	for (; c.left < 100; c.left++) {
 		snprintf(name, sizeof name, "h%d.test", c.left);
-		assert_non_null(resolve_start(x->l, name, 7, on_one_of_many, &c));
+		assert_non_null(resolve_start(x->l, name, 7, 0, on_one_of_many, &c));
 	}
 	assert_int_equal(loop_run(x->l), 0);
 	assert_int_equal(c.good, 100);
 	for (int i = 0; i < RESOLVE_MAX; i++)
-		assert_non_null(k[i] = resolve_start(x->l, "quiet.test", 7, on_one_of_many, &c));
+		assert_non_null(k[i] = resolve_start(x->l, "quiet.test", 7, 0, on_one_of_many, &c));
 	c.left = 1;
-	assert_non_null(resolve_start(x->l, "a.test", 7, on_one_of_many, &c));
+	assert_non_null(resolve_start(x->l, "a.test", 7, 0, on_one_of_many, &c));
 	assert_int_equal(loop_run(x->l), 0);
 	assert_int_equal(c.limited, 1);
 	/* And then there is room again. */
 	for (int i = 0; i < RESOLVE_MAX; i++)
 		resolve_cancel(k[i]);
 	assert_string_equal(look_up(x, "a.test").list, "127.0.0.1:7");
+}
+
+static void
+an_asker_leaves_look_ups_to_others(void **state)
+{
+	struct fix *x = *state;
+	struct crowd c = { .l = x->l };
+	static struct resolve *k[RESOLVE_MAX / 2];
+
+	x->s.v4[0] = "127.0.0.1";
+	for (int i = 0; i < RESOLVE_MAX / 2; i++)
+		assert_non_null(k[i] = resolve_start(x->l, "quiet.test", 7, 1, on_one_of_many, &c));
+	/* No more for this one, whether it waits for what it has asked or not; */
+	resolve_cancel(k[0]);
+	c.left = 1;
+	assert_non_null(resolve_start(x->l, "a.test", 7, 1, on_one_of_many, &c));
+	assert_int_equal(loop_run(x->l), 0);
+	assert_int_equal(c.limited, 1);
+	/* for another one, and for ourselves. */
+	c.left = 2;
+	assert_non_null(resolve_start(x->l, "a.test", 7, 2, on_one_of_many, &c));
+	assert_non_null(resolve_start(x->l, "a.test", 7, 0, on_one_of_many, &c));
+	assert_int_equal(loop_run(x->l), 0);
+	assert_int_equal(c.good, 2);
+	for (int i = 1; i < RESOLVE_MAX / 2; i++)
+		resolve_cancel(k[i]);
 }
 
 static void
@@ -504,7 +530,7 @@ every_failed_allocation_is_told(void **state)
 		/* c-ares may take a question that was lost for a server that is silent. */
 		timer_set(&late, 20);
 		mem_fail_after(n);
-		k = resolve_start(x->l, "a.test", 7, on_resolved, &r);
+		k = resolve_start(x->l, "a.test", 7, 0, on_resolved, &r);
 		if (k != NULL)
 			assert_int_equal(loop_run(x->l), 0);
 		mem_fail_after(MEM_NO_FAIL);
@@ -545,7 +571,7 @@ dial(struct loop *l, const char *host, uint16_t port, uint64_t timeout_ms)
 {
 	struct dialed d = { .l = l, .fd = -1 };
 
-	assert_non_null(dial_start(l, host, port, timeout_ms, on_dialed, &d));
+	assert_non_null(dial_start(l, host, port, 0, timeout_ms, on_dialed, &d));
 	assert_int_equal(loop_run(l), 0);
 	assert_int_equal(d.n, 1);
 	return d;
@@ -653,6 +679,7 @@ main(void)
 		TEST(resolv_conf_may_be_absent_or_unreadable),
 		TEST(a_look_up_may_be_cancelled_at_any_time),
 		TEST(many_at_once_are_answered_and_bounded),
+		TEST(an_asker_leaves_look_ups_to_others),
 		TEST(every_failed_allocation_is_told),
 		TEST(the_next_address_need_not_wait_for_the_first),
 		TEST(a_silent_name_server_is_named),
