@@ -29,7 +29,7 @@
 #define RESOLVE_ADDRS_MAX 16
 /*
  * Look-ups under way in one loop, those that nobody waits for any more included.  An asker may have
- * half of what the others have left, so that names whose servers are silent cost nobody else theirs.
+ * half of what the others have left: names whose servers are silent cost nobody else theirs.
  */
 #define RESOLVE_MAX 1024
 /*
