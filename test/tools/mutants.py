@@ -31,6 +31,7 @@ SAN = ["SAN=address,undefined", "WERROR=0"]
 SAN_OBJECTS = "build/address-undefined"
 SAN_NEAR = 6
 SANITIZED = " under ASan"
+ASAN_ENV = {"ASAN_OPTIONS": "detect_stack_use_after_return=1"}
 UNIT_LIMIT_S = 60
 SCRIPT_LIMIT_S = 180
 FLIPPED = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "=="}
@@ -144,10 +145,14 @@ class Tree:
                             for d, _, names in os.walk(self.path("test/unit")) for n in names if n.endswith("_test.c"))
         for unit in self.units:
             self.symbols[unit] = self.defined(unit)
-        broken = [u for u in self.units if self.run([self.path(u)], UNIT_LIMIT_S)]
+        self.units = self.good(self.units, UNIT_LIMIT_S)
+        self.san_units = self.good([u.replace(OBJECTS, SAN_OBJECTS) for u in self.units], 3 * UNIT_LIMIT_S) if san else []
+
+    def good(self, units, limit_s):
+        broken = [u for u in units if self.run([self.path(u)], limit_s, **ASAN_ENV)]
         if broken:
             print("fail without a mutant, and are left out: " + " ".join(broken))
-        self.units = [u for u in self.units if u not in broken]
+        return [u for u in units if u not in broken]
 
     def path(self, name):
         return os.path.join(self.root, name)
@@ -214,11 +219,12 @@ class Tree:
 
     def killed_under_san(self, path):
         """make compiles the mutant by itself, since its source is newer; one that a sanitizer's build refuses is not killed by that."""
-        near = [u.replace(OBJECTS, SAN_OBJECTS) for u in self.near_units(path)[:SAN_NEAR]]
+        near = [u.replace(OBJECTS, SAN_OBJECTS) for u in self.near_units(path)]
+        near = [u for u in near if u in self.san_units][:SAN_NEAR]
         if near and self.run(["make", "-s", *SAN, *near], 600):
             return None
         for unit in near:
-            if self.run([self.path(unit)], 3 * UNIT_LIMIT_S, CMOCKA_MESSAGE_OUTPUT="TAP", ASAN_OPTIONS="detect_stack_use_after_return=1"):
+            if self.run([self.path(unit)], 3 * UNIT_LIMIT_S, CMOCKA_MESSAGE_OUTPUT="TAP", **ASAN_ENV):
                 return os.path.basename(unit) + SANITIZED
         return None
 
