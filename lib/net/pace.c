@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/err.h"
 
 /* Linux 5.14; older headers do not have it, and older kernels refuse it. */
@@ -60,9 +61,23 @@ smooth(struct pace *p, uint64_t measured)
 		p->rate = (p->rate * 7 + rate) / 8;
 }
 
+/* What a sample says of the path, in bytes per second. */
+static uint64_t
+sampled_rate(const struct pace_sample *s)
+{
+	uint64_t passed;
+
+	if (s->span_us < PACE_SPAN_MIN_US || s->span_us > PACE_SPAN_MAX_US ||
+	    s->span_us < 2 * (uint64_t)s->rtt_us)
+		return s->rate;
+	passed = s->acked * US_PER_S / s->span_us;
+	return passed < s->rate ? passed : s->rate;
+}
+
 bool
 pace_decide(struct pace *p, const struct pace_sample *s, size_t *lowat, size_t *flight)
 {
+	uint64_t rate = sampled_rate(s);
 	size_t least =
 	    between((uint64_t)s->mss * PACE_FLIGHT_SEGMENTS, PACE_FLIGHT_MIN, PACE_FLIGHT_MAX);
 	uint64_t bytes;
@@ -71,10 +86,10 @@ pace_decide(struct pace *p, const struct pace_sample *s, size_t *lowat, size_t *
 	 * A rate that we limited says at least that the path can do as much.  Without that a small
 	 * bound would stay for ever: what it lets through counts as ours.
 	 */
-	if (s->rate == 0 || (s->app_limited && (p->flight == 0 || s->rate <= p->rate) &&
-				s->rate * PACE_AHEAD_US / US_PER_S < p->lowat))
+	if (rate == 0 || (s->app_limited && (p->flight == 0 || rate <= p->rate) &&
+			     rate * PACE_AHEAD_US / US_PER_S < p->lowat))
 		return false;
-	smooth(p, s->rate);
+	smooth(p, rate);
 	*lowat = between(p->rate * PACE_AHEAD_US / US_PER_S, PACE_LOWAT_MIN, PACE_LOWAT_MAX);
 	bytes = p->rate * 2 * s->rtt_us / US_PER_S + p->rate * PACE_QUEUE_US / US_PER_S;
 	*flight = bytes >= PACE_FLIGHT_MAX ? 0 : between(bytes, least, PACE_FLIGHT_MAX);
@@ -124,6 +139,7 @@ set_flight(struct pace *p, int fd, size_t flight)
 static void
 look(struct pace *p, int fd)
 {
+	uint64_t now_us = clock_mono_us();
 	struct tcp_info info;
 	struct pace_sample s;
 	socklen_t len = sizeof info;
@@ -135,7 +151,11 @@ look(struct pace *p, int fd)
 	s = (struct pace_sample){ .rate = info.tcpi_delivery_rate,
 		.rtt_us = info.tcpi_min_rtt,
 		.mss = info.tcpi_snd_mss,
-		.app_limited = info.tcpi_delivery_rate_app_limited };
+		.app_limited = info.tcpi_delivery_rate_app_limited,
+		.acked = info.tcpi_bytes_acked - p->acked,
+		.span_us = now_us - p->sampled_us };
+	p->acked = info.tcpi_bytes_acked;
+	p->sampled_us = now_us;
 	if (!pace_decide(p, &s, &lowat, &flight))
 		return;
 	set_lowat(p, fd, lowat);
@@ -145,7 +165,9 @@ look(struct pace *p, int fd)
 void
 pace_wrote(struct pace *p, int fd, uint64_t written)
 {
-	if (!p->shape || written - p->sampled < PACE_SAMPLE_LOWATS * p->lowat)
+	uint64_t due = PACE_SAMPLE_LOWATS * p->lowat;
+
+	if (!p->shape || written - p->sampled < (due < PACE_SAMPLE_MAX ? due : PACE_SAMPLE_MAX))
 		return;
 	p->sampled = written;
 	look(p, fd);

@@ -20,7 +20,9 @@
  * and take 1.4 GB.
  *
  * The rate is what the kernel measures (struct tcp_info), smoothed: one sample in ten is half or
- * twice the path's, and a bound that followed it would fill the queue or starve the link.
+ * twice the path's, and a bound that followed it would fill the queue or starve the link.  On a
+ * short path it is at most what was acknowledged since the last sample: links take what they have
+ * not used for a while as a burst (a token bucket), and the kernel measures that as 10 Gbit/s.
  *
  * What it was measured to give (shared/bench/run.py --subjects ours-l --metrics hol,link, a ping
  * beside 4 downloads on a link of 400 Mbit/s; medians of 3 runs by turns on a busy machine):
@@ -53,8 +55,12 @@
 #define PACE_FLIGHT_SEGMENTS 4
 /* The usual net.core.wmem_max admits it, and it stays in a CPU's cache. */
 #define PACE_FLIGHT_MAX (340 * 1024)
-/* Between two samples, in units of lowat: some milliseconds. */
+/* Bytes between two samples, in units of lowat: some milliseconds; and at most. */
 #define PACE_SAMPLE_LOWATS 8
+#define PACE_SAMPLE_MAX (512 * 1024)
+/* What was acknowledged in so long says how fast a path is: not a single burst, and no pause. */
+#define PACE_SPAN_MIN_US 1000
+#define PACE_SPAN_MAX_US 50000
 
 struct pace {
 	/* A TCP connection that carries more than a single stream; else nothing below is used. */
@@ -67,8 +73,8 @@ struct pace {
 	size_t flight;
 	/* Bytes per second: the last three measured, the newest last; and smoothed. */
 	uint64_t rates[3], rate;
-	/* Of the bytes written, at the last sample. */
-	uint64_t sampled;
+	/* At the last sample: bytes written, bytes acknowledged, and when it was. */
+	uint64_t sampled, acked, sampled_us;
 };
 
 /* What the kernel has measured. */
@@ -79,6 +85,8 @@ struct pace_sample {
 	uint32_t rtt_us;
 	/* Bytes of a segment. */
 	uint32_t mss;
+	/* Bytes acknowledged since the last sample, and how long that is. */
+	uint64_t acked, span_us;
 	/* We had no more to send, and the rate says no more than that. */
 	bool app_limited;
 };
