@@ -182,6 +182,36 @@ some_segments_are_always_under_way(void **state)
 	assert_int_equal(flight, 4 * 65483);
 }
 
+/* A token bucket lets through at once what was not used for a while. */
+static void
+a_burst_is_not_the_speed_of_the_link(void **state)
+{
+	struct pace_sample s = { .rate = 1250 * MB,
+		.rtt_us = 6,
+		.app_limited = true,
+		.acked = 100000,
+		.span_us = 2000 };
+	struct pace p = fresh();
+	size_t lowat = 0, flight = 0;
+
+	(void)state;
+	for (int k = 0; k < 4; k++)
+		sample(&p, 50 * MB);
+	for (int k = 0; k < 5; k++)
+		IGNORE_RESULT(pace_decide(&p, &s, &p.lowat, &p.flight));
+	assert_in_range(p.flight, 55000, 75000);
+	/* Too short to tell, as long as a pause, or shorter than the path: the kernel is believed. */
+	static const uint64_t spans[][2] = { { 999, 6 }, { 50001, 6 }, { 2000, 1001 } };
+
+	for (size_t i = 0; i < 3; i++) {
+		p = fresh();
+		s.span_us = spans[i][0];
+		s.rtt_us = (uint32_t)spans[i][1];
+		assert_true(pace_decide(&p, &s, &lowat, &flight));
+		assert_int_equal(lowat, PACE_LOWAT_MAX);
+	}
+}
+
 static void
 the_kernel_is_told(void **state)
 {
@@ -269,6 +299,7 @@ main(void)
 		cmocka_unit_test(an_idle_sender_says_nothing),
 		cmocka_unit_test(a_bound_does_not_hold_itself_down),
 		cmocka_unit_test(some_segments_are_always_under_way),
+		cmocka_unit_test(a_burst_is_not_the_speed_of_the_link),
 		cmocka_unit_test(the_kernel_is_told),
 		cmocka_unit_test(the_kernel_is_told_what_was_measured),
 	};
