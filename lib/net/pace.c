@@ -65,13 +65,10 @@ smooth(struct pace *p, uint64_t measured)
 static uint64_t
 sampled_rate(const struct pace_sample *s)
 {
-	uint64_t passed;
+	/* So fast that the largest bounds are a short queue, and smaller ones only cost. */
+	bool fast = s->passed >= (uint64_t)PACE_LOWAT_MAX * US_PER_S / PACE_QUEUE_US;
 
-	if (s->span_us < PACE_SPAN_MIN_US || s->span_us > PACE_SPAN_MAX_US ||
-	    s->span_us < 2 * (uint64_t)s->rtt_us)
-		return s->rate;
-	passed = s->acked * US_PER_S / s->span_us;
-	return passed < s->rate ? passed : s->rate;
+	return s->passed == 0 || fast || s->rate < s->passed ? s->rate : s->passed;
 }
 
 bool
@@ -136,10 +133,24 @@ set_flight(struct pace *p, int fd, size_t flight)
 		p->flight = flight;
 }
 
+/* What passes in spans that are longer than bursts and the path, and have no pause in them. */
+static void
+measure(struct pace *p, uint64_t acked, uint32_t rtt_us)
+{
+	uint64_t now_us = clock_mono_us(), span_us = now_us - p->since_us;
+
+	if (span_us < PACE_SPAN_MIN_US)
+		return;
+	p->passed = span_us <= PACE_SPAN_MAX_US && span_us >= 2 * (uint64_t)rtt_us
+			? (acked - p->acked) * US_PER_S / span_us
+			: 0;
+	p->acked = acked;
+	p->since_us = now_us;
+}
+
 static void
 look(struct pace *p, int fd)
 {
-	uint64_t now_us = clock_mono_us();
 	struct tcp_info info;
 	struct pace_sample s;
 	socklen_t len = sizeof info;
@@ -148,14 +159,12 @@ look(struct pace *p, int fd)
 	memset(&info, 0, sizeof info);
 	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
 		return;
+	measure(p, info.tcpi_bytes_acked, info.tcpi_min_rtt);
 	s = (struct pace_sample){ .rate = info.tcpi_delivery_rate,
 		.rtt_us = info.tcpi_min_rtt,
 		.mss = info.tcpi_snd_mss,
-		.app_limited = info.tcpi_delivery_rate_app_limited,
-		.acked = info.tcpi_bytes_acked - p->acked,
-		.span_us = now_us - p->sampled_us };
-	p->acked = info.tcpi_bytes_acked;
-	p->sampled_us = now_us;
+		.passed = p->passed,
+		.app_limited = info.tcpi_delivery_rate_app_limited };
 	if (!pace_decide(p, &s, &lowat, &flight))
 		return;
 	set_lowat(p, fd, lowat);

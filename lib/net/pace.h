@@ -21,8 +21,8 @@
  *
  * The rate is what the kernel measures (struct tcp_info), smoothed: one sample in ten is half or
  * twice the path's, and a bound that followed it would fill the queue or starve the link.  On a
- * short path it is at most what was acknowledged since the last sample: links take what they have
- * not used for a while as a burst (a token bucket), and the kernel measures that as 10 Gbit/s.
+ * short path it is at most what was acknowledged lately: links take what they have not used for a
+ * while as a burst (a token bucket), and the kernel measures that as 10 Gbit/s.
  *
  * What it was measured to give (shared/bench/run.py --subjects ours-l --metrics hol,link, a ping
  * beside 4 downloads on a link of 400 Mbit/s; medians of 3 runs by turns on a busy machine):
@@ -59,7 +59,7 @@
 #define PACE_SAMPLE_LOWATS 8
 #define PACE_SAMPLE_MAX (512 * 1024)
 /* What was acknowledged in so long says how fast a path is: not a single burst, and no pause. */
-#define PACE_SPAN_MIN_US 1000
+#define PACE_SPAN_MIN_US 4000
 #define PACE_SPAN_MAX_US 50000
 
 struct pace {
@@ -73,8 +73,12 @@ struct pace {
 	size_t flight;
 	/* Bytes per second: the last three measured, the newest last; and smoothed. */
 	uint64_t rates[3], rate;
-	/* At the last sample: bytes written, bytes acknowledged, and when it was. */
-	uint64_t sampled, acked, sampled_us;
+	/* Of the bytes written, at the last sample. */
+	uint64_t sampled;
+	/* Where the measured span began: bytes acknowledged, and when. */
+	uint64_t acked, since_us;
+	/* What passed in the last whole span, bytes per second; 0: it says nothing. */
+	uint64_t passed;
 };
 
 /* What the kernel has measured. */
@@ -85,8 +89,8 @@ struct pace_sample {
 	uint32_t rtt_us;
 	/* Bytes of a segment. */
 	uint32_t mss;
-	/* Bytes acknowledged since the last sample, and how long that is. */
-	uint64_t acked, span_us;
+	/* What was acknowledged lately, bytes per second; 0: unknown. */
+	uint64_t passed;
 	/* We had no more to send, and the rate says no more than that. */
 	bool app_limited;
 };
