@@ -91,7 +91,7 @@ an_open_file_is_warned_of_and_an_empty_one_refused(void **state)
 	assert_int_equal(secret_from_file(path, &s, NULL, &e), 0);
 	secret_free(s);
 	for (size_t n = 0; n <= 2; n++) {
-		assert_int_equal(file_write_atomic(path, "\r\n" + 2 - n, n, 0600, NULL), 0);
+		assert_int_equal(file_write_atomic(path, &"\r\n"[2 - n], n, 0600, NULL), 0);
 		assert_int_equal(secret_from_file(path, &s, &warning, &e), ERR_INVALID);
 	}
 	assert_int_equal(secret_from_file("/nonexistent/x", &s, &warning, &e), ERR_NOTFOUND);
