@@ -25,7 +25,8 @@ struct services;
 
 /*
  * services_new - from --tcp NAME=HOST:PORT and --allow HOST:PORT; with no --allow targets on
- *   loopback are allowed. max_streams served at once; more are refused
+ * loopback are allowed.
+ *   max_streams   served at once; more are refused
  * ERR_INVALID, ERR_NOMEM with e.
  */
 int services_new(struct loop *l, const struct opt_list *tcp, const struct opt_list *allow,
