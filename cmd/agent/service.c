@@ -47,6 +47,8 @@ struct serving {
 	/* What the opener calls the stream; no other one that is open has the same. */
 	uint8_t token[CTL_TOKEN_LEN];
 	UT_hash_handle hh;
+	/* The number of the client whose stream it is. */
+	uint32_t client;
 	/* Its stream is over, its target has yet to take the last bytes. */
 	bool lingers;
 	/* In the list of those that are open, or of those that linger. */
@@ -229,19 +231,28 @@ on_done(void *arg, const struct pump_result *res)
 }
 
 /*
- * Whoever opens and resets streams to a target that does not read must not take the others' places.
+ * Whoever opens and resets streams to a target that does not read must not take the others' places,
+ * nor the time that the others' last bytes have.
  */
 static void
 on_linger(void *arg)
 {
-	struct serving *sg = arg;
+	struct serving *sg = arg, *oldest = NULL, *other;
 	struct services *sv = sg->sv;
+	unsigned own = 0;
 
 	serving_leave(sg);
 	sg->lingers = true;
 	TAILQ_INSERT_TAIL(&sv->lingering, sg, link);
-	if (++sv->n_lingering > SERVICE_LINGER_MAX)
-		pump_hurry(TAILQ_FIRST(&sv->lingering)->pump);
+	sv->n_lingering++;
+	TAILQ_FOREACH (other, &sv->lingering, link) {
+		if (other->client != sg->client)
+			continue;
+		if (own++ == 0)
+			oldest = other;
+	}
+	if (own > (SERVICE_LINGER_MAX - (sv->n_lingering - own)) / 2)
+		pump_hurry(oldest->pump);
 }
 
 static void
@@ -386,14 +397,14 @@ is_resumption(const struct services *sv, const struct ctl_open *o)
 }
 
 static void
-start_dial(struct serving *sg, uint16_t port, uint32_t client)
+start_dial(struct serving *sg, uint16_t port)
 {
 	struct services *sv = sg->sv;
 
 	HASH_ADD(hh, sv->tokens, token, CTL_TOKEN_LEN, sg);
 	if (hashtab_has(sg))
 		sg->dial = dial_start(
-		    sv->loop, sg->host, port, client + 1ULL, SERVICE_DIAL_MS, on_dialled, sg);
+		    sv->loop, sg->host, port, sg->client + 1ULL, SERVICE_DIAL_MS, on_dialled, sg);
 	if (sg->dial == NULL)
 		refuse(sg, CODE_INTERNAL, "out of memory");
 	else
@@ -415,6 +426,7 @@ services_open(struct services *sv, struct stream *s, const struct ctl_open *o)
 	sg->s = s;
 	sg->since_ms = loop_now_ms(sv->loop);
 	sg->vetted = named != NULL;
+	sg->client = o->client;
 	memcpy(sg->token, o->token, sizeof sg->token);
 	snprintf(sg->host, sizeof sg->host, "%s", named != NULL ? named->at.host : o->host);
 	snprintf(sg->label, sizeof sg->label, "%s -> %s%s%s:%u", o->source, o->service,
@@ -431,5 +443,5 @@ services_open(struct services *sv, struct stream *s, const struct ctl_open *o)
 	else if (is_resumption(sv, o))
 		refuse(sg, CODE_NOT_FOUND, "streams cannot be resumed here");
 	else
-		start_dial(sg, port, o->client);
+		start_dial(sg, port);
 }

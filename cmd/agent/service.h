@@ -16,8 +16,8 @@
 #define SERVICE_DIAL_MS 10000 /* to connect to a target */
 #define SERVICE_MAX 64        /* services of one agent */
 /*
- * Streams that were reset while their target did not read: they do not count as open, and one more
- * ends the oldest.
+ * Streams that were reset while their target did not read: they do not count as open.  A client may
+ * have half of what the others leave; one more ends its oldest.
  */
 #define SERVICE_LINGER_MAX 256
 

@@ -326,7 +326,9 @@ fake_hello(struct fake_session *f, enum ctl_role role, const char *name, const c
 struct fake_stream *
 fake_open(struct fake_session *f, const char *service)
 {
-	struct ctl_open o = { .protocol = "tcp", .source = "a client's claim" };
+	struct ctl_open o = {
+		.protocol = "tcp", .source = "a client's claim", .client = f->client
+	};
 	struct fake_stream *st;
 
 	snprintf(o.service, sizeof o.service, "%s", service);

@@ -60,6 +60,8 @@ struct fake_session {
 	uint64_t deadline_us;
 	int fail_tick, n_ticks, fail_input;
 	struct fake_session *next;
+	/* the client's number in what the peer opens */
+	uint32_t client;
 };
 
 /* The dialect of such sessions; fake_last is the one that it, or fake_new, made last. */
@@ -73,7 +75,7 @@ void fake_free_all(void);
 enum session_verdict fake_hello(struct fake_session *f, enum ctl_role role, const char *name,
     const char *secret, uint8_t instance);
 
-/* fake_open - the peer opens a stream to a service. */
+/* fake_open - the peer opens a stream to a service, for f->client. */
 struct fake_stream *fake_open(struct fake_session *f, const char *service);
 
 /*

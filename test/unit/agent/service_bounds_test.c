@@ -176,19 +176,41 @@ static void
 streams_that_linger_take_no_places(void **state)
 {
 	struct fix *x = *state;
-	int small = 4096, oldest;
+	int small = 4096, oldest, others;
 
 	assert_int_equal(setsockopt(x->listener, SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
+	x->relay->client = 7;
+	leave_one(x);
+	others = accept(x->listener, NULL, NULL);
+	assert_true(others >= 0);
+	x->relay->client = 8;
 	leave_one(x);
 	oldest = accept(x->listener, NULL, NULL);
 	assert_true(oldest >= 0);
-	for (int i = 1; i < SERVICE_LINGER_MAX; i++)
+	for (int i = 1; i < (SERVICE_LINGER_MAX - 1) / 2; i++)
 		leave_one(x);
 	assert_false(is_broken(&oldest));
 	leave_one(x);
-	/* One too many. */
+	/* One too many of its own, which costs nobody else anything. */
 	assert_true(is_broken(&oldest));
+	for (int i = 0; i < 8; i++)
+		leave_one(x);
+	assert_false(is_broken(&others));
+	/* Each has half of what is left, until there is nothing: then its time is over at once. */
+	for (int n = SERVICE_LINGER_MAX / 4 + 2; n > 1; n = n / 2 + 1) {
+		x->relay->client++;
+		for (int i = 0; i < n; i++)
+			leave_one(x);
+		if (n == 2)
+			break;
+	}
+	for (int i = 0; i < 3; i++) {
+		x->relay->client++;
+		leave_one(x);
+	}
+	assert_false(is_broken(&others));
 	close(oldest);
+	close(others);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
