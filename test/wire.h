@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * wire - two filters joined in memory, for tests: what is written to one end arrives at the other in a later turn of the
- * loop, in pieces as small as asked for, changed or cut off where asked for.
+ * wire - two filters joined in memory, for tests: what is written to one end arrives at the other
+ * in a later turn of the loop, in pieces as small as asked for, changed or cut off where asked for.
  *
  * Header only, because unit tests, benchmarks and fuzzers use it and link differently.
  */
@@ -23,15 +23,21 @@
 /* One end; the members up to passed are the test's to set and read. */
 struct wire {
 	struct filter f;
-	size_t chunk;      /* bytes that arrive here in a turn; 0: all */
-	uint64_t flip_at;  /* the byte that arrives here changed */
-	uint64_t cut_at;   /* nothing from here on arrives, but the end of the stream */
-	uint64_t passed;   /* bytes that have arrived here */
-	struct wire *peer; /* NULL when that end was freed */
+	/* bytes that arrive here in a turn; 0: all */
+	size_t chunk;
+	/* the byte that arrives here changed */
+	uint64_t flip_at;
+	/* nothing from here on arrives, but the end of the stream */
+	uint64_t cut_at;
+	/* bytes that have arrived here */
+	uint64_t passed;
+	/* NULL when that end was freed */
+	struct wire *peer;
 	struct bufq coming;
 	struct task deliver;
 	bool fin;
-	bool broken; /* the next flush here fails, as a write(2) to a reset socket does */
+	/* the next flush here fails, as a write(2) to a reset socket does */
+	bool broken;
 };
 
 static inline struct wire *
@@ -189,7 +195,8 @@ wire_pair(struct loop *l, struct wire **a, struct wire **b)
 }
 
 /*
- * wire_run - turn the loop until done(arg), or until a deadline of ms has passed.  Returns whether it is done.
+ * wire_run - turn the loop until done(arg), or until a deadline of ms has passed.  Returns whether
+ * it is done.
  */
 struct wire_wait {
 	struct loop *l;

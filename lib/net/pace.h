@@ -30,6 +30,15 @@
  *      both     p50 of `link` 9 ms, 74 ms with neither
  *      flight   p50 of `link` 9 ms, 13 ms without
  *
+ * Since then (quiet machine; ratios and times of one run each):
+ *
+ *      lowat of a single stream's socket   test/bench/stalled_readers.py --cases many, the ratio to
+ *                                          alone: 0.83, 0.14 without (and FLOW_PROVEN_BYTES)
+ *      what passed, not a burst's rate     test/bench/keystroke.py, p99: burst-up 10 ms, 23
+ *                                          without; burst-down 6, 16 without
+ *      PACE_FLIGHT_SEGMENTS                downloads below half of the usual speed: 0 of 48, 4
+ *                                          without
+ *
  * What it costs: a few per cent of CPU.  And while other programs leave us little of a CPU a
  * download is slower, 40 to 95 MB/s in place of 70 to 200: what is measured is then our own rate,
  * and the bounds follow it down.

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* creds_fuzz - credentials files: whatever is accepted answers every question without admitting an empty secret. */
+/*
+ * creds_fuzz - credentials files: whatever is accepted answers every question without admitting an
+ * empty secret.
+ */
 #include <assert.h>
 #include <stdint.h>
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* ctl_fuzz - bodies of HELLO, OPEN and OPEN_OK: whatever is accepted is written and read back the same. */
+/*
+ * ctl_fuzz - bodies of HELLO, OPEN and OPEN_OK: whatever is accepted is written and read back the
+ * same.
+ */
 #include <assert.h>
 #include <stdint.h>
 #include <string.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * http_fuzz - heads: whole and byte by byte they are read the same, and what was accepted can be built and read again.
+ * http_fuzz - heads: whole and byte by byte they are read the same, and what was accepted can be
+ * built and read again.
  *
  * The first byte says whether it is a request or a response.
  */

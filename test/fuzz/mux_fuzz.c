@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * mux_fuzz - one session of the mux against a peer that says anything, and a user that does anything it may.
+ * mux_fuzz - one session of the mux against a peer that says anything, and a user that does
+ * anything it may.
  *
  * Input: four bytes of setting, then what the peer sends.
- *   0  bit 0: we dial; bit 1: we retain; bit 2: a HELLO of the peer's goes before; bit 3: hello answers HOLD first; bit 4: at most
- *      three streams; bit 5: memory fails now and then; bit 6: the user may abandon the session
+ *   0  bit 0: we dial; bit 1: we retain; bit 2: a HELLO of the peer's goes before; bit 3: hello
+ *      answers HOLD first; bit 4: at most three streams; bit 5: memory fails now and then; bit 6:
+ *      the user may abandon the session
  *   1  bytes that arrive at once
  *   2, 3  seed of what the user does
  *
- * What the session sends must be whole frames that a peer would accept, with payload inside the limits that it was given.
+ * What the session sends must be whole frames that a peer would accept, with payload inside the
+ * limits that it was given.
  */
 #include <assert.h>
 #include <stdint.h>
@@ -25,7 +28,8 @@ enum { SETTING = 4, STREAMS = 16, SEND_MAX = 70000 };
 /* A stream as its user sees it. */
 struct use {
 	struct world *w;
-	struct stream *s; /* NULL: free */
+	/* NULL: free */
+	struct stream *s;
 	uint64_t got, consumed, acked;
 	bool eof, eof_acked;
 };
@@ -37,8 +41,10 @@ struct world {
 	uint64_t now_ms;
 	bool may_abandon, may_fail, over;
 	enum session_verdict verdict;
-	struct bufq sent; /* what the peer has not looked at yet */
-	uint32_t depth;   /* of callbacks: the user does one thing in each, and not for ever */
+	/* what the peer has not looked at yet */
+	struct bufq sent;
+	/* of callbacks: the user does one thing in each, and not for ever */
+	uint32_t depth;
 };
 
 static const char hello[] =

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Runs a fuzz harness (test/fuzz/NAME_fuzz.c) over its corpus without a fuzzer, so that `make check`
- * does it with any compiler: every file twice, because a harness must be deterministic and leave no
- * state behind; and of small files every truncation and every change of one byte.
+ * Runs a fuzz harness (test/fuzz/NAME_fuzz.c) over its corpus without a fuzzer, so that `make
+ * check` does it with any compiler: every file twice, because a harness must be deterministic and
+ * leave no state behind; and of small files every truncation and every change of one byte.
  *
  *   replay PATH...    files, or folders whose files are taken in the order of their names
  *
@@ -20,8 +20,10 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum {
-	FILE_BYTES_MAX = 1 << 20, /* what libFuzzer takes by default */
-	MUTATE_MAX = 1024, /* larger files are not cut and changed: each costs three runs a byte */
+	/* what libFuzzer takes by default */
+	FILE_BYTES_MAX = 1 << 20,
+	/* larger files are not cut and changed: each costs three runs a byte */
+	MUTATE_MAX = 1024,
 };
 
 static size_t n_inputs;

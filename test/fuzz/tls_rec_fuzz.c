@@ -4,7 +4,8 @@
  *
  * The first byte: bit 0 we are the server, bits 1 to 3 the size of the blocks that the bytes stand
  * in.  Then operations: a byte
- *   0        the next 2 bytes are a length (big-endian, at most what is left): so many raw bytes arrive
+ *   0        the next 2 bytes are a length (big-endian, at most what is left): so many raw bytes
+ *            arrive
  *   1        the same, but they are sealed: a TLSInnerPlaintext
  *   2        the same with a type and as many zeros as the type's value behind them
  *   3        what arrived is opened, with a small budget

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* url_fuzz - URLs: what is accepted reads the same when it is written out, and nothing secret is written. */
+/*
+ * url_fuzz - URLs: what is accepted reads the same when it is written out, and nothing secret is
+ * written.
+ */
 #include <assert.h>
 #include <stdint.h>
 #include <string.h>

@@ -2,8 +2,8 @@
 /*
  * xff_fuzz - X-Forwarded-For: the input is the members that a client may have written.
  *
- * Whatever they are, an address that our proxy appended is the answer, members of our own proxies change nothing, and the answer is
- * not trusted unless there is nothing better.
+ * Whatever they are, an address that our proxy appended is the answer, members of our own proxies
+ * change nothing, and the answer is not trusted unless there is nothing better.
  */
 #include <assert.h>
 #include <stdint.h>

@@ -4,8 +4,9 @@
  *
  *     agents N URL [--secret-file FILE] [--ca FILE] [--ready]
  *
- * The agents are called a0 to aN-1 and offer nothing.  At most AT_ONCE of them log in at a time.  --ready prints "ready N"
- * when all stand.  Ends when standard input does (if it is a pipe or terminal), or by SIGTERM.  Exit codes as in cmd.h.
+ * The agents are called a0 to aN-1 and offer nothing.  At most AT_ONCE of them log in at a time.
+ * --ready prints "ready N" when all stand.  Ends when standard input does (if it is a pipe or
+ * terminal), or by SIGTERM.  Exit codes as in cmd.h.
  */
 #include <signal.h>
 #include <stdio.h>

@@ -4,13 +4,14 @@
  *
  *   delay NAME MILLISECONDS
  *
- * Makes the TUN device NAME, which the caller then gives an address, say 10.9.1.1/24. A packet that is sent to another address of
- * that network comes back MILLISECONDS later with source and destination exchanged. So a program on 10.9.1.1 is reached as 10.9.1.2 from the
- * same machine, and every packet between the two, in both directions, has crossed the link once. The checksums stay right, as they
- * are sums in which both addresses stand.
+ * Makes the TUN device NAME, which the caller then gives an address, say 10.9.1.1/24. A packet that
+ * is sent to another address of that network comes back MILLISECONDS later with source and
+ * destination exchanged. So a program on 10.9.1.1 is reached as 10.9.1.2 from the same machine, and
+ * every packet between the two, in both directions, has crossed the link once. The checksums stay
+ * right, as they are sums in which both addresses stand.
  *
- * Packets are as large as the kernel's segmentation offload makes them, so some Gbit/s cost little. Ends on SIGTERM or SIGINT, and
- * says what it has carried and what it had no room for.
+ * Packets are as large as the kernel's segmentation offload makes them, so some Gbit/s cost little.
+ * Ends on SIGTERM or SIGINT, and says what it has carried and what it had no room for.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +31,10 @@
 #include <time.h>
 #include <unistd.h>
 
-/* What may be under way at once: 1 GB/s for a quarter of a second. Pages that are not used cost nothing. */
+/*
+ * What may be under way at once: 1 GB/s for a quarter of a second. Pages that are not used cost
+ * nothing.
+ */
 #define RING_LEN ((size_t)256 << 20)
 /* The virtio header, and the largest packet that IPv4 knows. */
 #define PACKET_MAX (sizeof(struct virtio_net_hdr) + 65536)
@@ -41,17 +45,24 @@
 #define IP_DST (sizeof(struct virtio_net_hdr) + 16)
 #define IP_HDR_LEN (sizeof(struct virtio_net_hdr) + 20)
 
-/* One packet in the ring; its bytes follow. The delay is the same for all, so they stand in the order in which they leave. */
+/*
+ * One packet in the ring; its bytes follow. The delay is the same for all, so they stand in the
+ * order in which they leave.
+ */
 struct packet {
 	uint64_t due_ns;
-	size_t len; /* 0: the rest of the ring is unused, the next packet is at its start */
+	/* 0: the rest of the ring is unused, the next packet is at its start */
+	size_t len;
 };
 
 static struct {
 	int fd;
 	uint64_t delay_ns;
 	uint8_t *ring;
-	/* Where the next packet goes, where the oldest is, and how many bytes lie between; never split by the ring's end. */
+	/*
+	 * Where the next packet goes, where the oldest is, and how many bytes lie between; never
+	 * split by the ring's end.
+	 */
 	size_t head, tail, used;
 	uint64_t n, bytes, lost;
 } link_;

@@ -35,7 +35,10 @@ struct dns_server {
 void dns_start(struct dns_server *s, struct loop *l, const char *ip);
 void dns_stop(struct dns_server *s);
 
-/* dns_port - where the server at that address takes what fd, a socket, has to say; 1, where nobody listens, if there is none. */
+/*
+ * dns_port - where the server at that address takes what fd, a socket, has to say; 1, where nobody
+ * listens, if there is none.
+ */
 uint16_t dns_port(int fd, const struct addr *a);
 /* dns_forget - no server has been started so far. */
 void dns_forget(void);

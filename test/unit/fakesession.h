@@ -54,8 +54,8 @@ struct fake_session {
 	/* Given by the test: ERR_* that session_open and session_greet fail with. */
 	int fail_open, fail_greet;
 	/*
-	 * When its time comes, 0: never; what it says then, and how often that was.  What its input is
-	 * judged as.
+	 * When its time comes, 0: never; what it says then, and how often that was.  What its input
+	 * is judged as.
 	 */
 	uint64_t deadline_us;
 	int fail_tick, n_ticks, fail_input;

@@ -5,7 +5,8 @@
  * A test that uses them has in its head comment
  *
  *      * link: -Wl,--wrap=uplink_new,--wrap=uplink_free,--wrap=uplink_finish
- *      * link: -Wl,--wrap=uplink_open,--wrap=uplink_has_session,--wrap=uplink_streams,--wrap=uplink_is_up
+ *      * link:
+ *      -Wl,--wrap=uplink_open,--wrap=uplink_has_session,--wrap=uplink_streams,--wrap=uplink_is_up
  *
  * Each uplink has one session (fakesession.h), whose streams are fake_streams.
  */

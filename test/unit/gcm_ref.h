@@ -63,7 +63,8 @@ ref_delete(ref_ctx *ctx)
 
 /*
  * stream - one message through mbedtls_gcm_starts/update_ad/update/finish, its additional data and
- * its payload cut into pieces of at most n bytes, each length drawn from *seed (n = 1: byte by byte).
+ * its payload cut into pieces of at most n bytes, each length drawn from *seed (n = 1: byte by
+ * byte).
  */
 static inline void
 stream(mbedtls_gcm_context *ctx, int mode, size_t len, const uint8_t *iv, size_t iv_len,

@@ -14,8 +14,9 @@
 enum { HEAP_ROUNDS = 32, HEAP_TRIES = 8 };
 
 /*
- * heap_is_given_back - round() makes and ends something.  What it keeps for ever it may make at first,
- * and the heap's own caches may grow now and then: what is lost in each round is lost in every try.
+ * heap_is_given_back - round() makes and ends something.  What it keeps for ever it may make at
+ * first, and the heap's own caches may grow now and then: what is lost in each round is lost in
+ * every try.
  */
 static inline void
 heap_is_given_back(void (*round)(void))

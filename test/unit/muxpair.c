@@ -663,7 +663,10 @@ raw_hello(struct raw *r)
 	return raw_put(r, FRAME_HELLO, 0, 0, raw_hello_text, strlen(raw_hello_text));
 }
 
-/* The next frame that the session sends is the WINDOW that answers an OPEN: the test knows what it says. */
+/*
+ * The next frame that the session sends is the WINDOW that answers an OPEN: the test knows what it
+ * says.
+ */
 static void
 drop_first_window(struct raw *r, uint32_t id)
 {

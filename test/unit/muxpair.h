@@ -3,11 +3,13 @@
  * muxpair - sessions of the mux joined in memory, with a clock that the test turns.
  *
  *   two ends      endpoint ═ endpoint                      net_new()
- *   four ends     endpoint ═ relay's two ends ═ endpoint   net_new_relay(): the relay joins streams as a bridge does
+ *   four ends     endpoint ═ relay's two ends ═ endpoint   net_new_relay(): the relay joins streams
+ *                 as a bridge does
  *   one end       a raw_ session: the test is the peer, and writes and reads frames itself
  *
- * Bytes are copied on the way, as sockets do, and delivered whole, one at a time, or in random pieces from a fixed seed.  An end
- * answers OPEN at once and passes on, acknowledges and ends by itself, unless the test says otherwise.
+ * Bytes are copied on the way, as sockets do, and delivered whole, one at a time, or in random
+ * pieces from a fixed seed.  An end answers OPEN at once and passes on, acknowledges and ends by
+ * itself, unless the test says otherwise.
  */
 #ifndef TEST_UNIT_MUXPAIR_H
 #define TEST_UNIT_MUXPAIR_H
@@ -18,18 +20,25 @@ enum { NET_STREAMS = 64, NET_WHOLE = 0, NET_ONE = 1, NET_RANDOM = -1 };
 
 /* One stream as its endpoint sees it. */
 struct side {
-	struct stream *s; /* NULL once it is gone */
-	struct bufq got;  /* everything that arrived */
-	bool hold;        /* neither consume nor acknowledge what arrives */
-	bool deny;        /* reset it when it is opened */
+	/* NULL once it is gone */
+	struct stream *s;
+	/* everything that arrived */
+	struct bufq got;
+	/* neither consume nor acknowledge what arrives */
+	bool hold;
+	/* reset it when it is opened */
+	bool deny;
 	bool opened, eof, acked_eof, closed;
 	uint64_t acked, sent;
-	uint32_t code; /* of closed */
+	/* of closed */
+	uint32_t code;
 	char text[256];
-	char source[CTL_ADDR_MAX]; /* of the OPEN */
+	/* of the OPEN */
+	char source[CTL_ADDR_MAX];
 	struct end *end;
 	void (*hook)(
-	    struct side *x, const char *call); /* may be NULL: called last in each callback */
+	    /* may be NULL: called last in each callback */
+	    struct side *x, const char *call);
 };
 
 struct end {
@@ -37,20 +46,30 @@ struct end {
 	struct session *s;
 	/* what its streams charge, unless the configuration names another */
 	struct budget budget;
-	struct end *peer;     /* the other end of the carrier */
-	struct end *across;   /* the relay's other end; NULL in an endpoint */
-	struct bufq wire, in; /* on the way here; arrived */
-	bool stalled;         /* its carrier takes nothing */
-	int err;              /* that ended it */
+	/* the other end of the carrier */
+	struct end *peer;
+	/* the relay's other end; NULL in an endpoint */
+	struct end *across;
+	/* on the way here; arrived */
+	struct bufq wire, in;
+	/* its carrier takes nothing */
+	bool stalled;
+	/* that ended it */
+	int err;
 	struct errtext why;
-	enum session_verdict verdict;  /* what hello answers */
-	bool hold_opened;              /* sides of streams that the peer opens have hold set ... */
-	bool deny_opened;              /* ... or deny */
-	struct side side[NET_STREAMS]; /* streams that the peer opened, in order */
+	/* what hello answers */
+	enum session_verdict verdict;
+	/* sides of streams that the peer opens have hold set ... */
+	bool hold_opened;
+	/* ... or deny */
+	bool deny_opened;
+	/* streams that the peer opened, in order */
+	struct side side[NET_STREAMS];
 	int n_opened, n_hello, n_goaway, n_idle, n_want;
 	uint32_t away_code;
 	char away_text[256];
-	uint64_t sent_bytes; /* into the carrier */
+	/* into the carrier */
+	uint64_t sent_bytes;
 	void (*hook)(struct end *e, const char *call);
 };
 
@@ -58,13 +77,19 @@ struct net {
 	struct end end[4];
 	int n;
 	uint64_t now_ms;
-	int chunk; /* NET_WHOLE, NET_RANDOM, or so many bytes at a time */
+	/* NET_WHOLE, NET_RANDOM, or so many bytes at a time */
+	int chunk;
 	uint64_t seed;
-	unsigned mangle; /* of what the client says one byte in so many is another one; 0: none */
-	size_t portion;  /* bytes that a carrier takes at once */
+	/* of what the client says one byte in so many is another one; 0: none */
+	unsigned mangle;
+	/* bytes that a carrier takes at once */
+	size_t portion;
 };
 
-/* Both ends of each carrier are greeted.  NULL: out of memory (only while mem_fail_after is on).  net_free accepts NULL. */
+/*
+ * Both ends of each carrier are greeted.  NULL: out of memory (only while mem_fail_after is on).
+ * net_free accepts NULL.
+ */
 struct net *net_new(const struct mux_config *dialer, const struct mux_config *acceptor);
 struct net *net_new_relay(void);
 void net_free(struct net *n);
@@ -83,7 +108,10 @@ void net_wait(struct net *n, uint64_t ms);
 /* net_random - the next number below n from the seed. */
 size_t net_random(struct net *n, size_t below);
 
-/* side_open - a stream from e; false when the session refuses.  side_send: n bytes of a pattern that goes on from call to call. */
+/*
+ * side_open - a stream from e; false when the session refuses.  side_send: n bytes of a pattern
+ * that goes on from call to call.
+ */
 bool side_open(struct side *x, struct end *e);
 int side_send(struct side *x, size_t n);
 /* side_check - what arrived is the pattern's first n bytes, and no more. */
@@ -94,11 +122,15 @@ struct ctl_hello net_hello(enum ctl_role role);
 
 /* ---- one session, and the test as its peer ---- */
 
-/* What the test lets the session send on a stream, and what a session with an empty budget lets the test send. */
+/*
+ * What the test lets the session send on a stream, and what a session with an empty budget lets the
+ * test send.
+ */
 #define RAW_WINDOW (128 * 1024)
 
 struct raw {
-	struct net net; /* end[0] is the session; end[1] the test */
+	/* end[0] is the session; end[1] the test */
+	struct net net;
 	struct bufq out;
 };
 
@@ -116,7 +148,10 @@ int raw_window(struct raw *r, uint32_t id, uint64_t acked, uint64_t limit, uint8
 int raw_eof(struct raw *r, uint32_t id, uint64_t final);
 /* raw_data - n bytes of zeros, in as many frames as it takes. */
 int raw_data(struct raw *r, uint32_t id, size_t n);
-/* raw_get - take the session's next frame; false when there is none.  body has room for FRAME_BODY_MAX bytes or is NULL. */
+/*
+ * raw_get - take the session's next frame; false when there is none.  body has room for
+ * FRAME_BODY_MAX bytes or is NULL.
+ */
 bool raw_get(struct raw *r, struct frame *f, uint8_t *body);
 /* raw_skip - the next frame of this type, those before it dropped. */
 bool raw_skip(struct raw *r, uint8_t type, struct frame *f, uint8_t *body);

@@ -34,7 +34,10 @@ struct fake_session *relaytest_peer(struct relay *r, int w, int *settled);
  */
 struct fake_session *relaytest_login(struct relay *r, int w, enum ctl_role role, const char *name);
 
-/* relaytest_is_ended - has the relay ended this session's connection, as far as the other side sees? */
+/*
+ * relaytest_is_ended - has the relay ended this session's connection, as far as the other side
+ * sees?
+ */
 bool relaytest_is_ended(const struct fake_session *f);
 
 /*

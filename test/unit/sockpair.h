@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * sockpair - what tests of connections need again and again: a connection with both ends in hand, bytes that tell their
- * place, and random numbers that are the same in each run.
+ * sockpair - what tests of connections need again and again: a connection with both ends in hand,
+ * bytes that tell their place, and random numbers that are the same in each run.
  *
  * Header only; after cmocka.h.
  */
@@ -16,7 +16,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Both ends of a TCP connection over loopback, non-blocking.  nodelay: nothing waits for an acknowledgement. */
+/*
+ * Both ends of a TCP connection over loopback, non-blocking.  nodelay: nothing waits for an
+ * acknowledgement.
+ */
 static inline void
 sockpair_tcp(int fd[2], bool nodelay)
 {

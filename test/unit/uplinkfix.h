@@ -2,7 +2,8 @@
 /*
  * uplinkfix - an uplink whose dials, chance, clock and relay are the test, for the tests of it.
  *
- * Header only, after cmocka.h, as it replaces functions: a test that uses it has in its head comment
+ * Header only, after cmocka.h, as it replaces functions: a test that uses it has in its head
+ * comment
  *
  *      * link: -Wl,--wrap=dialer_start,--wrap=dialer_cancel,--wrap=dialer_wait_ms
  *      * link: -Wl,--wrap=rand_below,--wrap=loop_now_ms,--wrap=timer_set,--wrap=timer_cancel

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* service_bounds_test - an agent's streams until their targets are connected: how many there are, and what they keep. */
+/*
+ * service_bounds_test - an agent's streams until their targets are connected: how many there are,
+ * and what they keep.
+ */
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -49,7 +52,10 @@ static const struct session_user user = {
 	.open = on_open, .want_output = nothing, .idle = nothing
 };
 
-/* An agent with one service, whose target is there but has not been dialled as long as the loop does not turn. */
+/*
+ * An agent with one service, whose target is there but has not been dialled as long as the loop
+ * does not turn.
+ */
 static int
 setup(void **state)
 {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* log_limit_test - the first lines of a window are written, the others counted, and the count is told in every case. */
+/*
+ * log_limit_test - the first lines of a window are written, the others counted, and the count is
+ * told in every case.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -218,7 +218,10 @@ a_full_pipe_loses_lines_and_says_how_many(void **state)
 	stop();
 }
 
-/* Whoever reads has stopped reading, and the descriptor is one that blocks: the usual standard error. */
+/*
+ * Whoever reads has stopped reading, and the descriptor is one that blocks: the usual standard
+ * error.
+ */
 static void
 fill_a_blocking_one(void)
 {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* utf8_test - every character of Unicode is accepted, every near miss is not, and pieces are judged as the whole. */
+/*
+ * utf8_test - every character of Unicode is accepted, every near miss is not, and pieces are judged
+ * as the whole.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

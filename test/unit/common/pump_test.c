@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* pump_test - a socket and a stream: bytes, ends, breaks, with a session in memory and a real pair of sockets. */
+/*
+ * pump_test - a socket and a stream: bytes, ends, breaks, with a session in memory and a real pair
+ * of sockets.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -23,7 +26,9 @@
 #include "test/unit/muxpair.h"
 #include "test/unit/sockpair.h"
 
-/* The far endpoint is a.side; the near one a pump, whose socket's other end (app) the test holds. */
+/*
+ * The far endpoint is a.side; the near one a pump, whose socket's other end (app) the test holds.
+ */
 struct fix {
 	struct loop *l;
 	struct net *net;
@@ -35,7 +40,8 @@ struct fix {
 	bool local;
 	uint64_t to_stream, from_stream;
 	struct task stop;
-	uint8_t got[4 << 20]; /* what the application has read */
+	/* what the application has read */
+	uint8_t got[4 << 20];
 	size_t n_got;
 	bool app_eof;
 	int app_error;
@@ -135,7 +141,10 @@ fix_free(struct fix *x)
 	buf_pool_free();
 }
 
-/* The application reads at most max bytes more; returns whether it has all it will get or as many as asked. */
+/*
+ * The application reads at most max bytes more; returns whether it has all it will get or as many
+ * as asked.
+ */
 static bool
 app_reads(struct fix *x, size_t max)
 {
@@ -255,7 +264,10 @@ a_reset_breaks_the_socket_after_the_bytes_before_it(void **state)
 	fix_free(x);
 }
 
-/* A reader that takes its time: neither may bytes be lost in the kernel, nor may the break look like an end. */
+/*
+ * A reader that takes its time: neither may bytes be lost in the kernel, nor may the break look
+ * like an end.
+ */
 static void
 a_slow_reader_gets_all_bytes_and_then_the_break(void **state)
 {
@@ -416,7 +428,10 @@ last_words_arrive_before_the_reset(void **state)
 	fix_free(x);
 }
 
-/* A download that is broken off: the end of the request had long been acknowledged, so nothing is left to wait for. */
+/*
+ * A download that is broken off: the end of the request had long been acknowledged, so nothing is
+ * left to wait for.
+ */
 static void
 an_aborted_download_does_not_go_on_in_vain(void **state)
 {
@@ -441,7 +456,10 @@ an_aborted_download_does_not_go_on_in_vain(void **state)
 	fix_free(x);
 }
 
-/* The end of a stream whose last bytes nobody took is no end in good order, although the other half had ended in one. */
+/*
+ * The end of a stream whose last bytes nobody took is no end in good order, although the other half
+ * had ended in one.
+ */
 static void
 bytes_that_nobody_took_are_no_good_order(void **state)
 {
@@ -516,7 +534,10 @@ nothing_passes_before_the_stream_is_accepted(void **state)
 	}
 }
 
-/* A process that is killed closes its sockets without a word: the kernel must not make that an end in good order. */
+/*
+ * A process that is killed closes its sockets without a word: the kernel must not make that an end
+ * in good order.
+ */
 static void
 a_socket_that_nobody_closes_is_reset(void **state)
 {

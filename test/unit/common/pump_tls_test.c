@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * pump_tls_test - a pump on a TLS filter: bytes, ends, breaks and acknowledgements, with TLS 1.3 and 1.2 on a real connection.
+ * pump_tls_test - a pump on a TLS filter: bytes, ends, breaks and acknowledgements, with TLS 1.3
+ * and 1.2 on a real connection.
  *
- * The far endpoint is a.side; the near one a pump on the server's TLS filter; the application a client's TLS filter.
+ * The far endpoint is a.side; the near one a pump on the server's TLS filter; the application a
+ * client's TLS filter.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -178,7 +180,10 @@ bytes_and_ends_pass_each_way(void **state)
 	}
 }
 
-/* TLS ends both ways: what was written before its end still arrives, and so does the stream's own end behind it. */
+/*
+ * TLS ends both ways: what was written before its end still arrives, and so does the stream's own
+ * end behind it.
+ */
 static void
 the_applications_end_is_the_streams_and_bytes_before_it_arrive(void **state)
 {
@@ -201,7 +206,10 @@ the_applications_end_is_the_streams_and_bytes_before_it_arrive(void **state)
 	}
 }
 
-/* Bytes that come for an application that has ended both ways cannot be delivered: that is no good order. */
+/*
+ * Bytes that come for an application that has ended both ways cannot be delivered: that is no good
+ * order.
+ */
 static void
 bytes_after_the_applications_end_are_a_reset(void **state)
 {
@@ -317,7 +325,10 @@ a_connection_that_was_cut_resets_the_stream(void **state)
 	}
 }
 
-/* The application has said its end and breaks while our last bytes are on the way to it: nobody waits for ever. */
+/*
+ * The application has said its end and breaks while our last bytes are on the way to it: nobody
+ * waits for ever.
+ */
 static void
 a_break_behind_the_applications_end_is_noticed(void **state)
 {

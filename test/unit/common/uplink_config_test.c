@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* uplink_config_test - from options to what a dial needs: which are refused, and what the others become. */
+/*
+ * uplink_config_test - from options to what a dial needs: which are refused, and what the others
+ * become.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -365,7 +365,10 @@ without_descriptors_accepting_rests(void **state)
 	port = listens("local", 0, "127.0.0.1");
 	for (int i = 0; i < 2; i++)
 		fd[i] = listen_visit((uint16_t)port);
-	/* The first one is closed with the descriptor in reserve, the second waits for the end of the pause. */
+	/*
+	 * The first one is closed with the descriptor in reserve, the second waits for the end of
+	 * the pause.
+	 */
 	accept_error = ERR_LIMIT;
 	assert_true(turns_until(c.loop, is_paused, NULL));
 	for (int i = 0; i < 20; i++)

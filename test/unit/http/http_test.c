@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* http_test - heads are read exactly, whole and byte by byte; what could be read in two ways is refused; building is safe. */
+/*
+ * http_test - heads are read exactly, whole and byte by byte; what could be read in two ways is
+ * refused; building is safe.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +15,10 @@
 #include "lib/http/http.h"
 #include "lib/base/mem.h"
 
-/* Feed s in pieces of at most chunk bytes.  Returns what the last call did, or the bytes taken in all. */
+/*
+ * Feed s in pieces of at most chunk bytes.  Returns what the last call did, or the bytes taken in
+ * all.
+ */
 static ssize_t
 feed(struct http_head *h, const char *s, size_t len, size_t chunk)
 {

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * f_sock_pass_test - payload that passes from one socket filter to another: pieces with headers between them, in any segments,
- * to any kind of receiver, with every way to end or to stop in the middle.
+ * f_sock_pass_test - payload that passes from one socket filter to another: pieces with headers
+ * between them, in any segments, to any kind of receiver, with every way to end or to stop in the
+ * middle.
  *
- * The peer writes frames: four bytes of length, then so many bytes of a pattern that goes on from frame to frame.  The user reads the
- * lengths and passes the payload on, to a queue or to a second filter, without looking at it.
+ * The peer writes frames: four bytes of length, then so many bytes of a pattern that goes on from
+ * frame to frame.  The user reads the lengths and passes the payload on, to a queue or to a second
+ * filter, without looking at it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,9 +31,12 @@ enum segments { WHOLE, EXACT, RANDOM, DRIBBLE };
 
 struct fixture {
 	struct loop *l;
-	struct filter *f;   /* reads frames */
-	struct filter *out; /* payload goes here; NULL: into got */
-	int peer, far;      /* the other ends of f and out; -1: closed */
+	/* reads frames */
+	struct filter *f;
+	/* payload goes here; NULL: into got */
+	struct filter *out;
+	/* the other ends of f and out; -1: closed */
+	int peer, far;
 
 	/* What the peer writes. */
 	uint8_t *bytes;
@@ -45,7 +50,8 @@ struct fixture {
 	size_t n_head, left;
 	struct bufq got;
 	size_t n_got;
-	size_t pause_at, free_at; /* bytes of payload; 0: never */
+	/* bytes of payload; 0: never */
+	size_t pause_at, free_at;
 	unsigned n_eof, n_closed;
 
 	size_t far_got;

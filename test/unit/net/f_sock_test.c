@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* f_sock - the socket filter on real sockets and pipes: bounds, both half-closes, resets, moving to another loop. */
+/*
+ * f_sock - the socket filter on real sockets and pipes: bounds, both half-closes, resets, moving to
+ * another loop.
+ */
 #include <fcntl.h>
 #include <errno.h>
 #include <setjmp.h>
@@ -22,7 +25,8 @@ struct side {
 	struct bufq got;
 	bool hold, free_in_closed;
 	unsigned n_closed, n_eof, n_writable;
-	size_t most; /* that stood there when it was told of them */
+	/* that stood there when it was told of them */
+	size_t most;
 	char text[ERR_TEXT_MAX];
 };
 

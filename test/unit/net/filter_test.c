@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* filter_test - what all filters share: what is told once and in which order, what is no longer called, counting what was written. */
+/*
+ * filter_test - what all filters share: what is told once and in which order, what is no longer
+ * called, counting what was written.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* linger_test - the last words arrive whatever was not read; nobody lingers for ever, nor too many. */
+/*
+ * linger_test - the last words arrive whatever was not read; nobody lingers for ever, nor too many.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -55,7 +57,10 @@ fd_is_closed(void *arg)
 	return !is_open(((struct pair *)arg)->fd);
 }
 
-/* Fill the connection towards the descriptor under test, as a peer does that sends and does not read. */
+/*
+ * Fill the connection towards the descriptor under test, as a peer does that sends and does not
+ * read.
+ */
 static void
 peer_floods(const struct pair *p)
 {

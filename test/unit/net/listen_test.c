@@ -198,7 +198,10 @@ every_address_is_ipv4s_without_ipv6(void **state)
 	listen_close(fd);
 }
 
-/* A listener that is broken is told from a connection that is gone, and from want of what comes back. */
+/*
+ * A listener that is broken is told from a connection that is gone, and from want of what comes
+ * back.
+ */
 static void
 errors_of_accept_are_told_apart(void **state)
 {
@@ -247,7 +250,10 @@ a_path_that_somebody_keeps_locked_is_told(void **state)
 
 enum { RACERS = 6, RACES = 60 };
 
-/* A racer: listen on spec as soon as begin ends; exit status 0 if that works, after end has ended, 3 if another program listens. */
+/*
+ * A racer: listen on spec as soon as begin ends; exit status 0 if that works, after end has ended,
+ * 3 if another program listens.
+ */
 static pid_t
 start_racer(const char *spec, const int begin[2], const int end[2], int told)
 {
@@ -270,7 +276,10 @@ start_racer(const char *spec, const int begin[2], const int end[2], int told)
 	_exit(r == 0 ? 0 : r == ERR_EXISTS ? 3 : 5);
 }
 
-/* Start RACERS at once, look at the path when all have had their answer, let them go; returns how many listened. */
+/*
+ * Start RACERS at once, look at the path when all have had their answer, let them go; returns how
+ * many listened.
+ */
 static int
 race(const char *spec, const struct addr *a)
 {

@@ -132,7 +132,10 @@ another_path_is_followed_at_once(void **state)
 	assert_int_equal(p.lowat, 25000);
 }
 
-/* What an application did not send says nothing about the path, unless it was more than was thought possible. */
+/*
+ * What an application did not send says nothing about the path, unless it was more than was thought
+ * possible.
+ */
 static void
 an_idle_sender_says_nothing(void **state)
 {
@@ -153,7 +156,10 @@ an_idle_sender_says_nothing(void **state)
 	assert_int_equal(lowat, 250000);
 }
 
-/* A small bound leaves nothing unsent, so what it lets through looks like an application's own rate. */
+/*
+ * A small bound leaves nothing unsent, so what it lets through looks like an application's own
+ * rate.
+ */
 static void
 a_bound_does_not_hold_itself_down(void **state)
 {
@@ -169,7 +175,10 @@ a_bound_does_not_hold_itself_down(void **state)
 	assert_int_equal(flight, 0);
 }
 
-/* On loopback a slow moment would leave room for half a segment, and each waits for a delayed acknowledgement. */
+/*
+ * On loopback a slow moment would leave room for half a segment, and each waits for a delayed
+ * acknowledgement.
+ */
 static void
 some_segments_are_always_under_way(void **state)
 {

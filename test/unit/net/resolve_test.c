@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * resolve_test - look-ups against name servers of the test's own, and dials that must choose among what they answer.
+ * resolve_test - look-ups against name servers of the test's own, and dials that must choose among
+ * what they answer.
  *
- * c-ares calls the C library's fopen() and connect(); this program's are in their place: /etc/resolv.conf and /etc/hosts are files of
- * the test, port 53 is the test's.
+ * c-ares calls the C library's fopen() and connect(); this program's are in their place:
+ * /etc/resolv.conf and /etc/hosts are files of the test, port 53 is the test's.
  *
  * link: -Wl,--wrap=file_stamp_take
  */
@@ -156,7 +157,8 @@ teardown(void **state)
 struct result {
 	struct loop *l;
 	int n, err;
-	char list[512]; /* "A B C" */
+	/* "A B C" */
+	char list[512];
 	char text[ERR_TEXT_MAX];
 };
 
@@ -209,7 +211,10 @@ families_take_turns(void **state)
 	assert_string_equal(x->s.name, "a.test");
 }
 
-/* RFC 6724 rule 2: the same scope as the source's is better than a wider one, whatever the server's order. */
+/*
+ * RFC 6724 rule 2: the same scope as the source's is better than a wider one, whatever the server's
+ * order.
+ */
 static void
 better_addresses_come_first(void **state)
 {
@@ -422,7 +427,10 @@ a_look_up_may_be_cancelled_at_any_time(void **state)
 	assert_string_equal(look_up(x, "half.test").list, "127.0.0.1:7");
 	resolve_cancel(one);
 	assert_int_equal(r.n, 0);
-	/* The loop may go while c-ares still waits: one that was cancelled, beside one that was not. */
+	/*
+	 * The loop may go while c-ares still waits: one that was cancelled, beside one that was
+	 * not.
+	 */
 	one = resolve_start(x->l, "quiet.test", 7, 0, on_resolved, &r);
 	assert_non_null(resolve_start(x->l, "quiet.test", 7, 0, on_resolved, &r));
 	resolve_cancel(one);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* creds_test - the credentials file: who gets in, who reaches what, what a reload takes away, what is refused. */
+/*
+ * creds_test - the credentials file: who gets in, who reaches what, what a reload takes away, what
+ * is refused.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

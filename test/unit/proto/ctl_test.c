@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* ctl_test - JSON bodies: what is written is read back the same, and what a peer must not write is refused. */
+/*
+ * ctl_test - JSON bodies: what is written is read back the same, and what a peer must not write is
+ * refused.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

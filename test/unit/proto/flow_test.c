@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* flow_test - windows: what they charge, how they grow, what is given back, and that nobody waits for a timer. */
+/*
+ * flow_test - windows: what they charge, how they grow, what is given back, and that nobody waits
+ * for a timer.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -401,7 +404,10 @@ trickle(struct flow_in *f, uint64_t n, uint64_t *now_us)
 	}
 }
 
-/* Kernels take some hundred kilobytes for a reader that has stopped, over a long time when 500 of them share a link. */
+/*
+ * Kernels take some hundred kilobytes for a reader that has stopped, over a long time when 500 of
+ * them share a link.
+ */
 static void
 what_kernels_take_proves_nothing(void **state)
 {
@@ -419,7 +425,10 @@ what_kernels_take_proves_nothing(void **state)
 	flow_in_fini(&f);
 }
 
-/* ---- many, as in ../shared/FLOW.md: stalled streams, each of which looked fast for a megabyte, beside one that moves ---- */
+/*
+ * ---- many, as in ../shared/FLOW.md: stalled streams, each of which looked fast for a megabyte,
+ * beside one that moves ----
+ */
 
 static void
 stalled_ones_leave_a_window_to_the_one_that_moves(void **state)

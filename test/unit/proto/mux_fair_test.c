@@ -481,7 +481,10 @@ a_return_of_what_is_not_there_ends_the_session(void **state)
 	}
 }
 
-/* ---- the table of ../shared/FLOW.md at the edge: everybody has used up the budget, and does nothing more ---- */
+/*
+ * ---- the table of ../shared/FLOW.md at the edge: everybody has used up the budget, and does
+ * nothing more ----
+ */
 
 static void
 a_download_goes_on_beside_streams_that_hold_all_there_is(void **state)

@@ -46,7 +46,10 @@ sparse_goes_before_bulk(void **state)
 	assert_int_equal(side_send(side(&r, 0), 1000000), 0);
 	for (int i = 0; i < 5; i++)
 		assert_true(raw_get(&r, &f, NULL));
-	/* A keystroke beside a megabyte: nothing of that goes first but what is in the carrier already. */
+	/*
+	 * A keystroke beside a megabyte: nothing of that goes first but what is in the carrier
+	 * already.
+	 */
 	assert_int_equal(side_send(side(&r, 1), 1), 0);
 	bufq_fini(&r.out);
 	assert_true(raw_get(&r, &f, NULL));

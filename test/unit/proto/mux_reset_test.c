@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* mux_reset_test - streams that end by RESET: order, waiting for room, crossing, codes, and clients that break every rule. */
+/*
+ * mux_reset_test - streams that end by RESET: order, waiting for room, crossing, codes, and clients
+ * that break every rule.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -63,7 +66,10 @@ a_reset_passes_the_relay_the_other_way_too(void **state)
 	net_free(n);
 }
 
-/* A stream that ended in good order needs nothing more, so a reset must never pass for that: the other side would stay for ever. */
+/*
+ * A stream that ended in good order needs nothing more, so a reset must never pass for that: the
+ * other side would stay for ever.
+ */
 static void
 a_reset_is_never_an_end_in_good_order(void **state)
 {
@@ -158,7 +164,10 @@ a_reset_does_not_wait_for_ever_for_the_peers_limit(void **state)
 	raw_fini(&r);
 }
 
-/* Each keeps what was queued, and the next one is opened at once: together they do not keep more than one limit. */
+/*
+ * Each keeps what was queued, and the next one is opened at once: together they do not keep more
+ * than one limit.
+ */
 static void
 resets_that_wait_for_room_have_one_limit_together(void **state)
 {
@@ -216,7 +225,10 @@ a_stream_that_is_reset_takes_nothing_of_the_others(void **state)
 		}
 }
 
-/* Half a DATA frame has come; then its stream is gone.  The rest is skipped, and the next frame is a frame. */
+/*
+ * Half a DATA frame has come; then its stream is gone.  The rest is skipped, and the next frame is
+ * a frame.
+ */
 static void
 the_rest_of_a_frame_is_skipped_when_its_stream_is_gone(void **state)
 {
@@ -310,7 +322,10 @@ a_lost_session_resets_the_streams_behind_the_relay(void **state)
 	net_free(n);
 }
 
-/* Half of what can go wrong with a client's bytes; the relay may end its session, but nothing of it may reach the agent's. */
+/*
+ * Half of what can go wrong with a client's bytes; the relay may end its session, but nothing of it
+ * may reach the agent's.
+ */
 static void
 mad_client(uint64_t seed)
 {
@@ -358,7 +373,10 @@ a_client_that_breaks_every_rule_does_not_harm_the_agents_session(void **state)
 		mad_client(seed);
 }
 
-/* OPEN and RESET by turns, while the agent's carrier takes nothing: what is queued for the agent is not the agent's fault. */
+/*
+ * OPEN and RESET by turns, while the agent's carrier takes nothing: what is queued for the agent is
+ * not the agent's fault.
+ */
 static void
 a_client_that_opens_and_resets_does_not_end_the_agents_session(void **state)
 {
@@ -395,7 +413,10 @@ a_client_that_opens_and_resets_does_not_end_the_agents_session(void **state)
 	side_fini(&a);
 }
 
-/* All streams at once, each with the longest text: a client's carrier that is lost must not take the agent's with it. */
+/*
+ * All streams at once, each with the longest text: a client's carrier that is lost must not take
+ * the agent's with it.
+ */
 static void
 resets_of_all_streams_do_not_end_the_session(void **state)
 {

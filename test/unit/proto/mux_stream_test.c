@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* mux_stream_test - one stream: order, ends, windows, acknowledgement, directly and through a relay. */
+/*
+ * mux_stream_test - one stream: order, ends, windows, acknowledgement, directly and through a
+ * relay.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -427,7 +430,10 @@ windows_reopen_for_a_reader_of_any_step(void **state)
 	}
 }
 
-/* What a peer may do with one-byte DATA frames among others: each byte comes in a large block of its own. */
+/*
+ * What a peer may do with one-byte DATA frames among others: each byte comes in a large block of
+ * its own.
+ */
 static void
 send_scattered(struct stream *s, int n)
 {
@@ -564,7 +570,10 @@ a_window_grows_with_the_rate_and_is_bounded(void **state)
 		net_run(n);
 		n->now_ms++;
 	}
-	/* A megabyte in each millisecond, measured over two to three of them: half a window, or the share of one alone. */
+	/*
+	 * A megabyte in each millisecond, measured over two to three of them: half a window, or the
+	 * share of one alone.
+	 */
 	assert_in_range(in->from.window, 2 * 1024 * 1024, BUDGET_DEFAULT / 10 + FLOW_FLOOR);
 	net_free(n);
 	side_fini(&a);

@@ -468,7 +468,10 @@ abandon_side(struct side *x, const char *call)
 	abandon_end(x->end, call);
 }
 
-/* What may happen to a stream, with the session ended in one of its callbacks; both carriers' ends go on feeding it. */
+/*
+ * What may happen to a stream, with the session ended in one of its callbacks; both carriers' ends
+ * go on feeding it.
+ */
 static void
 play_with_hook(const char *call)
 {

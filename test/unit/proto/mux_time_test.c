@@ -172,7 +172,10 @@ a_silent_peer_is_dead_after_three_intervals_to_the_millisecond(void **state)
 	raw_fini(&r);
 }
 
-/* Two workers read the clock at different moments of their turns, and a session may move between them. */
+/*
+ * Two workers read the clock at different moments of their turns, and a session may move between
+ * them.
+ */
 static void
 a_clock_that_is_a_little_behind_kills_nobody(void **state)
 {

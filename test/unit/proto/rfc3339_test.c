@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* rfc3339_test - times that RFC 3339 gives as examples, the calendar's corners, and what is no time. */
+/*
+ * rfc3339_test - times that RFC 3339 gives as examples, the calendar's corners, and what is no
+ * time.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * state_tables_test - the states that PROTOCOL.md 5.1 and 6.1 show, and their moves, are those of the code.
+ * state_tables_test - the states that PROTOCOL.md 5.1 and 6.1 show, and their moves, are those of
+ * the code.
  *
- * The code has two states more for the half towards the peer: ENDING and RESETTING, in which queued bytes go first.  On the
- * wire ENDING is still OPEN, and RESETTING is the way to "over".
+ * The code has two states more for the half towards the peer: ENDING and RESETTING, in which queued
+ * bytes go first.  On the wire ENDING is still OPEN, and RESETTING is the way to "over".
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* group_test - the peers of a name, and what an identity has open at an agent: found again, counted, gone with the last. */
+/*
+ * group_test - the peers of a name, and what an identity has open at an agent: found again,
+ * counted, gone with the last.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

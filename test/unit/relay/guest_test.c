@@ -32,10 +32,12 @@
 struct fix {
 	struct relay r;
 	struct worker *w;
-	int fd; /* the visitor's end */
+	/* the visitor's end */
+	int fd;
 	char got[8192];
 	size_t len;
-	bool over; /* the relay has closed its end */
+	/* the relay has closed its end */
+	bool over;
 };
 
 static int
@@ -427,7 +429,10 @@ is_left_and_over(void *arg)
 	return has_left(arg) && is_over(arg);
 }
 
-/* Each allocation between a request and its answer fails in turn: the connection ends, and its place is free. */
+/*
+ * Each allocation between a request and its answer fails in turn: the connection ends, and its
+ * place is free.
+ */
 static void
 without_memory_for_an_answer_the_connection_ends(void **state)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * lines_test - a foreign dialect through the whole relay: found by its path, in whole messages both ways,
- * logged in by its first message or by its request, at once or later, joined to a native agent and client.
+ * lines_test - a foreign dialect through the whole relay: found by its path, in whole messages both
+ * ways, logged in by its first message or by its request, at once or later, joined to a native
+ * agent and client.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -604,7 +604,9 @@ a_connection_that_is_gone_again_is_passed_over(void **state)
 	(void)state;
 	listen_at("127.0.0.1:0", NULL);
 	for (int i = 0; i < 2; i++) {
-		/* The next is taken all the same, at once or when the listener is looked at again. */
+		/*
+		 * The next is taken all the same, at once or when the listener is looked at again.
+		 */
 		x.accept_error = errors[i];
 		x.fd = visit(0);
 		wait_for_guests(i + 1);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* login_test - who is let in at a relay, on which worker, whom that displaces, and when somebody has to go. */
+/*
+ * login_test - who is let in at a relay, on which worker, whom that displaces, and when somebody
+ * has to go.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -436,7 +439,10 @@ who_is_dropped_on_the_way_is_freed(void **state)
 	assert_false(f->freed);
 }
 
-/* It is in the list of no worker any more: that of the one it left is whole, whoever leaves meanwhile. */
+/*
+ * It is in the list of no worker any more: that of the one it left is whole, whoever leaves
+ * meanwhile.
+ */
 static void
 who_is_lost_on_the_way_is_in_no_list(void **state)
 {

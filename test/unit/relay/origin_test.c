@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* origin_test - what an address may do before it has logged in, and which addresses speak for others. */
+/*
+ * origin_test - what an address may do before it has logged in, and which addresses speak for
+ * others.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -197,7 +197,10 @@ is_decided(void *arg)
 	return tlstest_both_closed(arg) || tlstest_both_ready(arg);
 }
 
-/* What a client of relay.test says of a certificate that this authority has made; "" if it is content. */
+/*
+ * What a client of relay.test says of a certificate that this authority has made; "" if it is
+ * content.
+ */
 static const char *
 said(const char *authority, const char *subject, const char *san, bool trusted)
 {

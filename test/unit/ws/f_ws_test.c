@@ -464,7 +464,10 @@ bytes_behind_the_handshake_are_read(void **state)
 	buf_pool_free();
 }
 
-/* As a peer that answers the upgrade and goes: who had it before has been told, and tells nobody else. */
+/*
+ * As a peer that answers the upgrade and goes: who had it before has been told, and tells nobody
+ * else.
+ */
 static void
 a_connection_that_has_ended_before_is_told(void **state)
 {
