@@ -3,7 +3,7 @@
  * ctl - JSON bodies to structs and back (PROTOCOL.md 4); everything that a peer wrote is checked
  * here once.
  */
-#include "proto/ctl.h"
+#include "proto/ctl_int.h"
 
 #include <string.h>
 
@@ -12,6 +12,9 @@
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "lib/base/utf8.h"
+
+/* The words of abilities. */
+#define ABILITY_PUBLISH "publish"
 
 static const char *const role_names[] = {
 	[CTL_AGENT] = "agent",
@@ -71,12 +74,8 @@ is_protocol(const char *s)
 	       s[strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-")] == '\0';
 }
 
-/*
- * get_text - a member of at most outsz - 1 bytes into out; absent leaves it as it was, unless it
- * must be there.
- */
-static int
-get_text(
+int
+ctl_get_text(
     const struct jobj *o, const char *name, bool must, char *out, size_t outsz, struct errtext *why)
 {
 	const char *s = NULL;
@@ -95,9 +94,8 @@ get_text(
 	return 0;
 }
 
-/* get_int - a member within min..max; absent leaves *out as it was. */
-static int
-get_int(const struct jobj *o, const char *name, int64_t min, int64_t max, int64_t *out,
+int
+ctl_get_int(const struct jobj *o, const char *name, int64_t min, int64_t max, int64_t *out,
     struct errtext *why)
 {
 	int r = jobj_int(o, name, min, max, out, why);
@@ -109,7 +107,7 @@ static int
 get_id(const struct jobj *o, const char *name, uint8_t out[CTL_TOKEN_LEN], struct errtext *why)
 {
 	char hex[HASH_HEX_LEN(CTL_TOKEN_LEN) + 1];
-	int r = get_text(o, name, true, hex, sizeof hex, why);
+	int r = ctl_get_text(o, name, true, hex, sizeof hex, why);
 
 	if (r == 0 && !hash_unhex(out, CTL_TOKEN_LEN, hex))
 		r = err_set(why, ERR_PROTO, "\"%s\" is not %d hexadecimal digits", name,
@@ -122,18 +120,18 @@ static int
 get_offset(const struct jobj *o, uint64_t *out, struct errtext *why)
 {
 	int64_t v = 0;
-	int r = get_int(o, "received", 0, INT64_MAX, &v, why);
+	int r = ctl_get_int(o, "received", 0, INT64_MAX, &v, why);
 
 	*out = (uint64_t)v;
 	return r;
 }
 
 /*
- * check_words - an array of short words, if there is one: abilities (PROTOCOL.md 4.1), of which
- * version 1 knows none.
+ * get_abilities - an array of short words, if there is one (PROTOCOL.md 4.1); the ones we know into
+ * *out, which may be NULL.
  */
 static int
-check_words(const struct jobj *o, const char *name, struct errtext *why)
+get_abilities(const struct jobj *o, const char *name, unsigned *out, struct errtext *why)
 {
 	const struct jobj *a = NULL;
 	int r = jobj_arr(o, name, &a, why);
@@ -150,6 +148,8 @@ check_words(const struct jobj *o, const char *name, struct errtext *why)
 
 		if (s == NULL || !str_is_name(s, CTL_NAME_MAX))
 			return err_set(why, ERR_PROTO, "\"%s\" holds what is no word", name);
+		if (out != NULL && strcmp(s, ABILITY_PUBLISH) == 0)
+			*out |= CTL_CAN_PUBLISH;
 	}
 	return 0;
 }
@@ -158,7 +158,7 @@ static int
 get_role(const struct jobj *o, enum ctl_role *out, struct errtext *why)
 {
 	char s[16];
-	int r = get_text(o, "role", true, s, sizeof s, why);
+	int r = ctl_get_text(o, "role", true, s, sizeof s, why);
 
 	if (r != 0)
 		return r;
@@ -171,9 +171,8 @@ get_role(const struct jobj *o, enum ctl_role *out, struct errtext *why)
 	return err_set(why, ERR_PROTO, "\"role\" is none of agent, connect, relay");
 }
 
-/* parse_body - the object of a frame's body; ERR_PROTO or ERR_NOMEM. */
-static int
-parse_body(const void *p, size_t n, struct jobj **out, struct errtext *why)
+int
+ctl_parse_body(const void *p, size_t n, struct jobj **out, struct errtext *why)
 {
 	int r = jobj_parse(p, n, CTL_BODY_MAX, out, why);
 
@@ -192,15 +191,15 @@ ctl_hello_parse(struct ctl_hello *h, const void *p, size_t n, struct errtext *wh
 	int r;
 
 	memset(h, 0, sizeof *h);
-	if ((r = parse_body(p, n, &o, why)) != 0 ||
-	    (r = get_int(o, "version", 1, CTL_VERSION_MAX, &version, why)) != 0 ||
+	if ((r = ctl_parse_body(p, n, &o, why)) != 0 ||
+	    (r = ctl_get_int(o, "version", 1, CTL_VERSION_MAX, &version, why)) != 0 ||
 	    (r = get_role(o, &h->role, why)) != 0 ||
-	    (r = get_text(o, "name", false, h->name, sizeof h->name, why)) != 0 ||
-	    (r = get_text(o, "secret", false, h->secret, sizeof h->secret, why)) != 0 ||
-	    (r = get_text(o, "software", false, h->software, sizeof h->software, why)) != 0 ||
+	    (r = ctl_get_text(o, "name", false, h->name, sizeof h->name, why)) != 0 ||
+	    (r = ctl_get_text(o, "secret", false, h->secret, sizeof h->secret, why)) != 0 ||
+	    (r = ctl_get_text(o, "software", false, h->software, sizeof h->software, why)) != 0 ||
 	    (r = get_id(o, "instance", h->instance, why)) != 0 ||
-	    (r = check_words(o, "abilities", why)) != 0 ||
-	    (r = get_int(o, "keepalive_ms", 0, CTL_KEEPALIVE_MAX_MS, &keepalive, why)) != 0)
+	    (r = get_abilities(o, "abilities", &h->abilities, why)) != 0 ||
+	    (r = ctl_get_int(o, "keepalive_ms", 0, CTL_KEEPALIVE_MAX_MS, &keepalive, why)) != 0)
 		goto out;
 	if (version == 0)
 		r = err_set(why, ERR_PROTO, "\"version\" is missing");
@@ -247,15 +246,16 @@ ctl_open_parse(struct ctl_open *o, const void *p, size_t n, struct errtext *why)
 	int r;
 
 	memset(o, 0, sizeof *o);
-	if ((r = parse_body(p, n, &j, why)) != 0 || (r = get_id(j, "token", o->token, why)) != 0 ||
-	    (r = get_text(j, "protocol", true, o->protocol, sizeof o->protocol, why)) != 0 ||
-	    (r = get_text(j, "service", false, o->service, sizeof o->service, why)) != 0 ||
-	    (r = get_text(j, "host", false, o->host, sizeof o->host, why)) != 0 ||
-	    (r = get_int(j, "port", 1, UINT16_MAX, &port, why)) != 0 ||
-	    (r = get_text(j, "source", false, o->source, sizeof o->source, why)) != 0 ||
-	    (r = get_int(j, "client", 1, UINT32_MAX, &client, why)) != 0 ||
-	    (r = get_int(j, "window", CTL_WINDOW_MIN, CTL_WINDOW_MAX, &window, why)) != 0 ||
-	    (r = check_words(j, "abilities", why)) != 0 ||
+	if ((r = ctl_parse_body(p, n, &j, why)) != 0 ||
+	    (r = get_id(j, "token", o->token, why)) != 0 ||
+	    (r = ctl_get_text(j, "protocol", true, o->protocol, sizeof o->protocol, why)) != 0 ||
+	    (r = ctl_get_text(j, "service", false, o->service, sizeof o->service, why)) != 0 ||
+	    (r = ctl_get_text(j, "host", false, o->host, sizeof o->host, why)) != 0 ||
+	    (r = ctl_get_int(j, "port", 1, UINT16_MAX, &port, why)) != 0 ||
+	    (r = ctl_get_text(j, "source", false, o->source, sizeof o->source, why)) != 0 ||
+	    (r = ctl_get_int(j, "client", 1, UINT32_MAX, &client, why)) != 0 ||
+	    (r = ctl_get_int(j, "window", CTL_WINDOW_MIN, CTL_WINDOW_MAX, &window, why)) != 0 ||
+	    (r = get_abilities(j, "abilities", NULL, why)) != 0 ||
 	    (r = get_offset(j, &o->received, why)) != 0)
 		goto out;
 	o->port = (uint16_t)port;
@@ -289,10 +289,10 @@ ctl_open_ok_parse(struct ctl_open_ok *o, const void *p, size_t n, struct errtext
 	int r;
 
 	memset(o, 0, sizeof *o);
-	if ((r = parse_body(p, n, &j, why)) != 0 || (r = get_offset(j, &o->received, why)) != 0)
+	if ((r = ctl_parse_body(p, n, &j, why)) != 0 || (r = get_offset(j, &o->received, why)) != 0)
 		goto out;
-	if ((r = check_words(j, "abilities", why)) == 0)
-		r = get_text(j, "target", false, o->target, sizeof o->target, why);
+	if ((r = get_abilities(j, "abilities", NULL, why)) == 0)
+		r = ctl_get_text(j, "target", false, o->target, sizeof o->target, why);
 out:
 	if (r == 0) {
 		o->raw = j;
@@ -319,21 +319,35 @@ set_id(struct jobj *o, const char *name, const uint8_t id[CTL_TOKEN_LEN])
 	return jobj_set_str(o, name, hex);
 }
 
-/* set_text - nothing for "": absent and empty mean the same. */
-static int
-set_text(struct jobj *o, const char *name, const char *s)
+int
+ctl_set_text(struct jobj *o, const char *name, const char *s)
 {
 	return s[0] == '\0' ? 0 : jobj_set_str(o, name, s);
 }
 
-/* dump_take - o as text if r is 0; o is freed in every case. */
-static char *
-dump_take(struct jobj *o, int r, size_t *n)
+char *
+ctl_dump_take(struct jobj *o, int r, size_t *n)
 {
 	char *s = r == 0 ? jobj_dump(o, n) : NULL;
 
 	jobj_free(o);
 	return s;
+}
+
+static int
+set_abilities(struct jobj *o, unsigned abilities)
+{
+	struct jobj *a;
+	int r;
+
+	if (abilities == 0)
+		return 0;
+	a = jobj_new_arr();
+	r = jobj_add_str(a, ABILITY_PUBLISH);
+	if (r == 0)
+		return jobj_set_take(o, "abilities", a);
+	jobj_free(a);
+	return r;
 }
 
 char *
@@ -344,12 +358,13 @@ ctl_hello_dump(const struct ctl_hello *h, size_t *n)
 
 	if ((r = jobj_set_int(o, "version", h->version)) == 0 &&
 	    (r = jobj_set_str(o, "role", ctl_role_str(h->role))) == 0 &&
-	    (r = set_text(o, "name", h->name)) == 0 &&
-	    (r = set_text(o, "secret", h->secret)) == 0 &&
+	    (r = ctl_set_text(o, "name", h->name)) == 0 &&
+	    (r = ctl_set_text(o, "secret", h->secret)) == 0 &&
 	    (r = set_id(o, "instance", h->instance)) == 0 &&
-	    (r = jobj_set_int(o, "keepalive_ms", h->keepalive_ms)) == 0)
-		r = set_text(o, "software", h->software);
-	return dump_take(o, r, n);
+	    (r = jobj_set_int(o, "keepalive_ms", h->keepalive_ms)) == 0 &&
+	    (r = set_abilities(o, h->abilities)) == 0)
+		r = ctl_set_text(o, "software", h->software);
+	return ctl_dump_take(o, r, n);
 }
 
 /* begin - the object to write into: a copy of what came, or an empty one. */
@@ -367,14 +382,14 @@ ctl_open_dump(const struct ctl_open *o, size_t *n)
 
 	if ((r = set_id(j, "token", o->token)) == 0 &&
 	    (r = jobj_set_str(j, "protocol", o->protocol)) == 0 &&
-	    (r = set_text(j, "service", o->service)) == 0 &&
-	    (r = set_text(j, "host", o->host)) == 0 &&
+	    (r = ctl_set_text(j, "service", o->service)) == 0 &&
+	    (r = ctl_set_text(j, "host", o->host)) == 0 &&
 	    (r = o->port == 0 ? 0 : jobj_set_int(j, "port", o->port)) == 0 &&
-	    (r = set_text(j, "source", o->source)) == 0 &&
+	    (r = ctl_set_text(j, "source", o->source)) == 0 &&
 	    (r = o->client == 0 ? 0 : jobj_set_int(j, "client", o->client)) == 0 &&
 	    (r = o->window == 0 ? 0 : jobj_set_int(j, "window", o->window)) == 0)
 		r = o->received == 0 ? 0 : jobj_set_int(j, "received", (int64_t)o->received);
-	return dump_take(j, r, n);
+	return ctl_dump_take(j, r, n);
 }
 
 char *
@@ -384,8 +399,8 @@ ctl_open_ok_dump(const struct ctl_open_ok *o, size_t *n)
 	int r = jobj_set_int(j, "received", (int64_t)o->received);
 
 	if (r == 0)
-		r = set_text(j, "target", o->target);
-	return dump_take(j, r, n);
+		r = ctl_set_text(j, "target", o->target);
+	return ctl_dump_take(j, r, n);
 }
 
 bool

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * ctl - the JSON bodies of HELLO, OPEN and OPEN_OK (PROTOCOL.md 4) and the structs they become.
+ * ctl - the JSON bodies of HELLO, OPEN and OPEN_OK (PROTOCOL.md 4) and the structs they become;
+ * request.h has CONTROL's.
  *
  * Parsing is strict: no duplicate members, bounded depth and size, known members of the right type
  * and length; unknown members are ignored, so that a later version may add some.  Texts are copied
@@ -33,6 +34,9 @@ struct jobj;
 #define CTL_KEEPALIVE_DEFAULT_MS 15000
 #define CTL_KEEPALIVE_MAX_MS 3600000
 
+/* What a session can do beside the least (PROTOCOL.md 4.1): answer requests to publish services. */
+#define CTL_CAN_PUBLISH 1
+
 enum ctl_role { CTL_AGENT, CTL_CONNECT, CTL_RELAY };
 
 struct ctl_hello {
@@ -47,6 +51,8 @@ struct ctl_hello {
 	uint8_t instance[CTL_TOKEN_LEN];
 	/* the sender's interval between pings */
 	uint32_t keepalive_ms;
+	/* set of CTL_CAN_* */
+	unsigned abilities;
 };
 
 struct ctl_open {

@@ -181,6 +181,15 @@ got_pong(struct mux *m, const uint8_t *body)
 		m->s.rtt_us += (rtt_us - m->s.rtt_us) / 16;
 }
 
+/* Each makes work for others, as an OPEN does. */
+static void
+got_control(struct mux *m, const uint8_t *body, size_t n)
+{
+	m->work += MUX_WORK_OPEN;
+	if (m->s.user->control != NULL)
+		m->s.user->control(m->s.arg, body, n);
+}
+
 /* ---- frames of a stream ---- */
 
 static void
@@ -318,7 +327,8 @@ control_frame(struct mux *m, const struct frame *f, const uint8_t *body, struct 
 		got_pong(m, body);
 		return 0;
 	case FRAME_CONTROL:
-		return 0; /* PROTOCOL.md 4.4: whoever knows no request ignores all */
+		got_control(m, body, f->len);
+		return 0;
 	default:
 		return stream_frame(m, f, body, why);
 	}
@@ -539,6 +549,17 @@ mux_goaway(struct session *s, uint32_t code, const char *text)
 	control_text(m, FRAME_GOAWAY, 0, code, text);
 }
 
+static int
+mux_send_control(struct session *s, const void *body, size_t n)
+{
+	struct mux *m = mux_of(s);
+
+	if (m->state == MUX_BROKEN || m->failed != 0)
+		return ERR_CLOSED;
+	mux_control(m, FRAME_CONTROL, 0, 0, body, n);
+	return 0;
+}
+
 /* ---- time ---- */
 
 static uint64_t
@@ -663,6 +684,7 @@ static const struct session_ops mux_ops = {
 	.open = mux_open,
 	.greet = mux_greet,
 	.goaway = mux_goaway,
+	.control = mux_send_control,
 	.tick = mux_tick,
 	.deadline_us = mux_deadline_us,
 	.abandon = mux_abandon,

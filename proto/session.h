@@ -177,6 +177,11 @@ struct session_user {
 	void (*want_output)(void *arg);
 	/* The last stream has gone. */
 	void (*idle)(void *arg);
+	/*
+	 * A request that concerns no stream, or the answer to one (request.h).  NULL: nobody
+	 * listens.
+	 */
+	void (*control)(void *arg, const void *body, size_t n);
 };
 
 struct session_ops {
@@ -188,6 +193,8 @@ struct session_ops {
 	    const struct stream_user *user, void *arg, struct errtext *why);
 	int (*greet)(struct session *s, const struct ctl_hello *h);
 	void (*goaway)(struct session *s, uint32_t code, const char *text);
+	/* NULL: the protocol has no words for it. */
+	int (*control)(struct session *s, const void *body, size_t n);
 	int (*tick)(struct session *s, uint64_t now_us, struct errtext *why);
 	uint64_t (*deadline_us)(const struct session *s);
 	void (*abandon)(struct session *s, uint32_t code, const char *text);
@@ -332,6 +339,17 @@ static inline void
 session_goaway(struct session *s, uint32_t code, const char *text)
 {
 	s->ops->goaway(s, code, text);
+}
+
+/*
+ * session_control - a request or an answer, n bytes (at most CTL_BODY_MAX).  ERR_CLOSED: the
+ * session is over, or its protocol has none; what else goes wrong ends the session at its next
+ * call.
+ */
+static inline int WARN_UNUSED
+session_control(struct session *s, const void *body, size_t n)
+{
+	return s->ops->control != NULL ? s->ops->control(s, body, n) : ERR_CLOSED;
 }
 
 /*

@@ -290,8 +290,23 @@ on_idle(void *arg)
 		c->user->idle(c->arg);
 }
 
-static const struct session_user session_user = { on_hello, on_open, on_goaway, on_want_output,
-	on_idle };
+static void
+on_control(void *arg, const void *body, size_t n)
+{
+	struct carrier *c = arg;
+
+	if (c->user->control != NULL)
+		c->user->control(c->arg, body, n);
+}
+
+static const struct session_user session_user = {
+	.hello = on_hello,
+	.open = on_open,
+	.goaway = on_goaway,
+	.want_output = on_want_output,
+	.idle = on_idle,
+	.control = on_control,
+};
 
 /* ---- time ---- */
 

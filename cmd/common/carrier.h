@@ -38,6 +38,8 @@ struct carrier_user {
 	 * later.
 	 */
 	void (*closed)(void *arg, int err, const char *text);
+	/* See session.h; may be NULL. */
+	void (*control)(void *arg, const void *body, size_t n);
 };
 
 /*

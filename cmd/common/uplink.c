@@ -36,6 +36,8 @@ struct uplink {
 	struct carrier *carrier;
 	struct timer retry;
 	uint64_t backoff_ms, up_ms;
+	/* Of the relay: set of CTL_CAN_*. */
+	unsigned abilities;
 	bool finishing;
 	/* the relay's GOAWAY, CODE_OK if none */
 	uint32_t away_code;
@@ -206,8 +208,13 @@ on_leaving_closed(void *arg, int err, const char *text)
 		uplink_ended(k, text);
 }
 
-static const struct carrier_user leaving_user = { on_leaving_hello, on_leaving_open,
-	on_leaving_goaway, on_leaving_idle, on_leaving_closed };
+static const struct carrier_user leaving_user = {
+	.hello = on_leaving_hello,
+	.open = on_leaving_open,
+	.goaway = on_leaving_goaway,
+	.idle = on_leaving_idle,
+	.closed = on_leaving_closed,
+};
 
 /* At once, but for one goodbye after the other. */
 static uint64_t
@@ -264,6 +271,7 @@ on_hello(void *arg, const struct ctl_hello *h)
 		return SESSION_REFUSED;
 	}
 	k->up_ms = loop_now_ms(k->loop);
+	k->abilities = h->abilities;
 	set_state(k, UPLINK_UP);
 	k->user->up(k->arg);
 	return SESSION_GO_ON;
@@ -324,8 +332,23 @@ on_closed(void *arg, int err, const char *text)
 					    : "the relay closed the connection");
 }
 
-static const struct carrier_user carrier_user = { on_hello, on_open, on_goaway, on_idle,
-	on_closed };
+static void
+on_control(void *arg, const void *body, size_t n)
+{
+	struct uplink *k = arg;
+
+	if (k->user->control != NULL)
+		k->user->control(k->arg, body, n);
+}
+
+static const struct carrier_user carrier_user = {
+	.hello = on_hello,
+	.open = on_open,
+	.goaway = on_goaway,
+	.idle = on_idle,
+	.closed = on_closed,
+	.control = on_control,
+};
 
 /* ---- dialling ---- */
 
@@ -471,6 +494,14 @@ uplink_open(struct uplink *k, const struct ctl_open *o, const struct stream_user
 		return NULL;
 	}
 	return session_open(carrier_session(k->carrier), o, NULL, user, arg, why);
+}
+
+int
+uplink_control(struct uplink *k, const void *body, size_t n)
+{
+	if (k->state != UPLINK_UP || (k->abilities & CTL_CAN_PUBLISH) == 0)
+		return ERR_CLOSED;
+	return session_control(carrier_session(k->carrier), body, n);
 }
 
 bool

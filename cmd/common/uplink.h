@@ -189,6 +189,8 @@ struct uplink_user {
 	void (*open)(void *arg, struct stream *s, const struct ctl_open *o);
 	/* The last stream has gone. */
 	void (*idle)(void *arg);
+	/* See session.h; may be NULL. */
+	void (*control)(void *arg, const void *body, size_t n);
 };
 
 /* uplink_new - begins to dial from the loop.  name: see struct ctl_hello.  NULL: out of memory. */
@@ -210,6 +212,11 @@ void uplink_finish(struct uplink *k, const char *text);
  */
 struct stream *uplink_open(struct uplink *k, const struct ctl_open *o,
     const struct stream_user *user, void *arg, struct errtext *why);
+
+/*
+ * uplink_control - ask the relay that is up (request.h).  ERR_CLOSED: none is, or it cannot answer.
+ */
+int uplink_control(struct uplink *k, const void *body, size_t n) WARN_UNUSED;
 
 bool uplink_is_up(const struct uplink *k);
 /*

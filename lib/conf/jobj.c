@@ -345,6 +345,15 @@ jobj_set_bool(struct jobj *o, const char *name, bool b)
 }
 
 int
+jobj_add_str(struct jobj *a, const char *s)
+{
+	json_t *v;
+	int r = new_str(s, &v);
+
+	return r != 0 ? r : jobj_add_take(a, wrap(v));
+}
+
+int
 jobj_add_take(struct jobj *a, struct jobj *child)
 {
 	if (a == NULL || child == NULL) {

@@ -219,8 +219,8 @@ addr_in_net(const struct addr *a, const struct addr_net *net)
 	return to_bytes(a, b) && in_net(b, net);
 }
 
-static bool
-in_any(const struct addr *a, const struct addr_net *nets, size_t n)
+bool
+addr_in_nets(const struct addr *a, const struct addr_net *nets, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if (addr_in_net(a, &nets[i]))
@@ -240,7 +240,7 @@ addr_is_loopback(const struct addr *a)
 {
 	static const struct addr_net nets[] = { V4(127, 0, 8), { .b = { [15] = 1 }, .bits = 128 } };
 
-	return a->u.sa.sa_family == AF_UNIX || in_any(a, nets, N_OF(nets));
+	return a->u.sa.sa_family == AF_UNIX || addr_in_nets(a, nets, N_OF(nets));
 }
 
 bool
@@ -266,7 +266,7 @@ addr_is_special(const struct addr *a)
 		{ .b = { 0, 0x64, 0xff, 0x9b, 0, 1 }, .bits = 48 }, /* NAT64 (RFC 8215) */
 	};
 
-	return addr_is_loopback(a) || in_any(a, nets, N_OF(nets));
+	return addr_is_loopback(a) || addr_in_nets(a, nets, N_OF(nets));
 }
 
 void
@@ -307,4 +307,21 @@ addr_net_parse(const char *s, struct addr_net *net)
 		if ((net->b[i / 8] & 0x80 >> i % 8) != 0)
 			return ERR_LIMIT;
 	return 0;
+}
+
+const char *
+addr_net_text(const struct addr_net *net, char out[ADDR_TEXT])
+{
+	static const struct addr_net v4 = V4(0, 0, 0);
+	bool is_v4 = net->bits >= v4.bits && in_net(net->b, &v4);
+	unsigned width = is_v4 ? 32 : 128, bits = net->bits - (128 - width);
+	size_t n;
+
+	/* Neither family nor room is missing: it cannot fail. */
+	IGNORE_RESULT(inet_ntop(is_v4 ? AF_INET : AF_INET6, net->b + (is_v4 ? 12 : 0), out,
+			  ADDR_TEXT) == NULL);
+	n = strlen(out);
+	if (bits < width)
+		snprintf(out + n, ADDR_TEXT - n, "/%u", bits);
+	return out;
 }

@@ -97,7 +97,11 @@ struct addr_net {
  * is a slip of the pen.
  */
 int addr_net_parse(const char *s, struct addr_net *net) WARN_UNUSED;
+/* addr_net_text - as addr_net_parse reads it; of one address without its length.  Returns out. */
+const char *addr_net_text(const struct addr_net *net, char out[ADDR_TEXT]);
 /* addr_in_net - never of a Unix socket. */
 bool addr_in_net(const struct addr *a, const struct addr_net *net);
+/* addr_in_nets - in any of n. */
+bool addr_in_nets(const struct addr *a, const struct addr_net *nets, size_t n);
 
 #endif

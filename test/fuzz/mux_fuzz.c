@@ -273,8 +273,13 @@ on_idle(void *arg)
 	in_callback(arg, NULL);
 }
 
-static const struct session_user session_user = { on_hello, on_open, on_goaway, on_want_output,
-	on_idle };
+static const struct session_user session_user = {
+	.hello = on_hello,
+	.open = on_open,
+	.goaway = on_goaway,
+	.want_output = on_want_output,
+	.idle = on_idle,
+};
 
 /* ---- what the session says ---- */
 

@@ -274,8 +274,13 @@ end_idle(void *arg)
 	end_hook(e, "idle");
 }
 
-static const struct session_user end_user = { end_hello, end_open, end_goaway, end_want_output,
-	end_idle };
+static const struct session_user end_user = {
+	.hello = end_hello,
+	.open = end_open,
+	.goaway = end_goaway,
+	.want_output = end_want_output,
+	.idle = end_idle,
+};
 
 static bool
 end_init(struct end *e, struct net *n, const struct mux_config *cfg)

@@ -194,8 +194,15 @@ on_idle(void *arg)
 	x.n_idle++;
 }
 
-static const struct uplink_user user = { on_ready, on_up, on_down, on_away, on_refused, on_open,
-	on_idle };
+static const struct uplink_user user = {
+	.ready = on_ready,
+	.up = on_up,
+	.down = on_down,
+	.away = on_away,
+	.refused = on_refused,
+	.open = on_open,
+	.idle = on_idle,
+};
 
 /* ---- the set-up ---- */
 

@@ -180,8 +180,13 @@ on_closed(void *arg, int err, const char *text)
 	((struct visitor *)arg)->closed = true;
 }
 
-static const struct carrier_user carrier_user = { on_hello, on_open, on_goaway, on_idle,
-	on_closed };
+static const struct carrier_user carrier_user = {
+	.hello = on_hello,
+	.open = on_open,
+	.goaway = on_goaway,
+	.idle = on_idle,
+	.closed = on_closed,
+};
 
 /* ---- conditions ---- */
 
