@@ -281,3 +281,25 @@ str_parse_duration_ms(const char *s, uint64_t min, uint64_t max, uint64_t *out)
 	/* Zero is the same in every unit. */
 	return parse(s, strcmp(s, "0") == 0 ? no_units : time_units, min, max, out);
 }
+
+int
+str_parse_range(const char *s, uint64_t min, uint64_t max, uint64_t *lo, uint64_t *hi)
+{
+	char first[sizeof "18446744073709551615"];
+	size_t n = strcspn(s, "-");
+	uint64_t a, b;
+	int r;
+
+	if (n >= sizeof first)
+		return ERR_INVALID;
+	memcpy(first, s, n);
+	first[n] = '\0';
+	if ((r = str_parse_u64(first, min, max, &a)) != 0)
+		return r;
+	b = a;
+	if (s[n] == '-' && (r = str_parse_u64(s + n + 1, a, max, &b)) != 0)
+		return r;
+	*lo = a;
+	*hi = b;
+	return 0;
+}

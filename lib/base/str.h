@@ -88,4 +88,11 @@ int str_parse_u64(const char *s, uint64_t min, uint64_t max, uint64_t *out) WARN
 int str_parse_size(const char *s, uint64_t min, uint64_t max, uint64_t *out) WARN_UNUSED;
 int str_parse_duration_ms(const char *s, uint64_t min, uint64_t max, uint64_t *out) WARN_UNUSED;
 
+/*
+ * str_parse_range - "80" (from there to there) or "80-90", both ends within min..max.  Returns 0
+ * with *lo <= *hi; ERR_INVALID or ERR_LIMIT as above, also for a range that ends before it begins.
+ */
+int str_parse_range(
+    const char *s, uint64_t min, uint64_t max, uint64_t *lo, uint64_t *hi) WARN_UNUSED;
+
 #endif

@@ -54,23 +54,14 @@ match_free(struct match *m)
 static bool
 parse_ports(const char *s, struct rule *r)
 {
-	char first[8];
 	uint64_t lo, hi;
-	size_t n = strcspn(s, "-");
 
 	if (strcmp(s, "*") == 0) {
 		r->lo = 1;
 		r->hi = UINT16_MAX;
 		return true;
 	}
-	if (n >= sizeof(first))
-		return false;
-	memcpy(first, s, n);
-	first[n] = '\0';
-	if (str_parse_u64(first, 1, UINT16_MAX, &lo) != 0)
-		return false;
-	hi = lo;
-	if (s[n] == '-' && str_parse_u64(s + n + 1, lo, UINT16_MAX, &hi) != 0)
+	if (str_parse_range(s, 1, UINT16_MAX, &lo, &hi) != 0)
 		return false;
 	r->lo = (uint16_t)lo;
 	r->hi = (uint16_t)hi;

@@ -172,6 +172,44 @@ numbers_are_strict(void **state)
 }
 
 static void
+a_range_has_two_ends_in_order(void **state)
+{
+	static const struct {
+		const char *s;
+		int r;
+		uint64_t lo, hi;
+	} t[] = {
+		{ "80", 0, 80, 80 },
+		{ "80-90", 0, 80, 90 },
+		{ "80-80", 0, 80, 80 },
+		{ "1-65535", 0, 1, 65535 },
+		{ "00000000000000000080-90", 0, 80, 90 },
+		{ "90-80", ERR_LIMIT, 0, 0 },
+		{ "0-80", ERR_LIMIT, 0, 0 },
+		{ "80-65536", ERR_LIMIT, 0, 0 },
+		{ "65536", ERR_LIMIT, 0, 0 },
+		{ "", ERR_INVALID, 0, 0 },
+		{ "-", ERR_INVALID, 0, 0 },
+		{ "80-", ERR_INVALID, 0, 0 },
+		{ "-80", ERR_INVALID, 0, 0 },
+		{ "80--90", ERR_INVALID, 0, 0 },
+		{ "80-90-100", ERR_INVALID, 0, 0 },
+		{ "80 - 90", ERR_INVALID, 0, 0 },
+		{ "80,90", ERR_INVALID, 0, 0 },
+		{ "000000000000000000080-90", ERR_INVALID, 0, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		uint64_t lo = 0, hi = 0;
+
+		assert_int_equal(str_parse_range(t[i].s, 1, 65535, &lo, &hi), t[i].r);
+		assert_int_equal(lo, t[i].lo);
+		assert_int_equal(hi, t[i].hi);
+	}
+}
+
+static void
 sizes_and_durations_have_units(void **state)
 {
 	static const struct {
@@ -222,6 +260,7 @@ main(void)
 		cmocka_unit_test(the_nearest_word_is_found),
 		cmocka_unit_test(an_overlong_word_has_no_neighbour),
 		cmocka_unit_test(numbers_are_strict),
+		cmocka_unit_test(a_range_has_two_ends_in_order),
 		cmocka_unit_test(sizes_and_durations_have_units),
 	};
 
