@@ -4,29 +4,23 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/common/acceptor.h"
 #include "cmd/connect/connect.h"
 #include "lib/net/f_sock.h"
 #include "lib/net/listen.h"
 #include "lib/conf/jobj.h"
-#include "lib/base/log_limit.h"
 #include "lib/base/mem.h"
-#include "lib/base/rlimit.h"
-
-#define ACCEPT_PAUSE_MS 100
-#define ACCEPT_TURN 64
 
 struct forward {
 	struct client *client;
 	struct route *route;
-	struct io io;
+	struct acceptor acceptor;
 	int fd;
 	bool socks;
 	/* Not for SOCKS. */
 	struct ctl_open target;
 	char spec[ADDR_TEXT + CTL_NAME_MAX + CTL_HOST_MAX + 16];
 	struct rlimit_reserve reserve;
-	struct timer pause;
-	struct log_limit full_log;
 	TAILQ_ENTRY(forward) link;
 };
 
@@ -44,10 +38,12 @@ on_done(void *arg, const struct pump_result *res)
 }
 
 static void
-serve(struct forward *fw, int fd)
+serve(void *arg, int fd, const struct addr *from)
 {
+	struct forward *fw = arg;
 	struct filter *f = f_sock_new(fw->client->loop, fd, false);
 
+	(void)from;
 	if (f == NULL) {
 		log_warnx("%s: a connection is dropped: out of memory", fw->spec);
 		close(fd);
@@ -58,53 +54,12 @@ serve(struct forward *fw, int fd)
 	}
 }
 
-static void
-on_pause_over(void *arg)
-{
-	struct forward *fw = arg;
-
-	if (io_want(&fw->io, IO_READ) != 0)
-		log_warn("%s: cannot watch the socket", fw->spec);
-}
-
-static void
-out_of_descriptors(struct forward *fw)
-{
-	log_limited(&fw->full_log, loop_now_ms(fw->client->loop), LOG_LEVEL_ERROR,
-	    "%s: out of file descriptors: new connections are closed (ulimit -n)", fw->spec);
-	IGNORE_RESULT(
-	    rlimit_reserve_refuse(&fw->reserve, fw->fd)); /* tried again at the next pause */
-	IGNORE_RESULT(io_want(&fw->io, 0));               /* at worst we are called again at once */
-	timer_set(&fw->pause, ACCEPT_PAUSE_MS);
-}
-
-static void
-on_acceptable(void *arg, int what)
-{
-	struct forward *fw = arg;
-
-	(void)what;
-	for (int i = 0; i < ACCEPT_TURN; i++) {
-		int fd = -1, r = listen_accept(fw->fd, &fd, NULL);
-
-		if (r == 0)
-			serve(fw, fd);
-		else if (r == ERR_LIMIT)
-			out_of_descriptors(fw);
-		else if (r != ERR_CLOSED && r != ERR_AGAIN)
-			log_error("%s: accept", fw->spec);
-		if (r != 0 && r != ERR_CLOSED)
-			return;
-	}
-}
-
 /* ---- start ---- */
 
 static void
 forward_stop(struct forward *fw)
 {
-	timer_fini(&fw->pause);
-	io_fini(&fw->io);
+	acceptor_fini(&fw->acceptor);
 	if (fw->fd >= 0)
 		listen_close(fw->fd);
 	fw->fd = -1;
@@ -115,7 +70,6 @@ forward_free(struct forward *fw)
 {
 	forward_stop(fw);
 	rlimit_reserve_fini(&fw->reserve);
-	log_limit_fini(&fw->full_log);
 	mem_free(fw);
 }
 
@@ -145,10 +99,10 @@ forward_listen(struct forward *fw, const char *at, struct errtext *e)
 static int
 forward_watch(struct forward *fw, const char *agent, struct errtext *e)
 {
+	struct acceptor_config cfg = { fw->fd, fw->spec, &fw->reserve, serve, fw };
+
 	if (rlimit_reserve_init(&fw->reserve) != 0 ||
-	    timer_init(&fw->pause, fw->client->loop, on_pause_over, fw) != 0 ||
-	    io_init(&fw->io, fw->client->loop, fw->fd, false, on_acceptable, fw) != 0 ||
-	    io_want(&fw->io, IO_READ) != 0)
+	    acceptor_init(&fw->acceptor, fw->client->loop, &cfg) != 0)
 		return err_sys(e, "%s: cannot watch the socket", fw->spec);
 	fw->route = route_get(fw->client, agent);
 	return fw->route != NULL ? 0 : err_set(e, ERR_NOMEM, "out of memory");
@@ -168,7 +122,6 @@ forward_add(
 	fw->socks = socks;
 	fw->fd = fw->reserve.fd = -1;
 	snprintf(fw->spec, sizeof fw->spec, "%s %s", flag, spec);
-	log_limit_init(&fw->full_log, LOG_LIMIT_FEW, LOG_LIMIT_LONG_MS, "%s", fw->spec);
 	TAILQ_INSERT_TAIL(list, fw, link);
 	if (eq == NULL || (size_t)(eq - spec) >= sizeof at)
 		return err_set(e, ERR_INVALID, "%s %s: not of the form [BIND:]PORT=AGENT%s", flag,

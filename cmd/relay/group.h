@@ -4,8 +4,8 @@
  * bound to it.
  *
  * All of a group live on one worker (registry.h says which), so that bytes pass between them
- * without a lock.  A group exists while it has members: group_get makes it, and it goes with the
- * last one that leaves.  Whoever holds a pointer across a call that may let somebody leave asks for
+ * without a lock.  A group exists while it has members or something is published under the name: group_get
+ * makes it, and it goes with the last of them.  Whoever holds a pointer across a call that may let somebody leave asks for
  * it again by name.
  */
 #ifndef CMD_RELAY_GROUP_H
@@ -15,12 +15,18 @@
 #include "lib/base/hashtab.h"
 #include "proto/ctl.h"
 
+struct party;
 struct peer;
+struct publication;
+
+TAILQ_HEAD(publication_list, publication);
 
 /* Members may be read; they change through the functions. */
 struct group {
 	char name[CTL_NAME_MAX + 1];
 	struct peer_list agents, clients;
+	/* What the agent has published; publish.c keeps it. */
+	struct publication_list published;
 	UT_hash_handle hh;
 };
 
@@ -41,5 +47,12 @@ void group_leave(struct peer *p);
  * connected.
  */
 struct peer *group_agent(const struct group *g);
+
+/*
+ * group_leaves_room - may y have one more of the streams that the agent's sessions, of max_streams
+ * each, can still take?  An identity may have as many as it leaves to others: one alone gets half
+ * of all, the next half of the rest, and whoever comes last finds room for one, too.
+ */
+bool group_leaves_room(const struct group *g, const struct party *y, uint64_t max_streams);
 
 #endif

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "cmd/common/acceptor.h"
 #include "cmd/relay/guest.h"
 #include "cmd/relay/origin.h"
 #include "cmd/relay/worker.h"
@@ -15,20 +16,16 @@
 #include "lib/net/linger.h"
 #include "lib/base/log_limit.h"
 #include "lib/base/mem.h"
-#include "lib/base/rlimit.h"
 
 #define PLAIN_PREFIX "plain:"
-/* Waits of the accepting loop when descriptors have run out. */
-#define ACCEPT_PAUSE_MS 100
-/* Connections taken from one listener in a turn. */
-#define ACCEPT_TURN 64
 
 struct listener {
 	struct listeners *all;
-	struct io io;
+	struct acceptor acceptor;
 	int fd;
 	bool tls;
-	char spec[ADDR_TEXT];
+	/* "--listen SPEC" */
+	char name[ADDR_TEXT + 16];
 };
 
 struct listeners {
@@ -37,8 +34,6 @@ struct listeners {
 	size_t n;
 	int next_worker;
 	struct loop *loop;
-	/* out of descriptors */
-	struct timer pause;
 	struct rlimit_reserve reserve;
 	struct log_limit full_log, rate_log;
 };
@@ -68,9 +63,9 @@ check_exposure(struct relay *r, const struct listener *l, struct errtext *e)
 	if (addr_local(l->fd, &a) == 0 && addr_is_loopback(&a))
 		return 0;
 	return err_set(e, ERR_INVALID,
-	    "--listen %s: reachable from other machines, but there are no --credentials; give "
+	    "%s: reachable from other machines, but there are no --credentials; give "
 	    "some, or listen on 127.0.0.1 (or say --insecure)",
-	    l->spec);
+	    l->name);
 }
 
 static int
@@ -82,7 +77,7 @@ listener_open(struct relay *r, struct listener *l, const char *spec, struct errt
 
 	l->fd = -1;
 	l->tls = r->tls != NULL && !plain;
-	snprintf(l->spec, sizeof l->spec, "%s", spec);
+	snprintf(l->name, sizeof l->name, "--listen %s", spec);
 	rc = listen_open(spec + (plain ? strlen(PLAIN_PREFIX) : 0), &l->fd, &why);
 	return rc != 0 ? err_set(e, rc, "--listen: %s", why.s) : check_exposure(r, l, e);
 }
@@ -227,8 +222,9 @@ complain(struct listeners *ls, enum gate_answer answer, const struct addr *from)
 }
 
 static void
-welcome(struct listener *l, int fd, const struct addr *from)
+welcome(void *arg, int fd, const struct addr *from)
 {
+	struct listener *l = arg;
 	struct listeners *ls = l->all;
 	struct relay *r = ls->relay;
 	struct worker *w = &r->workers[ls->next_worker];
@@ -247,69 +243,18 @@ welcome(struct listener *l, int fd, const struct addr *from)
 	turn_away(l, fd, answer == GATE_OFTEN ? 429 : 503);
 }
 
-static void
-set_accepting(struct listeners *ls, bool on)
-{
-	for (size_t i = 0; i < ls->n; i++)
-		if (io_want(&ls->v[i].io, on ? IO_READ : 0) != 0)
-			log_warn("--listen %s: cannot watch the socket", ls->v[i].spec);
-}
-
-static void
-on_pause_over(void *arg)
-{
-	set_accepting(arg, true);
-}
-
-/*
- * Give the one who knocks an answer out of the reserve, and leave the listener alone for a moment.
- */
-static void
-out_of_descriptors(struct listener *l)
-{
-	struct listeners *ls = l->all;
-
-	log_limited(&ls->full_log, loop_now_ms(ls->loop), LOG_LEVEL_ERROR,
-	    "out of file descriptors: new connections are closed; raise the limit "
-	    "(ulimit -n, LimitNOFILE=)");
-	IGNORE_RESULT(
-	    rlimit_reserve_refuse(&ls->reserve, l->fd)); /* tried again at the next pause */
-	set_accepting(ls, false);
-	timer_set(&ls->pause, ACCEPT_PAUSE_MS);
-}
-
-static void
-on_acceptable(void *arg, int what)
-{
-	struct listener *l = arg;
-	struct addr from;
-
-	(void)what;
-	for (int i = 0; i < ACCEPT_TURN; i++) {
-		int fd = -1, r = listen_accept(l->fd, &fd, &from);
-
-		if (r == 0)
-			welcome(l, fd, &from);
-		else if (r == ERR_LIMIT)
-			out_of_descriptors(l);
-		else if (r != ERR_CLOSED && r != ERR_AGAIN)
-			log_error("--listen %s: accept", l->spec);
-		if (r != 0 && r != ERR_CLOSED)
-			return;
-	}
-}
-
 int
 listeners_start(struct listeners *ls, struct loop *l)
 {
-	int r;
+	int r = 0;
 
 	ls->loop = l;
-	r = timer_init(&ls->pause, l, on_pause_over, ls);
-	for (size_t i = 0; r == 0 && i < ls->n; i++)
-		r = io_init(&ls->v[i].io, l, ls->v[i].fd, false, on_acceptable, &ls->v[i]);
-	if (r == 0)
-		set_accepting(ls, true);
+	for (size_t i = 0; r == 0 && i < ls->n; i++) {
+		struct acceptor_config cfg = { ls->v[i].fd, ls->v[i].name, &ls->reserve, welcome,
+			&ls->v[i] };
+
+		r = acceptor_init(&ls->v[i].acceptor, l, &cfg);
+	}
 	return r;
 }
 
@@ -318,9 +263,8 @@ listeners_stop(struct listeners *ls)
 {
 	if (ls == NULL)
 		return;
-	timer_fini(&ls->pause);
 	for (size_t i = 0; i < ls->n; i++) {
-		io_fini(&ls->v[i].io);
+		acceptor_fini(&ls->v[i].acceptor);
 		if (ls->v[i].fd >= 0)
 			listen_close(ls->v[i].fd);
 	}

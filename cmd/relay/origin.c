@@ -13,21 +13,19 @@
 #define PLACES_PART 4
 
 int
-origin_proxies(struct relay *r, struct errtext *e)
+origin_nets(
+    const char *flag, const struct opt_list *l, struct addr_net **out, size_t *n, struct errtext *e)
 {
-	const struct opt_list *l = &r->opts.trusted_proxy;
-
-	r->proxies = mem_must_zalloc(l->n * sizeof *r->proxies);
-	for (; r->n_proxies < l->n; r->n_proxies++) {
-		const char *s = l->v[r->n_proxies];
-		int rc = addr_net_parse(s, &r->proxies[r->n_proxies]);
+	*out = mem_must_zalloc(l->n * sizeof **out);
+	for (; *n < l->n; (*n)++) {
+		int rc = addr_net_parse(l->v[*n], &(*out)[*n]);
 
 		if (rc == ERR_LIMIT)
-			return err_set(e, ERR_INVALID,
-			    "--trusted-proxy %s: there are bits behind the network's", s);
+			return err_set(e, ERR_INVALID, "%s %s: there are bits behind the network's",
+			    flag, l->v[*n]);
 		if (rc != 0)
 			return err_set(e, ERR_INVALID,
-			    "--trusted-proxy %s: not an address or network like 10.0.0.0/8", s);
+			    "%s %s: not an address or network like 10.0.0.0/8", flag, l->v[*n]);
 	}
 	return 0;
 }
@@ -37,10 +35,7 @@ origin_is_proxy(const struct relay *r, const struct addr *a)
 {
 	if (a->u.sa.sa_family == AF_UNIX)
 		return r->n_proxies > 0;
-	for (size_t i = 0; i < r->n_proxies; i++)
-		if (addr_in_net(a, &r->proxies[i]))
-			return true;
-	return false;
+	return addr_in_nets(a, r->proxies, r->n_proxies);
 }
 
 void

@@ -14,8 +14,12 @@
 #include "cmd/relay/relay.h"
 #include "lib/net/addr.h"
 
-/* origin_proxies - read --trusted-proxy into r.  ERR_INVALID with e. */
-int origin_proxies(struct relay *r, struct errtext *e) WARN_UNUSED;
+/*
+ * origin_nets - the networks of an option that takes a list of them, into *out (mem_free) and *n.
+ * ERR_INVALID with e.
+ */
+int origin_nets(const char *flag, const struct opt_list *l, struct addr_net **out, size_t *n,
+    struct errtext *e) WARN_UNUSED;
 
 /*
  * origin_is_proxy - does this address speak for others?  A Unix socket does if there are any such.

@@ -9,6 +9,7 @@
 #include "cmd/relay/admit.h"
 #include "cmd/relay/bridge.h"
 #include "cmd/relay/group.h"
+#include "cmd/relay/ingress/publish.h"
 #include "cmd/relay/move.h"
 #include "cmd/relay/registry.h"
 #include "lib/base/clock.h"
@@ -491,7 +492,8 @@ greet(struct peer *p)
 {
 	struct ctl_hello h = { .version = CTL_VERSION,
 		.role = CTL_RELAY,
-		.keepalive_ms = (uint32_t)p->w->relay->opts.keepalive_ms };
+		.keepalive_ms = (uint32_t)p->w->relay->opts.keepalive_ms,
+		.abilities = CTL_CAN_PUBLISH };
 
 	snprintf(h.software, sizeof h.software, "tunnel/%s", VERSION);
 	memcpy(h.instance, p->w->relay->instance, sizeof h.instance);
@@ -542,33 +544,6 @@ peer_deny(
 	log_limited(account_log(p->account), loop_now_ms(p->w->loop), LOG_LEVEL_WARN,
 	    "stream %s -> %s:%s: refused: %s", p->from, p->name, relay_target_text(o, target), why);
 	stream_reset(s, code, why);
-}
-
-/*
- * Streams that the agent's sessions can still take.  An identity may have as many as it leaves to
- * others: one alone gets half of all, the next half of the rest, and whoever comes last finds room
- * for one, too.
- */
-static bool
-has_its_share(const struct peer *client)
-{
-	uint64_t max = client->w->relay->opts.max_streams, taken = 0, left = 0, most = 0, lingering;
-	struct peer *p;
-
-	TAILQ_FOREACH (p, &client->group->agents, group_link)
-		if (!carrier_session(p->carrier)->going) {
-			taken += carrier_session(p->carrier)->n_streams;
-			left += max - carrier_session(p->carrier)->n_streams;
-			most = account_streams_max(p->account);
-		}
-	if (left > most - (taken < most ? taken : most))
-		left = most - (taken < most ? taken : most);
-	/*
-	 * Resets that wait for room have a place at the agent, too.  The OPEN at hand is the first
-	 * of them.
-	 */
-	lingering = account_lingering(client->account);
-	return client->party->streams + (lingering > 1 ? lingering : 1) > left;
 }
 
 /* ---- who opens too fast ---- */
@@ -646,7 +621,7 @@ on_open(void *arg, struct stream *s, const struct ctl_open *o)
 		peer_deny(p, s, o, CODE_NOT_FOUND, why);
 		return;
 	}
-	if (has_its_share(p)) {
+	if (!group_leaves_room(p->group, p->party, p->w->relay->opts.max_streams)) {
 		peer_deny(
 		    p, s, o, CODE_LIMIT, "this identity has its share of the agent's streams");
 		return;
@@ -692,12 +667,23 @@ on_closed(void *arg, int err, const char *text)
 	peer_drop(p, CODE_LOST, "the connection to the other side was lost");
 }
 
+/* A request is as much work as an OPEN. */
+static void
+on_control(void *arg, const void *body, size_t n)
+{
+	struct peer *p = arg;
+
+	keep_to_rate(p);
+	publish_control(p, body, n);
+}
+
 static const struct carrier_user carrier_user = {
 	.hello = on_hello,
 	.open = on_open,
 	.goaway = on_goaway,
 	.idle = on_idle,
 	.closed = on_closed,
+	.control = on_control,
 };
 
 /* ---- life ---- */

@@ -10,6 +10,8 @@
 #include "cmd/relay/admit.h"
 #include "cmd/relay/account.h"
 #include "cmd/relay/guest.h"
+#include "cmd/relay/ingress/publish.h"
+#include "cmd/relay/ingress/state.h"
 #include "cmd/relay/listen.h"
 #include "cmd/relay/origin.h"
 #include "cmd/relay/peer.h"
@@ -78,6 +80,41 @@ static const struct opt_row rows[] = {
 	    .arg = "CIDR",
 	    .env = "TUNNEL_TRUSTED_PROXY",
 	    .help = "believe what proxies in this network say of their clients (X-Forwarded-For)" },
+	{ .name = "public",
+	    .kind = OPT_STRING,
+	    .off = OFF(public),
+	    .arg = "ADDR",
+	    .env = "TUNNEL_PUBLIC",
+	    .def = "127.0.0.1",
+	    .help = "where agents' public ports are opened; 0.0.0.0 or :: for everybody" },
+	{ .name = "ports",
+	    .kind = OPT_STRING,
+	    .off = OFF(ports),
+	    .arg = "FIRST-LAST",
+	    .env = "TUNNEL_PORTS",
+	    .help = "ports that agents may publish services on (none)" },
+	{ .name = "proxy-from",
+	    .kind = OPT_LIST,
+	    .off = OFF(proxy_from),
+	    .arg = "CIDR",
+	    .env = "TUNNEL_PROXY_FROM",
+	    .help = "connections to public ports from this network must begin with a PROXY header, "
+		    "and it is believed" },
+	{ .name = "grace",
+	    .kind = OPT_DURATION,
+	    .off = OFF(grace_ms),
+	    .arg = "TIME",
+	    .env = "TUNNEL_GRACE",
+	    .def = "30s",
+	    .min = 0,
+	    .max = 86400000,
+	    .help = "how long an agent that is away keeps its public ports" },
+	{ .name = "state",
+	    .kind = OPT_STRING,
+	    .off = OFF(state),
+	    .arg = "DIR",
+	    .env = "TUNNEL_STATE",
+	    .help = "directory to remember automatic ports in, beyond a restart" },
 	{ .name = "threads",
 	    .letter = 't',
 	    .kind = OPT_U64,
@@ -254,6 +291,7 @@ static void
 check_peers(void *worker)
 {
 	peers_check(worker);
+	publish_check(worker);
 }
 
 static void
@@ -293,6 +331,7 @@ drain_peers(void *worker)
 	struct worker *w = worker;
 	struct peer *p;
 
+	publish_stop(w);
 	TAILQ_FOREACH (p, &w->peers, link)
 		peer_drain(p);
 }
@@ -386,6 +425,27 @@ default_listen(struct relay_opts *o)
 }
 
 static int
+ingress_open(struct relay *r, struct errtext *e)
+{
+	int rc = publish_config(r, e);
+
+	if (rc != 0 || r->opts.state == NULL)
+		return rc;
+	if (r->ingress.ports == NULL)
+		return err_set(e, ERR_INVALID,
+		    "--state %s: there is nothing to remember without --ports", r->opts.state);
+	return state_open(r->opts.state, r->ingress.ports, &r->ingress.state, e);
+}
+
+static void
+ingress_close(struct relay *r)
+{
+	state_close(r->ingress.state);
+	ports_free(r->ingress.ports);
+	mem_free(r->ingress.proxies);
+}
+
+static int
 relay_load(struct relay *r, struct control *c, struct errtext *e)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -393,7 +453,9 @@ relay_load(struct relay *r, struct control *c, struct errtext *e)
 
 	if (n > RELAY_WORKERS_MAX)
 		n = RELAY_WORKERS_MAX;
-	if ((rc = check_paths(&r->opts, e)) != 0 || (rc = origin_proxies(r, e)) != 0)
+	if ((rc = check_paths(&r->opts, e)) != 0 ||
+	    (rc = origin_nets(
+		 "--trusted-proxy", &r->opts.trusted_proxy, &r->proxies, &r->n_proxies, e)) != 0)
 		return rc;
 	if (rand_bytes(r->instance, sizeof r->instance) != 0)
 		return err_set(e, ERR_SYS, "the system gives no random bytes");
@@ -405,6 +467,8 @@ relay_load(struct relay *r, struct control *c, struct errtext *e)
 			log_warnx(
 			    "%s: nobody can log in with these credentials", r->opts.credentials);
 	}
+	if ((rc = ingress_open(r, e)) != 0)
+		return rc;
 	budget_init(&r->memory, r->opts.max_memory, NULL);
 	r->registry = registry_new(n);
 	r->gate = guests_gate(r, n);
@@ -540,6 +604,7 @@ relay_main(int argc, char **argv)
 		gate_free(r.gate);
 		accounts_free(r.accounts);
 		mem_free(r.proxies);
+		ingress_close(&r);
 		tls_server_free(r.tls);
 		creds_unref(r.creds);
 		f_ws_thread_fini();

@@ -21,17 +21,19 @@
 
 #include "cmd/cmd.h"
 #include "lib/conf/opt.h"
+#include "lib/net/addr.h"
 #include "proto/budget.h"
 #include "proto/creds.h"
 
 #define RELAY_WORKERS_MAX 64
 
 struct accounts;
-struct addr_net;
 struct gate;
 struct admitter;
 struct dialect;
+struct ports;
 struct registry;
+struct state;
 struct tls_server_ctx;
 struct worker;
 
@@ -44,6 +46,10 @@ struct relay_opts {
 	struct opt_list tls_cert, tls_key;
 	struct opt_list path;
 	struct opt_list trusted_proxy;
+	char *public, *ports;
+	struct opt_list proxy_from;
+	char *state;
+	uint64_t grace_ms;
 	char *credentials;
 	char *ready_file;
 	uint64_t threads;
@@ -55,6 +61,20 @@ struct relay_opts {
 	    max_memory;
 	/* of one identity */
 	struct creds_limits identity;
+};
+
+/* How the public comes in; constant. */
+struct ingress {
+	/* Where public ports are opened; the port does not count. */
+	struct addr at;
+	/* NULL: no --ports, so there are none. */
+	struct ports *ports;
+	uint16_t first, last;
+	/* Who has to say for whom it stands (--proxy-from). */
+	struct addr_net *proxies;
+	size_t n_proxies;
+	/* What outlives this process; NULL: nothing (--state). */
+	struct state *state;
 };
 
 /* A place is counted before the thing it is for exists, so that no race passes the limit. */
@@ -70,6 +90,7 @@ struct relay {
 	/* --trusted-proxy; constant. */
 	struct addr_net *proxies;
 	size_t n_proxies;
+	struct ingress ingress;
 	/* Places of those that have not logged in. */
 	struct gate *gate;
 	/* What is served, and where; constant, NULL-terminated (proto/dialect/dialect.h). */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "cmd/relay/guest.h"
+#include "cmd/relay/ingress/publish.h"
 #include "cmd/relay/peer.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -24,6 +25,8 @@ workers_init(struct relay *r, int n, struct errtext *e)
 		snprintf(w->name, sizeof w->name, "w%d", w->index);
 		TAILQ_INIT(&w->peers);
 		TAILQ_INIT(&w->guests);
+		TAILQ_INIT(&w->visitors);
+		w->reserve.fd = -1;
 		log_limit_init(&w->evicted_log, LOG_LIMIT_FEW, LOG_LIMIT_LONG_MS,
 		    "connections that are not logged in");
 		log_limit_init(&w->proxy_log, LOG_LIMIT_FEW, LOG_LIMIT_LONG_MS, "trusted proxies");
@@ -38,7 +41,10 @@ void
 worker_drop_all(struct worker *w)
 {
 	guest_drop_all(w);
+	publish_stop(w);
+	visitor_drop_all(w);
 	peer_drop_all(w);
+	rlimit_reserve_fini(&w->reserve);
 }
 
 static void *

@@ -15,8 +15,10 @@
 #include <pthread.h>
 #include <sys/queue.h>
 
+#include "cmd/relay/ingress/visitor.h"
 #include "cmd/relay/relay.h"
 #include "lib/base/log_limit.h"
+#include "lib/base/rlimit.h"
 #include "lib/net/loop.h"
 
 struct group;
@@ -43,6 +45,10 @@ struct worker {
 	/* All that are in this thread, let in or not. */
 	struct peer_list peers;
 	struct guest_list guests;
+	/* Those that are carried. */
+	struct visitor_list visitors;
+	/* For its public ports; made with the first. */
+	struct rlimit_reserve reserve;
 	/*
 	 * Of lines about guests that made room for others, and about proxies that name no client.
 	 */

@@ -474,7 +474,9 @@ behind_a_proxy_the_client_counts(void **state)
 	struct addr a;
 
 	x->r.opts.trusted_proxy = (struct opt_list){ &net, 1 };
-	assert_int_equal(origin_proxies(&x->r, NULL), 0);
+	assert_int_equal(origin_nets("--trusted-proxy", &x->r.opts.trusted_proxy, &x->r.proxies,
+			     &x->r.n_proxies, NULL),
+	    0);
 	assert_true(addr_literal("198.51.100.1", 0, &a));
 	addr_identity(&a, client.key);
 	visit(x);
@@ -505,7 +507,9 @@ behind_a_proxy_the_clients_rate_counts(void **state)
 	struct addr a;
 
 	x->r.opts.trusted_proxy = (struct opt_list){ &net, 1 };
-	assert_int_equal(origin_proxies(&x->r, NULL), 0);
+	assert_int_equal(origin_nets("--trusted-proxy", &x->r.opts.trusted_proxy, &x->r.proxies,
+			     &x->r.n_proxies, NULL),
+	    0);
 	assert_true(addr_literal("198.51.100.1", 0, &a));
 	addr_identity(&a, client.key);
 	gate_free(x->r.gate);

@@ -95,7 +95,9 @@ only_what_was_named_is_a_proxy(void **state)
 
 	(void)state;
 	assert_false(is_proxy(&r, "unix:/x"));
-	assert_int_equal(origin_proxies(&r, NULL), 0);
+	assert_int_equal(
+	    origin_nets("--trusted-proxy", &r.opts.trusted_proxy, &r.proxies, &r.n_proxies, NULL),
+	    0);
 	assert_true(is_proxy(&r, "10.255.0.1:1"));
 	assert_true(is_proxy(&r, "[2001:db8::1]:1"));
 	assert_true(is_proxy(&r, "unix:/x"));
@@ -121,7 +123,9 @@ what_is_no_network_is_told(void **state)
 		struct relay r = { .opts = { .trusted_proxy = { &net, 1 } } };
 		struct errtext e = { "" };
 
-		assert_int_equal(origin_proxies(&r, &e), ERR_INVALID);
+		assert_int_equal(origin_nets("--trusted-proxy", &r.opts.trusted_proxy, &r.proxies,
+				     &r.n_proxies, &e),
+		    ERR_INVALID);
 		assert_non_null(strstr(e.s, bad[i].net));
 		assert_non_null(strstr(e.s, bad[i].why));
 		mem_free(r.proxies);

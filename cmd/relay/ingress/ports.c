@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: ISC */
+/* ports - which public port belongs to whom. */
+#include "cmd/relay/ingress/ports.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/hash.h"
+#include "lib/base/mem.h"
+#include "lib/base/str.h"
+#include "lib/conf/jobj.h"
+
+struct port {
+	/* NULL: nobody's yet */
+	char *owner;
+	bool taken;
+};
+
+struct ports {
+	/* constant */
+	uint16_t first;
+	size_t n;
+	/* guards v; nothing else is taken while it is held */
+	pthread_mutex_t lock;
+	struct port *v;
+};
+
+struct ports *
+ports_new(uint16_t first, uint16_t last)
+{
+	struct ports *t = mem_zalloc(sizeof *t);
+
+	if (t == NULL)
+		return NULL;
+	t->first = first;
+	t->n = (size_t)last - first + 1;
+	t->v = mem_array(t->n, sizeof *t->v);
+	if (t->v == NULL || pthread_mutex_init(&t->lock, NULL) != 0) {
+		mem_free(t->v);
+		mem_free(t);
+		return NULL;
+	}
+	return t;
+}
+
+void
+ports_free(struct ports *t)
+{
+	if (t == NULL)
+		return;
+	for (size_t i = 0; i < t->n; i++)
+		mem_free(t->v[i].owner);
+	mem_free(t->v);
+	pthread_mutex_destroy(&t->lock);
+	mem_free(t);
+}
+
+/* NULL: outside the range. */
+static struct port *
+port_at(struct ports *t, uint16_t port)
+{
+	return port >= t->first && (size_t)(port - t->first) < t->n ? &t->v[port - t->first] : NULL;
+}
+
+static bool
+is_owner(const struct port *p, const char *owner)
+{
+	return p->owner != NULL && strcmp(p->owner, owner) == 0;
+}
+
+/* The one it had last; 0: none. */
+static uint16_t
+remembered(struct ports *t, const char *owner)
+{
+	uint16_t port = 0;
+
+	pthread_mutex_lock(&t->lock);
+	for (size_t i = 0; port == 0 && i < t->n; i++)
+		if (is_owner(&t->v[i], owner))
+			port = (uint16_t)(t->first + i);
+	pthread_mutex_unlock(&t->lock);
+	return port;
+}
+
+/* Before somebody listens on it: no other may try it meanwhile. */
+static int
+reserve(struct ports *t, struct port *p)
+{
+	bool taken;
+
+	pthread_mutex_lock(&t->lock);
+	taken = p->taken;
+	p->taken = true;
+	pthread_mutex_unlock(&t->lock);
+	return taken ? ERR_EXISTS : 0;
+}
+
+/* From now on it is remembered as the owner's. */
+static int
+own(struct ports *t, struct port *p, const char *owner)
+{
+	char *copy = mem_strdup(owner), *old;
+
+	if (copy == NULL)
+		return ERR_NOMEM;
+	pthread_mutex_lock(&t->lock);
+	old = p->owner;
+	p->owner = copy;
+	pthread_mutex_unlock(&t->lock);
+	mem_free(old);
+	return 0;
+}
+
+static int
+take_if(struct ports *t, const char *owner, uint16_t port, ports_try_fn *try, void *arg)
+{
+	struct port *p = port_at(t, port);
+	int r;
+
+	if (p == NULL)
+		return ERR_DENIED;
+	if ((r = reserve(t, p)) != 0)
+		return r;
+	/* What try has made is the caller's to end, if there is no memory for the name. */
+	if ((r = try(arg, port)) == 0)
+		r = own(t, p, owner);
+	if (r != 0)
+		ports_release(t, port);
+	return r;
+}
+
+static bool
+is_other(int r)
+{
+	return r == ERR_EXISTS || r == ERR_DENIED;
+}
+
+/* The next port from at on that is free, and nobody's or somebody's; n if there is none. */
+static size_t
+next_free(struct ports *t, size_t at, bool owned)
+{
+	pthread_mutex_lock(&t->lock);
+	while (at < t->n && (t->v[at].taken || (t->v[at].owner != NULL) != owned))
+		at++;
+	pthread_mutex_unlock(&t->lock);
+	return at;
+}
+
+/* Ports that were nobody's go first, so that others find theirs when they come back. */
+static int
+take_some(struct ports *t, const char *owner, ports_try_fn *try, void *arg, uint16_t *port)
+{
+	size_t tries = 0;
+	int r = ERR_EXISTS;
+
+	for (int owned = 0; owned < 2; owned++)
+		for (size_t at = 0; is_other(r) && tries++ < PORTS_TRIES_MAX &&
+				    (at = next_free(t, at, owned)) < t->n;
+		     at++) {
+			*port = (uint16_t)(t->first + at);
+			r = take_if(t, owner, *port, try, arg);
+		}
+	return is_other(r) ? ERR_LIMIT : r;
+}
+
+int
+ports_take(struct ports *t, const char *owner, uint16_t want, uint16_t had, ports_try_fn *try,
+    void *arg, uint16_t *port)
+{
+	uint16_t before[2] = { remembered(t, owner), had };
+
+	*port = want;
+	if (want != 0)
+		return take_if(t, owner, want, try, arg);
+	for (int i = 0; i < 2; i++) {
+		int r = before[i] == 0 ? ERR_EXISTS : take_if(t, owner, before[i], try, arg);
+
+		*port = before[i];
+		if (!is_other(r))
+			return r;
+	}
+	return take_some(t, owner, try, arg, port);
+}
+
+void
+ports_release(struct ports *t, uint16_t port)
+{
+	struct port *p = port_at(t, port);
+
+	if (p == NULL)
+		return;
+	pthread_mutex_lock(&t->lock);
+	p->taken = false;
+	pthread_mutex_unlock(&t->lock);
+}
+
+/* ---- beyond a restart ---- */
+
+char *
+ports_dump(struct ports *t, size_t *n)
+{
+	struct jobj *o = jobj_new_obj();
+	char *text = NULL, number[8];
+	int r = 0;
+
+	pthread_mutex_lock(&t->lock);
+	for (size_t i = 0; r == 0 && i < t->n; i++) {
+		if (t->v[i].owner == NULL)
+			continue;
+		snprintf(number, sizeof number, "%zu", t->first + i);
+		r = jobj_set_str(o, number, t->v[i].owner);
+	}
+	pthread_mutex_unlock(&t->lock);
+	if (r == 0)
+		text = jobj_dump(o, n);
+	jobj_free(o);
+	return text;
+}
+
+static int
+load_one(struct ports *t, const char *number, const char *owner)
+{
+	uint64_t port;
+	struct port *p;
+
+	if (owner == NULL || strlen(owner) > PORTS_OWNER_MAX ||
+	    str_parse_u64(number, 1, UINT16_MAX, &port) != 0)
+		return ERR_INVALID;
+	p = port_at(t, (uint16_t)port);
+	if (p == NULL || p->owner != NULL)
+		return 0;
+	p->owner = mem_strdup(owner);
+	return p->owner != NULL ? 0 : ERR_NOMEM;
+}
+
+int
+ports_load(struct ports *t, const void *p, size_t n, struct errtext *e)
+{
+	struct jobj_iter it = { 0 };
+	const struct jobj *v;
+	struct jobj *o = NULL;
+	const char *number;
+	int r = jobj_parse(p, n, PORTS_FILE_MAX, &o, e);
+
+	pthread_mutex_lock(&t->lock);
+	while (r == 0 && jobj_each(o, &it, &number, &v))
+		if ((r = load_one(t, number, jobj_as_str(v))) != 0)
+			err_set(
+			    e, r, r == ERR_NOMEM ? "out of memory" : "not a port and its owner");
+	pthread_mutex_unlock(&t->lock);
+	jobj_free(o);
+	return r;
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: ISC */
+/* state - what the relay remembers beyond its own end. */
+#include "cmd/relay/ingress/state.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+
+#include "cmd/relay/ingress/ports.h"
+#include "lib/base/file.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+
+enum { FILE_MODE = 0600 };
+
+struct state {
+	/* constant */
+	struct ports *ports;
+	char path[PATH_MAX];
+	pthread_t thread;
+	/* guards what follows */
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	bool changed, over;
+};
+
+static int
+read_file(struct state *st, struct errtext *e)
+{
+	struct errtext why = { "" };
+	char *text = NULL;
+	size_t n = 0;
+	int r = file_read_all(st->path, PORTS_FILE_MAX, &text, &n, e);
+
+	if (r == ERR_NOTFOUND)
+		return 0;
+	if (r == 0 && (r = ports_load(st->ports, text, n, &why)) != 0)
+		err_set(e, r, "%s: %s; mend it, or remove it and each service gets a new port",
+		    st->path, why.s);
+	mem_free(text);
+	return r;
+}
+
+static void
+write_file(struct state *st)
+{
+	struct errtext why = { "out of memory" };
+	size_t n;
+	char *text = ports_dump(st->ports, &n);
+
+	if (text == NULL || file_write_atomic(st->path, text, n, FILE_MODE, &why) != 0)
+		log_errorx("--state: %s; a restarted relay will not know these ports", why.s);
+	mem_free(text);
+}
+
+static void *
+state_run(void *arg)
+{
+	struct state *st = arg;
+
+	pthread_mutex_lock(&st->lock);
+	while (!st->over || st->changed) {
+		if (!st->changed) {
+			pthread_cond_wait(&st->wake, &st->lock);
+			continue;
+		}
+		st->changed = false;
+		pthread_mutex_unlock(&st->lock);
+		write_file(st);
+		pthread_mutex_lock(&st->lock);
+	}
+	pthread_mutex_unlock(&st->lock);
+	return NULL;
+}
+
+static void
+state_free(struct state *st)
+{
+	pthread_cond_destroy(&st->wake);
+	pthread_mutex_destroy(&st->lock);
+	mem_free(st);
+}
+
+int
+state_open(const char *dir, struct ports *ports, struct state **out, struct errtext *e)
+{
+	struct state *st = mem_must_zalloc(sizeof *st);
+	int n = snprintf(st->path, sizeof st->path, "%s/ports.json", dir), r;
+
+	st->ports = ports;
+	if (n < 0 || (size_t)n >= sizeof st->path) {
+		mem_free(st);
+		return err_set(e, ERR_INVALID, "--state: the path is too long");
+	}
+	if (pthread_mutex_init(&st->lock, NULL) != 0 || pthread_cond_init(&st->wake, NULL) != 0)
+		r = err_set(e, ERR_NOMEM, "out of memory");
+	else if ((r = read_file(st, e)) == 0 &&
+		 (errno = pthread_create(&st->thread, NULL, state_run, st)) != 0)
+		r = err_sys(e, "--state %s: cannot start a thread", dir);
+	if (r == 0)
+		*out = st;
+	else
+		state_free(st);
+	return r;
+}
+
+void
+state_changed(struct state *st)
+{
+	if (st == NULL)
+		return;
+	pthread_mutex_lock(&st->lock);
+	st->changed = true;
+	pthread_cond_signal(&st->wake);
+	pthread_mutex_unlock(&st->lock);
+}
+
+void
+state_close(struct state *st)
+{
+	if (st == NULL)
+		return;
+	pthread_mutex_lock(&st->lock);
+	st->over = true;
+	pthread_cond_signal(&st->wake);
+	pthread_mutex_unlock(&st->lock);
+	pthread_join(st->thread, NULL);
+	state_free(st);
+}

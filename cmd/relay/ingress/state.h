@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * state - what the relay remembers beyond its own end (--state DIR): whose each public port was.
+ *
+ *     DIR/ports.json    { "30000": "pi/tcp/ssh" }
+ *
+ * A thread of its own writes, so that no loop waits for a disk; the file is replaced by rename.
+ * Changes that come while it writes are written together.  A disk that does not take it is told of
+ * in the log, and tried again at the next change.
+ */
+#ifndef CMD_RELAY_INGRESS_STATE_H
+#define CMD_RELAY_INGRESS_STATE_H
+
+#include "lib/base/err.h"
+
+struct ports;
+struct state;
+
+/*
+ * state_open - read what is in dir into ports (borrowed), and write their changes from now on.  A
+ * directory without a file is a beginning.  Errors with e: a file that cannot be read, or is none
+ * of ours, is not overwritten.
+ */
+int state_open(
+    const char *dir, struct ports *ports, struct state **out, struct errtext *e) WARN_UNUSED;
+
+/* state_changed - write soon.  Any thread; accepts NULL. */
+void state_changed(struct state *st);
+
+/* state_close - after the last change was written; accepts NULL. */
+void state_close(struct state *st);
+
+#endif

@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: ISC */
+/* visitor - one connection to a public port.  Copies of payload: 0 (cmd/common/pump.h). */
+#include "cmd/relay/ingress/visitor.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "cmd/common/pump.h"
+#include "cmd/relay/group.h"
+#include "cmd/relay/ingress/publish.h"
+#include "lib/base/mem.h"
+#include "lib/base/rand.h"
+#include "lib/net/f_sock.h"
+#include "lib/net/proxy_hdr.h"
+
+enum visitor_state {
+	/* Its proxy has yet to say who it is. */
+	VISITOR_PROXIED,
+	/* Admitted, and the agent is away. */
+	VISITOR_WAITING,
+	VISITOR_CARRIED,
+	VISITOR_OVER,
+	VISITOR_STATES
+};
+
+static const char *const state_name[] = { "proxied", "waiting", "carried", "over" };
+
+/* From the row's state to the column's.  Most come and are carried at once. */
+static const bool state_can[VISITOR_STATES][VISITOR_STATES] = {
+	[VISITOR_PROXIED] = { [VISITOR_WAITING] = true, [VISITOR_OVER] = true },
+	[VISITOR_WAITING] = { [VISITOR_CARRIED] = true, [VISITOR_OVER] = true },
+	[VISITOR_CARRIED] = { [VISITOR_OVER] = true },
+};
+
+struct visitor {
+	struct worker *w;
+	/* NULL: it is over. */
+	struct publication *pub;
+	enum visitor_state state;
+	/* -1 once the pump has it. */
+	int fd;
+	/* The visitor, and what it connected to. */
+	struct addr from, to;
+	/* Of VISITOR_PROXIED. */
+	struct io io;
+	/* Of VISITOR_PROXIED and VISITOR_WAITING. */
+	struct timer deadline;
+	/* Its address's; a reference, NULL until it is admitted. */
+	struct account *account;
+	/* What that has at this agent; a reference, NULL until it is carried. */
+	struct party *party;
+	struct pump *pump;
+	uint64_t since_ms;
+	/* In the publication's list of those that arrive, or the worker's of those carried. */
+	TAILQ_ENTRY(visitor) link;
+	char label[ADDR_TEXT + PUBLICATION_NAME];
+	struct grave grave;
+};
+
+static void
+set_state(struct visitor *v, enum visitor_state next)
+{
+	assert(state_can[v->state][next]);
+	log_debug("visitor %s: %s -> %s", v->label, state_name[v->state], state_name[next]);
+	v->state = next;
+}
+
+/* ---- the end ---- */
+
+static void
+visitor_dispose(void *arg)
+{
+	mem_free(arg);
+}
+
+static void
+close_by_reset(int fd)
+{
+	struct linger hard = { .l_onoff = 1 };
+
+	/* Then it is a close like another: the best that is left. */
+	IGNORE_RESULT(setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard));
+	close(fd);
+}
+
+static void
+leave_list(struct visitor *v)
+{
+	if (v->state == VISITOR_CARRIED)
+		TAILQ_REMOVE(&v->w->visitors, v, link);
+	else
+		TAILQ_REMOVE(&v->pub->arriving, v, link);
+}
+
+static void
+visitor_free(struct visitor *v)
+{
+	struct relay *r = v->w->relay;
+
+	leave_list(v);
+	if (v->pub != NULL)
+		v->pub->n_visitors--;
+	if (v->state == VISITOR_CARRIED)
+		v->party->streams--;
+	set_state(v, VISITOR_OVER);
+	io_fini(&v->io);
+	timer_fini(&v->deadline);
+	if (v->fd >= 0)
+		close_by_reset(v->fd);
+	party_put(v->w, v->party);
+	if (v->account != NULL) {
+		account_close(v->account);
+		account_put(r->accounts, v->account, loop_now_ms(v->w->loop));
+	}
+	loop_bury(v->w->loop, &v->grave, visitor_dispose, v);
+}
+
+/* A line about it: its publication counts them, and behind that its address's account. */
+__attribute__((format(printf, 3, 4))) static void
+log_visitor(struct visitor *v, enum log_level level, const char *fmt, ...)
+{
+	char text[LOG_LINE_MAX / 2];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	log_limited(v->pub != NULL ? &v->pub->log : account_log(v->account),
+	    loop_now_ms(v->w->loop), level, "visitor %s: %s", v->label, text);
+}
+
+static void
+turn_away(struct visitor *v, const char *why)
+{
+	log_visitor(v, LOG_LEVEL_WARN, "turned away: %s", why);
+	visitor_free(v);
+}
+
+/* ---- carried ---- */
+
+static void
+on_done(void *arg, const struct pump_result *res)
+{
+	struct visitor *v = arg;
+	uint64_t ms = loop_now_ms(v->w->loop) - v->since_ms;
+
+	log_visitor(v, LOG_LEVEL_INFO,
+	    "closed by %s: %s%s%s, %llu bytes up, %llu down, %llu.%03llu s",
+	    res->local ? "visitor" : "agent",
+	    res->code == CODE_OK ? "ended" : frame_code_str(res->code),
+	    res->text[0] != '\0' ? ": " : "", res->text, (unsigned long long)res->to_stream,
+	    (unsigned long long)res->from_stream, (unsigned long long)ms / 1000,
+	    (unsigned long long)ms % 1000);
+	visitor_free(v);
+}
+
+/* What the service learns of the visitor, before the first byte.  ERR_NOMEM. */
+static int
+send_header(const struct visitor *v, struct stream *s)
+{
+	uint8_t hdr[PROXY_HDR_MAX];
+	struct bufq q = { 0 };
+	size_t n;
+	int r;
+
+	if (v->pub->rules.proxy == 0)
+		return 0;
+	n = proxy_hdr_build(hdr, v->pub->rules.proxy, &v->from, &v->to);
+	r = bufq_copy(&q, hdr, n);
+	if (r == 0)
+		r = stream_send(s, &q, n);
+	bufq_fini(&q);
+	return r;
+}
+
+static struct stream *
+open_stream(struct visitor *v, struct peer *agent, struct errtext *why)
+{
+	struct ctl_open o = { .client = account_number(v->account) };
+	char from[ADDR_TEXT];
+
+	if (rand_bytes(o.token, sizeof o.token) != 0) {
+		err_set(why, ERR_SYS, "the system gives no random bytes");
+		return NULL;
+	}
+	snprintf(o.protocol, sizeof o.protocol, "%s", v->pub->kind);
+	snprintf(o.service, sizeof o.service, "%s", v->pub->service);
+	snprintf(
+	    o.source, sizeof o.source, "%.*s", (int)sizeof o.source - 1, addr_text(&v->from, from));
+	return session_open(
+	    carrier_session(agent->carrier), &o, account_budget(v->account), NULL, NULL, why);
+}
+
+/* The stream stands: from here on the pump has the socket and the stream. */
+static void
+carry(struct visitor *v, struct stream *s)
+{
+	struct filter *f = f_sock_new(v->w->loop, v->fd, false);
+
+	if (f != NULL)
+		v->fd = -1;
+	if (f == NULL || (v->pump = pump_new(v->w->loop, f, s, on_done, v)) == NULL ||
+	    send_header(v, s) != 0) {
+		if (v->pump != NULL)
+			pump_stop(v->pump, CODE_INTERNAL, "out of memory");
+		else
+			stream_reset(s, CODE_INTERNAL, "out of memory");
+		if (v->pump == NULL && f != NULL)
+			filter_free(f);
+		turn_away(v, "out of memory");
+		return;
+	}
+	io_fini(&v->io);
+	timer_fini(&v->deadline);
+	TAILQ_REMOVE(&v->pub->arriving, v, link);
+	set_state(v, VISITOR_CARRIED);
+	TAILQ_INSERT_TAIL(&v->w->visitors, v, link);
+	v->party->streams++;
+	log_visitor(v, LOG_LEVEL_INFO, "opened");
+	pump_await(v->pump);
+	pump_start(v->pump);
+}
+
+static void
+go(struct visitor *v, struct peer *agent)
+{
+	struct errtext why = { "" };
+	struct stream *s;
+
+	v->party = party_get(v->w, v->account, v->pub->group->name);
+	if (v->party == NULL) {
+		turn_away(v, "out of memory");
+		return;
+	}
+	if (!group_leaves_room(v->pub->group, v->party, v->w->relay->opts.max_streams)) {
+		turn_away(v, "this address has its share of the agent's streams");
+		return;
+	}
+	s = open_stream(v, agent, &why);
+	if (s == NULL)
+		turn_away(v, why.s);
+	else
+		carry(v, s);
+}
+
+/* ---- waiting ---- */
+
+static bool
+has_waiting_place(const struct visitor *v)
+{
+	const struct visitor *other;
+	unsigned all = 0, own = 0;
+
+	TAILQ_FOREACH (other, &v->pub->arriving, link) {
+		all++;
+		own += other->account == v->account;
+	}
+	return all <= VISITOR_WAITING_MAX && own <= VISITOR_WAITING_OF_ONE;
+}
+
+/* It is known who it is: may it come in? */
+static const char *
+judge(struct visitor *v)
+{
+	static const uint8_t one_for_all[RATELIMIT_KEY_LEN];
+	static const struct creds_id nobody = { .kind = CREDS_NOBODY };
+	struct publication *pub = v->pub;
+	uint64_t now_us = loop_now_us(v->w->loop);
+	uint8_t who[ADDR_IDENTITY_LEN];
+	struct account *a;
+
+	if (!request_admits(&pub->rules, &v->from))
+		return "not a network that the service admits";
+	if (pub->rules.max_connections != 0 && pub->n_visitors > pub->rules.max_connections)
+		return "the service has as many connections as it may have (max-connections)";
+	if (pub->rate != NULL && !ratelimit_take(pub->rate, one_for_all, now_us / 1000))
+		return "too many new connections a second (max-rate)";
+	addr_identity(&v->from, who);
+	a = accounts_get(v->w->relay->accounts, &nobody, who, NULL);
+	if (a == NULL)
+		return "out of memory";
+	account_opened(a, now_us);
+	if (account_wait_ms(a, now_us) == 0 && account_open(a)) {
+		v->account = a;
+		return NULL;
+	}
+	account_put(v->w->relay->accounts, a, now_us / 1000);
+	return "this address has as many connections as it may have, or opens them too fast "
+	       "(--identity-streams, --identity-opens)";
+}
+
+static void
+on_deadline(void *arg)
+{
+	struct visitor *v = arg;
+
+	turn_away(v, v->state == VISITOR_PROXIED ? "its proxy sent no PROXY header in time"
+						 : "the agent has not come back");
+}
+
+static void
+come(struct visitor *v)
+{
+	const char *why = judge(v);
+	struct peer *agent = group_agent(v->pub->group);
+
+	if (why == NULL && agent == NULL && !has_waiting_place(v))
+		why = "the agent is away, and others wait for it";
+	if (why != NULL)
+		turn_away(v, why);
+	else if (agent != NULL)
+		go(v, agent);
+	else
+		timer_set(&v->deadline, VISITOR_WAIT_MS);
+}
+
+/* ---- behind a proxy ---- */
+
+static void
+set_label(struct visitor *v)
+{
+	char from[ADDR_TEXT];
+
+	snprintf(v->label, sizeof v->label, "%s -> %s", addr_text(&v->from, from), v->pub->name);
+}
+
+/*
+ * The header is looked at without being taken, until it is there as a whole: what follows it stays
+ * in the socket.
+ */
+static void
+on_header(void *arg, int what)
+{
+	uint8_t p[PROXY_HDR_MAX_V2];
+	struct visitor *v = arg;
+	struct errtext why = { "" };
+	struct proxy_hdr h;
+	ssize_t n = recv(v->fd, p, sizeof p, MSG_PEEK);
+	int r;
+
+	(void)what;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		turn_away(v, "the connection ended before its PROXY header");
+		return;
+	}
+	r = proxy_hdr_parse(p, (size_t)n, &h, &why);
+	if (r < 0) {
+		turn_away(v, why.s);
+		return;
+	}
+	if (r == 0)
+		return;
+	IGNORE_RESULT(recv(v->fd, p, (size_t)r, 0)); /* the bytes that were just seen */
+	io_fini(&v->io);
+	timer_cancel(&v->deadline);
+	if (!h.local) {
+		v->from = h.from;
+		v->to = h.to;
+	}
+	set_label(v);
+	set_state(v, VISITOR_WAITING);
+	come(v);
+}
+
+/* ---- life ---- */
+
+void
+visitor_start(struct publication *pub, int fd, const struct addr *from)
+{
+	const struct ingress *in = &pub->w->relay->ingress;
+	struct visitor *v = mem_zalloc(sizeof *v);
+
+	if (v == NULL || timer_init(&v->deadline, pub->w->loop, on_deadline, v) != 0 ||
+	    addr_local(fd, &v->to) != 0) {
+		if (v != NULL)
+			timer_fini(&v->deadline);
+		mem_free(v);
+		close_by_reset(fd);
+		return;
+	}
+	v->w = pub->w;
+	v->pub = pub;
+	v->fd = fd;
+	v->from = *from;
+	v->since_ms = loop_now_ms(pub->w->loop);
+	pub->n_visitors++;
+	TAILQ_INSERT_TAIL(&pub->arriving, v, link);
+	set_label(v);
+	if (!addr_in_nets(from, in->proxies, in->n_proxies)) {
+		v->state = VISITOR_WAITING;
+		come(v);
+		return;
+	}
+	timer_set(&v->deadline, VISITOR_PROXY_MS);
+	if (io_init(&v->io, pub->w->loop, fd, true, on_header, v) != 0 ||
+	    io_want(&v->io, IO_READ) != 0)
+		turn_away(v, "out of memory");
+	else if (!has_waiting_place(v))
+		turn_away(v, "too many whose proxy has not said who they are");
+}
+
+void
+visitors_go(struct publication *pub)
+{
+	struct visitor *v, *next;
+	struct peer *agent;
+
+	for (v = TAILQ_FIRST(&pub->arriving); v != NULL; v = next) {
+		next = TAILQ_NEXT(v, link);
+		if (v->state == VISITOR_WAITING && (agent = group_agent(pub->group)) != NULL)
+			go(v, agent);
+	}
+}
+
+void
+visitors_leave(struct publication *pub)
+{
+	struct visitor *v;
+
+	while ((v = TAILQ_FIRST(&pub->arriving)) != NULL)
+		turn_away(v, "the service is no longer published");
+	TAILQ_FOREACH (v, &pub->w->visitors, link)
+		if (v->pub == pub)
+			v->pub = NULL;
+}
+
+void
+visitor_drop_all(struct worker *w)
+{
+	struct visitor *v;
+
+	while ((v = TAILQ_FIRST(&w->visitors)) != NULL) {
+		pump_stop(v->pump, CODE_GONE, "the relay is shutting down");
+		visitor_free(v);
+	}
+}
