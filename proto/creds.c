@@ -11,12 +11,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "lib/base/file.h"
 #include "lib/conf/jobj.h"
 #include "lib/conf/match.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
+#include "proto/creds_publish.h"
 #include "proto/rfc3339.h"
 
 #define DIGEST_PREFIX "sha256:"
@@ -41,6 +43,8 @@ struct entry {
 	struct creds_limits limits;
 	/* Agent: it has "services" or "targets", and offers nothing else. */
 	bool limited;
+	/* Agent. */
+	struct creds_publish publish;
 	/* Agent: its "services"; client: those of "targets" without a colon. */
 	struct list services;
 	/* Those of "targets" with a colon. */
@@ -87,6 +91,7 @@ table_fini(struct table *t)
 		mem_free(en->secrets.v);
 		list_fini(&en->services);
 		list_fini(&en->agents);
+		creds_publish_fini(&en->publish);
 		match_free(en->hosts);
 	}
 	mem_free(t->v);
@@ -299,7 +304,8 @@ check_members(
 static int
 take_agent(const struct jobj *v, struct entry *en, const char *where, struct errtext *e)
 {
-	static const char *const allowed[] = { "secret", "services", "targets", LIMITS, NULL };
+	static const char *const allowed[] = { "secret", "services", "targets", "ports",
+		"max-services", LIMITS, NULL };
 	int r;
 
 	/* A client's is only a label; an agent says its own, and clients ask for it. */
@@ -309,6 +315,7 @@ take_agent(const struct jobj *v, struct entry *en, const char *where, struct err
 		    "not "
 		    "beginning with '.' or '-'",
 		    where, CTL_NAME_MAX);
+	creds_publish_init(&en->publish);
 	if (jobj_kind(v) == JOBJ_STR) {
 		en->expires_s = NEVER;
 		return take_secrets(v, 1, &en->secrets, where, e);
@@ -322,7 +329,8 @@ take_agent(const struct jobj *v, struct entry *en, const char *where, struct err
 	    (r = take_secrets(jobj_get(v, "secret"), CREDS_SECRETS_MAX, &en->secrets, where, e)) !=
 		0 ||
 	    (r = take_list(v, "services", &en->services, NULL, where, e)) != 0 ||
-	    (r = take_list(v, "targets", NULL, en->hosts, where, e)) != 0)
+	    (r = take_list(v, "targets", NULL, en->hosts, where, e)) != 0 ||
+	    (r = creds_publish_take(&en->publish, v, where, e)) != 0)
 		return r;
 	return take_rest(v, en, where, e);
 }
@@ -346,10 +354,14 @@ take_client(const struct jobj *v, struct entry *en, const char *where, struct er
 	return take_rest(v, en, where, e);
 }
 
+/* by_name - names that are equal but for case are neighbours. */
 static int
 by_name(const void *a, const void *b)
 {
-	return strcmp(((const struct entry *)a)->name, ((const struct entry *)b)->name);
+	const char *x = ((const struct entry *)a)->name, *y = ((const struct entry *)b)->name;
+	int d = strcasecmp(x, y);
+
+	return d != 0 ? d : strcmp(x, y);
 }
 
 typedef int take_entry(
@@ -401,6 +413,22 @@ by_digest(const void *a, const void *b)
 	    ((const struct owner *)a)->digest, ((const struct owner *)b)->digest, HASH_SHA256_LEN);
 }
 
+/* check_agents - an agent's name becomes a host name, and those do not differ by case. */
+static int
+check_agents(const struct table *t, struct errtext *e)
+{
+	for (size_t i = 1; i < t->n; i++) {
+		const char *x = t->v[i - 1].name, *y = t->v[i].name;
+
+		if (strcasecmp(x, y) == 0)
+			return err_set(e, ERR_INVALID,
+			    "edge-agents: \"%s\" and \"%s\" differ in case only: as host "
+			    "names they would be one",
+			    x, y);
+	}
+	return 0;
+}
+
 /* check_clients - a client is known by its secret alone, so no two may have the same. */
 static int
 check_clients(const struct creds *c, struct errtext *e)
@@ -448,6 +476,7 @@ take_file(const struct jobj *o, struct creds *c, struct errtext *e)
 		return err_set(e, ERR_INVALID, "the file is not a JSON object");
 	if ((r = jobj_only(o, allowed, e)) != 0 ||
 	    (r = take_table(o, "edge-agents", take_agent, &c->agents, e)) != 0 ||
+	    (r = check_agents(&c->agents, e)) != 0 ||
 	    (r = take_table(o, "clients", take_client, &c->clients, e)) != 0)
 		return r;
 	r = jobj_arr(o, "access-client-secrets", &a, e);
@@ -619,6 +648,25 @@ creds_limits(const struct creds *c, const struct creds_id *id, struct creds_limi
 	const struct entry *en = entry_of(c, id);
 
 	*l = en != NULL ? en->limits : (struct creds_limits){ 0 };
+}
+
+bool
+creds_agent_may_publish(const struct creds *c, const struct creds_id *id, uint16_t port)
+{
+	const struct entry *en;
+
+	if (c == NULL)
+		return true;
+	en = id->kind == CREDS_AGENT ? entry_of(c, id) : NULL;
+	return en != NULL && creds_publish_admits(&en->publish, port);
+}
+
+uint64_t
+creds_max_services(const struct creds *c, const struct creds_id *id)
+{
+	const struct entry *en = c != NULL && id->kind == CREDS_AGENT ? entry_of(c, id) : NULL;
+
+	return en != NULL ? en->publish.max_services : CREDS_SERVICES_DEFAULT;
 }
 
 /* lists_admit - does the entry name what o asks for: its service, or its host and port? */

@@ -6,7 +6,8 @@
  *             "pi":  "SECRET",
  *             "lab": "sha256:HEX",
  *             "nas": { "secret": ["sha256:HEX", "sha256:HEX"], "services": ["ssh", "web-*"],
- *                      "targets": ["127.0.0.1:8080"], "expires": "2027-01-31T00:00:00Z" } },
+ *                      "targets": ["127.0.0.1:8080"], "ports": [2222, "6000-6010"],
+ *                      "max-services": 20, "expires": "2027-01-31T00:00:00Z" } },
  *       "access-client-secrets": ["SECRET", "sha256:HEX"],
  *       "clients": {
  *             "alice": { "secret": "sha256:HEX", "agents": ["pi", "lab-*"],
@@ -18,15 +19,17 @@
  * "max-sessions", "max-streams", "max-memory" (bytes, or "64m") and "max-opens" (streams opened in
  * a second): what all who show its secrets may have together.  An agent's entry with "services" or
  * "targets" admits through it only the services and the hosts and ports that these name, so
- * "services" alone admits no host and port; an entry with neither admits everything.  "expires"
- * (RFC 3339) is allowed in both kinds of entry, and several secrets at once, so that one can be
- * replaced without a gap.  An item of "targets" with a colon is a HOST:PORT pattern of
- * lib/conf/match.h; without, a service's name, in which '*' stands for any run of characters, as it
- * does in "agents".  So "*" is every service, "*:*" every host and port.
+ * "services" alone admits no host and port; an entry with neither admits everything.  "ports" and
+ * "max-services" say what an agent may publish (creds_publish.h).  "expires" (RFC 3339) is allowed
+ * in both kinds of entry, and several secrets at once, so that one can be replaced without a gap.
+ * An item of "targets" with a colon is a HOST:PORT pattern of lib/conf/match.h; without, a
+ * service's name, in which '*' stands for any run of characters, as it does in "agents".  So "*" is
+ * every service, "*:*" every host and port.
  *
  * Of each secret only its SHA-256 is kept.  Comparison always goes through every entry and takes
  * constant time for each, so that the time of a refusal tells nothing.  What is not understood is
- * refused at load: an unknown member, an empty secret, two clients who could not be told apart.
+ * refused at load: an unknown member, an empty secret, two clients who could not be told apart,
+ * two names of agents that differ in case only.
  *
  * struct creds never changes once loaded and is shared by threads; the count of its references is
  * atomic.  The time (seconds since 1970, for "expires") is an argument.
@@ -44,8 +47,10 @@
 
 #define CREDS_FILE_MAX (4 * 1024 * 1024) /* bytes of the file */
 #define CREDS_SECRETS_MAX 16             /* secrets of one entry */
-#define CREDS_LIST_MAX 1024              /* items of agents, targets, services */
+#define CREDS_LIST_MAX 1024              /* items of agents, targets, services, ports */
 #define CREDS_LIMIT_MAX 1000000000 /* of a number in an entry; bytes may be 1000 times as many */
+#define CREDS_SERVICES_DEFAULT 16  /* that an agent may publish; a range of ports counts each */
+#define CREDS_SERVICES_MAX 1000    /* of "max-services" */
 
 struct creds;
 
@@ -118,6 +123,14 @@ struct creds_limits {
 
 /* creds_limits - of the entry that let id in; all 0 if there is none. */
 void creds_limits(const struct creds *c, const struct creds_id *id, struct creds_limits *l);
+
+/*
+ * creds_agent_may_publish - may id, an agent, have this port of the relay?  c NULL (the relay has
+ * no credentials): any.  creds_max_services - how many ports it may have published at once;
+ * CREDS_SERVICES_DEFAULT if c is NULL or has no entry for id.
+ */
+bool creds_agent_may_publish(const struct creds *c, const struct creds_id *id, uint16_t port);
+uint64_t creds_max_services(const struct creds *c, const struct creds_id *id);
 
 /*
  * creds_client_may - may id open this stream to the agent?  Asked for each stream: the identity is

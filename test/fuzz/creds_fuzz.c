@@ -28,9 +28,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (creds_agent(c, "pi", "s", 0, &id) == 0) {
 		assert(creds_still_valid(c, &id, 0));
 		assert(!creds_client_may(c, &id, "pi", &by_service, 0));
+		/* Port 0 is in no list. */
+		assert(!creds_agent_may_publish(c, &id, 0) ||
+		       creds_agent_may_publish(c, &id, UINT16_MAX));
+		assert(creds_max_services(c, &id) <= CREDS_SERVICES_MAX);
 	}
 	if (creds_client(c, "s", 0, &id) == 0) {
 		assert(creds_still_valid(c, &id, 0));
+		assert(!creds_agent_may_publish(c, &id, 22));
 		if (id.kind == CREDS_SHARED)
 			assert(creds_client_may(c, &id, "pi", &by_host, 0));
 		else

@@ -24,7 +24,8 @@
 static const char rich[] =
     "{\"edge-agents\":{\"pi\":\"agent-1\",\"lab-a\":{\"secret\":[\"old\",\"new\"],\"services\":["
     "\"ssh\","
-    "\"web-*\"]},\"nas\":{\"secret\":\"n\",\"expires\":\"2027-01-01T00:00:00Z\"},"
+    "\"web-*\"]},\"nas\":{\"secret\":\"n\",\"expires\":\"2027-01-01T00:00:00Z\","
+    "\"ports\":[2222,\"6000-6010\"],\"max-services\":3},"
     "\"none\":{\"secret\":\"x\",\"services\":[]},"
     "\"gate\":{\"secret\":\"g\",\"targets\":[\"127.0.0.1:80-90\",\"*.lan:22\"]},"
     "\"both\":{\"secret\":\"b\",\"services\":[\"ssh\"],\"targets\":[\"10.0.0.0/8:443\"]}},"
@@ -380,6 +381,39 @@ what_is_not_understood_is_refused(void **state)
 }
 
 static void
+agents_names_differ_in_more_than_case(void **state)
+{
+	static const char text[] = "{\"edge-agents\":{\"a\":\"1\",\"LAB-b\":\"2\",\"pa\":\"3\","
+				   "\"lab-B\":\"4\",\"z\":\"5\"}}";
+	struct creds *c = NULL;
+	struct creds_id id;
+	struct errtext e;
+
+	(void)state;
+	assert_int_equal(creds_parse(text, strlen(text), &c, &e), ERR_INVALID);
+	assert_null(c);
+	assert_non_null(strstr(e.s, "\"LAB-b\" and \"lab-B\""));
+	/* Who logs in still says the name as it stands there, and clients' are labels only. */
+	c = parsed("{\"edge-agents\":{\"Pi\":\"p\",\"pi2\":\"q\",\"PI1\":\"r\",\"_\":\"s\"},"
+		   "\"clients\":{\"bob\":{\"secret\":\"b\"},\"Bob\":{\"secret\":\"B\"}}}");
+	assert_int_equal(creds_agent(c, "pi", "p", NOW, &id), ERR_DENIED);
+	assert_int_equal(creds_agent(c, "Pi", "p", NOW, &id), 0);
+	assert_true(creds_still_valid(c, &id, NOW));
+	snprintf(id.name, sizeof id.name, "pi");
+	assert_false(creds_still_valid(c, &id, NOW));
+	assert_int_equal(creds_agent(c, "pi2", "q", NOW, &id), 0);
+	assert_true(creds_still_valid(c, &id, NOW));
+	assert_int_equal(creds_agent(c, "PI1", "r", NOW, &id), 0);
+	assert_true(creds_still_valid(c, &id, NOW));
+	assert_int_equal(creds_agent(c, "_", "s", NOW, &id), 0);
+	assert_true(creds_still_valid(c, &id, NOW));
+	assert_int_equal(creds_client(c, "B", NOW, &id), 0);
+	assert_string_equal(id.name, "Bob");
+	assert_true(creds_still_valid(c, &id, NOW));
+	creds_unref(c);
+}
+
+static void
 every_truncation_is_refused(void **state)
 {
 	(void)state;
@@ -476,6 +510,7 @@ main(void)
 		cmocka_unit_test(a_reload_takes_away_what_is_gone),
 		cmocka_unit_test(an_entry_may_say_what_its_holder_may_have),
 		cmocka_unit_test(what_is_not_understood_is_refused),
+		cmocka_unit_test(agents_names_differ_in_more_than_case),
 		cmocka_unit_test(every_truncation_is_refused),
 		cmocka_unit_test(an_empty_file_admits_nobody),
 		cmocka_unit_test(a_broken_file_leaves_the_old_one),

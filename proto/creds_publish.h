@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * creds_publish - what an agent's entry in the credentials says of publishing: which ports of the
+ * relay the agent may take, and how many services it may publish.
+ *
+ *     "ports": [2222, "6000-6010"], "max-services": 20
+ *
+ * An entry without "ports" may take every port that the relay has to give, one with an empty list
+ * none.
+ */
+#ifndef PROTO_CREDS_PUBLISH_H
+#define PROTO_CREDS_PUBLISH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/err.h"
+
+struct jobj;
+
+struct creds_ports {
+	/* both included */
+	uint16_t lo, hi;
+};
+
+struct creds_publish {
+	bool any_port;
+	/* unless any_port */
+	struct creds_ports *ports;
+	size_t n_ports;
+	uint64_t max_services;
+};
+
+/* creds_publish_init - what holds for an entry that says nothing.  creds_publish_fini frees. */
+void creds_publish_init(struct creds_publish *p);
+void creds_publish_fini(struct creds_publish *p);
+
+/*
+ * creds_publish_take - the two members of entry, those that are there, into p, which has been
+ * initialised.  ERR_INVALID, ERR_LIMIT or ERR_NOMEM with e, which begins with where.
+ */
+int creds_publish_take(struct creds_publish *p, const struct jobj *entry, const char *where,
+    struct errtext *e) WARN_UNUSED;
+
+bool creds_publish_admits(const struct creds_publish *p, uint16_t port);
+
+#endif
