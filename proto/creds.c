@@ -661,6 +661,17 @@ creds_agent_may_publish(const struct creds *c, const struct creds_id *id, uint16
 	return en != NULL && creds_publish_admits(&en->publish, port);
 }
 
+bool
+creds_agent_may_offer(const struct creds *c, const struct creds_id *id, const char *service)
+{
+	const struct entry *en;
+
+	if (c == NULL)
+		return true;
+	en = id->kind == CREDS_AGENT ? entry_of(c, id) : NULL;
+	return en != NULL && (!en->limited || list_matches(&en->services, service));
+}
+
 uint64_t
 creds_max_services(const struct creds *c, const struct creds_id *id)
 {

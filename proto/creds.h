@@ -129,6 +129,11 @@ void creds_limits(const struct creds *c, const struct creds_id *id, struct creds
  * no credentials): any.  creds_max_services - how many ports it may have published at once;
  * CREDS_SERVICES_DEFAULT if c is NULL or has no entry for id.
  */
+/*
+ * creds_agent_may_offer - do the "services" of id's entry, if they are limited, name this one?  c
+ * NULL: any.
+ */
+bool creds_agent_may_offer(const struct creds *c, const struct creds_id *id, const char *service);
 bool creds_agent_may_publish(const struct creds *c, const struct creds_id *id, uint16_t port);
 uint64_t creds_max_services(const struct creds *c, const struct creds_id *id);
 

@@ -101,7 +101,7 @@ try_port(void *arg, uint16_t port)
 	char spec[ADDR_TEXT];
 	int r;
 
-	if (t->creds != NULL && !creds_agent_may_publish(t->creds, &t->pub->id, port))
+	if (!creds_agent_may_publish(t->creds, &t->pub->id, port))
 		return err_set(
 		    t->why, ERR_DENIED, "the credentials do not allow this agent port %u", port);
 	addr_set_port(&at, port);
@@ -291,6 +291,9 @@ publish(struct peer *p, const struct request *q, const struct creds *c, struct p
 	*out = old;
 	if (strcmp(q->kind, "tcp") != 0)
 		return err_set(why, ERR_INVALID, "this relay publishes tcp only");
+	if (!creds_agent_may_offer(c, &p->id, q->service))
+		return err_set(
+		    why, ERR_DENIED, "the credentials do not name %s as a service", q->service);
 	if (p->w->relay->ingress.ports == NULL)
 		return err_set(why, ERR_DENIED, "this relay has no public ports (--ports)");
 	if (old != NULL && (q->port == 0 || q->port == old->port))
@@ -395,6 +398,7 @@ check_group(struct group *g, const struct creds *c, int64_t now_s)
 	for (pub = TAILQ_FIRST(&g->published); pub != NULL; pub = next) {
 		next = TAILQ_NEXT(pub, link);
 		if (!creds_still_valid(c, &pub->id, now_s) ||
+		    !creds_agent_may_offer(c, &pub->id, pub->service) ||
 		    !creds_agent_may_publish(c, &pub->id, pub->port))
 			publication_end(pub, "the credentials do not allow it any more");
 	}
