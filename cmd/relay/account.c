@@ -81,10 +81,10 @@ accounts_new(const struct creds_limits *limits, struct budget *memory)
 	return t;
 }
 
+/* What it has left out of the log is told now: not while the lock is held. */
 static void
-account_free(struct accounts *t, struct account *a)
+account_free(struct account *a)
 {
-	HASH_DEL(t->all, a);
 	log_limit_fini(&a->log);
 	mem_free(a);
 }
@@ -97,7 +97,10 @@ accounts_free(struct accounts *t)
 	if (t == NULL)
 		return;
 	HASH_ITER(hh, t->all, a, tmp)
-	account_free(t, a);
+	{
+		HASH_DEL(t->all, a);
+		account_free(a);
+	}
 	pthread_mutex_destroy(&t->lock);
 	mem_free(t);
 }
@@ -202,13 +205,15 @@ account_put(struct accounts *t, struct account *a, uint64_t now_ms)
 void
 accounts_sweep(struct accounts *t, uint64_t now_ms)
 {
+	struct account_list gone = TAILQ_HEAD_INITIALIZER(gone);
 	struct account *a;
 
 	pthread_mutex_lock(&t->lock);
 	while ((a = TAILQ_FIRST(&t->unheld)) != NULL && a->unheld_ms + ACCOUNT_KEEP_MS <= now_ms) {
 		TAILQ_REMOVE(&t->unheld, a, unheld_turn);
 		if (budget_is_idle(&a->budget)) {
-			account_free(t, a);
+			HASH_DEL(t->all, a);
+			TAILQ_INSERT_TAIL(&gone, a, unheld_turn);
 			continue;
 		}
 		/* A stream of its is still to tell an agent of its end. */
@@ -216,6 +221,10 @@ accounts_sweep(struct accounts *t, uint64_t now_ms)
 		TAILQ_INSERT_TAIL(&t->unheld, a, unheld_turn);
 	}
 	pthread_mutex_unlock(&t->lock);
+	while ((a = TAILQ_FIRST(&gone)) != NULL) {
+		TAILQ_REMOVE(&gone, a, unheld_turn);
+		account_free(a);
+	}
 }
 
 size_t
