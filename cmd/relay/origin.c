@@ -3,6 +3,7 @@
 #include "cmd/relay/origin.h"
 
 #include "lib/base/mem.h"
+#include "lib/http/xff.h"
 
 /*
  * New connections a second from one address, unless the configuration says otherwise; loopback is
@@ -35,12 +36,7 @@ origin_proxies(struct relay *r, struct errtext *e)
 bool
 origin_is_proxy(const struct relay *r, const struct addr *a)
 {
-	if (a->u.sa.sa_family == AF_UNIX)
-		return r->n_proxies > 0;
-	for (size_t i = 0; i < r->n_proxies; i++)
-		if (addr_in_net(a, &r->proxies[i]))
-			return true;
-	return false;
+	return xff_is_trusted(a, r->proxies, r->n_proxies);
 }
 
 void

@@ -17,9 +17,7 @@
 /* origin_proxies - read --trusted-proxy into r.  ERR_INVALID with e. */
 int origin_proxies(struct relay *r, struct errtext *e) WARN_UNUSED;
 
-/*
- * origin_is_proxy - does this address speak for others?  A Unix socket does if there are any such.
- */
+/* origin_is_proxy - does this address speak for others (xff_is_trusted)? */
 bool origin_is_proxy(const struct relay *r, const struct addr *a);
 
 /* origin_limits - what the options say of connections that have not logged in. */
