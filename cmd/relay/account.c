@@ -35,7 +35,7 @@ struct account {
 	uint64_t unheld_ms;
 	TAILQ_ENTRY(account) unheld_turn;
 	/* Any thread's. */
-	struct log_limit log;
+	struct log_limit log, refused_log;
 	_Atomic uint64_t max_sessions, max_streams, max_opens;
 	/* What its streams may make us hold. */
 	struct budget budget;
@@ -86,6 +86,7 @@ static void
 account_free(struct account *a)
 {
 	log_limit_fini(&a->log);
+	log_limit_fini(&a->refused_log);
 	mem_free(a);
 }
 
@@ -122,13 +123,15 @@ static const char *
 name_of(const struct account_key *k, char out[LOG_LIMIT_WHO])
 {
 	static const char *const kind[] = {
-		[CREDS_NOBODY] = "an address without credentials",
+		[CREDS_NOBODY] = "",
 		[CREDS_AGENT] = "agent ",
 		[CREDS_SHARED] = "clients with a secret of access-client-secrets",
 		[CREDS_CLIENT] = "client ",
 	};
+	char address[ADDR_TEXT];
 
-	snprintf(out, LOG_LIMIT_WHO, "%s%s", kind[k->kind], k->name);
+	snprintf(out, LOG_LIMIT_WHO, "%s%.64s", kind[k->kind],
+	    k->kind == CREDS_NOBODY ? addr_identity_text(k->address, address) : k->name);
 	return out;
 }
 
@@ -150,6 +153,8 @@ account_new(struct accounts *t, const struct account_key *k)
 		return NULL;
 	}
 	log_limit_init(&a->log, ACCOUNT_LOG_LINES, LOG_LIMIT_MS, "%s", name_of(k, name));
+	log_limit_init(
+	    &a->refused_log, LOG_LIMIT_FEW, LOG_LIMIT_LONG_MS, "refused logins of %s", name);
 	return a;
 }
 
@@ -347,6 +352,12 @@ struct log_limit *
 account_log(struct account *a)
 {
 	return &a->log;
+}
+
+struct log_limit *
+account_refused_log(struct account *a)
+{
+	return &a->refused_log;
 }
 
 void

@@ -189,6 +189,28 @@ same_identity(const char *x, const char *y)
 }
 
 static void
+assert_identity(const char *address, const char *text)
+{
+	uint8_t id[ADDR_IDENTITY_LEN];
+	char out[ADDR_TEXT];
+	struct addr a;
+
+	assert_true(addr_literal(address, 80, &a));
+	addr_identity(&a, id);
+	assert_string_equal(addr_identity_text(id, out), text);
+}
+
+static void
+an_identity_has_a_text(void **state)
+{
+	(void)state;
+	assert_identity("192.0.2.7", "192.0.2.7");
+	assert_identity("::ffff:192.0.2.7", "192.0.2.7");
+	assert_identity("2001:db8:1:2ff:3::4", "2001:db8:1:200::/56");
+	assert_identity("::1", "this machine");
+}
+
+static void
 an_identity_is_what_one_subscriber_has(void **state)
 {
 	(void)state;
@@ -264,6 +286,7 @@ main(void)
 		cmocka_unit_test(what_is_no_connection_has_no_ends),
 		cmocka_unit_test(zones_are_read_and_looked_up),
 		cmocka_unit_test(loopback_and_special_in_all_their_forms),
+		cmocka_unit_test(an_identity_has_a_text),
 		cmocka_unit_test(an_identity_is_what_one_subscriber_has),
 		cmocka_unit_test(networks_are_prefixes),
 	};
