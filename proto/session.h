@@ -177,6 +177,11 @@ struct session_user {
 	void (*want_output)(void *arg);
 	/* The last stream has gone. */
 	void (*idle)(void *arg);
+	/*
+	 * An OPEN was refused without asking: it was malformed, or one too many.  NULL: nobody
+	 * counts them.
+	 */
+	void (*open_refused)(void *arg);
 };
 
 struct session_ops {

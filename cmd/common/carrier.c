@@ -290,8 +290,17 @@ on_idle(void *arg)
 		c->user->idle(c->arg);
 }
 
+static void
+on_open_refused(void *arg)
+{
+	struct carrier *c = arg;
+
+	if (!c->dead && c->user->open_refused != NULL)
+		c->user->open_refused(c->arg);
+}
+
 static const struct session_user session_user = { on_hello, on_open, on_goaway, on_want_output,
-	on_idle };
+	on_idle, on_open_refused };
 
 /* ---- time ---- */
 

@@ -38,6 +38,8 @@ struct carrier_user {
 	 * later.
 	 */
 	void (*closed)(void *arg, int err, const char *text);
+	/* See session_user; NULL: nobody counts them. */
+	void (*open_refused)(void *arg);
 };
 
 /*

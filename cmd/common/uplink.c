@@ -207,7 +207,7 @@ on_leaving_closed(void *arg, int err, const char *text)
 }
 
 static const struct carrier_user leaving_user = { on_leaving_hello, on_leaving_open,
-	on_leaving_goaway, on_leaving_idle, on_leaving_closed };
+	on_leaving_goaway, on_leaving_idle, on_leaving_closed, NULL };
 
 /* At once, but for one goodbye after the other. */
 static uint64_t
@@ -324,8 +324,8 @@ on_closed(void *arg, int err, const char *text)
 					    : "the relay closed the connection");
 }
 
-static const struct carrier_user carrier_user = { on_hello, on_open, on_goaway, on_idle,
-	on_closed };
+static const struct carrier_user carrier_user = { on_hello, on_open, on_goaway, on_idle, on_closed,
+	NULL };
 
 /* ---- dialling ---- */
 

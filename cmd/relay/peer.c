@@ -698,8 +698,14 @@ on_closed(void *arg, int err, const char *text)
 	peer_drop(p, CODE_LOST, "the connection to the other side was lost");
 }
 
-static const struct carrier_user carrier_user = { on_hello, on_open, on_goaway, on_idle,
-	on_closed };
+static void
+on_open_refused(void *arg)
+{
+	keep_to_rate(arg);
+}
+
+static const struct carrier_user carrier_user = { on_hello, on_open, on_goaway, on_idle, on_closed,
+	on_open_refused };
 
 /* ---- life ---- */
 

@@ -274,7 +274,7 @@ on_idle(void *arg)
 }
 
 static const struct session_user session_user = { on_hello, on_open, on_goaway, on_want_output,
-	on_idle };
+	on_idle, NULL };
 
 /* ---- what the session says ---- */
 

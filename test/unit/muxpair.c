@@ -274,8 +274,16 @@ end_idle(void *arg)
 	end_hook(e, "idle");
 }
 
+static void
+end_open_refused(void *arg)
+{
+	struct end *e = arg;
+
+	e->n_refused++;
+}
+
 static const struct session_user end_user = { end_hello, end_open, end_goaway, end_want_output,
-	end_idle };
+	end_idle, end_open_refused };
 
 static bool
 end_init(struct end *e, struct net *n, const struct mux_config *cfg)

@@ -180,8 +180,8 @@ on_closed(void *arg, int err, const char *text)
 	host_free(h);
 }
 
-static const struct carrier_user carrier_user = { on_hello, on_open, on_goaway, on_idle,
-	on_closed };
+static const struct carrier_user carrier_user = { on_hello, on_open, on_goaway, on_idle, on_closed,
+	NULL };
 
 /* ---- the pair ---- */
 

@@ -67,7 +67,8 @@ on_closed(void *arg, int err, const char *text)
 	cl->c = NULL;
 }
 
-static const struct carrier_user client_user = { on_hello, on_open, on_goaway, on_idle, on_closed };
+static const struct carrier_user client_user = { on_hello, on_open, on_goaway, on_idle, on_closed,
+	NULL };
 
 static void
 on_settled(void *arg)
