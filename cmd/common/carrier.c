@@ -122,7 +122,7 @@ carrier_flush(struct carrier *c)
 
 	while (!c->dead && n > 0 && budget > 0 && session_has_output(c->s)) {
 		n = write_some(c);
-		budget = n > 0 && (size_t)n < budget ? budget - (size_t)n : 0;
+		budget = (size_t)n < budget ? budget - (size_t)n : 0;
 	}
 	if (c->dead)
 		return;
