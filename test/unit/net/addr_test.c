@@ -277,6 +277,31 @@ networks_are_prefixes(void **state)
 	assert_false(addr_in_net(&a, &net));
 }
 
+/* Of the text, no more than the path and its end. */
+static void
+a_path_is_taken_up_to_its_end(void **state)
+{
+	char text[sizeof ADDR_UNIX_PREFIX + sizeof((struct sockaddr_un *)0)->sun_path + 8];
+	const size_t most = sizeof((struct sockaddr_un *)0)->sun_path - 1;
+	struct addr a;
+
+	(void)state;
+	for (size_t n = 1; n <= most + 1; n++) {
+		memset(text, 'p', sizeof text);
+		memcpy(text, ADDR_UNIX_PREFIX, strlen(ADDR_UNIX_PREFIX));
+		text[strlen(ADDR_UNIX_PREFIX) + n] = '\0';
+		if (n > most) {
+			assert_int_equal(addr_parse(text, &a, NULL), ERR_INVALID);
+			break;
+		}
+		assert_int_equal(addr_parse(text, &a, NULL), 0);
+		assert_int_equal(strlen(a.u.un.sun_path), n);
+		assert_int_equal(a.len, offsetof(struct sockaddr_un, sun_path) + n + 1);
+		for (size_t i = n; i <= most; i++)
+			assert_int_equal(a.u.un.sun_path[i], 0);
+	}
+}
+
 int
 main(void)
 {
@@ -289,6 +314,7 @@ main(void)
 		cmocka_unit_test(an_identity_has_a_text),
 		cmocka_unit_test(an_identity_is_what_one_subscriber_has),
 		cmocka_unit_test(networks_are_prefixes),
+		cmocka_unit_test(a_path_is_taken_up_to_its_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
