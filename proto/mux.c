@@ -196,6 +196,8 @@ static void
 refuse_open(struct mux *m, uint32_t id, uint32_t code, const char *why)
 {
 	control_text(m, FRAME_RESET, id, code, why);
+	if (m->s.user->open_refused != NULL)
+		m->s.user->open_refused(m->s.arg);
 }
 
 static int

@@ -182,6 +182,11 @@ struct session_user {
 	 * listens.
 	 */
 	void (*control)(void *arg, const void *body, size_t n);
+	/*
+	 * An OPEN was refused without asking: it was malformed, or one too many.  NULL: nobody
+	 * counts them.
+	 */
+	void (*open_refused)(void *arg);
 };
 
 struct session_ops {

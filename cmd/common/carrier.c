@@ -122,7 +122,7 @@ carrier_flush(struct carrier *c)
 
 	while (!c->dead && n > 0 && budget > 0 && session_has_output(c->s)) {
 		n = write_some(c);
-		budget = n > 0 && (size_t)n < budget ? budget - (size_t)n : 0;
+		budget = (size_t)n < budget ? budget - (size_t)n : 0;
 	}
 	if (c->dead)
 		return;
@@ -291,6 +291,15 @@ on_idle(void *arg)
 }
 
 static void
+on_open_refused(void *arg)
+{
+	struct carrier *c = arg;
+
+	if (!c->dead && c->user->open_refused != NULL)
+		c->user->open_refused(c->arg);
+}
+
+static void
 on_control(void *arg, const void *body, size_t n)
 {
 	struct carrier *c = arg;
@@ -306,6 +315,7 @@ static const struct session_user session_user = {
 	.want_output = on_want_output,
 	.idle = on_idle,
 	.control = on_control,
+	.open_refused = on_open_refused,
 };
 
 /* ---- time ---- */

@@ -40,6 +40,8 @@ struct carrier_user {
 	void (*closed)(void *arg, int err, const char *text);
 	/* See session.h; may be NULL. */
 	void (*control)(void *arg, const void *body, size_t n);
+	/* See session_user; NULL: nobody counts them. */
+	void (*open_refused)(void *arg);
 };
 
 /*

@@ -35,7 +35,7 @@ struct account {
 	uint64_t unheld_ms;
 	TAILQ_ENTRY(account) unheld_turn;
 	/* Any thread's. */
-	struct log_limit log;
+	struct log_limit log, refused_log;
 	_Atomic uint64_t max_sessions, max_streams, max_opens;
 	/* What its streams may make us hold. */
 	struct budget budget;
@@ -81,11 +81,12 @@ accounts_new(const struct creds_limits *limits, struct budget *memory)
 	return t;
 }
 
+/* What it has left out of the log is told now: not while the lock is held. */
 static void
-account_free(struct accounts *t, struct account *a)
+account_free(struct account *a)
 {
-	HASH_DEL(t->all, a);
 	log_limit_fini(&a->log);
+	log_limit_fini(&a->refused_log);
 	mem_free(a);
 }
 
@@ -97,7 +98,10 @@ accounts_free(struct accounts *t)
 	if (t == NULL)
 		return;
 	HASH_ITER(hh, t->all, a, tmp)
-	account_free(t, a);
+	{
+		HASH_DEL(t->all, a);
+		account_free(a);
+	}
 	pthread_mutex_destroy(&t->lock);
 	mem_free(t);
 }
@@ -119,13 +123,15 @@ static const char *
 name_of(const struct account_key *k, char out[LOG_LIMIT_WHO])
 {
 	static const char *const kind[] = {
-		[CREDS_NOBODY] = "an address without credentials",
+		[CREDS_NOBODY] = "",
 		[CREDS_AGENT] = "agent ",
 		[CREDS_SHARED] = "clients with a secret of access-client-secrets",
 		[CREDS_CLIENT] = "client ",
 	};
+	char address[ADDR_TEXT];
 
-	snprintf(out, LOG_LIMIT_WHO, "%s%s", kind[k->kind], k->name);
+	snprintf(out, LOG_LIMIT_WHO, "%s%.64s", kind[k->kind],
+	    k->kind == CREDS_NOBODY ? addr_identity_text(k->address, address) : k->name);
 	return out;
 }
 
@@ -147,6 +153,8 @@ account_new(struct accounts *t, const struct account_key *k)
 		return NULL;
 	}
 	log_limit_init(&a->log, ACCOUNT_LOG_LINES, LOG_LIMIT_MS, "%s", name_of(k, name));
+	log_limit_init(
+	    &a->refused_log, LOG_LIMIT_FEW, LOG_LIMIT_LONG_MS, "refused logins of %s", name);
 	return a;
 }
 
@@ -202,13 +210,15 @@ account_put(struct accounts *t, struct account *a, uint64_t now_ms)
 void
 accounts_sweep(struct accounts *t, uint64_t now_ms)
 {
+	struct account_list gone = TAILQ_HEAD_INITIALIZER(gone);
 	struct account *a;
 
 	pthread_mutex_lock(&t->lock);
 	while ((a = TAILQ_FIRST(&t->unheld)) != NULL && a->unheld_ms + ACCOUNT_KEEP_MS <= now_ms) {
 		TAILQ_REMOVE(&t->unheld, a, unheld_turn);
 		if (budget_is_idle(&a->budget)) {
-			account_free(t, a);
+			HASH_DEL(t->all, a);
+			TAILQ_INSERT_TAIL(&gone, a, unheld_turn);
 			continue;
 		}
 		/* A stream of its is still to tell an agent of its end. */
@@ -216,6 +226,10 @@ accounts_sweep(struct accounts *t, uint64_t now_ms)
 		TAILQ_INSERT_TAIL(&t->unheld, a, unheld_turn);
 	}
 	pthread_mutex_unlock(&t->lock);
+	while ((a = TAILQ_FIRST(&gone)) != NULL) {
+		TAILQ_REMOVE(&gone, a, unheld_turn);
+		account_free(a);
+	}
 }
 
 size_t
@@ -338,6 +352,12 @@ struct log_limit *
 account_log(struct account *a)
 {
 	return &a->log;
+}
+
+struct log_limit *
+account_refused_log(struct account *a)
+{
+	return &a->refused_log;
 }
 
 void

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * account - who a limit belongs to: one for each entry of the credentials and each secret of
- * access-client-secrets, and without credentials one for each address (an IPv6 /56 is one).
+ * access-client-secrets, and one for each address (an IPv6 /56 is one): of those who need no
+ * credentials, and of lines in the log about those who have the wrong ones.
  * However many sessions somebody opens, on whatever workers, all of them count in the same account.
  *
  * accounts_get() finds or makes it when somebody logs in, account_put() lets it go with the
@@ -104,6 +105,8 @@ uint32_t account_number(const struct account *a);
 
 /* account_log - of lines that it can cause. */
 struct log_limit *account_log(struct account *a);
+/* account_refused_log - of lines about logins of its that were refused. */
+struct log_limit *account_refused_log(struct account *a);
 
 /* account_opened - one OPEN has come. */
 void account_opened(struct account *a, uint64_t now_us);

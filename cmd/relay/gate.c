@@ -51,7 +51,7 @@ struct gate {
 	pthread_mutex_t lock;
 	/* constant */
 	struct gate_limits limits;
-	void (*evict)(void *arg, int worker);
+	bool (*evict)(void *arg, int worker);
 	void *arg;
 	int n_workers;
 	struct ratelimit *rate;
@@ -64,14 +64,15 @@ struct gate {
 	uint64_t busiest;
 	/* places, and of them those that are to go */
 	uint64_t n, going;
-	/* for each worker */
+	/* for each worker: those of its places that are to go; and it has been told of them */
 	struct place_list *evicted;
+	bool *told;
 };
 
 /* ---- life ---- */
 
 struct gate *
-gate_new(const struct gate_limits *limits, int n_workers, void (*evict)(void *arg, int worker),
+gate_new(const struct gate_limits *limits, int n_workers, bool (*evict)(void *arg, int worker),
     void *arg)
 {
 	struct gate *g = mem_zalloc(sizeof *g);
@@ -89,7 +90,8 @@ gate_new(const struct gate_limits *limits, int n_workers, void (*evict)(void *ar
 	g->rate = ratelimit_new(limits->rate, limits->rate);
 	g->rank = mem_array(limits->places + 1, sizeof *g->rank);
 	g->evicted = mem_array((size_t)n_workers, sizeof *g->evicted);
-	if (g->rate == NULL || g->rank == NULL || g->evicted == NULL) {
+	g->told = mem_array((size_t)n_workers, sizeof *g->told);
+	if (g->rate == NULL || g->rank == NULL || g->evicted == NULL || g->told == NULL) {
 		gate_free(g);
 		return NULL;
 	}
@@ -109,6 +111,7 @@ gate_free(struct gate *g)
 	ratelimit_free(g->rate);
 	mem_free(g->rank);
 	mem_free(g->evicted);
+	mem_free(g->told);
 	mem_free(g);
 }
 
@@ -192,13 +195,13 @@ oldest_of(const struct address *a)
 static int
 place_evict(struct gate *g, struct gate_place *p)
 {
-	struct place_list *list = &g->evicted[p->worker];
-	int worker = TAILQ_EMPTY(list) ? p->worker : NOBODY;
+	int worker = g->told[p->worker] ? NOBODY : p->worker;
 
 	place_give_up(g, p);
 	p->evicted = true;
 	g->going++;
-	TAILQ_INSERT_TAIL(list, p, turn);
+	TAILQ_INSERT_TAIL(&g->evicted[p->worker], p, turn);
+	g->told[p->worker] = true;
 	return worker;
 }
 
@@ -224,11 +227,15 @@ make_room(struct gate *g, const struct gate_who *who)
 	return place_evict(g, oldest_of(TAILQ_FIRST(&g->rank[g->busiest])));
 }
 
+/* A worker that could not be told is told of all when the next of its places is to go. */
 static void
-tell(const struct gate *g, int worker)
+tell(struct gate *g, int worker)
 {
-	if (worker != NOBODY)
-		g->evict(g->arg, worker);
+	if (worker == NOBODY || g->evict(g->arg, worker))
+		return;
+	pthread_mutex_lock(&g->lock);
+	g->told[worker] = false;
+	pthread_mutex_unlock(&g->lock);
 }
 
 /* ---- entering and leaving ---- */
@@ -374,6 +381,8 @@ gate_evicted(struct gate *g, int worker)
 		owner = p->owner;
 		evicted_no_more(g, p);
 	}
+	if (owner == NULL)
+		g->told[worker] = false;
 	pthread_mutex_unlock(&g->lock);
 	return owner;
 }

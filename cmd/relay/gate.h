@@ -52,10 +52,11 @@ enum gate_answer {
 
 /*
  * gate_new - evict(arg, worker) is called, without the lock, when places of that worker are to go;
- * the worker then calls gate_evicted until it gets NULL.  NULL: out of memory.
+ * the worker then calls gate_evicted until it gets NULL.  false: the worker could not be told;
+ * evict is called again when one more of its places is to go.  NULL: out of memory.
  */
 struct gate *gate_new(const struct gate_limits *limits, int n_workers,
-    void (*evict)(void *arg, int worker), void *arg);
+    bool (*evict)(void *arg, int worker), void *arg);
 void gate_free(struct gate *g);
 
 /*

@@ -384,14 +384,16 @@ evict(void *arg)
 	}
 }
 
-/* Any thread.  Those whose worker cannot be told stay until their deadline. */
-static void
+/* Any thread. */
+static bool
 on_evict(void *arg, int worker)
 {
 	struct relay *r = arg;
+	int rc = loop_post(r->workers[worker].loop, evict, NULL, &r->workers[worker]);
 
-	if (loop_post(r->workers[worker].loop, evict, NULL, &r->workers[worker]) != 0)
+	if (rc != 0)
 		log_warnx("worker %d is not told: out of memory", worker);
+	return rc == 0;
 }
 
 struct gate *

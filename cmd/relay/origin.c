@@ -3,6 +3,7 @@
 #include "cmd/relay/origin.h"
 
 #include "lib/base/mem.h"
+#include "lib/http/xff.h"
 
 /*
  * New connections a second from one address, unless the configuration says otherwise; loopback is
@@ -33,9 +34,7 @@ origin_nets(
 bool
 origin_is_proxy(const struct relay *r, const struct addr *a)
 {
-	if (a->u.sa.sa_family == AF_UNIX)
-		return r->n_proxies > 0;
-	return addr_in_nets(a, r->proxies, r->n_proxies);
+	return xff_is_trusted(a, r->proxies, r->n_proxies);
 }
 
 void

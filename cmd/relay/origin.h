@@ -21,9 +21,7 @@
 int origin_nets(const char *flag, const struct opt_list *l, struct addr_net **out, size_t *n,
     struct errtext *e) WARN_UNUSED;
 
-/*
- * origin_is_proxy - does this address speak for others?  A Unix socket does if there are any such.
- */
+/* origin_is_proxy - does this address speak for others (xff_is_trusted)? */
 bool origin_is_proxy(const struct relay *r, const struct addr *a);
 
 /* origin_limits - what the options say of connections that have not logged in. */

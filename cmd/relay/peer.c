@@ -46,11 +46,6 @@ static const bool state_can[PEER_STATES][PEER_STATES] = {
 	[PEER_IN] = { [PEER_LEAVING] = true },
 };
 
-/* Attackers decide how often a login is refused. */
-static struct log_limit denied_log = {
-	.who = "refused logins", .lines = LOG_LIMIT_FEW, .ms = LOG_LIMIT_LONG_MS
-};
-
 static const struct carrier_user carrier_user;
 
 static void go_on_reading(struct peer *p);
@@ -181,11 +176,23 @@ refuse(struct peer *p, uint32_t code, const char *text)
 	return SESSION_REFUSED;
 }
 
+/* How often is its own matter, as far as it is known, or its address's. */
 static void
-log_denied(const struct peer *p, const char *name, const char *why)
+log_denied(const struct peer *p, const char *why)
 {
-	log_limited(&denied_log, clock_mono_ms(), LOG_LEVEL_WARN, "%s %s from %s refused: %s",
-	    ctl_role_str(p->role), name, p->from, why);
+	static const struct creds_id nobody = { .kind = CREDS_NOBODY };
+	struct accounts *t = p->w->relay->accounts;
+	uint64_t now_ms = loop_now_ms(p->w->loop);
+	struct account *a =
+	    p->account != NULL ? p->account : accounts_get(t, &nobody, p->address, NULL);
+
+	/* Out of memory. */
+	if (a == NULL)
+		return;
+	log_limited(account_refused_log(a), now_ms, LOG_LEVEL_WARN, "%s %s from %s refused: %s",
+	    ctl_role_str(p->role), p->name, p->from, why);
+	if (a != p->account)
+		account_put(t, a, now_ms);
 }
 
 /*
@@ -216,7 +223,7 @@ refuse_full(struct peer *p, const char *option)
 	char why[80];
 
 	snprintf(why, sizeof why, "too many %ss (%s)", role, option);
-	log_denied(p, p->name, why);
+	log_denied(p, why);
 	if (strcmp(option, "--identity-sessions") == 0)
 		snprintf(why, sizeof why, "this identity has as many sessions as it may have");
 	else
@@ -343,10 +350,9 @@ on_bound(void *arg, int worker)
 static enum session_verdict
 refuse_login(struct peer *p, int err)
 {
-	log_denied(p, p->name,
-	    err == ERR_AGAIN     ? "the credentials cannot be checked now"
-	    : err == ERR_TIMEOUT ? "expired"
-				 : "wrong name or secret");
+	log_denied(p, err == ERR_AGAIN     ? "the credentials cannot be checked now"
+		      : err == ERR_TIMEOUT ? "expired"
+					   : "wrong name or secret");
 	if (err == ERR_AGAIN)
 		return refuse(p, CODE_INTERNAL, "the credentials cannot be checked now");
 	return refuse(p, CODE_DENIED,
@@ -667,6 +673,12 @@ on_closed(void *arg, int err, const char *text)
 	peer_drop(p, CODE_LOST, "the connection to the other side was lost");
 }
 
+static void
+on_open_refused(void *arg)
+{
+	keep_to_rate(arg);
+}
+
 /* A request is as much work as an OPEN. */
 static void
 on_control(void *arg, const void *body, size_t n)
@@ -684,6 +696,7 @@ static const struct carrier_user carrier_user = {
 	.idle = on_idle,
 	.closed = on_closed,
 	.control = on_control,
+	.open_refused = on_open_refused,
 };
 
 /* ---- life ---- */

@@ -42,6 +42,8 @@ struct http_head {
 	bool started;
 	/* the last byte was CR */
 	bool cr;
+	/* of a response: bytes of its beginning that were right */
+	size_t begun;
 
 	/* The result: pieces of text. */
 	const char *method;
@@ -178,6 +180,21 @@ grow(struct http_head *h, struct errtext *e)
 	return 0;
 }
 
+/*
+ * RFC 9112 4: a response begins with its version.  Whoever says something else first, such as SSH
+ * and mail servers, need not be waited for.
+ */
+static bool
+begins_wrong(struct http_head *h, unsigned char c)
+{
+	static const char first[] = "HTTP/";
+
+	if (h->kind != HTTP_HEAD_RESPONSE || h->begun == sizeof first - 1 ||
+	    (!h->started && (c == '\r' || c == '\n')))
+		return false;
+	return c != first[h->begun++];
+}
+
 /* Take one byte; *end is set with the LF of the empty line.  Returns 0 or what is wrong with it. */
 static const char *
 collect(struct http_head *h, unsigned char c, bool *end)
@@ -194,6 +211,8 @@ collect(struct http_head *h, unsigned char c, bool *end)
 	/* RFC 9112 5.2: folded lines. */
 	if (h->line_len == 0 && (c == ' ' || c == '\t'))
 		return "a line that begins with space";
+	if (begins_wrong(h, c))
+		return "it does not begin with HTTP/";
 	h->text[h->len++] = (char)c;
 	h->cr = c == '\r';
 	if (c == '\n') {

@@ -10,15 +10,10 @@
 /* Bytes of one member: "[ADDRESS]:PORT". */
 #define MEMBER_MAX 64
 
-static bool
-is_trusted(const struct addr *a, const struct addr_net *trusted, size_t n)
+bool
+xff_is_trusted(const struct addr *a, const struct addr_net *trusted, size_t n)
 {
-	if (a->u.sa.sa_family == AF_UNIX)
-		return n > 0;
-	for (size_t i = 0; i < n; i++)
-		if (addr_in_net(a, &trusted[i]))
-			return true;
-	return false;
+	return a->u.sa.sa_family == AF_UNIX ? n > 0 : addr_in_nets(a, trusted, n);
 }
 
 static bool
@@ -71,7 +66,7 @@ walk_line(const char *line, const struct addr_net *trusted, size_t n, struct add
 			if (!read_member(begin, (size_t)(end - begin), &a))
 				return false;
 			*out = a;
-			if (!is_trusted(out, trusted, n))
+			if (!xff_is_trusted(out, trusted, n))
 				return false;
 		}
 		if (next == NULL)
@@ -88,7 +83,7 @@ xff_client(const struct http_head *h, const struct addr *peer, const struct addr
 	size_t lines = 0;
 
 	*out = *peer;
-	if (!is_trusted(peer, trusted, n))
+	if (!xff_is_trusted(peer, trusted, n))
 		return;
 	while (http_header_at(h, lines, &name, &value))
 		lines++;

@@ -13,11 +13,16 @@
 #include "lib/net/addr.h"
 
 /*
+ * xff_is_trusted - is a in one of n networks of proxies?  If there are any, a Unix socket is
+ * trusted too: its mode says who may connect.
+ */
+bool xff_is_trusted(const struct addr *a, const struct addr_net *trusted, size_t n);
+
+/*
  * xff_client - the first address, from the right, that is not trusted.
  *   h         a request's head, done
  *   peer      the other end of its connection, from which the walk starts
- *   trusted   n networks of proxies; if there are any, a Unix socket is trusted too: its mode says
- *             who may connect
+ *   trusted   n networks of proxies (xff_is_trusted)
  * *out is peer itself if that is not trusted; the last address that could be read if all are
  * trusted, or if the next one is none ("unknown", a name).  A port beside an address is taken
  * along, else it is 0.

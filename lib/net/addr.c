@@ -280,6 +280,24 @@ addr_identity(const struct addr *a, uint8_t out[ADDR_IDENTITY_LEN])
 		memset(out + SUBSCRIBER, 0, ADDR_IDENTITY_LEN - SUBSCRIBER);
 }
 
+const char *
+addr_identity_text(const uint8_t id[ADDR_IDENTITY_LEN], char out[ADDR_TEXT])
+{
+	static const struct addr_net v4 = V4(0, 0, 0), none = { .bits = 128 };
+	char ip[INET6_ADDRSTRLEN] = "?";
+
+	if (in_net(id, &none)) {
+		snprintf(out, ADDR_TEXT, "this machine");
+	} else if (in_net(id, &v4)) {
+		inet_ntop(AF_INET, id + V4_BITS / 8, ip, sizeof ip);
+		snprintf(out, ADDR_TEXT, "%s", ip);
+	} else {
+		inet_ntop(AF_INET6, id, ip, sizeof ip);
+		snprintf(out, ADDR_TEXT, "%s/56", ip);
+	}
+	return out;
+}
+
 /* ---- networks ---- */
 
 int

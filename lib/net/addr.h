@@ -82,6 +82,8 @@ bool addr_is_special(const struct addr *a);
  * that one subscriber gets; a Unix socket as ::1.
  */
 void addr_identity(const struct addr *a, uint8_t out[ADDR_IDENTITY_LEN]);
+/* addr_identity_text - "192.0.2.7", "2001:db8::/56", "this machine" (::1); returns out. */
+const char *addr_identity_text(const uint8_t id[ADDR_IDENTITY_LEN], char out[ADDR_TEXT]);
 
 /* ---- networks ---- */
 

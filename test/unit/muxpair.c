@@ -274,12 +274,21 @@ end_idle(void *arg)
 	end_hook(e, "idle");
 }
 
+static void
+end_open_refused(void *arg)
+{
+	struct end *e = arg;
+
+	e->n_refused++;
+}
+
 static const struct session_user end_user = {
 	.hello = end_hello,
 	.open = end_open,
 	.goaway = end_goaway,
 	.want_output = end_want_output,
 	.idle = end_idle,
+	.open_refused = end_open_refused,
 };
 
 static bool

@@ -65,7 +65,7 @@ struct end {
 	bool deny_opened;
 	/* streams that the peer opened, in order */
 	struct side side[NET_STREAMS];
-	int n_opened, n_hello, n_goaway, n_idle, n_want;
+	int n_opened, n_hello, n_goaway, n_idle, n_want, n_refused;
 	uint32_t away_code;
 	char away_text[256];
 	/* into the carrier */

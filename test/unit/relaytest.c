@@ -110,7 +110,8 @@ relaytest_from(const char *address)
 struct fake_session *
 relaytest_peer(struct relay *r, int w, int *settled)
 {
-	const struct dialect_from from = { .address = "192.0.2.7:5022", .tls = "" };
+	char text[ADDR_TEXT];
+	const struct dialect_from from = { .address = addr_text(&addr, text), .tls = "" };
 	struct filter *f[2];
 
 	must(memfilter_pair(r->workers[w].loop, f));

@@ -144,6 +144,29 @@ early_bytes_keep_no_more_than_they_need(void **state)
 	}
 }
 
+/* Keeping them small takes a copy, for which there may be no memory. */
+static void
+early_bytes_without_memory_end_their_stream(void **state)
+{
+	struct fix *x = *state;
+	struct fake_stream *s = fake_open(x->relay, "ssh"), *other = fake_open(x->relay, "ssh");
+	struct block *b = block_new(BUF_HUGE);
+	struct bufq in = { 0 };
+
+	assert_non_null(b);
+	b->fill = 1;
+	assert_int_equal(bufq_append(&in, b, b->data, 1), 0);
+	buf_pool_free();
+	mem_fail_after(0);
+	s->s.user->data(s->s.arg, &in);
+	mem_fail_after(MEM_NO_FAIL);
+	bufq_fini(&in);
+	block_unref(b);
+	assert_true(s->reset);
+	assert_int_equal(s->code, CODE_INTERNAL);
+	assert_false(other->over);
+}
+
 static bool
 is_accepted(void *arg)
 {
@@ -228,6 +251,7 @@ main(void)
 		T(streams_are_bounded_and_given_back),
 		T(what_is_refused_does_not_count),
 		T(early_bytes_keep_no_more_than_they_need),
+		T(early_bytes_without_memory_end_their_stream),
 		T(streams_that_linger_take_no_places),
 	};
 

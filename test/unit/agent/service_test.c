@@ -469,6 +469,86 @@ without_memory_the_stream_and_the_target_are_reset(void **state)
 	assert_int_equal(target_sees(got, sizeof got), -ECONNRESET);
 }
 
+/*
+ * Each allocation between an OPEN and its answer fails in turn: that stream is refused, and costs
+ * no place.
+ */
+static void
+without_memory_one_stream_is_refused(void **state)
+{
+	struct fake_stream *s = NULL;
+	int fd = dup(listener);
+	long n = 0;
+
+	(void)state;
+	close(fd);
+	serve_db();
+	for (; s == NULL || s->reset; n++) {
+		struct ctl_open o = { .protocol = "tcp", .service = "db", .token = { (uint8_t)n } };
+		struct turns t = { .l = l, .cond = is_answered, .left = 10000 };
+		struct stream *open = session_open(&relay->s, &o, NULL, NULL, NULL, &e);
+
+		assert_non_null(open);
+		t.arg = s = (struct fake_stream *)open;
+		assert_int_equal(timer_init(&t.t, l, turns_look, &t), 0);
+		timer_set(&t.t, 1);
+		mem_fail_after(n);
+		services_open(sv, open, &o);
+		assert_int_equal(loop_run(l), 0);
+		mem_fail_after(MEM_NO_FAIL);
+		timer_fini(&t.t);
+		assert_true(s->reset || s->accepted);
+		assert_true(s->accepted || s->code == CODE_INTERNAL);
+		assert_true(n < 100);
+		loop_settle(l);
+		/* Nor a descriptor. */
+		if (!s->accepted) {
+			assert_int_equal(dup(listener), fd);
+			close(fd);
+		}
+	}
+	assert_true(n > 4);
+}
+
+static void
+without_memory_there_are_no_services(void **state)
+{
+	int r = ERR_NOMEM;
+	long n = 1;
+
+	(void)state;
+	for (const char *allow = "10.0.0.0/8:*"; allow != NULL;
+	     allow = *allow != '\0' ? "" : NULL) {
+		for (n = 1, r = ERR_NOMEM; r != 0; n++) {
+			mem_fail_after(n);
+			r = serve("db=1", allow);
+			mem_fail_after(MEM_NO_FAIL);
+			assert_true(r == 0 || r == ERR_NOMEM);
+			assert_true(r == 0 || strstr(e.s, "memory") != NULL);
+			assert_int_equal(sv != NULL, r == 0);
+		}
+		assert_true(n > 2);
+	}
+}
+
+/* ":PORT" and "PORT" are this machine's. */
+static void
+a_place_without_a_host_is_this_machine(void **state)
+{
+	static const char *const hosts[] = { "", ":", "127.0.0.1:" };
+	struct fake_stream *s;
+	char text[64];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {
+		snprintf(text, sizeof text, "db=%s%u", hosts[i], addr_port(&at));
+		assert_int_equal(serve(text, ""), 0);
+		s = ask("tcp", "db", "", 0);
+		assert_true(turns_until(l, is_answered, s));
+		assert_true(s->accepted);
+	}
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 static void
@@ -504,6 +584,9 @@ main(void)
 		TEST(a_target_that_breaks_is_a_reset_for_the_stream),
 		TEST(the_agents_end_resets_all),
 		TEST(without_memory_the_stream_and_the_target_are_reset),
+		TEST(without_memory_one_stream_is_refused),
+		TEST(without_memory_there_are_no_services),
+		TEST(a_place_without_a_host_is_this_machine),
 		cmocka_unit_test(everything_is_given_back),
 	};
 

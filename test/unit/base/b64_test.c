@@ -146,6 +146,31 @@ too_little_room_is_an_error(void **state)
 	assert_int_equal(b64_encode(out, SIZE_MAX, "", SIZE_MAX / 2 + 1, B64_STD), ERR_LIMIT);
 }
 
+/* Each length fits where its text and the zero byte do, and not in one byte less. */
+static void
+the_room_is_used_to_the_last_byte(void **state)
+{
+	uint8_t in[13], back[13];
+	char text[B64_ENC_LEN(sizeof in) + 1];
+
+	(void)state;
+	memset(in, 0xb7, sizeof in);
+	for (int form = B64_STD; form <= B64_URL; form++) {
+		for (size_t n = 0; n <= sizeof in; n++) {
+			enum b64_form f = (enum b64_form)form;
+			ssize_t len = b64_encode(text, sizeof text, in, n, f);
+
+			assert_int_equal(len, strlen(text));
+			assert_int_equal(b64_encode(text, (size_t)len, in, n, f), ERR_LIMIT);
+			assert_int_equal(b64_encode(text, (size_t)len + 1, in, n, f), len);
+			assert_int_equal(b64_decode(back, n, text, (size_t)len, f), n);
+			if (n > 0)
+				assert_int_equal(
+				    b64_decode(back, n - 1, text, (size_t)len, f), ERR_LIMIT);
+		}
+	}
+}
+
 int
 main(void)
 {
@@ -156,6 +181,7 @@ main(void)
 		cmocka_unit_test(what_is_not_canonical_is_refused),
 		cmocka_unit_test(each_byte_is_a_digit_or_refused),
 		cmocka_unit_test(too_little_room_is_an_error),
+		cmocka_unit_test(the_room_is_used_to_the_last_byte),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

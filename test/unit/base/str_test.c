@@ -247,6 +247,61 @@ sizes_and_durations_have_units(void **state)
 	}
 }
 
+/* How many edits lie between two words, and from how many on they are not near. */
+static void
+words_are_as_far_apart_as_edits_are_needed(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		/* 0: not near, unless they are the same */
+		size_t dist;
+	} pairs[] = {
+		{ "listen", "listen", 0 },
+		{ "xlisten", "listen", 1 },
+		{ "listenx", "listen", 1 },
+		{ "lixsten", "listen", 1 },
+		{ "xxxlisten", "listen", 3 },
+		{ "kitten", "sitting", 3 },
+		{ "flaw", "lawn", 2 },
+		{ "abcd", "axxd", 2 },
+		{ "abcd", "axxx", 0 },
+		{ "abcdefg", "abcdxyz", 3 },
+		{ "abcdefg", "abcwxyz", 0 },
+		{ "abcdef", "xbcdef", 1 },
+		{ "ab", "ax", 1 },
+		{ "ab", "xy", 0 },
+		{ "a", "b", 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+		const char *w[] = { pairs[i].a, pairs[i].b };
+
+		for (int k = 0; k < 2; k++) {
+			struct str_near n;
+			bool same = strcmp(w[0], w[1]) == 0;
+
+			str_near_start(&n, w[k]);
+			str_near_offer(&n, w[1 - k]);
+			assert_int_equal(str_near_best(&n) != NULL, same || pairs[i].dist > 0);
+			if (str_near_best(&n) != NULL)
+				assert_int_equal(n.dist, pairs[i].dist);
+		}
+	}
+}
+
+/* Of several that are as near, the first; a nearer one comes before it. */
+static void
+the_first_of_the_nearest_is_taken(void **state)
+{
+	static const char *const words[] = { "pat", "bat", "past", "cast", "cat", NULL };
+
+	(void)state;
+	assert_string_equal(str_nearest("hat", words), "pat");
+	assert_string_equal(str_nearest("cat", words), "cat");
+	assert_string_equal(str_nearest("mast", words), "past");
+}
+
 int
 main(void)
 {
@@ -259,6 +314,8 @@ main(void)
 		cmocka_unit_test(names_are_plain_words),
 		cmocka_unit_test(the_nearest_word_is_found),
 		cmocka_unit_test(an_overlong_word_has_no_neighbour),
+		cmocka_unit_test(words_are_as_far_apart_as_edits_are_needed),
+		cmocka_unit_test(the_first_of_the_nearest_is_taken),
 		cmocka_unit_test(numbers_are_strict),
 		cmocka_unit_test(a_range_has_two_ends_in_order),
 		cmocka_unit_test(sizes_and_durations_have_units),

@@ -315,8 +315,12 @@ a_relay_that_does_not_agree_says_why(void **state)
 		  "Connection: Upgrade\r\n"
 		  "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
 		    ERR_PROTO, "ws://127.0.0.1:", "", 0 },
-		{ "SSH-2.0-OpenSSH\r\n\r\n", ERR_PROTO, "ws://127.0.0.1:", "not an HTTP answer",
+		/* It is not waited for more of what is no HTTP. */
+		{ "SSH-2.0-OpenSSH_9.2\r\n", ERR_PROTO, "ws://127.0.0.1:", "not an HTTP answer",
 		    0 },
+		{ "220 mail.example ESMTP\r\n", ERR_PROTO, "ws://127.0.0.1:", "not an HTTP answer",
+		    0 },
+		{ "HTTQ", ERR_PROTO, "ws://127.0.0.1:", "not an HTTP answer", 0 },
 		/* An alert and a handshake of TLS, and what only looks like them. */
 		{ "\x15\x03\x01", ERR_PROTO, "relay speaks TLS on this port", "wss://", 0 },
 		{ "\x16\x03", ERR_PROTO, "relay speaks TLS on this port", "wss://", 0 },
@@ -544,7 +548,7 @@ a_proxy_that_refuses_is_quoted(void **state)
 		{ "HTTP/1.1 407 Who\r\n" AUTH FIVE_OF_20 ", BBBBBBBBBBBBBBBBBB, Basic\r\n\r\n",
 		    ERR_DENIED, "(offers: " FIVE_OF_20 ", Basic)", "put user:password@", NULL },
 		{ "\x15\x03\x03", ERR_PROTO, "http://127.0.0.1:", "the proxy speaks TLS", NULL },
-		{ "nonsense\r\n\r\n", ERR_PROTO, "http://127.0.0.1:", "not an HTTP answer", NULL },
+		{ "nonsense", ERR_PROTO, "http://127.0.0.1:", "not an HTTP answer", NULL },
 	};
 
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -209,6 +209,63 @@ a_break_waits_for_what_is_still_to_be_read(void **state)
 	assert_int_equal(result.code, CODE_RESET);
 }
 
+/* The socket's bytes may be under way before the answer; the stream's may not. */
+static void
+what_is_awaited_opens_the_way_back(void **state)
+{
+	const struct ctl_open_ok ok = { 0 };
+	char got[8];
+
+	(void)state;
+	start();
+	pump_await(pump);
+	assert_int_equal(send(app, "hello", 5, MSG_NOSIGNAL), 5);
+	assert_true(turns_until(l, has_sent, "hello"));
+	st->s.user->opened(st->s.arg, &ok);
+	fake_data(st, "abc");
+	loop_settle(l);
+	assert_int_equal(n_done, 0);
+	assert_int_equal(recv(app, got, sizeof got, 0), 3);
+	/* It is said once; more of it changes nothing. */
+	st->s.user->opened(st->s.arg, &ok);
+	st->s.user->eof(st->s.arg);
+	loop_settle(l);
+	assert_int_equal(n_done, 0);
+	assert_int_equal(recv(app, got, sizeof got, 0), 0);
+}
+
+static void
+what_comes_before_the_answer_is_refused(void **state)
+{
+	bool reset = false;
+
+	(void)state;
+	start();
+	pump_await(pump);
+	fake_data(st, "abc");
+	assert_int_equal(n_done, 1);
+	assert_int_equal(result.code, CODE_PROTOCOL);
+	assert_string_equal(result.text, PUMP_TOO_EARLY);
+	assert_false(result.local);
+	assert_int_equal(result.from_stream, 0);
+	assert_true(st->reset);
+	assert_int_equal(st->code, CODE_PROTOCOL);
+	assert_string_equal(st->text, PUMP_TOO_EARLY);
+	assert_true(turns_until(l, app_is_reset, &reset));
+}
+
+static void
+an_end_before_the_answer_is_refused(void **state)
+{
+	(void)state;
+	start();
+	pump_await(pump);
+	st->s.user->eof(st->s.arg);
+	assert_int_equal(n_done, 1);
+	assert_int_equal(result.code, CODE_PROTOCOL);
+	assert_true(st->reset);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -219,6 +276,9 @@ main(void)
 		T(without_memory_there_is_no_pump),
 		T(a_result_counts_the_bytes_of_each_way),
 		T(a_break_waits_for_what_is_still_to_be_read),
+		T(what_is_awaited_opens_the_way_back),
+		T(what_comes_before_the_answer_is_refused),
+		T(an_end_before_the_answer_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

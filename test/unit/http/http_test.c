@@ -119,6 +119,36 @@ a_response_is_read(void **state)
 }
 
 static void
+what_cannot_become_a_response_is_refused_at_once(void **state)
+{
+	static const char *const wrong[] = { "S", "2", "h", "HTTPS", "HTTP\r", "HT\r", "\r\nX",
+		"\"" };
+	static const char *const right[] = { "H", "HTTP", "\r\nHTTP/", "HTTP/1.1 200" };
+	struct http_head *h = http_head_new(HTTP_HEAD_RESPONSE);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+		struct errtext why = { "" };
+		size_t n = strlen(wrong[i]);
+
+		assert_int_equal(http_head_feed(h, wrong[i], n - 1, &why), n - 1);
+		assert_int_equal(http_head_feed(h, wrong[i] + n - 1, 1, &why), ERR_PROTO);
+		assert_non_null(strstr(why.s, "does not begin with HTTP/"));
+		http_head_reset(h);
+	}
+	for (size_t i = 0; i < sizeof right / sizeof right[0]; i++) {
+		assert_int_equal(
+		    http_head_feed(h, right[i], strlen(right[i]), NULL), strlen(right[i]));
+		http_head_reset(h);
+	}
+	http_head_free(h);
+	/* A request may begin with anything that is a method. */
+	h = http_head_new(HTTP_HEAD_REQUEST);
+	assert_int_equal(http_head_feed(h, "S", 1, NULL), 1);
+	http_head_free(h);
+}
+
+static void
 bodies_are_known_by_their_headers(void **state)
 {
 	static const struct {
@@ -531,6 +561,7 @@ main(void)
 		cmocka_unit_test(a_request_is_read_whole_and_byte_by_byte),
 		cmocka_unit_test(a_truncated_head_is_not_done),
 		cmocka_unit_test(a_response_is_read),
+		cmocka_unit_test(what_cannot_become_a_response_is_refused_at_once),
 		cmocka_unit_test(bodies_are_known_by_their_headers),
 		cmocka_unit_test(space_around_a_value_is_none_of_it),
 		cmocka_unit_test(bodies_of_responses_depend_on_the_status),

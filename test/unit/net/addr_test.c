@@ -189,6 +189,28 @@ same_identity(const char *x, const char *y)
 }
 
 static void
+assert_identity(const char *address, const char *text)
+{
+	uint8_t id[ADDR_IDENTITY_LEN];
+	char out[ADDR_TEXT];
+	struct addr a;
+
+	assert_true(addr_literal(address, 80, &a));
+	addr_identity(&a, id);
+	assert_string_equal(addr_identity_text(id, out), text);
+}
+
+static void
+an_identity_has_a_text(void **state)
+{
+	(void)state;
+	assert_identity("192.0.2.7", "192.0.2.7");
+	assert_identity("::ffff:192.0.2.7", "192.0.2.7");
+	assert_identity("2001:db8:1:2ff:3::4", "2001:db8:1:200::/56");
+	assert_identity("::1", "this machine");
+}
+
+static void
 an_identity_is_what_one_subscriber_has(void **state)
 {
 	(void)state;
@@ -255,6 +277,31 @@ networks_are_prefixes(void **state)
 	assert_false(addr_in_net(&a, &net));
 }
 
+/* Of the text, no more than the path and its end. */
+static void
+a_path_is_taken_up_to_its_end(void **state)
+{
+	char text[sizeof ADDR_UNIX_PREFIX + sizeof((struct sockaddr_un *)0)->sun_path + 8];
+	const size_t most = sizeof((struct sockaddr_un *)0)->sun_path - 1;
+	struct addr a;
+
+	(void)state;
+	for (size_t n = 1; n <= most + 1; n++) {
+		memset(text, 'p', sizeof text);
+		memcpy(text, ADDR_UNIX_PREFIX, strlen(ADDR_UNIX_PREFIX));
+		text[strlen(ADDR_UNIX_PREFIX) + n] = '\0';
+		if (n > most) {
+			assert_int_equal(addr_parse(text, &a, NULL), ERR_INVALID);
+			break;
+		}
+		assert_int_equal(addr_parse(text, &a, NULL), 0);
+		assert_int_equal(strlen(a.u.un.sun_path), n);
+		assert_int_equal(a.len, offsetof(struct sockaddr_un, sun_path) + n + 1);
+		for (size_t i = n; i <= most; i++)
+			assert_int_equal(a.u.un.sun_path[i], 0);
+	}
+}
+
 int
 main(void)
 {
@@ -264,8 +311,10 @@ main(void)
 		cmocka_unit_test(what_is_no_connection_has_no_ends),
 		cmocka_unit_test(zones_are_read_and_looked_up),
 		cmocka_unit_test(loopback_and_special_in_all_their_forms),
+		cmocka_unit_test(an_identity_has_a_text),
 		cmocka_unit_test(an_identity_is_what_one_subscriber_has),
 		cmocka_unit_test(networks_are_prefixes),
+		cmocka_unit_test(a_path_is_taken_up_to_its_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,11 +2,13 @@
 /*
  * loop_test - turns, tasks, timers, descriptors, signals, messages, burial.
  *
- * link: -Wl,--wrap=event_config_new,--wrap=eventfd
+ * link: -Wl,--wrap=event_config_new,--wrap=eventfd,--wrap=event_base_new_with_config
+ * link: -Wl,--wrap=event_new,--wrap=event_add,--wrap=pthread_mutex_init
  */
 #include <event2/event.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -46,6 +48,51 @@ __wrap_eventfd(unsigned n, int flags)
 		return __real_eventfd(n, flags);
 	errno = EMFILE;
 	return -1;
+}
+
+/* Which of the next calls below fails; -1: none. */
+static int lacking = -1;
+
+static bool
+is_lacking(void)
+{
+	return lacking >= 0 && lacking-- == 0;
+}
+
+struct event_base *__real_event_base_new_with_config(const struct event_config *c);
+struct event_base *__wrap_event_base_new_with_config(const struct event_config *c);
+struct event *__real_event_new(
+    struct event_base *b, evutil_socket_t fd, short what, event_callback_fn fn, void *arg);
+struct event *__wrap_event_new(
+    struct event_base *b, evutil_socket_t fd, short what, event_callback_fn fn, void *arg);
+int __real_event_add(struct event *e, const struct timeval *t);
+int __wrap_event_add(struct event *e, const struct timeval *t);
+int __real_pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *a);
+int __wrap_pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *a);
+
+struct event_base *
+__wrap_event_base_new_with_config(const struct event_config *c)
+{
+	return is_lacking() ? NULL : __real_event_base_new_with_config(c);
+}
+
+struct event *
+__wrap_event_new(
+    struct event_base *b, evutil_socket_t fd, short what, event_callback_fn fn, void *arg)
+{
+	return is_lacking() ? NULL : __real_event_new(b, fd, what, fn, arg);
+}
+
+int
+__wrap_event_add(struct event *e, const struct timeval *t)
+{
+	return is_lacking() ? -1 : __real_event_add(e, t);
+}
+
+int
+__wrap_pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *a)
+{
+	return is_lacking() ? ENOMEM : __real_pthread_mutex_init(m, a);
 }
 
 /* What happened, one letter each. */
@@ -539,6 +586,37 @@ a_loop_that_cannot_be_made_closes_its_own_only(void **state)
 	close(after);
 }
 
+/* Whatever of a loop's parts cannot be had, the others are given back. */
+static void
+each_part_of_a_loop_may_be_lacking(void **state)
+{
+	struct loop *l = NULL;
+	int before = dup(0), n = 0;
+	uint64_t heap;
+
+	(void)state;
+	close(before);
+	/* What libevent keeps for ever it makes at first. */
+	loop_free(loop_new());
+	heap = mallinfo2().uordblks;
+	for (; l == NULL; n++) {
+		int after;
+
+		lacking = n;
+		l = loop_new();
+		lacking = -1;
+		if (l != NULL)
+			break;
+		after = dup(0);
+		assert_int_equal(after, before);
+		close(after);
+		assert_int_equal(mallinfo2().uordblks, heap);
+	}
+	/* The base, three events, and a lock. */
+	assert_true(n >= 5);
+	loop_free(l);
+}
+
 /* libevent would write lines of its own to standard error, in the middle of a log that is JSON. */
 static void
 what_the_library_says_is_a_line_of_the_log(void **state)
@@ -621,6 +699,7 @@ main(void)
 		cmocka_unit_test(a_message_without_memory_stays_with_its_sender),
 		cmocka_unit_test(time_stands_still_within_a_turn),
 		cmocka_unit_test(a_loop_that_cannot_be_made_closes_its_own_only),
+		cmocka_unit_test(each_part_of_a_loop_may_be_lacking),
 		cmocka_unit_test(what_the_library_says_is_a_line_of_the_log),
 		cmocka_unit_test(lines_left_out_are_told_when_quiet_returns),
 	};

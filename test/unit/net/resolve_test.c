@@ -30,6 +30,7 @@
 #include "lib/net/listen.h"
 #include "lib/net/resolve.h"
 #include "test/unit/dns_server.h"
+#include "test/unit/heap.h"
 
 enum { DIAL_MS = 10000 };
 
@@ -155,6 +156,7 @@ teardown(void **state)
 }
 
 struct result {
+	/* stopped by the result; NULL: it turns on, for another one */
 	struct loop *l;
 	int n, err;
 	/* "A B C" */
@@ -176,7 +178,8 @@ on_resolved(void *arg, const struct addr *a, size_t n, int err, const char *text
 		len += (size_t)snprintf(r->list + len, sizeof r->list - len, "%s%s", i ? " " : "",
 		    addr_text(&a[i], one));
 	snprintf(r->text, sizeof r->text, "%s", text);
-	loop_stop(r->l);
+	if (r->l != NULL)
+		loop_stop(r->l);
 }
 
 static struct result
@@ -353,7 +356,7 @@ changed_files_are_noticed(void **state)
 {
 	struct fix *x = *state;
 	struct dns_server new = { .v4 = { "127.0.0.9" } };
-	struct result r = { .l = x->l };
+	struct result r = { 0 };
 
 	x->s.v4[0] = "127.0.0.8";
 	assert_string_equal(look_up(x, "a.test").list, "127.0.0.8:7");
@@ -369,6 +372,35 @@ changed_files_are_noticed(void **state)
 	unlink(hosts_path);
 	assert_string_equal(look_up(x, "a.test").list, "127.0.0.9:7");
 	dns_stop(&new);
+}
+
+static struct fix *changing;
+
+/* The files change while a question is under way, and again when there is none. */
+static void
+change_twice(void)
+{
+	static unsigned n;
+	struct result r = { 0 };
+
+	assert_non_null(resolve_start(changing->l, "b.test", 7, 0, on_resolved, &r));
+	for (int i = 0; i < 2; i++) {
+		write_file(conf_path,
+		    n++ % 2 == 0 ? "nameserver 127.0.0.1\n" : "nameserver 127.0.0.1\n\n");
+		do
+			assert_string_equal(look_up(changing, "a.test").list, "127.0.0.8:7");
+		while (r.n == 0);
+	}
+	loop_settle(changing->l);
+}
+
+/* What has read the old files goes with its last question, not with the loop. */
+static void
+changed_files_leave_nothing_behind(void **state)
+{
+	changing = *state;
+	changing->s.v4[0] = "127.0.0.8";
+	heap_is_given_back(change_twice);
 }
 
 static void
@@ -683,6 +715,7 @@ main(void)
 		TEST(search_domains_are_tried),
 		TEST(aaaa_that_is_never_answered_is_not_waited_for),
 		TEST(changed_files_are_noticed),
+		TEST(changed_files_leave_nothing_behind),
 		TEST(files_that_stay_the_same_are_read_once),
 		TEST(resolv_conf_may_be_absent_or_unreadable),
 		TEST(a_look_up_may_be_cancelled_at_any_time),

@@ -161,6 +161,92 @@ a_window_does_not_grow_for_a_slow_peer_or_a_long_queue(void **state)
 	flow_in_fini(&f);
 }
 
+/*
+ * Half of the window within two round trips, counted from where the measurement began: at the
+ * stream's start, at the bytes that ended a pause, or where the window was half used last.
+ */
+static void
+a_measurement_is_as_long_as_two_round_trips(void **state)
+{
+	const uint64_t first = FLOW_FLOOR + FLOW_FIRST, span = 2 * RTT_US;
+	struct budget b = a_budget(64 * MIB);
+	struct flow_in f;
+
+	(void)state;
+	/* From the start on: the second piece is just in time, or just too late. */
+	for (uint64_t late = 0; late <= 1; late++) {
+		flow_in_init(&f, &b, 16 * MIB, true, true, 5 * span);
+		assert_true(flow_in_take(&f, first / 2));
+		flow_in_consumed(&f, 1, 5 * span + 1, RTT_US);
+		flow_in_consumed(&f, first / 2 - 1, 6 * span + late, RTT_US);
+		assert_int_equal(f.window, late ? first : 2 * first);
+		flow_in_fini(&f);
+	}
+	/* From the end of a pause on. */
+	for (uint64_t late = 0; late <= 1; late++) {
+		flow_in_init(&f, &b, 16 * MIB, true, true, 1);
+		assert_true(flow_in_take(&f, first / 2));
+		flow_in_consumed(&f, first / 4, 5 * span, RTT_US);
+		assert_int_equal(f.window, first);
+		flow_in_consumed(&f, first / 4, 6 * span + late, RTT_US);
+		assert_int_equal(f.window, late ? first : 2 * first);
+		flow_in_fini(&f);
+	}
+	/* From where it was half used on, with a queue that kept the window as it was. */
+	for (uint64_t late = 0; late <= 1; late++) {
+		uint64_t used = span - 1;
+
+		flow_in_init(&f, &b, 16 * MIB, true, true, 1);
+		assert_true(flow_in_take(&f, first));
+		flow_in_consumed(&f, first / 2, used, RTT_US);
+		assert_int_equal(f.window, first);
+		flow_in_consumed(&f, 1, used + 2, RTT_US);
+		flow_in_consumed(&f, first / 2 - 1, used + span + late, RTT_US);
+		assert_int_equal(f.window, late ? first : 2 * first);
+		flow_in_fini(&f);
+	}
+	assert_int_equal(b.used, 0);
+}
+
+/* Twice in a round trip is not what TCP's window does. */
+static void
+a_window_grows_once_in_a_round_trip(void **state)
+{
+	struct budget b = a_budget(1024ULL * MIB);
+	struct flow_in f;
+	uint64_t n, was, now = 10 * RTT_US;
+
+	(void)state;
+	flow_in_init(&f, &b, 16 * MIB, true, true, now);
+	was = run(&f, 1, &now);
+	for (uint64_t wait = RTT_US - 1; wait <= RTT_US; wait++) {
+		n = f.limit - f.received;
+		assert_true(flow_in_take(&f, n));
+		flow_in_consumed(&f, n, now + wait, RTT_US);
+		assert_int_equal(f.window, wait < RTT_US ? was : 2 * was);
+		say(&f);
+	}
+	flow_in_fini(&f);
+}
+
+/* A quarter of the window that waits here is where growing ends. */
+static void
+a_queue_below_a_quarter_of_the_window_may_grow(void **state)
+{
+	const uint64_t first = FLOW_FLOOR + FLOW_FIRST;
+	struct budget b = a_budget(64 * MIB);
+	struct flow_in f;
+
+	(void)state;
+	for (uint64_t less = 0; less <= 1; less++) {
+		flow_in_init(&f, &b, 16 * MIB, true, true, 1);
+		assert_true(flow_in_take(&f, first));
+		flow_in_consumed(&f, first - first / 4 + less, RTT_US, RTT_US);
+		assert_int_equal(f.window, less ? 2 * first : first);
+		flow_in_fini(&f);
+	}
+}
+
 static void
 a_share_is_small_until_bytes_have_moved_for_a_while(void **state)
 {
@@ -484,6 +570,9 @@ main(void)
 		cmocka_unit_test(what_is_held_and_promised_is_charged_beyond_the_floor),
 		cmocka_unit_test(a_window_doubles_in_each_round_trip_as_tcp_does),
 		cmocka_unit_test(a_window_does_not_grow_for_a_slow_peer_or_a_long_queue),
+		cmocka_unit_test(a_measurement_is_as_long_as_two_round_trips),
+		cmocka_unit_test(a_window_grows_once_in_a_round_trip),
+		cmocka_unit_test(a_queue_below_a_quarter_of_the_window_may_grow),
 		cmocka_unit_test(a_share_is_small_until_bytes_have_moved_for_a_while),
 		cmocka_unit_test(no_budget_leaves_the_floor_and_it_moves),
 		cmocka_unit_test(an_endpoint_says_what_was_handed_on_after_so_many_bytes),

@@ -239,9 +239,12 @@ a_malformed_open_resets_that_stream_only(void **state)
 		assert_true(f.len > 4);
 		/* What was under way for it is skipped. */
 		assert_int_equal(raw_data(&r, 2 * i + 1, 100), 0);
+		/* Its user learns that there was one more. */
+		assert_int_equal(r.net.end[0].n_refused, i + 1);
 	}
 	assert_int_equal(open_with(&r, 99, ""), 0);
 	assert_int_equal(r.net.end[0].n_opened, 1);
+	assert_int_equal(r.net.end[0].n_refused, sizeof bad / sizeof bad[0]);
 	raw_fini(&r);
 }
 

@@ -215,6 +215,7 @@ too_many_streams_are_reset_one_by_one(void **state)
 	assert_true(raw_skip(&r, FRAME_RESET, &f, body));
 	assert_int_equal(f.id, 5);
 	assert_int_equal(get_u32be(body), CODE_LIMIT);
+	assert_int_equal(end_of(&r)->n_refused, 1);
 	/* One that ends makes room. */
 	assert_int_equal(raw_put(&r, FRAME_RESET, 0, 1, "\0\0\0\1", 4), 0);
 	assert_int_equal(raw_open(&r, 7), 0);

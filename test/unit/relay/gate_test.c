@@ -18,12 +18,15 @@ enum { N_WORKERS = 2, PLACES = 8, OF_ONE = 4, RATE = 100 };
 static const struct gate_limits limits = { PLACES, OF_ONE, RATE };
 static uint64_t now_ms;
 static int told[N_WORKERS];
+/* The next workers that cannot be told. */
+static int deaf;
 
-static void
+static bool
 on_evict(void *arg, int worker)
 {
 	(void)arg;
 	told[worker]++;
+	return deaf == 0 || deaf-- == 0;
 }
 
 static struct gate *
@@ -383,6 +386,33 @@ one_that_moves_meets_the_rate_of_its_address(void **state)
 	gate_free(g);
 }
 
+/* It learns of all that are to go when it is told of the next one, and is then told once. */
+static void
+a_worker_that_could_not_be_told_is_told_again(void **state)
+{
+	struct gate *g = gate();
+	struct gate_place *p[OF_ONE + 3];
+
+	(void)state;
+	for (int i = 0; i < OF_ONE; i++)
+		p[i] = enter(g, 1, 0, i == 0 ? "a" : i == 1 ? "b" : "c");
+	deaf = 1;
+	p[OF_ONE] = enter(g, 1, 0, "d");
+	assert_int_equal(told[0], 1);
+	p[OF_ONE + 1] = enter(g, 1, 0, "e");
+	assert_int_equal(told[0], 2);
+	/* This one waits for the same look. */
+	p[OF_ONE + 2] = enter(g, 1, 0, "f");
+	assert_int_equal(told[0], 2);
+	assert_evicted(g, 0, "a");
+	assert_evicted(g, 0, "b");
+	assert_evicted(g, 0, "c");
+	assert_evicted(g, 0, NULL);
+	for (int i = 0; i < OF_ONE + 3; i++)
+		gate_leave(g, p[i]);
+	gate_free(g);
+}
+
 static void
 without_memory_the_table_is_full(void **state)
 {
@@ -449,6 +479,7 @@ main(void)
 		cmocka_unit_test(new_connections_of_one_address_have_a_rate),
 		cmocka_unit_test(one_that_moves_counts_where_it_went),
 		cmocka_unit_test(one_that_moves_meets_the_rate_of_its_address),
+		cmocka_unit_test(a_worker_that_could_not_be_told_is_told_again),
 		cmocka_unit_test(without_memory_the_table_is_full),
 		cmocka_unit_test(everything_is_given_back),
 	};

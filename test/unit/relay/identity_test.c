@@ -219,6 +219,25 @@ a_refused_open_counts_in_the_rate(void **state)
 }
 
 static void
+an_open_that_the_session_refuses_counts_too(void **state)
+{
+	struct relay *r = *state;
+	struct fake_session *f;
+	struct peer *p;
+
+	use_limits(r, 10);
+	f = relaytest_login(r, 0, CTL_CONNECT, "pi");
+	p = last_client(r);
+	for (int i = 0; i < 5; i++) {
+		f->s.user->open_refused(f->s.arg);
+		assert_false(p->slowed);
+	}
+	f->s.user->open_refused(f->s.arg);
+	assert_true(p->slowed);
+	assert_true(turns_until(r->workers[0].loop, goes_on, p));
+}
+
+static void
 a_relay_that_is_full_gives_the_identity_its_place_back(void **state)
 {
 	struct relay *r = *state;
@@ -250,6 +269,7 @@ main(void)
 		T(who_opens_too_fast_is_not_read_for_a_moment),
 		T(resets_that_wait_for_room_count_in_the_share),
 		T(a_refused_open_counts_in_the_rate),
+		T(an_open_that_the_session_refuses_counts_too),
 		T(a_relay_that_is_full_gives_the_identity_its_place_back),
 	};
 

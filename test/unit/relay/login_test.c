@@ -16,6 +16,7 @@
 #include "cmd/relay/group.h"
 #include "cmd/relay/registry.h"
 #include "lib/base/err.h"
+#include "test/unit/heardlog.h"
 #include "test/unit/memfilter.h"
 #include "test/unit/relaytest.h"
 
@@ -84,6 +85,41 @@ on_worker(struct relay *r, int w, const char *name, size_t agents, size_t client
 }
 
 /* ---- the way in ---- */
+
+static size_t
+count(const char *text, const char *part)
+{
+	size_t n = 0;
+
+	for (const char *p = text; (p = strstr(p, part)) != NULL; p++)
+		n++;
+	return n;
+}
+
+/* Whoever guesses secrets leaves the log to others, and is counted. */
+static void
+lines_about_refused_logins_are_limited_by_address(void **state)
+{
+	struct relay *r = *state;
+	const char *text;
+
+	relaytest_creds(r, "{\"edge-agents\":{\"pi\":\"good\"}}");
+	heardlog_begin(LOG_LEVEL_INFO);
+	relaytest_from("198.51.100.1");
+	for (int i = 0; i < LOG_LIMIT_FEW + 3; i++)
+		fake_hello(relaytest_peer(r, 0, NULL), CTL_AGENT, "pi", "bad", 1);
+	relaytest_from("198.51.100.2");
+	fake_hello(relaytest_peer(r, 0, NULL), CTL_AGENT, "pi", "bad", 1);
+	relaytest_hang_up_all();
+	relaytest_settle(r);
+	accounts_sweep(r->accounts, loop_now_ms(r->workers[0].loop) + ACCOUNT_KEEP_MS);
+	text = heardlog_end();
+	assert_int_equal(count(text, "from 198.51.100.1:"), LOG_LIMIT_FEW);
+	assert_int_equal(count(text, "from 198.51.100.2:"), 1);
+	assert_int_equal(count(text, "refused logins of 198.51.100.1: 3 lines left out"), 1);
+	assert_int_equal(count(text, "left out"), 1);
+	relaytest_from("192.0.2.7");
+}
 
 static void
 a_login_is_greeted(void **state)
@@ -712,6 +748,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		ONE(lines_about_refused_logins_are_limited_by_address),
 		ONE(a_login_is_greeted),
 		ONE(names_and_roles_must_make_sense),
 		ONE(the_secret_decides),

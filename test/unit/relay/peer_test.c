@@ -135,11 +135,77 @@ nothing_stays_of_a_login_without_memory(void **state)
 	assert_true(fail > 20);
 }
 
+/* Who says goodbye without a stream is let go at once; with streams, when they are over. */
+static void
+a_goodbye_ends_the_session_when_its_streams_are_over(void **state)
+{
+	struct relay r;
+	struct fake_session *agent, *idle, *busy;
+	struct fake_stream *s;
+
+	(void)state;
+	relaytest_init(&r, 1);
+	agent = relaytest_login(&r, 0, CTL_AGENT, "pi");
+	idle = relaytest_login(&r, 0, CTL_CONNECT, "pi");
+	busy = relaytest_login(&r, 0, CTL_CONNECT, "pi");
+	s = fake_open(busy, "ssh");
+	/* Nothing has been said: no streams is no reason to go. */
+	idle->s.user->idle(idle->s.arg);
+	relaytest_settle(&r);
+	assert_false(relaytest_is_ended(idle));
+	idle->s.going = busy->s.going = true;
+	idle->s.user->goaway(idle->s.arg, CODE_OK, "bye");
+	busy->s.user->goaway(busy->s.arg, CODE_OK, "bye");
+	relaytest_settle(&r);
+	assert_true(relaytest_is_ended(idle));
+	assert_false(relaytest_is_ended(busy));
+	assert_false(s->over);
+	fake_end(s, CODE_OK, "");
+	busy->s.user->idle(busy->s.arg);
+	relaytest_settle(&r);
+	assert_true(relaytest_is_ended(busy));
+	assert_false(relaytest_is_ended(agent));
+	relaytest_fini(&r);
+}
+
+/* Each allocation of a new peer fails in turn: there is none, and the connection is its owner's. */
+static void
+without_memory_there_is_no_peer(void **state)
+{
+	const struct dialect_from from = { .address = "test", .tls = "" };
+	struct peer *p = NULL;
+	struct addr addr;
+	struct relay r;
+	long n = 0;
+
+	(void)state;
+	relaytest_init(&r, 1);
+	assert_true(addr_literal("192.0.2.7", 5022, &addr));
+	for (; p == NULL; n++) {
+		struct filter *f[2];
+
+		assert_true(memfilter_pair(r.workers[0].loop, f));
+		mem_fail_after(n);
+		p = peer_new(&r.workers[0], f[0], &dialect_native, &from, &addr, on_settled, NULL);
+		mem_fail_after(MEM_NO_FAIL);
+		assert_int_equal(TAILQ_EMPTY(&r.workers[0].peers), p == NULL);
+		if (p == NULL)
+			filter_free(f[0]);
+		filter_free(f[1]);
+		mem_settle(r.workers[0].loop);
+	}
+	assert_true(n > 3);
+	peer_drop_all(&r.workers[0]);
+	relaytest_fini(&r);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_stays_of_a_login_without_memory),
+		cmocka_unit_test(a_goodbye_ends_the_session_when_its_streams_are_over),
+		cmocka_unit_test(without_memory_there_is_no_peer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,8 +3,9 @@
  * reload_test - files read again beside the loop: what is taken, what stays, and what is asked for
  * meanwhile.
  *
- * link: -Wl,--wrap=loop_post
+ * link: -Wl,--wrap=loop_post,--wrap=pthread_create
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -35,6 +36,20 @@ int
 __wrap_loop_post(struct loop *l, void (*fn)(void *arg), void (*drop)(void *arg), void *arg)
 {
 	return atomic_load(&no_post) ? ERR_NOMEM : __real_loop_post(l, fn, drop, arg);
+}
+
+int __real_pthread_create(
+    pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *arg), void *arg);
+int __wrap_pthread_create(
+    pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *arg), void *arg);
+
+/* There is no thread to be had. */
+static bool no_thread;
+
+int
+__wrap_pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *arg), void *arg)
+{
+	return no_thread ? EAGAIN : __real_pthread_create(t, attr, fn, arg);
 }
 
 #define A "{\"edge-agents\":{\"a\":\"secret\"}}"
@@ -319,6 +334,101 @@ certificates_are_looked_at_too(void **state)
 	x->r.opts.credentials = x->creds;
 }
 
+/* Credentials that were read, and certificates. */
+static void
+begin_with_both(struct fix *x)
+{
+	struct tls_pair pair = { x->cert, x->key };
+
+	begin_with(x, A);
+	put_pair(x);
+	assert_int_equal(tls_server_new(&pair, 1, &x->r.tls, NULL), 0);
+}
+
+/* Each way to ask on demand: for the one, for the other, for both. */
+enum { ASK_CREDS = 1, ASK_TLS = 2, ASK_ALL = 3 };
+
+static void
+without_a_thread_what_was_asked_for_is_done_at_the_next_look(void **state)
+{
+	struct fix *x = *state;
+
+	begin_with_both(x);
+	for (int ask = ASK_CREDS; ask <= ASK_ALL; ask++) {
+		int before = x->n_done;
+
+		no_thread = true;
+		reload_start(&x->rl, (ask & ASK_CREDS) != 0, (ask & ASK_TLS) != 0);
+		assert_false(x->rl.running);
+		no_thread = false;
+		reload_watch(&x->rl);
+		assert_true(x->rl.running);
+		settle(x);
+		assert_int_equal(x->rl.with_creds, (ask & ASK_CREDS) != 0);
+		assert_int_equal(x->rl.with_tls, (ask & ASK_TLS) != 0);
+		assert_int_equal(x->n_done - before, (ask & ASK_CREDS) != 0);
+		/* And then no more. */
+		reload_watch(&x->rl);
+		settle(x);
+		assert_false(x->rl.with_creds || x->rl.with_tls);
+	}
+	/* What a look has found, the next one finds by itself. */
+	put(x->creds, B);
+	no_thread = true;
+	reload_watch(&x->rl);
+	assert_false(x->rl.running || x->rl.creds_wanted || x->rl.tls_wanted);
+	no_thread = false;
+	reload_watch(&x->rl);
+	settle(x);
+	assert_true(lets_in(x, "b"));
+	assert_false(x->rl.with_tls);
+}
+
+static void
+a_lost_message_takes_back_what_it_was_to_do_and_no_more(void **state)
+{
+	struct fix *x = *state;
+
+	begin_with_both(x);
+	for (int ask = ASK_CREDS; ask <= ASK_ALL; ask++) {
+		for (int more = 0; more <= ASK_ALL; more++) {
+			int all = ask | more;
+
+			atomic_store(&no_post, true);
+			reload_start(&x->rl, (ask & ASK_CREDS) != 0, (ask & ASK_TLS) != 0);
+			assert_true(turns_until(x->l, is_undelivered, x));
+			atomic_store(&no_post, false);
+			/* By the next look, or by who asks for something again. */
+			if (more == 0)
+				reload_watch(&x->rl);
+			else
+				reload_start(
+				    &x->rl, (more & ASK_CREDS) != 0, (more & ASK_TLS) != 0);
+			settle(x);
+			assert_int_equal(x->rl.with_creds, (all & ASK_CREDS) != 0);
+			assert_int_equal(x->rl.with_tls, (all & ASK_TLS) != 0);
+			assert_false(x->rl.creds_wanted || x->rl.tls_wanted);
+		}
+	}
+}
+
+/* The second round reads what was asked for meanwhile, not what the first has read. */
+static void
+certificates_asked_for_meanwhile_are_read_alone(void **state)
+{
+	struct fix *x = *state;
+
+	begin_with_both(x);
+	assert_int_equal(unlink(x->creds), 0);
+	begin_slowly(x);
+	reload_start(&x->rl, false, true);
+	write_fifo(x, A);
+	settle(x);
+	assert_int_equal(x->n_done, 1);
+	assert_false(x->rl.with_creds);
+	assert_true(x->rl.with_tls);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -333,6 +443,9 @@ main(void)
 		T(a_reading_that_waits_can_be_ended),
 		T(a_lost_message_is_made_good_at_the_next_look),
 		T(certificates_are_looked_at_too),
+		T(without_a_thread_what_was_asked_for_is_done_at_the_next_look),
+		T(a_lost_message_takes_back_what_it_was_to_do_and_no_more),
+		T(certificates_asked_for_meanwhile_are_read_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
