@@ -39,9 +39,10 @@ static const struct opt_row rows[] = {
 	{ .name = "tcp",
 	    .kind = OPT_LIST,
 	    .off = OFF(tcp),
-	    .arg = "NAME=HOST:PORT",
+	    .arg = "NAME=TARGET",
 	    .env = "TUNNEL_TCP",
-	    .help = "offer a service; NAME=PORT is one of this machine" },
+	    .help = "offer a service at PORT, HOST:PORT or unix:PATH; with ;public=PORT or "
+		    ";public=auto, or as PORT=TARGET or auto=TARGET, the relay publishes it" },
 	{ .name = "allow",
 	    .letter = 'a',
 	    .kind = OPT_LIST,
@@ -66,7 +67,7 @@ static const struct opt_row rows[] = {
 
 static const struct opt_spec spec = {
 	.prog = "tunnel agent",
-	.synopsis = "--relay URL --name NAME --secret-file FILE [--tcp NAME=HOST:PORT] [OPTION...]",
+	.synopsis = "--relay URL --name NAME --secret-file FILE [--tcp NAME=TARGET] [OPTION...]",
 	.about = "The private side: dials the relay and reaches services for its clients.",
 	.rows = rows,
 	.n_rows = sizeof rows / sizeof rows[0],
@@ -86,6 +87,7 @@ struct agent {
 	struct agent_opts opts;
 	struct loop *loop;
 	struct uplink_config config;
+	struct offers *offers;
 	struct services *services;
 	struct agent_uplink uplinks[UPLINK_CARRIERS_MAX];
 	unsigned n_uplinks, n_ended;
@@ -258,9 +260,10 @@ agent_init(struct agent *a, struct errtext *e)
 	a->loop = loop_new();
 	if (a->loop == NULL)
 		return err_sys(e, "cannot make the event loop");
-	if ((r = services_new(
-		 a->loop, &a->opts.tcp, &a->opts.allow, a->opts.max_streams, &a->services, e)) != 0)
+	if ((r = offers_new(&a->opts.tcp, &a->opts.allow, &a->offers, e)) != 0)
 		return r;
+	if ((a->services = services_new(a->loop, a->offers, a->opts.max_streams)) == NULL)
+		return err_set(e, ERR_NOMEM, "out of memory");
 	if (sig_init(&a->term, a->loop, SIGTERM, on_term, a) != 0 ||
 	    sig_init(&a->intr, a->loop, SIGINT, on_term, a) != 0 ||
 	    (cmd_hangup_ends() && sig_init(&a->hup, a->loop, SIGHUP, on_term, a) != 0) ||
@@ -284,6 +287,7 @@ agent_fini(struct agent *a)
 	for (unsigned i = 0; i < a->n_uplinks; i++)
 		uplink_free(a->uplinks[i].uplink, CODE_GONE, "the agent is shutting down");
 	services_free(a->services);
+	offers_free(a->offers);
 	sig_fini(&a->term);
 	sig_fini(&a->intr);
 	sig_fini(&a->hup);

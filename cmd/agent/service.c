@@ -10,21 +10,14 @@
 
 #include "cmd/common/pump.h"
 #include "lib/net/f_sock.h"
-#include "lib/net/hostport.h"
 #include "lib/base/hashtab.h"
 #include "lib/base/log_limit.h"
-#include "lib/conf/match.h"
 #include "lib/base/mem.h"
 #include "lib/net/addr.h"
 #include "lib/net/dial.h"
 
 /* Lines a second about the streams of all clients. */
 #define SERVICE_LOG_LINES 100
-
-struct service {
-	char name[CTL_NAME_MAX + 1];
-	struct hostport at;
-};
 
 /* One stream and its connection: first dialled, then carried by a pump. */
 struct serving {
@@ -60,9 +53,8 @@ TAILQ_HEAD(serving_list, serving);
 
 struct services {
 	struct loop *loop;
-	struct service v[SERVICE_MAX];
-	size_t n;
-	struct match *allow;
+	/* Borrowed. */
+	const struct offers *offers;
 	struct serving_list open, lingering; /* the oldest first */
 	uint64_t n_open, max_open;
 	unsigned n_lingering;
@@ -71,72 +63,26 @@ struct services {
 	struct log_limit log;
 };
 
-/* ---- configuration ---- */
-
-static int
-add_service(struct services *sv, const char *arg, struct errtext *e)
+struct services *
+services_new(struct loop *l, const struct offers *offers, uint64_t max_streams)
 {
-	struct service *s = &sv->v[sv->n];
-	const char *eq = strchr(arg, '=');
-	struct errtext why = { "" };
+	struct services *sv = mem_zalloc(sizeof *sv);
 
-	if (sv->n == SERVICE_MAX)
-		return err_set(e, ERR_INVALID, "more than %d services", SERVICE_MAX);
-	if (eq == NULL || (size_t)(eq - arg) > CTL_NAME_MAX)
-		return err_set(e, ERR_INVALID, "--tcp %s: not of the form NAME=HOST:PORT", arg);
-	memcpy(s->name, arg, (size_t)(eq - arg));
-	s->name[eq - arg] = '\0';
-	if (!ctl_is_name(s->name))
-		return err_set(
-		    e, ERR_INVALID, "--tcp %s: a name has letters, digits, '.', '-' and '_'", arg);
-	for (size_t i = 0; i < sv->n; i++)
-		if (strcmp(sv->v[i].name, s->name) == 0)
-			return err_set(
-			    e, ERR_INVALID, "--tcp %s: there are two services of that name", arg);
-	/* ":80" and "80" are this machine's. */
-	if (strchr(eq + 1, ':') == NULL) {
-		char text[HOSTPORT_TEXT_MAX];
-
-		snprintf(text, sizeof text, "127.0.0.1:%s", eq + 1);
-		if (hostport_parse(text, 0, &s->at, &why) != 0)
-			return err_set(e, ERR_INVALID, "--tcp %s: %s", arg, why.s);
-	} else if (hostport_parse(eq + 1, HOSTPORT_ANY_HOST, &s->at, &why) != 0) {
-		return err_set(e, ERR_INVALID, "--tcp %s: %s", arg, why.s);
-	}
-	if (s->at.host[0] == '\0')
-		snprintf(s->at.host, sizeof s->at.host, "127.0.0.1");
-	sv->n++;
-	return 0;
-}
-
-int
-services_new(struct loop *l, const struct opt_list *tcp, const struct opt_list *allow,
-    uint64_t max_streams, struct services **out, struct errtext *e)
-{
-	struct services *sv = mem_must_zalloc(sizeof *sv);
-	struct errtext why = { "" };
-	int r = 0;
-
+	if (sv == NULL)
+		return NULL;
 	sv->loop = l;
+	sv->offers = offers;
 	sv->max_open = max_streams;
 	TAILQ_INIT(&sv->open);
 	TAILQ_INIT(&sv->lingering);
 	log_limit_init(&sv->log, SERVICE_LOG_LINES, LOG_LIMIT_MS, "streams");
-	sv->allow = match_new();
-	if (sv->allow == NULL)
-		r = err_set(e, ERR_NOMEM, "out of memory");
-	for (size_t i = 0; r == 0 && i < tcp->n; i++)
-		r = add_service(sv, tcp->v[i], e);
-	for (size_t i = 0; r == 0 && i < allow->n; i++)
-		if ((r = match_add(sv->allow, allow->v[i], &why)) != 0)
-			err_set(e, r, "--allow: %s", why.s);
-	if (r == 0 && allow->n == 0 && match_add_loopback(sv->allow) != 0)
-		r = err_set(e, ERR_NOMEM, "out of memory");
-	if (r == 0)
-		*out = sv;
-	else
-		services_free(sv);
-	return r;
+	return sv;
+}
+
+void
+services_use(struct services *sv, const struct offers *offers)
+{
+	sv->offers = offers;
 }
 
 /* ---- one stream ---- */
@@ -188,7 +134,6 @@ services_free(struct services *sv)
 		serving_free(sg);
 	}
 	log_limit_fini(&sv->log);
-	match_free(sv->allow);
 	mem_free(sv);
 }
 
@@ -317,7 +262,7 @@ may_dial(void *arg, const struct addr *a)
 {
 	const struct serving *sg = arg;
 
-	return sg->vetted || match_target(sg->sv->allow, sg->host, a);
+	return sg->vetted || match_target(sg->sv->offers->allow, sg->host, a);
 }
 
 /* ---- the stream while its target is being dialled ---- */
@@ -377,15 +322,6 @@ static const struct stream_user early_user = { on_opened, on_data, on_eof, on_se
 
 /* ---- opening ---- */
 
-static const struct service *
-find_service(const struct services *sv, const char *name)
-{
-	for (size_t i = 0; i < sv->n; i++)
-		if (strcmp(sv->v[i].name, name) == 0)
-			return &sv->v[i];
-	return NULL;
-}
-
 /* PROTOCOL.md 8: who cannot resume says so, and does not begin anew in the middle of a stream. */
 static bool
 is_resumption(const struct services *sv, const struct ctl_open *o)
@@ -411,12 +347,25 @@ start_dial(struct serving *sg, uint16_t port)
 		dial_set_vet(sg->dial, may_dial, sg);
 }
 
+static void
+set_label(struct serving *sg, const struct ctl_open *o, const struct offer *named)
+{
+	char target[OFFER_TARGET_MAX];
+
+	if (named != NULL)
+		snprintf(sg->label, sizeof sg->label, "%s -> %s=%s", o->source, named->name,
+		    offer_target(named, target));
+	else
+		snprintf(sg->label, sizeof sg->label, "%s -> %s%s:%u", o->source, o->service,
+		    o->host, o->port);
+}
+
 void
 services_open(struct services *sv, struct stream *s, const struct ctl_open *o)
 {
 	struct serving *sg = mem_zalloc(sizeof *sg);
-	const struct service *named = find_service(sv, o->service);
-	uint16_t port = named != NULL ? named->at.port : o->port;
+	const struct offer *named = offers_find(sv->offers, o->service);
+	uint16_t port = named != NULL ? named->port : o->port;
 
 	if (sg == NULL) {
 		stream_reset(s, CODE_INTERNAL, "out of memory");
@@ -428,9 +377,8 @@ services_open(struct services *sv, struct stream *s, const struct ctl_open *o)
 	sg->vetted = named != NULL;
 	sg->client = o->client;
 	memcpy(sg->token, o->token, sizeof sg->token);
-	snprintf(sg->host, sizeof sg->host, "%s", named != NULL ? named->at.host : o->host);
-	snprintf(sg->label, sizeof sg->label, "%s -> %s%s%s:%u", o->source, o->service,
-	    named != NULL ? "=" : "", sg->host, port);
+	snprintf(sg->host, sizeof sg->host, "%s", named != NULL ? named->host : o->host);
+	set_label(sg, o, named);
 	TAILQ_INSERT_TAIL(&sv->open, sg, link);
 	sv->n_open++;
 	stream_set_user(s, &early_user, sg);

@@ -29,6 +29,7 @@ enum { UNREAD = 64 * 1024 };
 
 struct fix {
 	struct loop *loop;
+	struct offers *offers;
 	struct services *sv;
 	struct fake_session *relay;
 	int listener;
@@ -69,7 +70,9 @@ setup(void **state)
 	assert_int_equal(listen_open("127.0.0.1:0", &x.listener, &why), 0);
 	assert_int_equal(addr_local(x.listener, &at), 0);
 	snprintf(tcp, sizeof tcp, "ssh=127.0.0.1:%u", addr_port(&at));
-	assert_int_equal(services_new(x.loop, &list, &none, 3, &x.sv, &why), 0);
+	assert_int_equal(offers_new(&list, &none, &x.offers, &why), 0);
+	x.sv = services_new(x.loop, x.offers, 3);
+	assert_non_null(x.sv);
 	x.relay = fake_new();
 	session_set_user(&x.relay->s, &user, &x);
 	*state = &x;
@@ -82,6 +85,7 @@ teardown(void **state)
 	struct fix *x = *state;
 
 	services_free(x->sv);
+	offers_free(x->offers);
 	loop_settle(x->loop);
 	loop_free(x->loop);
 	close(x->listener);

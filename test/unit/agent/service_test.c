@@ -24,6 +24,7 @@
 #include "test/unit/turns.h"
 
 static struct loop *l;
+static struct offers *offers;
 static struct services *sv;
 static struct fake_session *relay;
 static struct errtext e;
@@ -57,6 +58,8 @@ teardown(void **state)
 {
 	(void)state;
 	services_free(sv);
+	offers_free(offers);
+	offers = NULL;
 	loop_settle(l);
 	loop_free(l);
 	if (listener >= 0)
@@ -86,8 +89,13 @@ serve(const char *tcp, const char *allow)
 			v[k][list[k].n++] = w;
 	}
 	services_free(sv);
+	offers_free(offers);
 	sv = NULL;
-	return services_new(l, &list[0], &list[1], 100, &sv, &e);
+	offers = NULL;
+	if (offers_new(&list[0], &list[1], &offers, &e) != 0)
+		return ERR_INVALID;
+	sv = services_new(l, offers, 100);
+	return sv != NULL ? 0 : ERR_NOMEM;
 }
 
 /* The service "db" is our listener. */
@@ -182,61 +190,6 @@ target_sees(char *got, size_t room)
 	return n >= 0 ? n : -errno;
 }
 
-/* ---- what is said on the command line ---- */
-
-static void
-a_service_is_a_name_and_a_place(void **state)
-{
-	(void)state;
-	assert_int_equal(serve("ssh=22 db=10.0.0.7:5432 web=:80 six=[::1]:6 lan=nas.lan:1", ""), 0);
-	/* The longest name. */
-	assert_int_equal(
-	    serve("n234567890123456789012345678901234567890123456789012345678901234=1", ""), 0);
-}
-
-static void
-what_makes_no_sense_is_refused_with_its_text(void **state)
-{
-	static const struct {
-		const char *tcp, *allow, *says;
-	} bad[] = {
-		{ "ssh", "", "--tcp ssh: not of the form" },
-		{ "=22", "", "--tcp =22: a name has" },
-		{ "a/b=22", "", "--tcp a/b=22: a name has" },
-		{ "ssh=22 ssh=23", "", "two services of that name" },
-		{ "ssh=", "", "--tcp ssh=" },
-		{ "ssh=0", "", "--tcp ssh=0" },
-		{ "ssh=65536", "", "--tcp ssh=65536" },
-		{ "ssh=host:", "", "--tcp ssh=host:" },
-		{ "", "10.0.0.0/33:1", "--allow: " },
-		{ "", "host", "--allow: " },
-		{ "n234567890123456789012345678901234567890123456789012345678901234x=1", "",
-		    "not of the form" },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-		if (serve(bad[i].tcp, bad[i].allow) != ERR_INVALID ||
-		    strstr(e.s, bad[i].says) == NULL)
-			fail_msg("%s %s: %s", bad[i].tcp, bad[i].allow, e.s);
-		assert_null(sv);
-	}
-}
-
-static void
-there_is_room_for_64_services(void **state)
-{
-	char text[4096] = "";
-
-	(void)state;
-	for (int i = 0; i < SERVICE_MAX; i++)
-		snprintf(text + strlen(text), sizeof text - strlen(text), "s%d=%d ", i, i + 1);
-	assert_int_equal(serve(text, ""), 0);
-	strcat(text, "more=1");
-	assert_int_equal(serve(text, ""), ERR_INVALID);
-	assert_non_null(strstr(e.s, "more than 64"));
-}
-
 /* ---- what a client gets ---- */
 
 static void
@@ -270,6 +223,83 @@ a_service_is_carried_to_its_place(void **state)
 	assert_true(fake_got(s, "worm"));
 	assert_true(s->eof);
 	fake_end(s, CODE_OK, "");
+}
+
+/* ---- Unix sockets; other offers ---- */
+
+/* The service "db" is a Unix socket. */
+static char *
+serve_unix(void)
+{
+	static char path[64];
+	char text[96];
+
+	snprintf(path, sizeof path, "unix:/tmp/service_test.%d", (int)getpid());
+	unlink(path + 5);
+	if (listener >= 0)
+		close(listener);
+	listener = listen_on(path, &at);
+	snprintf(text, sizeof text, "db=%s", path);
+	assert_int_equal(serve(text, ""), 0);
+	return path + 5;
+}
+
+static void
+a_target_may_be_a_unix_socket(void **state)
+{
+	char got[64], *path = serve_unix();
+	struct fake_stream *s = ask("tcp", "db", "", 0);
+
+	(void)state;
+	fake_data(s, "early");
+	take();
+	assert_true(turns_until(l, is_answered, s));
+	assert_true(s->accepted);
+	assert_int_equal(target_sees(got, sizeof got), 5);
+	assert_int_equal(write(target, "worm", 4), 4);
+	close(target);
+	target = -1;
+	for (int i = 0; i < 1000 && !s->eof; i++)
+		turn();
+	assert_true(fake_got(s, "worm"));
+	fake_end(s, CODE_OK, "");
+	/* Nobody listens there, and nobody may name one. */
+	close(listener);
+	listener = -1;
+	s = ask("tcp", "db", "", 0);
+	assert_true(turns_until(l, is_answered, s));
+	assert_int_equal(s->code, CODE_REFUSED);
+	unlink(path);
+	s = ask("tcp", "", "unix:/tmp/service_test", 1);
+	assert_true(turns_until(l, is_answered, s));
+	assert_int_equal(s->code, CODE_DENIED);
+}
+
+static void
+what_is_open_goes_on_with_other_offers(void **state)
+{
+	struct offers *others = NULL;
+	struct opt_list none = { 0 };
+	struct fake_stream *s, *dialled;
+	char got[64];
+
+	(void)state;
+	serve_db();
+	s = ask("tcp", "db", "", 0);
+	take();
+	assert_true(turns_until(l, is_answered, s));
+	dialled = ask("tcp", "db", "", 0);
+	assert_int_equal(offers_new(&none, &none, &others, &e), 0);
+	services_use(sv, others);
+	offers_free(offers);
+	offers = others;
+	fake_data(s, "early");
+	assert_int_equal(target_sees(got, sizeof got), 5);
+	assert_true(turns_until(l, is_answered, dialled));
+	assert_true(dialled->accepted);
+	s = ask("tcp", "db", "", 0);
+	assert_true(turns_until(l, is_answered, s));
+	assert_int_equal(s->code, CODE_NOT_FOUND);
 }
 
 static void
@@ -570,10 +600,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_service_is_a_name_and_a_place),
-		TEST(what_makes_no_sense_is_refused_with_its_text),
-		TEST(there_is_room_for_64_services),
 		TEST(a_service_is_carried_to_its_place),
+		TEST(a_target_may_be_a_unix_socket),
+		TEST(what_is_open_goes_on_with_other_offers),
 		TEST(who_names_an_address_learns_which_one_it_became),
 		TEST(a_service_needs_no_pattern_and_a_target_does),
 		TEST(what_is_not_there_is_not_found),

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * offer - what --tcp and --allow say: which services an agent has, where they are, and which of
+ * them the relay is to publish.
+ *
+ *     ssh=127.0.0.1:22                     private: for clients, by its name
+ *     ssh=22;public=2222                   published at that port of the relay, too
+ *     ssh=22;public=auto                   at any port
+ *     2222=22    auto=22                   the same without a name of its own
+ *     6000-6010=10.0.0.7:6000-6010         as many services as there are ports
+ *     web=unix:/run/web.sock;public=8080;allow=10.0.0.0/8,192.0.2.7;max-connections=50
+ *
+ * A target is PORT, HOST:PORT, [ADDR]:PORT or unix:PATH.
+ */
+#ifndef CMD_AGENT_OFFER_H
+#define CMD_AGENT_OFFER_H
+
+#include "lib/conf/match.h"
+#include "lib/conf/opt.h"
+#include "proto/request.h"
+
+#define OFFERS_MAX 256 /* services of one agent */
+#define OFFER_TARGET_MAX (HOSTPORT_TEXT_MAX + 1)
+
+/* One service. */
+struct offer {
+	/* What clients and the relay's OPENs name. */
+	char name[CTL_NAME_MAX + 1];
+	/* A name, an address, or "unix:PATH" with port 0. */
+	char host[HOSTPORT_HOST_MAX + 1];
+	uint16_t port;
+	/* The relay is to publish it, at this port of its own; 0: at any. */
+	bool published;
+	uint16_t public;
+	struct request_rules rules;
+};
+
+/* All of them.  Read only. */
+struct offers {
+	struct offer *v;
+	size_t n;
+	/* Targets that clients may name. */
+	struct match *allow;
+};
+
+/*
+ * offers_new - from --tcp and --allow; without an --allow targets on loopback are allowed.
+ * ERR_INVALID, ERR_NOMEM with e.
+ */
+int offers_new(const struct opt_list *tcp, const struct opt_list *allow, struct offers **out,
+    struct errtext *e) WARN_UNUSED;
+void offers_free(struct offers *o);
+
+/* offers_find - NULL: there is no service of this name. */
+const struct offer *offers_find(const struct offers *o, const char *name);
+
+/* offer_target - where it is, as text; returns out. */
+const char *offer_target(const struct offer *f, char out[OFFER_TARGET_MAX]);
+
+/* offer_same_rules - would the relay be asked for the same? */
+bool offer_same_rules(const struct offer *a, const struct offer *b);
+
+#endif
