@@ -140,6 +140,8 @@ cmd_ready_write(struct cmd_ready *r, const char *json, struct errtext *e)
 	strbuf_fini(&line);
 	if (rc == 0) {
 		file_stamp_take(&r->written, r->path);
+		if (r->lock >= 0)
+			close(r->lock);
 		r->lock = lock_plain(r->path);
 	}
 	return rc;

@@ -131,7 +131,10 @@ struct cmd_ready {
 
 /* cmd_ready_begin - remove what an earlier run has left.  Before the other two. */
 void cmd_ready_begin(struct cmd_ready *r, const char *path);
-/* cmd_ready_write - json is there as one line, whole.  ERR_SYS, ERR_NOMEM with e. */
+/*
+ * cmd_ready_write - json is there as one line, whole, in place of what was written before.
+ * ERR_SYS, ERR_NOMEM with e.
+ */
 int cmd_ready_write(struct cmd_ready *r, const char *json, struct errtext *e) WARN_UNUSED;
 void cmd_ready_end(struct cmd_ready *r);
 

@@ -8,10 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/agent/publish.h"
 #include "cmd/agent/service.h"
 #include "cmd/cmd.h"
 #include "cmd/common/uplink.h"
-#include "lib/conf/jobj.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/ws/f_ws.h"
@@ -61,7 +61,7 @@ static const struct opt_row rows[] = {
 	    .max = 1000000,
 	    .help = "streams at once, of all carriers together" },
 	CMD_DRAIN_ROW(struct agent_opts, drain_ms),
-	CMD_READY_ROW(struct agent_opts, ready_file, "the process id", "the relay has let us in"),
+	CMD_READY_ROW(struct agent_opts, ready_file, "process id and public ports", "they stand"),
 	CMD_COMMON_ROWS(struct agent_opts, common, "info"),
 };
 
@@ -89,12 +89,17 @@ struct agent {
 	struct uplink_config config;
 	struct offers *offers;
 	struct services *services;
+	struct publisher *publisher;
 	struct agent_uplink uplinks[UPLINK_CARRIERS_MAX];
 	unsigned n_uplinks, n_ended;
 	struct sig term, intr, hup;
 	struct timer drain;
 	struct cmd_ready ready_file;
-	bool draining, ready;
+	/* Looks, at the end of a turn, whether the ready file is to be written. */
+	struct task look;
+	/* What it says. */
+	char *ready;
+	bool draining;
 	int code;
 };
 
@@ -105,33 +110,85 @@ agent_stop(struct agent *a, int code)
 	loop_stop(a->loop);
 }
 
-/* ---- the uplinks' calls ---- */
+/* ---- the ready file ---- */
 
-static void
-write_ready_file(struct agent *a)
+/* NULL: out of memory. */
+static char *
+ready_text(const struct agent *a)
 {
-	struct errtext why = { "" };
-	struct jobj *o;
+	struct jobj *o = jobj_new_obj();
 	char *json = NULL;
 
-	if (a->ready || a->opts.ready_file == NULL)
-		return;
-	for (unsigned i = 0; i < a->n_uplinks; i++)
-		if (!uplink_is_up(a->uplinks[i].uplink))
-			return;
-	a->ready = true;
-	o = jobj_new_obj();
 	if (jobj_set_int(o, "pid", getpid()) == 0 && jobj_set_str(o, "name", a->opts.name) == 0 &&
-	    jobj_set_int(o, "carriers", a->n_uplinks) == 0)
+	    jobj_set_int(o, "carriers", a->n_uplinks) == 0 && publish_list(a->publisher, o) == 0)
 		json = jobj_dump(o, NULL);
 	jobj_free(o);
-	/* Without it we end: whoever waits for the file would wait for ever. */
-	if (json == NULL || cmd_ready_write(&a->ready_file, json, &why) != 0) {
-		log_errorx("--ready-file: %s", json == NULL ? "out of memory" : why.s);
-		agent_stop(a, CMD_FAILED);
-	}
-	mem_free(json);
+	return json;
 }
+
+static bool
+is_ready(const struct agent *a)
+{
+	for (unsigned i = 0; a->ready == NULL && i < a->n_uplinks; i++)
+		if (!uplink_is_up(a->uplinks[i].uplink))
+			return false;
+	return publish_is_answered(a->publisher);
+}
+
+/* Once we are ready, and when it is to say something else. */
+static void
+on_look(void *arg)
+{
+	struct agent *a = arg;
+	struct errtext why = { "out of memory" };
+	char *json;
+
+	if (a->opts.ready_file == NULL || !is_ready(a))
+		return;
+	json = ready_text(a);
+	if (json != NULL && a->ready != NULL && strcmp(json, a->ready) == 0) {
+		mem_free(json);
+		return;
+	}
+	if (json == NULL || cmd_ready_write(&a->ready_file, json, &why) != 0) {
+		log_errorx("--ready-file: %s", why.s);
+		/* Whoever waits for the file would wait for ever. */
+		if (a->ready == NULL)
+			agent_stop(a, CMD_FAILED);
+		mem_free(json);
+		return;
+	}
+	mem_free(a->ready);
+	a->ready = json;
+}
+
+static void
+look(void *arg)
+{
+	struct agent *a = arg;
+
+	task_soon(a->loop, &a->look);
+}
+
+/* ---- publishing ---- */
+
+static int
+on_say(void *arg, unsigned carrier, const void *body, size_t n)
+{
+	struct agent *a = arg;
+
+	return uplink_control(a->uplinks[carrier].uplink, body, n);
+}
+
+static const struct publish_user publish_user = { .send = on_say, .changed = look };
+
+static unsigned
+carrier_of(const struct agent_uplink *k)
+{
+	return (unsigned)(k - k->agent->uplinks);
+}
+
+/* ---- the uplinks' calls ---- */
 
 static void
 on_ready(void *arg)
@@ -146,7 +203,8 @@ on_up(void *arg)
 
 	k->been_up = true;
 	log_info("connected to %s as %s", k->agent->config.relay, k->agent->opts.name);
-	write_ready_file(k->agent);
+	publish_up(k->agent->publisher, carrier_of(k));
+	look(k->agent);
 }
 
 static void
@@ -155,6 +213,7 @@ on_down(void *arg, int err, const char *text, uint64_t next_ms)
 	struct agent_uplink *k = arg;
 	struct agent *a = k->agent;
 
+	publish_down(a->publisher, carrier_of(k));
 	if (err == ERR_EOF && a->draining) {
 		if (++a->n_ended == a->n_uplinks)
 			agent_stop(a, CMD_OK);
@@ -169,6 +228,7 @@ on_away(void *arg, const char *text)
 {
 	struct agent_uplink *k = arg;
 
+	publish_down(k->agent->publisher, carrier_of(k));
 	log_info("%s: %s: dialling again; open streams go on", k->agent->config.relay, text);
 	return true;
 }
@@ -179,6 +239,7 @@ on_refused(void *arg, uint32_t code, const char *text)
 	struct agent_uplink *k = arg;
 	struct agent *a = k->agent;
 
+	publish_down(a->publisher, carrier_of(k));
 	log_errorx("%s: refused: %s%s", a->config.relay, text,
 	    code == CODE_REPLACED ? "; give each agent a --name of its own" : "");
 	/*
@@ -200,6 +261,14 @@ on_open(void *arg, struct stream *s, const struct ctl_open *o)
 }
 
 static void
+on_control(void *arg, const void *body, size_t n)
+{
+	struct agent_uplink *k = arg;
+
+	publish_control(k->agent->publisher, carrier_of(k), body, n);
+}
+
+static void
 on_idle(void *arg)
 {
 	(void)arg;
@@ -213,6 +282,7 @@ static const struct uplink_user uplink_user = {
 	.refused = on_refused,
 	.open = on_open,
 	.idle = on_idle,
+	.control = on_control,
 };
 
 /* ---- the end ---- */
@@ -238,6 +308,7 @@ on_term(void *arg)
 	a->draining = true;
 	log_info("shutting down: streams have %llu s to finish",
 	    (unsigned long long)a->opts.drain_ms / 1000);
+	publish_stop(a->publisher);
 	timer_set(&a->drain, a->opts.drain_ms);
 	for (unsigned i = 0; i < a->n_uplinks; i++)
 		uplink_finish(a->uplinks[i].uplink, "the agent is shutting down");
@@ -260,9 +331,13 @@ agent_init(struct agent *a, struct errtext *e)
 	a->loop = loop_new();
 	if (a->loop == NULL)
 		return err_sys(e, "cannot make the event loop");
+	task_init(&a->look, on_look, a);
 	if ((r = offers_new(&a->opts.tcp, &a->opts.allow, &a->offers, e)) != 0)
 		return r;
 	if ((a->services = services_new(a->loop, a->offers, a->opts.max_streams)) == NULL)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	a->publisher = publisher_new(a->loop, (unsigned)a->opts.uplink.carriers, &publish_user, a);
+	if (a->publisher == NULL)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	if (sig_init(&a->term, a->loop, SIGTERM, on_term, a) != 0 ||
 	    sig_init(&a->intr, a->loop, SIGINT, on_term, a) != 0 ||
@@ -278,6 +353,8 @@ agent_init(struct agent *a, struct errtext *e)
 		if (k->uplink == NULL)
 			return err_set(e, ERR_NOMEM, "out of memory");
 	}
+	if (publish_use(a->publisher, a->offers) != 0)
+		return err_set(e, ERR_NOMEM, "out of memory");
 	return 0;
 }
 
@@ -287,6 +364,8 @@ agent_fini(struct agent *a)
 	for (unsigned i = 0; i < a->n_uplinks; i++)
 		uplink_free(a->uplinks[i].uplink, CODE_GONE, "the agent is shutting down");
 	services_free(a->services);
+	publisher_free(a->publisher);
+	mem_free(a->ready);
 	offers_free(a->offers);
 	sig_fini(&a->term);
 	sig_fini(&a->intr);

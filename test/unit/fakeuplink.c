@@ -2,6 +2,7 @@
 /* fakeuplink - uplinks whose relay is the test. */
 #include "test/unit/fakeuplink.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,6 +17,7 @@ void __wrap_uplink_free(struct uplink *k, uint32_t code, const char *text);
 void __wrap_uplink_finish(struct uplink *k, const char *text);
 struct stream *__wrap_uplink_open(struct uplink *k, const struct ctl_open *o,
     const struct stream_user *user, void *arg, struct errtext *why);
+int __wrap_uplink_control(struct uplink *k, const void *body, size_t n);
 bool __wrap_uplink_is_up(const struct uplink *k);
 bool __wrap_uplink_has_session(const struct uplink *k);
 uint32_t __wrap_uplink_streams(const struct uplink *k);
@@ -82,6 +84,18 @@ __wrap_uplink_open(struct uplink *k, const struct ctl_open *o, const struct stre
     void *arg, struct errtext *why)
 {
 	return session_open(&k->f->s, o, NULL, user, arg, why);
+}
+
+int
+__wrap_uplink_control(struct uplink *k, const void *body, size_t n)
+{
+	if (!k->up || !k->publishes)
+		return ERR_CLOSED;
+	assert(n < sizeof k->said);
+	memcpy(k->said, body, n);
+	k->said[n] = '\0';
+	k->n_said++;
+	return 0;
 }
 
 bool

@@ -8,6 +8,8 @@
  *      * link:
  *      -Wl,--wrap=uplink_open,--wrap=uplink_has_session,--wrap=uplink_streams,--wrap=uplink_is_up
  *
+ * and an agent's -Wl,--wrap=uplink_control, too.
+ *
  * Each uplink has one session (fakesession.h), whose streams are fake_streams.
  */
 #ifndef TEST_UNIT_FAKEUPLINK_H
@@ -27,9 +29,12 @@ struct uplink {
 	const struct uplink_config *cfg;
 	char name[CTL_NAME_MAX + 1];
 	/* Given by the test. */
-	bool stands, up;
+	bool stands, up, publishes;
 	/* What it was told. */
 	bool finished, freed;
+	/* The last request and how many there were. */
+	char said[CTL_BODY_MAX];
+	int n_said;
 	uint32_t code;
 };
 

@@ -4,7 +4,7 @@
  *
  * link: -Wl,--wrap=uplink_new,--wrap=uplink_free,--wrap=uplink_finish
  * link: -Wl,--wrap=uplink_open,--wrap=uplink_has_session,--wrap=uplink_streams,--wrap=uplink_is_up
- * link: -Wl,--wrap=sig_init,--wrap=sig_fini
+ * link: -Wl,--wrap=sig_init,--wrap=sig_fini,--wrap=uplink_control
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -119,8 +119,12 @@ two_carriers(int i)
 		fake_stand(&k[0]);
 		assert_int_not_equal(access(ready, F_OK), 0);
 		fake_stand(&k[1]);
+		return true;
+	}
+	if (i == 1) {
 		assert_true(ready_says("\"name\":\"pi\""));
 		assert_true(ready_says("\"carriers\":2"));
+		assert_true(ready_says("\"services\":[],\"refused\":[]"));
 		assert_true(k[0].user->away(k[0].arg, "going"));
 		k[0].user->down(k[0].arg, ERR_CLOSED, "lost", 500);
 		k[0].user->down(k[0].arg, ERR_EOF, "the relay has gone", 500);
@@ -343,6 +347,69 @@ streams_go_to_the_services(void **state)
 	assert_int_equal(run(asked, GOOD "--drain 1ms --tcp ssh=22"), CMD_OK);
 }
 
+/* ---- public ports ---- */
+
+static void
+relay_says(struct uplink *k, const char *body)
+{
+	k->user->control(k->arg, body, strlen(body));
+}
+
+static bool
+publishing(int i)
+{
+	struct uplink *k = fake_uplink;
+
+	switch (i) {
+	case 0:
+		k->publishes = true;
+		fake_stand(k);
+		assert_int_equal(k->n_said, 2);
+		assert_non_null(strstr(k->said, "\"service\":\"auto\""));
+		return true;
+	case 1:
+		/* Up, but not answered. */
+		assert_int_not_equal(access(ready, F_OK), 0);
+		relay_says(k, "{\"id\":3,\"ok\":false,\"error\":\"not yours\"}");
+		relay_says(k, "{\"id\":4,\"ok\":true,\"public\":\"h:30000\",\"port\":30000}");
+		return true;
+	case 2:
+		assert_true(ready_says("\"services\":[{\"kind\":\"tcp\",\"service\":\"auto\","
+				       "\"target\":\"127.0.0.1:80\",\"public\":\"h:30000\"}]"));
+		assert_true(ready_says("\"refused\":[{\"kind\":\"tcp\",\"service\":\"2222\","
+				       "\"error\":\"not yours\"}]"));
+		k->up = false;
+		k->user->down(k->arg, ERR_CLOSED, "lost", 500);
+		fake_stand(k);
+		assert_non_null(strstr(k->said, "\"had\":30000"));
+		relay_says(k, "{\"id\":6,\"ok\":true,\"public\":\"h:30001\",\"port\":30001}");
+		return true;
+	case 3:
+		/* The other one has no answer yet. */
+		assert_true(ready_says("h:30000"));
+		relay_says(k, "{\"id\":5,\"ok\":true,\"public\":\"h:2222\",\"port\":2222}");
+		return true;
+	default:
+		assert_true(ready_says("h:30001"));
+		assert_true(ready_says("h:2222"));
+		assert_true(ready_says("\"refused\":[]"));
+		raise(SIGTERM);
+		return false;
+	}
+}
+
+static void
+the_ready_file_says_what_is_published(void **state)
+{
+	char arguments[200];
+
+	(void)state;
+	snprintf(arguments, sizeof arguments,
+	    GOOD "--drain 1ms --tcp 2222=22 --tcp auto=80 --ready-file %s", ready);
+	assert_int_equal(run(publishing, arguments), CMD_OK);
+	assert_int_not_equal(access(ready, F_OK), 0);
+}
+
 int
 main(void)
 {
@@ -356,6 +423,7 @@ main(void)
 		cmocka_unit_test(it_says_what_happens),
 		cmocka_unit_test(a_refusal_ends_it_unless_time_may_heal),
 		cmocka_unit_test(streams_go_to_the_services),
+		cmocka_unit_test(the_ready_file_says_what_is_published),
 	};
 
 	signal(SIGPIPE, SIG_IGN); /* as main() does */
