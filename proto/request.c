@@ -87,7 +87,7 @@ get_reply(const struct jobj *o, struct request_reply *a, struct errtext *why)
 	int rc;
 
 	if (!jobj_as_bool(jobj_get(o, "ok"), &a->ok))
-		return err_set(why, ERR_PROTO, "neither \"request\" nor \"ok\"");
+		return err_set(why, ERR_PROTO, "\"ok\" is no boolean");
 	if ((rc = ctl_get_text(o, "public", false, a->public, sizeof a->public, why)) != 0 ||
 	    (rc = ctl_get_text(o, "error", false, a->error, sizeof a->error, why)) != 0 ||
 	    (rc = ctl_get_int(o, "port", 1, UINT16_MAX, &port, why)) != 0)
@@ -117,9 +117,14 @@ parse_object(struct request *q, struct request_reply *a, const struct jobj *o, s
 	if (q->id == 0)
 		return err_set(why, ERR_PROTO, "\"id\" is missing");
 	if (word[0] == '\0') {
+		if (jobj_get(o, "ok") == NULL)
+			return err_set(why, ERR_PROTO, "neither \"request\" nor \"ok\"");
 		q->verb = REQUEST_REPLY;
 		a->id = q->id;
-		return get_reply(o, a, why);
+		/* An answer to it would look like one to a request of its sender with this id. */
+		if ((rc = get_reply(o, a, why)) != 0)
+			q->id = 0;
+		return rc;
 	}
 	q->verb = verb_of(word);
 	return q->verb == REQUEST_UNKNOWN ? 0 : get_what(o, q, why);

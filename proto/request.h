@@ -70,7 +70,8 @@ struct request_reply {
 
 /*
  * request_parse - n bytes of JSON: a request into *q, or a reply (verb REQUEST_REPLY) into *a.
- * ERR_PROTO with why; q->id is set then if it could be read, for the answer, else 0.  ERR_NOMEM.
+ * ERR_PROTO with why; q->id is set then if it could be read and this is no reply, for the answer,
+ * else 0.  ERR_NOMEM.
  */
 int request_parse(struct request *q, struct request_reply *a, const void *p, size_t n,
     struct errtext *why) WARN_UNUSED;

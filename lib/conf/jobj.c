@@ -37,11 +37,23 @@ free_wiped(void *p)
 	free(p);
 }
 
+/* jansson had no memory in this thread: it may call that bad JSON, or cut a string and go on. */
+static _Thread_local bool starved;
+
+static void *
+alloc_noted(size_t n)
+{
+	void *p = mem_alloc(n);
+
+	starved |= p == NULL;
+	return p;
+}
+
 /* Before main(), so before any thread. */
 __attribute__((constructor)) static void
-wipe_what_jansson_frees(void)
+give_jansson_its_memory(void)
 {
-	json_set_alloc_funcs(malloc, free_wiped);
+	json_set_alloc_funcs(alloc_noted, free_wiped);
 }
 
 static json_t *
@@ -96,12 +108,16 @@ jobj_parse(const void *p, size_t n, size_t max, struct jobj **out, struct errtex
 		    e, ERR_LIMIT, "JSON text of %zu bytes is over the limit of %zu", n, max);
 	if (!depth_ok(p, n))
 		return err_set(e, ERR_LIMIT, "JSON is nested deeper than %d", JOBJ_DEPTH_MAX);
-	if ((v = json_loadb(p, n, JSON_REJECT_DUPLICATES, &je)) != NULL) {
+	starved = false;
+	v = json_loadb(p, n, JSON_REJECT_DUPLICATES, &je);
+	if (starved) {
+		json_decref(v);
+		return err_set(e, ERR_NOMEM, "no memory for a JSON text");
+	}
+	if (v != NULL) {
 		*out = wrap(v);
 		return 0;
 	}
-	if (json_error_code(&je) == json_error_out_of_memory)
-		return err_set(e, ERR_NOMEM, "no memory for a JSON text");
 	/*
 	 * Where jansson quotes the input, it may be a secret: behind "near", and the escapes that
 	 * it does not know.

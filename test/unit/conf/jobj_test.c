@@ -277,6 +277,67 @@ objects_are_built(void **state)
 }
 
 static void
+want_of_memory_is_told_and_cuts_nothing(void **state)
+{
+	static const char text[] = "{\"name\":\"a text that is longer than the room jansson begins "
+				   "with\",\"list\":[1,true,{\"x\":\"y\"}],\"n\":-5}";
+	struct jobj *o = NULL;
+	struct errtext e;
+	char *s = NULL;
+	long i;
+
+	(void)state;
+	for (i = 0; o == NULL; i++) {
+		mem_fail_after(i);
+		int r = jobj_parse(text, strlen(text), sizeof text, &o, &e);
+		mem_fail_after(MEM_NO_FAIL);
+		assert_int_equal(r, o != NULL ? 0 : ERR_NOMEM);
+		assert_true(i < 1000);
+	}
+	assert_true(i > 10);
+	for (i = 0; s == NULL; i++) {
+		mem_fail_after(i);
+		s = jobj_dump(o, NULL);
+		mem_fail_after(MEM_NO_FAIL);
+		assert_true(i < 1000);
+	}
+	assert_string_equal(s, text);
+	mem_free(s);
+	jobj_free(o);
+	/* What is no JSON is not said to be want of memory, whatever went before. */
+	mem_fail_after(0);
+	assert_null(jobj_new_obj());
+	mem_fail_after(MEM_NO_FAIL);
+	assert_int_equal(jobj_parse("{", 1, 1, &o, &e), ERR_INVALID);
+}
+
+static void
+strings_are_added_to_an_array(void **state)
+{
+	struct jobj *a = jobj_new_arr(), *copy;
+
+	(void)state;
+	assert_int_equal(jobj_add_str(a, ""), 0);
+	assert_int_equal(jobj_add_str(a, "\xc3\xa4\""), 0);
+	assert_int_equal(jobj_add_str(a, "\xff"), ERR_INVALID);
+	assert_int_equal(jobj_add_str(NULL, "x"), ERR_NOMEM);
+	for (long i = 0, r = ERR_NOMEM; r != 0; i++) {
+		mem_fail_after(i);
+		r = jobj_add_str(a, "last");
+		mem_fail_after(MEM_NO_FAIL);
+		assert_true(r == 0 || r == ERR_NOMEM);
+		assert_true(i < 100);
+	}
+	char *s = jobj_dump(a, NULL);
+	assert_string_equal(s, "[\"\",\"\xc3\xa4\\\"\",\"last\"]");
+	mem_free(s);
+	copy = jobj_copy(a);
+	jobj_free(a);
+	assert_string_equal(jobj_as_str(jobj_at(copy, 2)), "last");
+	jobj_free(copy);
+}
+
+static void
 secrets_are_wiped_before_they_are_freed(void **state)
 {
 	struct jobj *o;
@@ -303,6 +364,8 @@ main(void)
 		cmocka_unit_test(members_are_walked_in_their_order),
 		cmocka_unit_test(unknown_members_are_named_with_the_nearest),
 		cmocka_unit_test(objects_are_built),
+		cmocka_unit_test(want_of_memory_is_told_and_cuts_nothing),
+		cmocka_unit_test(strings_are_added_to_an_array),
 		cmocka_unit_test(secrets_are_wiped_before_they_are_freed),
 	};
 
