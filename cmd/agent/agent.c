@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cmd/agent/publish.h"
+#include "cmd/agent/publisher.h"
 #include "cmd/agent/service.h"
 #include "cmd/cmd.h"
 #include "cmd/common/uplink.h"
@@ -120,7 +120,7 @@ ready_text(const struct agent *a)
 	char *json = NULL;
 
 	if (jobj_set_int(o, "pid", getpid()) == 0 && jobj_set_str(o, "name", a->opts.name) == 0 &&
-	    jobj_set_int(o, "carriers", a->n_uplinks) == 0 && publish_list(a->publisher, o) == 0)
+	    jobj_set_int(o, "carriers", a->n_uplinks) == 0 && publisher_list(a->publisher, o) == 0)
 		json = jobj_dump(o, NULL);
 	jobj_free(o);
 	return json;
@@ -132,7 +132,7 @@ is_ready(const struct agent *a)
 	for (unsigned i = 0; a->ready == NULL && i < a->n_uplinks; i++)
 		if (!uplink_is_up(a->uplinks[i].uplink))
 			return false;
-	return publish_is_answered(a->publisher);
+	return publisher_is_answered(a->publisher);
 }
 
 /* Once we are ready, and when it is to say something else. */
@@ -180,7 +180,7 @@ on_say(void *arg, unsigned carrier, const void *body, size_t n)
 	return uplink_control(a->uplinks[carrier].uplink, body, n);
 }
 
-static const struct publish_user publish_user = { .send = on_say, .changed = look };
+static const struct publisher_user publisher_user = { .send = on_say, .changed = look };
 
 static unsigned
 carrier_of(const struct agent_uplink *k)
@@ -203,7 +203,7 @@ on_up(void *arg)
 
 	k->been_up = true;
 	log_info("connected to %s as %s", k->agent->config.relay, k->agent->opts.name);
-	publish_up(k->agent->publisher, carrier_of(k));
+	publisher_up(k->agent->publisher, carrier_of(k));
 	look(k->agent);
 }
 
@@ -213,7 +213,7 @@ on_down(void *arg, int err, const char *text, uint64_t next_ms)
 	struct agent_uplink *k = arg;
 	struct agent *a = k->agent;
 
-	publish_down(a->publisher, carrier_of(k));
+	publisher_down(a->publisher, carrier_of(k));
 	if (err == ERR_EOF && a->draining) {
 		if (++a->n_ended == a->n_uplinks)
 			agent_stop(a, CMD_OK);
@@ -228,7 +228,7 @@ on_away(void *arg, const char *text)
 {
 	struct agent_uplink *k = arg;
 
-	publish_down(k->agent->publisher, carrier_of(k));
+	publisher_down(k->agent->publisher, carrier_of(k));
 	log_info("%s: %s: dialling again; open streams go on", k->agent->config.relay, text);
 	return true;
 }
@@ -239,7 +239,7 @@ on_refused(void *arg, uint32_t code, const char *text)
 	struct agent_uplink *k = arg;
 	struct agent *a = k->agent;
 
-	publish_down(a->publisher, carrier_of(k));
+	publisher_down(a->publisher, carrier_of(k));
 	log_errorx("%s: refused: %s%s", a->config.relay, text,
 	    code == CODE_REPLACED ? "; give each agent a --name of its own" : "");
 	/*
@@ -265,7 +265,7 @@ on_control(void *arg, const void *body, size_t n)
 {
 	struct agent_uplink *k = arg;
 
-	publish_control(k->agent->publisher, carrier_of(k), body, n);
+	publisher_control(k->agent->publisher, carrier_of(k), body, n);
 }
 
 static void
@@ -308,7 +308,7 @@ on_term(void *arg)
 	a->draining = true;
 	log_info("shutting down: streams have %llu s to finish",
 	    (unsigned long long)a->opts.drain_ms / 1000);
-	publish_stop(a->publisher);
+	publisher_stop(a->publisher);
 	timer_set(&a->drain, a->opts.drain_ms);
 	for (unsigned i = 0; i < a->n_uplinks; i++)
 		uplink_finish(a->uplinks[i].uplink, "the agent is shutting down");
@@ -336,7 +336,8 @@ agent_init(struct agent *a, struct errtext *e)
 		return r;
 	if ((a->services = services_new(a->loop, a->offers, a->opts.max_streams)) == NULL)
 		return err_set(e, ERR_NOMEM, "out of memory");
-	a->publisher = publisher_new(a->loop, (unsigned)a->opts.uplink.carriers, &publish_user, a);
+	a->publisher =
+	    publisher_new(a->loop, (unsigned)a->opts.uplink.carriers, &publisher_user, a);
 	if (a->publisher == NULL)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	if (sig_init(&a->term, a->loop, SIGTERM, on_term, a) != 0 ||
@@ -353,7 +354,7 @@ agent_init(struct agent *a, struct errtext *e)
 		if (k->uplink == NULL)
 			return err_set(e, ERR_NOMEM, "out of memory");
 	}
-	if (publish_use(a->publisher, a->offers) != 0)
+	if (publisher_use(a->publisher, a->offers) != 0)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	return 0;
 }

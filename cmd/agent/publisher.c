@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* publish - services that the relay is asked to publish. */
-#include "cmd/agent/publish.h"
+/* publisher - services that the relay is asked to publish. */
+#include "cmd/agent/publisher.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -32,7 +32,7 @@ struct publication {
 	struct offer offer;
 	enum publish_state state;
 	/* By carrier: the request that has no answer yet; 0: none. */
-	int64_t waiting[PUBLISH_CARRIERS_MAX];
+	int64_t waiting[PUBLISHER_CARRIERS_MAX];
 	uint64_t asked_ms;
 	/* The port that it was granted last. */
 	uint16_t had;
@@ -44,7 +44,7 @@ struct publication {
 
 struct publisher {
 	struct loop *loop;
-	const struct publish_user *user;
+	const struct publisher_user *user;
 	void *arg;
 	unsigned n_carriers;
 	/* Never used twice, whatever the session. */
@@ -71,7 +71,7 @@ set_state(struct publication *b, enum publish_state next)
 static bool
 is_waiting(const struct publication *b)
 {
-	for (unsigned i = 0; i < PUBLISH_CARRIERS_MAX; i++)
+	for (unsigned i = 0; i < PUBLISHER_CARRIERS_MAX; i++)
 		if (b->waiting[i] != 0)
 			return true;
 	return false;
@@ -82,11 +82,11 @@ is_waiting(const struct publication *b)
 static void on_again(void *arg);
 
 struct publisher *
-publisher_new(struct loop *l, unsigned n_carriers, const struct publish_user *user, void *arg)
+publisher_new(struct loop *l, unsigned n_carriers, const struct publisher_user *user, void *arg)
 {
 	struct publisher *p = mem_zalloc(sizeof *p);
 
-	assert(n_carriers <= PUBLISH_CARRIERS_MAX);
+	assert(n_carriers <= PUBLISHER_CARRIERS_MAX);
 	if (p == NULL)
 		return NULL;
 	if (timer_init(&p->again, l, on_again, p) != 0) {
@@ -138,8 +138,8 @@ arm(struct publisher *p)
 	if (first == UINT64_MAX || p->stopped)
 		timer_cancel(&p->again);
 	else
-		timer_set(
-		    &p->again, first + PUBLISH_AGAIN_MS > now ? first + PUBLISH_AGAIN_MS - now : 0);
+		timer_set(&p->again,
+		    first + PUBLISHER_AGAIN_MS > now ? first + PUBLISHER_AGAIN_MS - now : 0);
 }
 
 /* By one carrier. */
@@ -194,7 +194,7 @@ refused(struct publisher *p, struct publication *b, const char *why)
 	set_state(b, PUBLISH_REFUSED);
 	snprintf(b->error, sizeof b->error, "%s", why);
 	log_warnx("not published: tcp %s (%s): %s; it is asked for again every %d s", b->offer.name,
-	    offer_target(&b->offer, target), why, PUBLISH_AGAIN_MS / 1000);
+	    offer_target(&b->offer, target), why, PUBLISHER_AGAIN_MS / 1000);
 	p->user->changed(p->arg);
 }
 
@@ -259,7 +259,7 @@ got_reply(struct publisher *p, unsigned carrier, const struct request_reply *a, 
 	else
 		refused(p, b, a->error[0] != '\0' ? a->error : "the relay does not say why");
 	arm(p);
-	if (publish_is_answered(p))
+	if (publisher_is_answered(p))
 		p->user->changed(p->arg);
 }
 
@@ -278,7 +278,7 @@ got_request(struct publisher *p, unsigned carrier, int64_t id)
 }
 
 void
-publish_control(struct publisher *p, unsigned carrier, const void *body, size_t n)
+publisher_control(struct publisher *p, unsigned carrier, const void *body, size_t n)
 {
 	struct request_reply a;
 	struct errtext why = { "" };
@@ -318,7 +318,7 @@ is_unable(struct publisher *p)
 }
 
 void
-publish_up(struct publisher *p, unsigned carrier)
+publisher_up(struct publisher *p, unsigned carrier)
 {
 	struct publication *b;
 	int r = 0;
@@ -337,7 +337,7 @@ publish_up(struct publisher *p, unsigned carrier)
 }
 
 void
-publish_down(struct publisher *p, unsigned carrier)
+publisher_down(struct publisher *p, unsigned carrier)
 {
 	struct publication *b;
 
@@ -347,7 +347,7 @@ publish_down(struct publisher *p, unsigned carrier)
 }
 
 void
-publish_stop(struct publisher *p)
+publisher_stop(struct publisher *p)
 {
 	p->stopped = true;
 	arm(p);
@@ -379,10 +379,10 @@ on_again(void *arg)
 
 	TAILQ_FOREACH (b, &p->all, link)
 		if ((b->state != PUBLISH_GRANTED || is_waiting(b)) &&
-		    b->asked_ms + PUBLISH_AGAIN_MS <= now)
+		    b->asked_ms + PUBLISHER_AGAIN_MS <= now)
 			ask_again(p, b);
 	arm(p);
-	if (publish_is_answered(p))
+	if (publisher_is_answered(p))
 		p->user->changed(p->arg);
 }
 
@@ -440,7 +440,7 @@ use_offer(struct publisher *p, const struct offer *f)
 }
 
 int
-publish_use(struct publisher *p, const struct offers *o)
+publisher_use(struct publisher *p, const struct offers *o)
 {
 	int r = 0;
 
@@ -456,7 +456,7 @@ publish_use(struct publisher *p, const struct offers *o)
 /* ---- what has come of it ---- */
 
 bool
-publish_is_answered(const struct publisher *p)
+publisher_is_answered(const struct publisher *p)
 {
 	const struct publication *b;
 
@@ -503,7 +503,7 @@ list_state(const struct publisher *p, struct jobj *o, const char *name, enum pub
 }
 
 int
-publish_list(const struct publisher *p, struct jobj *o)
+publisher_list(const struct publisher *p, struct jobj *o)
 {
 	int r = list_state(p, o, "services", PUBLISH_GRANTED);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * publish_test - what an agent asks its relay to publish, and what it makes of the answers; relay
+ * publisher_test - what an agent asks its relay to publish, and what it makes of the answers; relay
  * and clock are the test.
  *
  * link: -Wl,--wrap=loop_now_ms,--wrap=timer_init,--wrap=timer_fini
@@ -13,9 +13,9 @@
 
 #include <cmocka.h>
 
-#include "cmd/agent/publish.h"
+#include "cmd/agent/publisher.h"
 #include "test/unit/heap.h"
-#include "test/unit/publishfix.h"
+#include "test/unit/publisherfix.h"
 
 /* ---- asking ---- */
 
@@ -25,7 +25,7 @@ each_carrier_asks_for_everything_after_its_login(void **state)
 	(void)state;
 	use("ssh=22;public=2222;deny=192.0.2.0/24;proxy=v2 private=1 auto=80;max-rate=7");
 	assert_int_equal(n_said, 0);
-	assert_false(publish_is_answered(p));
+	assert_false(publisher_is_answered(p));
 	lists(NOTHING);
 	up(1);
 	assert_int_equal(n_said, 2);
@@ -58,18 +58,18 @@ a_grant_is_told_once(void **state)
 	up(1);
 	heardlog_begin(LOG_LEVEL_INFO);
 	grant(0, "203.0.113.7", 2222);
-	assert_false(publish_is_answered(p));
+	assert_false(publisher_is_answered(p));
 	grant(1, "203.0.113.7", 2222);
 	heard = heardlog_end();
 	says(heard, "info: published: tcp ssh (127.0.0.1:22) at 203.0.113.7:2222\n");
 	assert_int_equal(strchr(heard, '\n')[1], '\0');
-	assert_true(publish_is_answered(p));
+	assert_true(publisher_is_answered(p));
 	lists(SSH);
 	/* Nothing is asked for again; after a new login everything is, and the same is no news. */
-	time_passes(10 * PUBLISH_AGAIN_MS);
+	time_passes(10 * PUBLISHER_AGAIN_MS);
 	assert_int_equal(n_said, 2);
 	down(0);
-	assert_true(publish_is_answered(p));
+	assert_true(publisher_is_answered(p));
 	up(0);
 	assert_int_equal(n_said, 3);
 	lists(SSH);
@@ -96,7 +96,7 @@ an_automatic_port_is_asked_for_again(void **state)
 	assert_int_equal(said[1].q.port, 0);
 	assert_int_equal(said[1].q.had, 30017);
 	answer(1, ",\"ok\":false,\"error\":\"later\"");
-	time_passes(PUBLISH_AGAIN_MS);
+	time_passes(PUBLISHER_AGAIN_MS);
 	assert_int_equal(said[2].q.had, 30017);
 	grant(2, "203.0.113.7", 30018);
 	down(0);
@@ -121,28 +121,28 @@ a_refusal_is_told_and_asked_for_again(void **state)
 	heard = heardlog_end();
 	says(heard, "warn: not published: tcp ssh (127.0.0.1:22): port 2222 is another agent's");
 	assert_int_equal(strchr(heard, '\n')[1], '\0');
-	assert_true(publish_is_answered(p));
+	assert_true(publisher_is_answered(p));
 	lists("{\"services\":[],\"refused\":[{\"kind\":\"tcp\",\"service\":\"ssh\","
 	      "\"error\":\"port 2222 is another agent's\"}]}");
-	time_passes(PUBLISH_AGAIN_MS - 1);
+	time_passes(PUBLISHER_AGAIN_MS - 1);
 	assert_int_equal(n_said, 2);
 	time_passes(1);
 	assert_int_equal(n_said, 3); /* one carrier does */
 	heardlog_begin(LOG_LEVEL_INFO);
 	answer(2, TAKEN);
 	assert_string_equal(heardlog_end(), "");
-	time_passes(PUBLISH_AGAIN_MS);
+	time_passes(PUBLISHER_AGAIN_MS);
 	heardlog_begin(LOG_LEVEL_INFO);
 	answer(3, ",\"ok\":false");
 	says(heardlog_end(), "(127.0.0.1:22): the relay does not say why");
 	/* The first carrier that is up. */
 	down(0);
-	time_passes(PUBLISH_AGAIN_MS);
+	time_passes(PUBLISHER_AGAIN_MS);
 	assert_int_equal(n_said, 5);
 	assert_int_equal(said[4].carrier, 1);
 	grant(4, "203.0.113.7", 2222);
 	lists(SSH);
-	time_passes(10 * PUBLISH_AGAIN_MS);
+	time_passes(10 * PUBLISHER_AGAIN_MS);
 	assert_int_equal(n_said, 5);
 }
 
@@ -171,7 +171,7 @@ a_relay_that_does_not_answer_has_refused(void **state)
 	use("ssh=22;public=2222");
 	up(0);
 	heardlog_begin(LOG_LEVEL_INFO);
-	time_passes(PUBLISH_AGAIN_MS);
+	time_passes(PUBLISHER_AGAIN_MS);
 	heard = heardlog_end();
 	says(heard, "not published: tcp ssh (127.0.0.1:22): the relay does not answer");
 	assert_int_equal(n_said, 2);
@@ -180,7 +180,7 @@ a_relay_that_does_not_answer_has_refused(void **state)
 	lists("{\"services\":[],\"refused\":[{\"kind\":\"tcp\",\"service\":\"ssh\","
 	      "\"error\":\"the relay does not answer\"}]}");
 	grant(1, "203.0.113.7", 2222);
-	assert_true(publish_is_answered(p));
+	assert_true(publisher_is_answered(p));
 	lists(SSH);
 }
 
@@ -192,10 +192,10 @@ a_yes_stays_when_another_carrier_gets_no_answer(void **state)
 	up(0);
 	up(1);
 	grant(0, "203.0.113.7", 2222);
-	assert_false(publish_is_answered(p));
+	assert_false(publisher_is_answered(p));
 	changes = 0;
-	time_passes(PUBLISH_AGAIN_MS);
-	assert_true(publish_is_answered(p));
+	time_passes(PUBLISHER_AGAIN_MS);
+	assert_true(publisher_is_answered(p));
 	assert_true(changes > 0);
 	lists(SSH);
 	assert_int_equal(n_said, 2);
@@ -212,13 +212,13 @@ a_relay_that_cannot_publish_is_told_once(void **state)
 	heardlog_begin(LOG_LEVEL_INFO);
 	up(0);
 	up(1);
-	time_passes(3 * PUBLISH_AGAIN_MS);
+	time_passes(3 * PUBLISHER_AGAIN_MS);
 	down(0);
 	up(0);
 	heard = heardlog_end();
 	says(heard, "warn: this relay cannot publish");
 	assert_int_equal(strchr(heard, '\n')[1], '\0');
-	assert_true(publish_is_answered(p));
+	assert_true(publisher_is_answered(p));
 	lists("{\"services\":[],\"refused\":[{\"kind\":\"tcp\",\"service\":\"ssh\",\"error\":"
 	      "\"this relay cannot publish\"},{\"kind\":\"tcp\",\"service\":\"web\",\"error\":"
 	      "\"this relay cannot publish\"}]}");
@@ -245,7 +245,7 @@ one_without_public_services_says_nothing_of_it(void **state)
 	heardlog_begin(LOG_LEVEL_INFO);
 	up(0);
 	assert_string_equal(heardlog_end(), "");
-	assert_true(publish_is_answered(p));
+	assert_true(publisher_is_answered(p));
 	lists(NOTHING);
 }
 
@@ -275,12 +275,12 @@ only_the_difference_is_asked_for(void **state)
 	assert_int_equal(said[4].q.rules.max_rate, 3);
 	assert_string_equal(said[5].q.service, "seven");
 	assert_int_equal(said[5].q.port, 7000);
-	assert_false(publish_is_answered(p));
+	assert_false(publisher_is_answered(p));
 	grant(4, "203.0.113.7", 2222);
 	grant(5, "203.0.113.7", 7000);
-	assert_false(publish_is_answered(p));
+	assert_false(publisher_is_answered(p));
 	answer(3, ",\"ok\":true");
-	assert_true(publish_is_answered(p));
+	assert_true(publisher_is_answered(p));
 	/* It is forgotten. */
 	down(0);
 	up(0);
@@ -310,7 +310,7 @@ a_private_service_is_withdrawn(void **state)
 	answer(2, ",\"ok\":false,\"error\":\"no\"");
 	answer(3, ",\"ok\":true");
 	lists(NOTHING);
-	assert_true(publish_is_answered(p));
+	assert_true(publisher_is_answered(p));
 }
 
 static void
@@ -354,16 +354,16 @@ what_went_while_we_were_away_is_withdrawn_after_the_login(void **state)
 	assert_int_equal(n_said, 5);
 	answer(3, ",\"ok\":true");
 	grant(2, "203.0.113.7", 2222);
-	assert_false(publish_is_answered(p));
+	assert_false(publisher_is_answered(p));
 	grant(4, "203.0.113.7", 8080);
-	assert_true(publish_is_answered(p));
+	assert_true(publisher_is_answered(p));
 	/* A withdrawal without an answer is repeated. */
 	use("ssh=22;public=2222");
-	time_passes(PUBLISH_AGAIN_MS);
+	time_passes(PUBLISHER_AGAIN_MS);
 	assert_int_equal(n_said, 7);
 	assert_int_equal(said[6].q.verb, REQUEST_WITHDRAW);
 	answer(6, ",\"ok\":true");
-	time_passes(10 * PUBLISH_AGAIN_MS);
+	time_passes(10 * PUBLISHER_AGAIN_MS);
 	assert_int_equal(n_said, 7);
 }
 
@@ -374,8 +374,8 @@ who_goes_asks_for_nothing(void **state)
 	use("ssh=22;public=2222");
 	up(0);
 	answer(0, TAKEN);
-	publish_stop(p);
-	time_passes(10 * PUBLISH_AGAIN_MS);
+	publisher_stop(p);
+	time_passes(10 * PUBLISHER_AGAIN_MS);
 	up(1);
 	assert_int_equal(n_said, 1);
 }
@@ -396,12 +396,12 @@ each_allocation_may_fail(void **state)
 		is_up[0] = true;
 		mem_fail_after(n);
 		q = publisher_new(NULL, 2, &user, NULL);
-		if (q != NULL && publish_use(q, offers) == 0 && n_said == 2) {
+		if (q != NULL && publisher_use(q, offers) == 0 && n_said == 2) {
 			reply(0, 1, ",\"request\":\"dance\"");
 			for (unsigned i = 0; i < 2; i++)
-				publish_control(q, 0, said[i].text, strlen(said[i].text));
+				publisher_control(q, 0, said[i].text, strlen(said[i].text));
 			o = jobj_new_obj();
-			done = publish_list(q, o) == 0 && n_said == 5;
+			done = publisher_list(q, o) == 0 && n_said == 5;
 			jobj_free(o);
 		}
 		mem_fail_after(MEM_NO_FAIL);
@@ -414,10 +414,10 @@ each_allocation_may_fail(void **state)
 	p = publisher_new(NULL, 2, &user, NULL); /* the clock knows the last one */
 	/* What could not be said is said later. */
 	mem_fail_after(2);
-	IGNORE_RESULT(publish_use(p, offers));
+	IGNORE_RESULT(publisher_use(p, offers));
 	mem_fail_after(MEM_NO_FAIL);
-	assert_int_equal(publish_use(p, offers), 0);
-	time_passes(PUBLISH_AGAIN_MS);
+	assert_int_equal(publisher_use(p, offers), 0);
+	time_passes(PUBLISHER_AGAIN_MS);
 	assert_true(n_said >= 2);
 }
 
@@ -427,8 +427,8 @@ round_trip(void)
 	struct publisher *q = publisher_new(NULL, 2, &user, NULL);
 
 	n_said = 0;
-	IGNORE_RESULT(publish_use(q, offers));
-	publish_control(q, 0, "nonsense", 8);
+	IGNORE_RESULT(publisher_use(q, offers));
+	publisher_control(q, 0, "nonsense", 8);
 	publisher_free(q);
 }
 

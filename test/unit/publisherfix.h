@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * publishfix - a publisher whose relay and clock are the test.  Header only; after cmocka.h.
+ * publisherfix - a publisher whose relay and clock are the test.  Header only; after cmocka.h.
  *
  * A test that uses it has in its head comment
  *
  *      * link: -Wl,--wrap=loop_now_ms,--wrap=timer_init,--wrap=timer_fini
  *      * link: -Wl,--wrap=timer_set,--wrap=timer_cancel
  */
-#ifndef TEST_UNIT_PUBLISHFIX_H
-#define TEST_UNIT_PUBLISHFIX_H
+#ifndef TEST_UNIT_PUBLISHERFIX_H
+#define TEST_UNIT_PUBLISHERFIX_H
 
 #include <stdio.h>
 #include <string.h>
 
-#include "cmd/agent/publish.h"
+#include "cmd/agent/publisher.h"
 #include "lib/base/log_limit.h"
 #include "lib/base/mem.h"
 #include "test/unit/heardlog.h"
@@ -130,7 +130,7 @@ on_changed(void *arg)
 	changes++;
 }
 
-static const struct publish_user user = { .send = on_send, .changed = on_changed };
+static const struct publisher_user user = { .send = on_send, .changed = on_changed };
 
 /* Services, separated by blanks. */
 static inline struct offers *
@@ -156,7 +156,7 @@ use(const char *tcp)
 {
 	struct offers *o = offers_of(tcp);
 
-	assert_int_equal(publish_use(p, o), 0);
+	assert_int_equal(publisher_use(p, o), 0);
 	/* Nothing of them is kept. */
 	offers_free(o);
 }
@@ -189,14 +189,14 @@ static inline void
 up(unsigned carrier)
 {
 	is_up[carrier] = true;
-	publish_up(p, carrier);
+	publisher_up(p, carrier);
 }
 
 static inline void
 down(unsigned carrier)
 {
 	is_up[carrier] = false;
-	publish_down(p, carrier);
+	publisher_down(p, carrier);
 }
 
 /* rest: the members behind the id. */
@@ -206,7 +206,7 @@ reply(unsigned carrier, int64_t id, const char *rest)
 	char text[2048];
 
 	snprintf(text, sizeof text, "{\"id\":%lld%s}", (long long)id, rest);
-	publish_control(p, carrier, text, strlen(text));
+	publisher_control(p, carrier, text, strlen(text));
 }
 
 /* To the i-th of all that was said. */
@@ -227,14 +227,14 @@ grant(unsigned i, const char *host, unsigned port)
 	answer(i, rest);
 }
 
-/* What publish_list tells. */
+/* What publisher_list tells. */
 static inline void
 lists(const char *want)
 {
 	struct jobj *o = jobj_new_obj();
 	char *text;
 
-	assert_int_equal(publish_list(p, o), 0);
+	assert_int_equal(publisher_list(p, o), 0);
 	text = jobj_dump(o, NULL);
 	jobj_free(o);
 	assert_string_equal(text, want);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * publish_lies_test - an agent whose relay gives no sensible answers; relay and clock are the test.
+ * publisher_lies_test - an agent whose relay gives no sensible answers; relay and clock are the
+ * test.
  *
  * link: -Wl,--wrap=loop_now_ms,--wrap=timer_init,--wrap=timer_fini
  * link: -Wl,--wrap=timer_set,--wrap=timer_cancel
@@ -14,8 +15,8 @@
 
 #include <cmocka.h>
 
-#include "cmd/agent/publish.h"
-#include "test/unit/publishfix.h"
+#include "cmd/agent/publisher.h"
+#include "test/unit/publisherfix.h"
 
 static void
 answers_that_nobody_waits_for_are_ignored(void **state)
@@ -27,10 +28,10 @@ answers_that_nobody_waits_for_are_ignored(void **state)
 	/* An unknown id, another carrier's, none at all. */
 	reply(0, said[0].q.id + 1000, TAKEN);
 	reply(0, said[1].q.id, TAKEN);
-	publish_control(p, 0, "{}", 2);
-	publish_control(p, 0, "", 0);
-	publish_control(p, 0, "nonsense", 8);
-	assert_false(publish_is_answered(p));
+	publisher_control(p, 0, "{}", 2);
+	publisher_control(p, 0, "", 0);
+	publisher_control(p, 0, "nonsense", 8);
+	assert_false(publisher_is_answered(p));
 	lists(NOTHING);
 	grant(0, "203.0.113.7", 2222);
 	/* Twice. */
@@ -75,9 +76,9 @@ an_answer_that_makes_no_sense_is_a_refusal(void **state)
 		down(0);
 		up(0);
 		answer(2 * i + 1, bad[i][0]);
-		assert_true(publish_is_answered(p));
+		assert_true(publisher_is_answered(p));
 		snprintf(want, sizeof want, "\"error\":\"%s", bad[i][1]);
-		assert_int_equal(publish_list(p, o), 0);
+		assert_int_equal(publisher_list(p, o), 0);
 		text = jobj_dump(o, NULL);
 		if (strstr(text, want) == NULL)
 			fail_msg("%s is not in %s", want, text);
@@ -96,7 +97,7 @@ nonsense_is_told_a_few_times(void **state)
 	(void)state;
 	heardlog_begin(LOG_LEVEL_INFO);
 	for (int i = 0; i < 1000; i++)
-		publish_control(p, 0, "nonsense", 8);
+		publisher_control(p, 0, "nonsense", 8);
 	heard = heardlog_end();
 	for (const char *s = heard; (s = strchr(s, '\n')) != NULL; s++)
 		lines++;
