@@ -282,6 +282,18 @@ end_open_refused(void *arg)
 	e->n_refused++;
 }
 
+static void
+end_control(void *arg, const void *body, size_t n)
+{
+	struct end *e = arg;
+
+	assert(n < sizeof e->control);
+	e->n_control++;
+	memcpy(e->control, body, n);
+	e->control[n] = '\0';
+	end_hook(e, "control");
+}
+
 static const struct session_user end_user = {
 	.hello = end_hello,
 	.open = end_open,
@@ -289,6 +301,7 @@ static const struct session_user end_user = {
 	.want_output = end_want_output,
 	.idle = end_idle,
 	.open_refused = end_open_refused,
+	.control = end_control,
 };
 
 static bool

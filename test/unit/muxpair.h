@@ -65,7 +65,9 @@ struct end {
 	bool deny_opened;
 	/* streams that the peer opened, in order */
 	struct side side[NET_STREAMS];
-	int n_opened, n_hello, n_goaway, n_idle, n_want, n_refused;
+	int n_opened, n_hello, n_goaway, n_idle, n_want, n_refused, n_control;
+	/* The last body of CONTROL, terminated. */
+	char control[CTL_BODY_MAX + 1];
 	uint32_t away_code;
 	char away_text[256];
 	/* into the carrier */

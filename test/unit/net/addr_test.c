@@ -302,6 +302,62 @@ a_path_is_taken_up_to_its_end(void **state)
 	}
 }
 
+static void
+a_network_is_written_as_it_is_read(void **state)
+{
+	static const struct {
+		const char *in, *out;
+	} t[] = {
+		{ "10.0.0.0/8", "10.0.0.0/8" },
+		{ "192.0.2.1", "192.0.2.1" },
+		{ "192.0.2.1/32", "192.0.2.1" },
+		{ "192.0.2.0/31", "192.0.2.0/31" },
+		{ "0.0.0.0/0", "0.0.0.0/0" },
+		{ "::ffff:10.0.0.0/104", "10.0.0.0/8" },
+		{ "::ffff:0:0/96", "0.0.0.0/0" },
+		{ "::fffe:0:0/95", "::fffe:0:0/95" },
+		{ "2001:db8::/32", "2001:db8::/32" },
+		{ "2001:DB8:0:0::1/128", "2001:db8::1" },
+		{ "::/0", "::/0" },
+		{ "::1", "::1" },
+		{ "fe80::1%lo", "fe80::1" },
+		{ "1111:2222:3333:4444:5555:6666:7777:8888/125",
+		    "1111:2222:3333:4444:5555:6666:7777:8888/125" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
+		struct addr_net net, again;
+		char text[ADDR_TEXT];
+
+		assert_int_equal(addr_net_parse(t[i].in, &net), 0);
+		assert_ptr_equal(addr_net_text(&net, text), text);
+		assert_string_equal(text, t[i].out);
+		assert_int_equal(addr_net_parse(text, &again), 0);
+		assert_int_equal(again.bits, net.bits);
+		assert_memory_equal(again.b, net.b, sizeof net.b);
+	}
+}
+
+static void
+an_address_is_looked_for_in_every_network(void **state)
+{
+	struct addr_net nets[2];
+	struct addr first, second, other;
+
+	(void)state;
+	assert_int_equal(addr_net_parse("10.0.0.0/8", &nets[0]), 0);
+	assert_int_equal(addr_net_parse("2001:db8::/32", &nets[1]), 0);
+	assert_true(addr_literal("10.1.2.3", 1, &first));
+	assert_true(addr_literal("2001:db8::1", 1, &second));
+	assert_true(addr_literal("192.0.2.1", 1, &other));
+	assert_true(addr_in_nets(&first, nets, 2));
+	assert_true(addr_in_nets(&second, nets, 2));
+	assert_false(addr_in_nets(&other, nets, 2));
+	assert_false(addr_in_nets(&second, nets, 1));
+	assert_false(addr_in_nets(&first, nets, 0));
+}
+
 int
 main(void)
 {
@@ -314,6 +370,8 @@ main(void)
 		cmocka_unit_test(an_identity_has_a_text),
 		cmocka_unit_test(an_identity_is_what_one_subscriber_has),
 		cmocka_unit_test(networks_are_prefixes),
+		cmocka_unit_test(a_network_is_written_as_it_is_read),
+		cmocka_unit_test(an_address_is_looked_for_in_every_network),
 		cmocka_unit_test(a_path_is_taken_up_to_its_end),
 	};
 

@@ -281,6 +281,65 @@ so_many_abilities_and_no_more(void **state)
 }
 
 static void
+the_ability_to_publish_is_said_and_known(void **state)
+{
+	static const struct {
+		const char *words;
+		unsigned can;
+	} t[] = {
+		{ "[\"publish\"]", CTL_CAN_PUBLISH },
+		{ "[\"later\",\"publish\",\"publish\"]", CTL_CAN_PUBLISH },
+		{ "[\"later\"]", 0 },
+		{ "[\"Publish\",\"publis\",\"publish2\"]", 0 },
+		{ "[]", 0 },
+		{ "null", 0 },
+	};
+	struct ctl_hello h = { .version = 1, .role = CTL_RELAY, .keepalive_ms = 250 }, g;
+	size_t n;
+
+	(void)state;
+	memcpy(h.instance, token, sizeof token);
+	char *s = ctl_hello_dump(&h, &n);
+	assert_null(strstr(s, "abilities"));
+	mem_free(s);
+	h.abilities = CTL_CAN_PUBLISH;
+	s = ctl_hello_dump(&h, &n);
+	assert_string_equal(s, "{\"version\":1,\"role\":\"relay\",\"instance\":\"" TOKEN
+			       "\",\"keepalive_ms\":250,\"abilities\":[\"publish\"]}");
+	assert_int_equal(ctl_hello_parse(&g, s, n, NULL), 0);
+	assert_memory_equal(&g, &h, sizeof h);
+	mem_free(s);
+	for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
+		char text[256];
+
+		snprintf(text, sizeof text,
+		    "{\"version\":1,\"role\":\"relay\",\"instance\":\"" TOKEN
+		    "\",\"abilities\":%s}",
+		    t[i].words);
+		assert_int_equal(hello(&g, text), 0);
+		assert_int_equal(g.abilities, t[i].can);
+	}
+}
+
+static void
+a_hello_with_abilities_may_lack_memory(void **state)
+{
+	struct ctl_hello h = { .version = 1, .role = CTL_RELAY, .abilities = CTL_CAN_PUBLISH };
+	char *s = NULL;
+	size_t n;
+
+	(void)state;
+	for (long i = 0; s == NULL; i++) {
+		mem_fail_after(i);
+		s = ctl_hello_dump(&h, &n);
+		mem_fail_after(MEM_NO_FAIL);
+		assert_true(i < 1000);
+	}
+	assert_non_null(strstr(s, "[\"publish\"]"));
+	mem_free(s);
+}
+
+static void
 offsets_above_two_to_the_53_survive(void **state)
 {
 	static const uint64_t offs[] = { 0, 1, (1ULL << 53) + 1, (1ULL << 62) + 3, INT64_MAX };
@@ -372,6 +431,8 @@ main(void)
 		cmocka_unit_test(open_names_a_service_or_a_host_and_port),
 		cmocka_unit_test(open_refuses_what_breaks_a_rule),
 		cmocka_unit_test(so_many_abilities_and_no_more),
+		cmocka_unit_test(the_ability_to_publish_is_said_and_known),
+		cmocka_unit_test(a_hello_with_abilities_may_lack_memory),
 		cmocka_unit_test(offsets_above_two_to_the_53_survive),
 		cmocka_unit_test(open_ok_may_be_empty),
 		cmocka_unit_test(running_out_of_memory_is_survived_everywhere),
