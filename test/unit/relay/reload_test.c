@@ -19,6 +19,7 @@
 #include <cmocka.h>
 
 #include "cmd/relay/reload.h"
+#include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/tls/cert.h"
 #include "lib/tls/tls.h"
@@ -429,6 +430,48 @@ certificates_asked_for_meanwhile_are_read_alone(void **state)
 	assert_true(x->rl.with_tls);
 }
 
+/* What is said in one reading on demand. */
+static void
+log_of(struct fix *x, char *said, size_t room)
+{
+	int p[2];
+	ssize_t n;
+
+	assert_int_equal(pipe(p), 0);
+	log_init(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, p[1]);
+	reload_start(&x->rl, true, true);
+	settle(x);
+	log_init(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, STDERR_FILENO);
+	close(p[1]);
+	n = read(p[0], said, room - 1);
+	said[n > 0 ? n : 0] = '\0';
+	close(p[0]);
+}
+
+static void
+it_says_what_was_read_and_what_stays(void **state)
+{
+	struct fix *x = *state;
+	char said[2048];
+
+	begin_with_both(x);
+	log_of(x, said, sizeof said);
+	assert_non_null(strstr(said, "/creds: read again"));
+	assert_non_null(strstr(said, "certificates read again"));
+	assert_null(strstr(said, "stay"));
+	put(x->cert, "no certificate");
+	log_of(x, said, sizeof said);
+	assert_non_null(strstr(said, "/creds: read again"));
+	assert_non_null(strstr(said, "the certificates in use stay"));
+	assert_null(strstr(said, "certificates read again"));
+	put(x->creds, "no credentials");
+	put_pair(x);
+	log_of(x, said, sizeof said);
+	assert_non_null(strstr(said, "the credentials in use stay"));
+	assert_null(strstr(said, "/creds: read again"));
+	assert_non_null(strstr(said, "certificates read again"));
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -446,6 +489,7 @@ main(void)
 		T(without_a_thread_what_was_asked_for_is_done_at_the_next_look),
 		T(a_lost_message_takes_back_what_it_was_to_do_and_no_more),
 		T(certificates_asked_for_meanwhile_are_read_alone),
+		T(it_says_what_was_read_and_what_stays),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
