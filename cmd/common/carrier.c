@@ -117,12 +117,12 @@ write_some(struct carrier *c)
 static void
 carrier_flush(struct carrier *c)
 {
-	size_t budget = CARRIER_TURN;
+	size_t sent = 0;
 	ssize_t n = 1;
 
-	while (!c->dead && n > 0 && budget > 0 && session_has_output(c->s)) {
+	while (!c->dead && n > 0 && sent < CARRIER_TURN && session_has_output(c->s)) {
 		n = write_some(c);
-		budget = (size_t)n < budget ? budget - (size_t)n : 0;
+		sent += (size_t)n;
 	}
 	if (c->dead)
 		return;
