@@ -23,6 +23,7 @@
 #include "lib/base/mem.h"
 #include "lib/tls/cert.h"
 #include "lib/tls/tls.h"
+#include "test/unit/heardlog.h"
 #include "test/unit/memfilter.h"
 #include "test/unit/relaytest.h"
 #include "test/unit/turns.h"
@@ -130,6 +131,33 @@ is_done(void *arg)
 	struct fix *x = arg;
 
 	return x->n_done >= x->wanted && is_idle(x);
+}
+
+/* It says so a few times; what it has left out it tells at the end, and is in no list then. */
+static void
+what_was_left_out_of_the_log_is_told_at_the_end(void **state)
+{
+	struct fix *x = *state;
+	const char *text;
+
+	begin_with(x, A);
+	put(x->creds, B);
+	heardlog_begin(LOG_LEVEL_INFO);
+	no_thread = true;
+	reload_start(&x->rl, true, false);
+	for (int i = 0; i < LOG_LIMIT_FEW; i++)
+		reload_watch(&x->rl);
+	no_thread = false;
+	assert_false(x->rl.running);
+	x->wanted = 1;
+	reload_watch(&x->rl);
+	assert_true(turns_until(x->l, is_done, x));
+	assert_true(log_limits_waiting());
+	reload_fini(&x->rl);
+	assert_false(log_limits_waiting());
+	text = heardlog_end();
+	assert_non_null(strstr(text, "reload: no thread, nothing is read again: "));
+	assert_non_null(strstr(text, "reload: 1 lines left out"));
 }
 
 static bool
@@ -479,6 +507,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_changed_file_is_in_force),
+		T(what_was_left_out_of_the_log_is_told_at_the_end),
 		T(a_broken_file_changes_nothing),
 		T(on_demand_a_file_is_read_changed_or_not),
 		T(without_files_there_is_nothing_to_read),
