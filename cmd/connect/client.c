@@ -599,6 +599,7 @@ conn_start(struct route *r, struct filter *f, const struct ctl_open *o, conn_ans
 	struct conn *cn = mem_zalloc(sizeof *cn);
 	struct uplink *k = route_uplink_now(r);
 
+	filter_reset(f, true); /* until it has ended in good order, or is the caller's again */
 	if (cn == NULL)
 		goto fail;
 	cn->open = *o;
@@ -612,7 +613,6 @@ conn_start(struct route *r, struct filter *f, const struct ctl_open *o, conn_ans
 	cn->arg = arg;
 	r->client->n_conns++;
 	filter_pause(f, true);
-	filter_reset(f, true); /* until it has ended in good order, or is the caller's again */
 	TAILQ_INSERT_TAIL(&r->waiting, cn, link);
 	if (k != NULL)
 		conn_go(cn, k);

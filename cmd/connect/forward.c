@@ -7,6 +7,7 @@
 #include "cmd/connect/connect.h"
 #include "lib/net/f_sock.h"
 #include "lib/net/listen.h"
+#include "lib/net/sockopt.h"
 #include "lib/conf/jobj.h"
 #include "lib/base/log_limit.h"
 #include "lib/base/mem.h"
@@ -50,6 +51,7 @@ serve(struct forward *fw, int fd)
 
 	if (f == NULL) {
 		log_warnx("%s: a connection is dropped: out of memory", fw->spec);
+		sockopt_reset(fd, true);
 		close(fd);
 	} else if (fw->socks) {
 		socks_start(fw->client, fw->route, f);
