@@ -423,12 +423,6 @@ carrier_stop(struct carrier *c, bool stop)
 		block(c, CARRIER_STOP, stop);
 }
 
-bool
-carrier_is_stopped(const struct carrier *c)
-{
-	return (c->blocked & CARRIER_STOP) != 0;
-}
-
 void
 carrier_slow(struct carrier *c, bool slow)
 {

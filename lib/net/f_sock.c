@@ -641,9 +641,3 @@ f_sock_new_pair(struct loop *l, int rfd, int wfd)
 	s->wflags = wflags;
 	return &s->f;
 }
-
-int
-f_sock_fd(const struct filter *f)
-{
-	return sock_of(f)->rfd;
-}
