@@ -242,6 +242,11 @@ what_cannot_be_served_is_answered_and_ended(void **state)
 #define CASE(said, answered) { said, sizeof(said) - 1, answered, sizeof(answered) - 1 }
 		CASE("\4\1\0\26\177\0\0\1", ""),
 		CASE("GET / HTTP/1.1\r\n", ""),
+		/* As soon as the byte is there. */
+		CASE("\4", ""),
+		CASE(GREETING "\4", "\5\0"),
+		CASE(GREETING "\5\2\0\1\0", "\5\0\5\7\0\1\0\0\0\0\0\0"),
+		CASE(GREETING "\5\1\0\2\0", "\5\0\5\10\0\1\0\0\0\0\0\0"),
 		CASE("\5\1\2", "\5\377"),
 		CASE("\5\2\1\2", "\5\377"),
 		CASE("\5\0", "\5\377"),
@@ -270,6 +275,30 @@ what_cannot_be_served_is_answered_and_ended(void **state)
 			fail_msg("case %zu: %zu bytes, end %d", i, n_got, over);
 		assert_int_equal(fake_uplink[0].f->n_streams, 0);
 		assert_true(TAILQ_EMPTY(&c.socks));
+	}
+}
+
+/* The visible characters but the blank: the first and the last of them, and those beside. */
+static void
+a_name_has_visible_characters_only(void **state)
+{
+	char request[] = GREETING "\5\1\0\3\1?\0\1";
+
+	for (int ch = 1; ch < 256; ch++) {
+		bool good = ch > ' ' && ch < 0x7f;
+
+		if (ch > '!' + 1 && ch < '~' - 1)
+			continue;
+		teardown(state);
+		setup(state);
+		request[sizeof request - 4] = (char)ch;
+		say(request, sizeof request - 1);
+		assert_int_equal(fake_uplink[0].f->n_streams, good);
+		assert_int_equal(over, good ? 0 : ERR_EOF);
+		if (good)
+			assert_int_equal(stream()->open.port, 1);
+		if (ch > 0x82)
+			break;
 	}
 }
 
@@ -415,6 +444,7 @@ main(void)
 		TEST(an_ipv6_address_too),
 		TEST(the_longest_name_fits),
 		TEST(what_cannot_be_served_is_answered_and_ended),
+		TEST(a_name_has_visible_characters_only),
 		TEST(refusals_have_replies_of_their_own),
 		TEST(what_was_carried_and_is_cut_is_a_reset),
 		TEST(a_program_that_goes_is_forgotten),
