@@ -196,6 +196,7 @@ client_init(struct client *c)
 	TAILQ_INIT(&c->routes);
 	TAILQ_INIT(&c->socks);
 	c->code = -1;
+	log_limit_init(&c->log, LOG_LIMIT_LINES, LOG_LIMIT_MS, "connections");
 	return timer_init(&c->deadline, c->loop, on_deadline, c);
 }
 
@@ -425,6 +426,7 @@ client_fini(struct client *c)
 {
 	routes_free(c);
 	timer_fini(&c->deadline);
+	log_limit_fini(&c->log);
 }
 
 /* ---- connections ---- */

@@ -41,7 +41,8 @@ on_done(void *arg, const struct pump_result *res)
 	if (res->code == CODE_OK || res->local)
 		log_debug("%s: ended: %s %s", fw->spec, frame_code_str(res->code), res->text);
 	else
-		log_warnx("%s: %s: %s", fw->spec, frame_code_str(res->code), res->text);
+		log_limited(&fw->client->log, loop_now_ms(fw->client->loop), LOG_LEVEL_WARN,
+		    "%s: %s: %s", fw->spec, frame_code_str(res->code), res->text);
 }
 
 static void

@@ -21,6 +21,7 @@
 #include "lib/net/f_sock.h"
 #include "test/unit/fakeuplink.h"
 #include "test/unit/heap.h"
+#include "test/unit/heardlog.h"
 #include "test/unit/sockpair.h"
 #include "test/unit/turns.h"
 
@@ -415,6 +416,42 @@ all_of_them_end_with_the_client(void **state)
 	}
 }
 
+/* A page in a browser can ask for targets that nobody serves, as fast as it likes. */
+static void
+lines_about_refusals_are_limited(void **state)
+{
+	enum { N = LOG_LIMIT_LINES + 5 };
+	struct fake_session *fs = fake_uplink[0].f;
+	int fd[N][2], lines = 0;
+	const char *text;
+
+	(void)state;
+	for (int i = 0; i < N; i++) {
+		struct filter *f;
+
+		sockpair_tcp(fd[i], true);
+		f = f_sock_new(c.loop, fd[i][0], false);
+		assert_non_null(f);
+		socks_start(&c, r, f);
+		assert_int_equal(write(fd[i][1], GREETING TO_NAME, sizeof GREETING TO_NAME - 1),
+		    sizeof GREETING TO_NAME - 1);
+	}
+	for (int i = 0; i < 1000 && fs->n_streams < N; i++)
+		turn();
+	assert_int_equal(fs->n_streams, N);
+	heardlog_begin(LOG_LEVEL_WARN);
+	for (int i = 0; i < N; i++)
+		fake_end(fs->stream[i], CODE_REFUSED, "no");
+	log_limit_fini(&c.log);
+	text = heardlog_end();
+	for (const char *p = text; (p = strstr(p, "socks: ")) != NULL; p++)
+		lines++;
+	assert_int_equal(lines, LOG_LIMIT_LINES);
+	assert_non_null(strstr(text, "connections: 5 lines left out"));
+	for (int i = 0; i < N; i++)
+		close(fd[i][1]);
+}
+
 static void
 round_trip(void)
 {
@@ -438,6 +475,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(lines_about_refusals_are_limited),
 		TEST(a_name_is_carried_after_the_agent_has_answered),
 		TEST(every_byte_may_come_alone),
 		TEST(addresses_of_both_kinds_are_passed_on_as_text),
