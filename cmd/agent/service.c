@@ -10,6 +10,7 @@
 
 #include "cmd/common/pump.h"
 #include "lib/net/f_sock.h"
+#include "lib/net/sockopt.h"
 #include "lib/base/hashtab.h"
 #include "lib/base/log_limit.h"
 #include "lib/base/mem.h"
@@ -205,15 +206,16 @@ carry(struct serving *sg, int fd, const struct ctl_open_ok *ok)
 {
 	struct filter *f = f_sock_new(sg->sv->loop, fd, false);
 
-	if (f == NULL) {
-		close(fd);
-		refuse(sg, CODE_INTERNAL, "out of memory");
-		return;
-	}
 	/*
 	 * A target that was connected in vain must not take it for a short connection that ended
 	 * well.
 	 */
+	if (f == NULL) {
+		sockopt_reset(fd, true);
+		close(fd);
+		refuse(sg, CODE_INTERNAL, "out of memory");
+		return;
+	}
 	filter_reset(f, true);
 	if (stream_accept(sg->s, ok) == 0)
 		sg->pump = pump_new(sg->sv->loop, f, sg->s, on_done, sg);

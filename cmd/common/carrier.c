@@ -117,12 +117,12 @@ write_some(struct carrier *c)
 static void
 carrier_flush(struct carrier *c)
 {
-	size_t budget = CARRIER_TURN;
+	size_t sent = 0;
 	ssize_t n = 1;
 
-	while (!c->dead && n > 0 && budget > 0 && session_has_output(c->s)) {
+	while (!c->dead && n > 0 && sent < CARRIER_TURN && session_has_output(c->s)) {
 		n = write_some(c);
-		budget = (size_t)n < budget ? budget - (size_t)n : 0;
+		sent += (size_t)n;
 	}
 	if (c->dead)
 		return;
@@ -437,12 +437,6 @@ carrier_stop(struct carrier *c, bool stop)
 {
 	if (!c->dead && !c->finishing)
 		block(c, CARRIER_STOP, stop);
-}
-
-bool
-carrier_is_stopped(const struct carrier *c)
-{
-	return (c->blocked & CARRIER_STOP) != 0;
 }
 
 void

@@ -71,7 +71,6 @@ struct f_ws_config carrier_ws(enum session_carries carries, uint64_t message_max
  * stopped one by one. The other side's pings wait unread too.  What is sent goes on.
  */
 void carrier_stop(struct carrier *c, bool stop);
-bool carrier_is_stopped(const struct carrier *c);
 
 /*
  * carrier_slow - the same, for a peer that asks for too much; apart from carrier_stop, which may be

@@ -11,9 +11,8 @@
  * A stream that does not end in good order is always a reset of the socket, even if the process is
  * killed: the program behind it must not take half a file for a whole one.
  *
- * The pump owns the filter.  The stream stays its session's.  Memory: at most MUX_RETAIN_MAX
- * towards the peer (all of a session together MUX_RETAIN_SUM_MAX), the stream's window towards the
- * socket.
+ * The pump owns the filter.  The stream stays its session's.  Memory: the stream's room towards the
+ * peer (session.h), its window towards the socket.
  */
 #ifndef CMD_PUMP_H
 #define CMD_PUMP_H

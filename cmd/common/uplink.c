@@ -12,7 +12,14 @@
 #include "lib/base/version.h"
 #include "proto/dialect/dialect.h"
 
-enum uplink_state { UPLINK_WAITING, UPLINK_DIALLING, UPLINK_GREETING, UPLINK_UP, UPLINK_ENDED };
+enum uplink_state {
+	UPLINK_WAITING,
+	UPLINK_DIALLING,
+	UPLINK_GREETING,
+	UPLINK_UP,
+	UPLINK_ENDED,
+	N_UPLINK
+};
 
 /* A session whose relay has said goodbye: until its streams have ended. */
 struct leaving {
@@ -50,18 +57,28 @@ struct uplink {
 
 static void uplink_dial(struct uplink *k);
 
-static const char *
-state_name(enum uplink_state s)
-{
-	static const char *const names[] = { "waiting", "dialling", "greeting", "up", "ended" };
+static const char *const state_name[N_UPLINK] = { "waiting", "dialling", "greeting", "up",
+	"ended" };
 
-	return names[s];
-}
+/* From each state it may end, or be lost and tried again; the way up has no short cut. */
+static const bool state_can[N_UPLINK][N_UPLINK] = {
+	[UPLINK_WAITING] = { [UPLINK_WAITING] = true,
+	    [UPLINK_DIALLING] = true,
+	    [UPLINK_ENDED] = true },
+	[UPLINK_DIALLING] = { [UPLINK_WAITING] = true,
+	    [UPLINK_GREETING] = true,
+	    [UPLINK_ENDED] = true },
+	[UPLINK_GREETING] = { [UPLINK_WAITING] = true, [UPLINK_UP] = true, [UPLINK_ENDED] = true },
+	[UPLINK_UP] = { [UPLINK_WAITING] = true, [UPLINK_ENDED] = true },
+	/* After a refusal the owner may want to try again, or to finish. */
+	[UPLINK_ENDED] = { [UPLINK_WAITING] = true, [UPLINK_ENDED] = true },
+};
 
 static void
 set_state(struct uplink *k, enum uplink_state next)
 {
-	log_debug("uplink to %s: %s -> %s", k->cfg->relay, state_name(k->state), state_name(next));
+	assert(state_can[k->state][next]);
+	log_debug("uplink to %s: %s -> %s", k->cfg->relay, state_name[k->state], state_name[next]);
 	k->state = next;
 }
 
@@ -460,7 +477,7 @@ uplink_free(struct uplink *k, uint32_t code, const char *text)
 {
 	if (k == NULL)
 		return;
-	k->state = UPLINK_ENDED;
+	set_state(k, UPLINK_ENDED);
 	dialer_cancel(k->dialer);
 	while (k->n_leaving > 0)
 		leaving_free(TAILQ_FIRST(&k->leaving), code, text);

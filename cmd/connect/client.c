@@ -196,6 +196,7 @@ client_init(struct client *c)
 	TAILQ_INIT(&c->routes);
 	TAILQ_INIT(&c->socks);
 	c->code = -1;
+	log_limit_init(&c->log, LOG_LIMIT_LINES, LOG_LIMIT_MS, "connections");
 	return timer_init(&c->deadline, c->loop, on_deadline, c);
 }
 
@@ -432,6 +433,7 @@ client_fini(struct client *c)
 {
 	routes_free(c);
 	timer_fini(&c->deadline);
+	log_limit_fini(&c->log);
 }
 
 /* ---- connections ---- */
@@ -606,6 +608,7 @@ conn_start(struct route *r, struct filter *f, const struct ctl_open *o, conn_ans
 	struct conn *cn = mem_zalloc(sizeof *cn);
 	struct uplink *k = route_uplink_now(r);
 
+	filter_reset(f, true); /* until it has ended in good order, or is the caller's again */
 	if (cn == NULL)
 		goto fail;
 	cn->open = *o;
@@ -619,7 +622,6 @@ conn_start(struct route *r, struct filter *f, const struct ctl_open *o, conn_ans
 	cn->arg = arg;
 	r->client->n_conns++;
 	filter_pause(f, true);
-	filter_reset(f, true); /* until it has ended in good order, or is the caller's again */
 	TAILQ_INSERT_TAIL(&r->waiting, cn, link);
 	if (k != NULL)
 		conn_go(cn, k);

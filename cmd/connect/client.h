@@ -21,6 +21,7 @@
 #include "cmd/cmd.h"
 #include "cmd/common/uplink.h"
 #include "cmd/common/pump.h"
+#include "lib/base/log_limit.h"
 
 /* How long a local connection waits for an uplink that is being dialled. */
 #define CLIENT_WAIT_MS 15000
@@ -57,6 +58,8 @@ struct client {
 	unsigned n_conns;
 	/* Standard input and output: the first failure to reach the relay is the end. */
 	bool once;
+	/* Of lines about single connections: programs, and web pages in them, decide how many. */
+	struct log_limit log;
 	/* The exit status; negative: not known yet.  The first one counts. */
 	int code;
 };

@@ -54,6 +54,8 @@ struct control {
 	struct forward_list forwards;
 	struct sig term, intr, hup;
 	struct cmd_ready ready;
+	/* A signal has ended it. */
+	bool cut;
 };
 
 static void
@@ -61,6 +63,7 @@ on_signal(void *arg)
 {
 	struct control *ct = arg;
 
+	ct->cut = true;
 	/* Nothing new comes while what is there ends. */
 	forwards_stop(&ct->forwards);
 	if (ct->client->once && ct->client->state == CLIENT_RUNNING)
@@ -77,6 +80,7 @@ on_hangup(void *arg)
 {
 	struct control *ct = arg;
 
+	ct->cut = true;
 	forwards_stop(&ct->forwards);
 	client_end(ct->client);
 }
@@ -172,7 +176,7 @@ connect_run(struct client *c, const struct opt_list *args)
 	uplink_config_fini(&c->config);
 	f_ws_thread_fini();
 	buf_pool_free();
-	if (stdio_end() != 0 && r == 0 && c->code == CMD_OK)
+	if (stdio_end(ct.cut) != 0 && r == 0 && c->code == CMD_OK)
 		return CMD_FAILED; /* all was carried, and the last of it could not be written */
 	if (r == 0)
 		return c->code;

@@ -14,10 +14,12 @@
 int stdio_start(
     struct client *c, const char *agent, const struct ctl_open *o, struct errtext *e) WARN_UNUSED;
 /*
- * stdio_end - after the loop: wait until what was written has left the helper thread.  ERR_SYS,
- * logged: it could not.
+ * stdio_end - after the loop: wait until what was written has left the helper thread.
+ *   cut   by a signal: at most STDIO_CUT_S seconds, since a terminal may be stopped for ever
+ * ERR_SYS, logged: it could not.
  */
-int stdio_end(void) WARN_UNUSED;
+#define STDIO_CUT_S 1
+int stdio_end(bool cut) WARN_UNUSED;
 
 /* ---- forward.c ---- */
 

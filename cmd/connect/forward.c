@@ -8,6 +8,7 @@
 #include "cmd/connect/connect.h"
 #include "lib/net/f_sock.h"
 #include "lib/net/listen.h"
+#include "lib/net/sockopt.h"
 #include "lib/conf/jobj.h"
 #include "lib/base/mem.h"
 
@@ -34,7 +35,8 @@ on_done(void *arg, const struct pump_result *res)
 	if (res->code == CODE_OK || res->local)
 		log_debug("%s: ended: %s %s", fw->spec, frame_code_str(res->code), res->text);
 	else
-		log_warnx("%s: %s: %s", fw->spec, frame_code_str(res->code), res->text);
+		log_limited(&fw->client->log, loop_now_ms(fw->client->loop), LOG_LEVEL_WARN,
+		    "%s: %s: %s", fw->spec, frame_code_str(res->code), res->text);
 }
 
 static void
@@ -46,6 +48,7 @@ serve(void *arg, int fd, const struct addr *from)
 	(void)from;
 	if (f == NULL) {
 		log_warnx("%s: a connection is dropped: out of memory", fw->spec);
+		sockopt_reset(fd, true);
 		close(fd);
 	} else if (fw->socks) {
 		socks_start(fw->client, fw->route, f);

@@ -129,7 +129,8 @@ on_answer(void *arg, uint32_t code, const char *text)
 		send_reply(s, REPLY_OK);
 		return; /* the pump takes the filter next */
 	}
-	log_warnx("socks: %s: %s", frame_code_str(code), text);
+	log_limited(&s->client->log, loop_now_ms(s->client->loop), LOG_LEVEL_WARN, "socks: %s: %s",
+	    frame_code_str(code), text);
 	socks_refuse(s, reply);
 }
 

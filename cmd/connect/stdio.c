@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cmd/cmd.h"
@@ -220,15 +221,30 @@ stdio_start(struct client *c, const char *agent, const struct ctl_open *o, struc
 	return 0;
 }
 
-int
-stdio_end(void)
+/*
+ * The loop's end of the pair is closed: the writer ends when it has written everything.  The reader
+ * may sit in read(2) for ever.
+ */
+static void
+wait_for_writer(bool cut)
 {
-	/*
-	 * The loop's end of the pair is closed: the writer ends when it has written everything.
-	 * The reader may sit in read(2) for ever.
-	 */
-	if (self.out.started)
+	struct timespec until;
+
+	if (!self.out.started)
+		return;
+	if (!cut || clock_gettime(CLOCK_REALTIME, &until) != 0) {
 		pthread_join(self.out.thread, NULL);
+		return;
+	}
+	until.tv_sec += STDIO_CUT_S;
+	/* What it has not written by then is lost: the status says that it was cut. */
+	IGNORE_RESULT(pthread_timedjoin_np(self.out.thread, NULL, &until));
+}
+
+int
+stdio_end(bool cut)
+{
+	wait_for_writer(cut);
 	if (self.in.error == 0 && self.out.error == 0)
 		return 0;
 	errno = self.in.error != 0 ? self.in.error : self.out.error;

@@ -65,7 +65,10 @@ void account_refresh(struct accounts *t, struct account *a, const struct creds *
  * thread.
  */
 void accounts_sweep(struct accounts *t, uint64_t now_ms);
-/* accounts_count - those that are kept, held or not. */
+/*
+ * accounts_count - those that are kept, held or not.  For tests: that one is forgotten in time
+ * shows nowhere else.
+ */
 size_t accounts_count(struct accounts *t);
 
 /* account_enter - one session more, unless it has as many as it may.  account_leave - one less. */

@@ -240,12 +240,13 @@ on_admitted(void *arg, int err, const struct creds_id *id)
 {
 	struct guest *g = arg;
 
-	if (err == 0)
+	if (err == 0) {
 		become_peer(g, id);
-	else if (err == ERR_AGAIN)
-		guest_status(g, 503, NULL);
-	else
-		guest_status(g, 403, NULL);
+		return;
+	}
+	/* Its end must be seen. */
+	filter_pause(g->f, false);
+	guest_status(g, err == ERR_AGAIN ? 503 : 403, NULL);
 }
 
 static void

@@ -172,4 +172,5 @@ reload_fini(struct reload *rl)
 	}
 	creds_unref(rl->fresh);
 	rl->fresh = NULL;
+	log_limit_fini(&rl->failed_log);
 }

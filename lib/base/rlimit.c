@@ -49,13 +49,16 @@ rlimit_reserve_fini(struct rlimit_reserve *r)
 int
 rlimit_reserve_refuse(struct rlimit_reserve *r, int listen_fd)
 {
+	static const struct linger hard = { .l_onoff = 1, .l_linger = 0 };
 	int fd, saved;
 
 	rlimit_reserve_fini(r);
 	fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	saved = errno;
-	if (fd >= 0)
+	if (fd >= 0) {
+		IGNORE_RESULT(setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard));
 		close(fd);
+	}
 	/* Another thread may have been quicker to it; then the next call tries again. */
 	IGNORE_RESULT(rlimit_reserve_init(r));
 	if (fd >= 0)

@@ -34,9 +34,10 @@ void rlimit_reserve_fini(struct rlimit_reserve *r);
 
 /*
  * rlimit_reserve_refuse - when accept(2) says EMFILE or ENFILE: let the reserve go, accept one
- * connection of listen_fd (non-blocking), close it at once so that its peer learns, and take the
- * reserve again. Returns 0; ERR_AGAIN if nobody was waiting; ERR_SYS.  Afterwards r->fd may be -1;
- * the next call tries again.
+ * connection of listen_fd (non-blocking), reset it at once so that its peer learns and does not
+ * take it for one that has ended well, and take the reserve again.
+ * Returns 0; ERR_AGAIN if nobody was waiting; ERR_SYS.  Afterwards r->fd may be -1; the next call
+ * tries again.
  */
 int rlimit_reserve_refuse(struct rlimit_reserve *r, int listen_fd) WARN_UNUSED;
 

@@ -603,7 +603,6 @@ http_next_scheme(const char **list, size_t *n)
 		}
 		s = *list;
 	}
-	*list = s;
 	return NULL;
 }
 

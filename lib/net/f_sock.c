@@ -558,14 +558,13 @@ sock_op_unacked(const struct filter *f)
 static void
 sock_op_reset(struct filter *f, bool on)
 {
-	struct linger hard = { .l_onoff = on, .l_linger = 0 };
 	struct f_sock *s = sock_of(f);
 
 	s->hard = on;
 	/* A pipe cannot: its reader sees an end, and somebody else has to tell it more. */
-	IGNORE_RESULT(setsockopt(s->rfd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard));
+	sockopt_reset(s->rfd, on);
 	if (s->wfd != s->rfd)
-		IGNORE_RESULT(setsockopt(s->wfd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard));
+		sockopt_reset(s->wfd, on);
 }
 
 static const struct filter_ops sock_ops = {
@@ -641,10 +640,4 @@ f_sock_new_pair(struct loop *l, int rfd, int wfd)
 	s->rflags = rflags;
 	s->wflags = wflags;
 	return &s->f;
-}
-
-int
-f_sock_fd(const struct filter *f)
-{
-	return sock_of(f)->rfd;
 }

@@ -44,7 +44,4 @@ struct filter *f_sock_new(struct loop *l, int fd, bool shape);
  */
 struct filter *f_sock_new_pair(struct loop *l, int rfd, int wfd);
 
-/* f_sock_fd - the descriptor, for options and addresses; still owned by the filter. */
-int f_sock_fd(const struct filter *f);
-
 #endif

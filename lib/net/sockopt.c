@@ -16,3 +16,11 @@ sockopt_nodelay(int fd)
 	/* A Unix socket has no such option. */
 	IGNORE_RESULT(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one));
 }
+
+void
+sockopt_reset(int fd, bool on)
+{
+	struct linger hard = { .l_onoff = on, .l_linger = 0 };
+
+	IGNORE_RESULT(setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard));
+}

@@ -3,7 +3,11 @@
 #ifndef LIB_SOCKOPT_H
 #define LIB_SOCKOPT_H
 
+#include <stdbool.h>
+
 /* sockopt_nodelay - small writes leave at once; does nothing on a Unix socket. */
 void sockopt_nodelay(int fd);
+/* sockopt_reset - the close of fd will be a reset, or again an end; a pipe has no such thing. */
+void sockopt_reset(int fd, bool on);
 
 #endif

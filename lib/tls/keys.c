@@ -66,23 +66,22 @@ keys_generate(void)
 	return s;
 }
 
-/* Text after its prefix into exactly len bytes. */
+/* The bytes behind the prefix. */
 static int
-unwrap(const char *text, size_t n, const char *prefix, const char *what, uint8_t *out, size_t len,
-    struct errtext *e)
+unwrap(const char *text, size_t n, uint8_t scalar[KEYS_SCALAR_LEN], struct errtext *e)
 {
-	size_t np = strlen(prefix);
+	size_t np = strlen(KEYS_PRIV_PREFIX);
 	uint8_t raw[64];
 	int r = 0;
 
-	if (n < np || memcmp(text, prefix, np) != 0)
+	if (n < np || memcmp(text, KEYS_PRIV_PREFIX, np) != 0)
 		return err_set(
-		    e, ERR_INVALID, "this is no %s key: one begins with %s", what, prefix);
-	if (b64_decode(raw, sizeof(raw), text + np, n - np, B64_URL) != (ssize_t)len)
+		    e, ERR_INVALID, "this is no private key: one begins with " KEYS_PRIV_PREFIX);
+	if (b64_decode(raw, sizeof(raw), text + np, n - np, B64_URL) != KEYS_SCALAR_LEN)
 		r = err_set(e, ERR_INVALID,
-		    "this %s key is damaged: cut off, or with an extra character", what);
+		    "this private key is damaged: cut off, or with an extra character");
 	else
-		memcpy(out, raw, len);
+		memcpy(scalar, raw, KEYS_SCALAR_LEN);
 	mem_wipe(raw, sizeof(raw));
 	return r;
 }
@@ -94,7 +93,7 @@ load_priv(struct work *w, const char *text, size_t n, struct errtext *e)
 	uint8_t scalar[KEYS_SCALAR_LEN];
 	int r, mbed;
 
-	if ((r = unwrap(text, n, KEYS_PRIV_PREFIX, "private", scalar, sizeof(scalar), e)) != 0)
+	if ((r = unwrap(text, n, scalar, e)) != 0)
 		return r;
 	if ((mbed = mbedtls_mpi_read_binary(&w->d, scalar, sizeof(scalar))) == 0)
 		mbed = mbedtls_ecp_check_privkey(&w->group, &w->d);
@@ -129,49 +128,6 @@ keys_public(const struct secret *priv, char pub[KEYS_PUB_TEXT_LEN + 1], struct e
 		if (b64_encode(pub + prefix, KEYS_PUB_TEXT_LEN + 1 - prefix, point, len, B64_URL) <
 		    0)
 			r = err_set(e, ERR_NOMEM, "cannot write the public key");
-	}
-	work_fini(&w);
-	return r;
-}
-
-int
-keys_parse_priv(const char *text, size_t n, uint8_t scalar[KEYS_SCALAR_LEN], struct errtext *e)
-{
-	struct work w;
-	int r = work_init(&w);
-
-	if (r != 0)
-		err_set(e, r, "out of memory");
-	else if ((r = load_priv(&w, text, n, e)) == 0 &&
-		 mbedtls_mpi_write_binary(&w.d, scalar, KEYS_SCALAR_LEN) != 0)
-		r = err_set(e, ERR_NOMEM, "out of memory");
-	work_fini(&w);
-	return r;
-}
-
-int
-keys_parse_pub(const char *text, size_t n, uint8_t point[KEYS_POINT_LEN], struct errtext *e)
-{
-	uint8_t raw[KEYS_POINT_LEN];
-	struct work w;
-	int r, mbed;
-
-	if ((r = unwrap(text, n, KEYS_PUB_PREFIX, "public", raw, sizeof(raw), e)) != 0)
-		return r;
-	if ((r = work_init(&w)) != 0) {
-		err_set(e, r, "out of memory");
-	} else {
-		/* One that is not on the curve would leak bits of our key (SEC 1 3.2.2.1). */
-		mbed = mbedtls_ecp_point_read_binary(&w.group, &w.q, raw, sizeof(raw));
-		if (mbed == 0)
-			mbed = mbedtls_ecp_check_pubkey(&w.group, &w.q);
-		if (is_nomem(mbed))
-			r = err_set(e, ERR_NOMEM, "out of memory");
-		else if (mbed != 0)
-			r = err_set(
-			    e, ERR_INVALID, "this public key is damaged: no point of the curve");
-		else
-			memcpy(point, raw, sizeof(raw));
 	}
 	work_fini(&w);
 	return r;

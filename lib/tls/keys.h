@@ -30,19 +30,10 @@ struct secret *keys_generate(void) WARN_UNUSED;
 
 /*
  * keys_public - the public text that belongs to a private one.
- * Returns 0; ERR_INVALID if priv is no private key of the form above; ERR_NOMEM or ERR_SYS.
+ * Returns 0; ERR_INVALID if priv is no private key of the form above, with a number in 1..order-1
+ * (e says what is wrong and never quotes it); ERR_NOMEM or ERR_SYS.
  */
 int keys_public(
     const struct secret *priv, char pub[KEYS_PUB_TEXT_LEN + 1], struct errtext *e) WARN_UNUSED;
-
-/*
- * keys_parse_priv - the scalar of a private text of n bytes, in 1..order-1; the caller wipes it.
- * keys_parse_pub - the compressed point of a public text of n bytes, proved to be on the curve.
- * Return 0; ERR_INVALID with e saying what is wrong (never quoting it); ERR_NOMEM.
- */
-int keys_parse_priv(
-    const char *text, size_t n, uint8_t scalar[KEYS_SCALAR_LEN], struct errtext *e) WARN_UNUSED;
-int keys_parse_pub(
-    const char *text, size_t n, uint8_t point[KEYS_POINT_LEN], struct errtext *e) WARN_UNUSED;
 
 #endif

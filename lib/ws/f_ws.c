@@ -375,7 +375,6 @@ f_ws_new(struct filter *below, struct loop *l, const struct f_ws_config *cfg)
 		return NULL;
 	filter_init(&w->f, &ws_ops, below, l);
 	w->cfg = *cfg;
-	w->peer_code = F_WS_ABNORMAL;
 	task_init(&w->again, on_again, w);
 	task_init(&w->tell, on_tell, w);
 	if (below->eof || below->closed)
@@ -409,18 +408,6 @@ f_ws_send_message(struct filter *f, enum f_ws_kind kind, struct bufq *payload)
 	return r;
 }
 
-int
-f_ws_ping(struct filter *f, const void *p, size_t n)
-{
-	struct f_ws *w = ws_of(f);
-
-	if (w->tx == TX_CLOSED || f_ws_is_over(w))
-		return ERR_CLOSED;
-	if (n > F_WS_CONTROL_MAX)
-		return ERR_LIMIT;
-	return send_control(w, F_WS_OP_PING, p, n);
-}
-
 void
 f_ws_close(struct filter *f, int code, const char *reason)
 {
@@ -428,10 +415,4 @@ f_ws_close(struct filter *f, int code, const char *reason)
 
 	if (!f_ws_is_over(w))
 		f_ws_send_close(w, code, reason, strlen(reason));
-}
-
-int
-f_ws_peer_code(const struct filter *f)
-{
-	return ws_of(f)->peer_code;
 }

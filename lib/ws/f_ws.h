@@ -55,8 +55,6 @@ enum f_ws_code {
 	F_WS_UNSUPPORTED = 1003,
 	/* never sent: the peer's Close had no code */
 	F_WS_NO_CODE = 1005,
-	/* never sent: there was no Close */
-	F_WS_ABNORMAL = 1006,
 	F_WS_BAD_UTF8 = 1007,
 	F_WS_POLICY = 1008,
 	F_WS_TOO_BIG = 1009,
@@ -116,12 +114,6 @@ void f_ws_set_arg(struct filter *f, void *arg);
 int f_ws_send_message(struct filter *f, enum f_ws_kind kind, struct bufq *payload) WARN_UNUSED;
 
 /*
- * f_ws_ping - send a ping of n <= F_WS_CONTROL_MAX bytes now.  Returns 0, ERR_CLOSED, ERR_NOMEM,
- * ERR_LIMIT.
- */
-int f_ws_ping(struct filter *f, const void *p, size_t n) WARN_UNUSED;
-
-/*
  * f_ws_close - as filter_shutdown with a code and a reason (UTF-8; cut to F_WS_REASON_MAX bytes).
  * A second call does nothing.
  */
@@ -129,11 +121,5 @@ void f_ws_close(struct filter *f, int code, const char *reason);
 
 /* f_ws_thread_fini - free what this thread keeps for all its WebSockets; before it ends. */
 void f_ws_thread_fini(void);
-
-/*
- * f_ws_peer_code - the code of the peer's Close: F_WS_NO_CODE if it had none, F_WS_ABNORMAL if
- * there was no Close.
- */
-int f_ws_peer_code(const struct filter *f);
 
 #endif

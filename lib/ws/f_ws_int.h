@@ -29,7 +29,7 @@ struct f_ws {
 
 	/* Receiving. */
 	enum f_ws_rx rx;
-	/* f_f_ws_input is on the stack. */
+	/* f_ws_input is on the stack. */
 	bool running;
 	/* f.in has grown since the user was told. */
 	bool fresh;

@@ -105,3 +105,20 @@ for left in 0, os.O_NONBLOCK:
     assert os.waitstatus_to_exitcode(status) == 0, status
     assert fcntl.fcntl(slave, fcntl.F_GETFL) == flags, "the terminal's flags were changed"
 PYTHON
+
+# A terminal that was stopped takes nothing for ever: a signal ends the program all the same.
+make_data "$tmp/much" 5000000
+start_tcp much send "$tmp/much"
+python3 - "$TUNNEL_BIN" "$relay_url" "$tmp" "$tcp_port" <<'PYTHON'
+import pty, select, signal, subprocess, sys, time
+binary, url, tmp, port = sys.argv[1:]
+master, slave = pty.openpty()
+p = subprocess.Popen([binary, "connect", "--relay", url, "--secret-file", tmp + "/client.secret", "pi", "127.0.0.1", port],
+                     stdin=subprocess.PIPE, stdout=slave)
+deadline = time.monotonic() + 60
+while select.select([], [slave], [], 0)[1]:
+    assert time.monotonic() < deadline, "the terminal never fills"
+    time.sleep(0.01)
+p.send_signal(signal.SIGTERM)
+assert p.wait(30) == 1, p.returncode
+PYTHON

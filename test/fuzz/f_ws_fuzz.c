@@ -150,12 +150,10 @@ static void
 on_closed(void *arg, int err, const char *text)
 {
 	struct story *s = arg;
-	int code = f_ws_peer_code(s->ws);
 
 	assert(!s->closed && (err == ERR_EOF || text[0] != 0));
 	s->closed = err;
 	note(s, &err, sizeof err);
-	note(s, &code, sizeof code);
 }
 
 static const struct filter_user user = { on_readable, on_writable, on_closed };

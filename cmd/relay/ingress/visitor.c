@@ -17,6 +17,7 @@
 #include "lib/base/rand.h"
 #include "lib/net/f_sock.h"
 #include "lib/net/proxy_hdr.h"
+#include "lib/net/sockopt.h"
 
 enum visitor_state {
 	/* Its proxy has yet to say who it is. */
@@ -81,10 +82,7 @@ visitor_dispose(void *arg)
 static void
 close_by_reset(int fd)
 {
-	struct linger hard = { .l_onoff = 1 };
-
-	/* Then it is a close like another: the best that is left. */
-	IGNORE_RESULT(setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard));
+	sockopt_reset(fd, true);
 	close(fd);
 }
 

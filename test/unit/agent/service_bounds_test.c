@@ -246,6 +246,43 @@ streams_that_linger_take_no_places(void **state)
 	close(others);
 }
 
+static int first_free;
+
+static bool
+all_are_closed(void *arg)
+{
+	int fd = dup(0);
+
+	(void)arg;
+	close(fd);
+	return fd == first_free;
+}
+
+/* Those whose targets have gone do not count for who lingers next. */
+static void
+who_lingered_leaves_the_place_to_the_next(void **state)
+{
+	enum { OWN = (SERVICE_LINGER_MAX - 1) / 2 };
+	struct fix *x = *state;
+	int small = 4096, target[OWN];
+
+	assert_int_equal(setsockopt(x->listener, SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
+	first_free = dup(0);
+	close(first_free);
+	for (int round = 0; round < 3; round++) {
+		x->relay->client++;
+		for (int i = 0; i < OWN; i++) {
+			leave_one(x);
+			target[i] = accept(x->listener, NULL, NULL);
+			assert_true(target[i] >= 0);
+		}
+		assert_false(is_broken(&target[0]));
+		for (int i = 0; i < OWN; i++)
+			close(target[i]);
+		assert_true(turns_until(x->loop, all_are_closed, NULL));
+	}
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -257,6 +294,7 @@ main(void)
 		T(early_bytes_keep_no_more_than_they_need),
 		T(early_bytes_without_memory_end_their_stream),
 		T(streams_that_linger_take_no_places),
+		T(who_lingered_leaves_the_place_to_the_next),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

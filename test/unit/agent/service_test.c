@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "cmd/agent/service.h"
+#include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "test/unit/heap.h"
 #include "test/unit/fakesession.h"
@@ -561,6 +562,44 @@ without_memory_there_are_no_services(void **state)
 	}
 }
 
+/* A line for each stream that opened, ended or was refused: who came, where to, and why not. */
+static void
+it_says_what_became_of_each_stream(void **state)
+{
+	struct fake_stream *s;
+	char said[2048], want[128];
+	ssize_t n;
+	int p[2];
+
+	(void)state;
+	assert_int_equal(pipe(p), 0);
+	serve_db();
+	log_init(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, p[1]);
+	s = ask("tcp", "db", "", 0);
+	assert_true(turns_until(l, is_answered, s));
+	fake_end(s, CODE_CANCELLED, "enough");
+	ask("tcp", "none", "", 0);
+	ask("tcp", "", "192.0.2.1", 9);
+	turn();
+	log_init(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, STDERR_FILENO);
+	close(p[1]);
+	n = read(p[0], said, sizeof said - 1);
+	assert_true(n > 0);
+	said[n] = '\0';
+	close(p[0]);
+	snprintf(want, sizeof want, "info: stream 192.0.2.9:1234 -> db=127.0.0.1:%u: opened\n",
+	    addr_port(&at));
+	assert_non_null(strstr(said, want));
+	snprintf(want, sizeof want,
+	    "info: stream 192.0.2.9:1234 -> db=127.0.0.1:%u: closed by peer: cancelled: enough, 0 "
+	    "bytes up, 0 down, ",
+	    addr_port(&at));
+	assert_non_null(strstr(said, want));
+	assert_non_null(strstr(said,
+	    "warn: stream 192.0.2.9:1234 -> none:0: refused: no such service at this agent\n"));
+	assert_non_null(strstr(said, "-> 192.0.2.1:9: refused: cannot connect to 192.0.2.1:9"));
+}
+
 /* ":PORT" and "PORT" are this machine's. */
 static void
 a_place_without_a_host_is_this_machine(void **state)
@@ -615,6 +654,7 @@ main(void)
 		TEST(without_memory_the_stream_and_the_target_are_reset),
 		TEST(without_memory_one_stream_is_refused),
 		TEST(without_memory_there_are_no_services),
+		TEST(it_says_what_became_of_each_stream),
 		TEST(a_place_without_a_host_is_this_machine),
 		cmocka_unit_test(everything_is_given_back),
 	};

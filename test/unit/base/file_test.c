@@ -23,6 +23,7 @@
 
 #include "lib/base/file.h"
 #include "lib/base/mem.h"
+#include "test/unit/heap.h"
 
 static char dir[64];
 /* The last two descriptors that were synced. */
@@ -384,6 +385,30 @@ what_is_no_file_is_not_replaced(void **state)
 	unlink("target");
 }
 
+static void
+read_much(void)
+{
+	char *p = NULL;
+	size_t n = 0;
+
+	assert_int_equal(file_read_all("a", 300000, &p, &n, NULL), 0);
+	assert_int_equal(n, 200000);
+	mem_free(p);
+	/* Too large: found when it has been read so far. */
+	assert_int_equal(file_read_all("a", 100000, &p, &n, NULL), ERR_LIMIT);
+}
+
+static void
+what_was_read_in_pieces_is_given_back(void **state)
+{
+	static char much[200000];
+
+	(void)state;
+	memset(much, 'x', sizeof much);
+	assert_int_equal(file_write_atomic("a", much, sizeof much, 0600, NULL), 0);
+	heap_is_given_back(read_much);
+}
+
 int
 main(void)
 {
@@ -396,6 +421,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 		    a_missing_file_is_told_from_a_failing_one, enter_dir, leave_dir),
 		cmocka_unit_test_setup_teardown(want_of_memory_is_an_error, enter_dir, leave_dir),
+		cmocka_unit_test_setup_teardown(
+		    what_was_read_in_pieces_is_given_back, enter_dir, leave_dir),
 		cmocka_unit_test_setup_teardown(
 		    a_replacement_has_the_mode_asked_for, enter_dir, leave_dir),
 		cmocka_unit_test_setup_teardown(

@@ -80,6 +80,28 @@ text_has_time_level_worker_and_message(void **state)
 	stop();
 }
 
+/* Every byte: what a terminal shows is itself, a tab is a blank, the rest is written in hex. */
+static void
+each_byte_is_shown_or_written_in_hex(void **state)
+{
+	(void)state;
+	start(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
+	for (int c = 1; c < 256; c++) {
+		char want[32], shown[8];
+
+		if (c == '\t')
+			snprintf(shown, sizeof shown, " ");
+		else if (c >= ' ' && c <= '~')
+			snprintf(shown, sizeof shown, "%c", c);
+		else
+			snprintf(shown, sizeof shown, "\\x%02x", (unsigned)c);
+		snprintf(want, sizeof want, " info: a%sz\n", shown);
+		log_info("a%cz", c);
+		assert_string_equal(written() + CLOCK_ISO_LEN, want);
+	}
+	stop();
+}
+
 static void
 json_is_json_whatever_the_message(void **state)
 {
@@ -275,6 +297,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(text_has_time_level_worker_and_message),
+		cmocka_unit_test(each_byte_is_shown_or_written_in_hex),
 		cmocka_unit_test(json_is_json_whatever_the_message),
 		cmocka_unit_test(no_byte_of_a_peer_reaches_the_terminal),
 		cmocka_unit_test(levels_above_the_threshold_are_silent),

@@ -4,6 +4,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -119,6 +123,32 @@ what_is_freed_is_counted(void **state)
 	assert_in_range(mem_freed() - before, 100000, 110000);
 }
 
+/* At start-up there is no way on without memory. */
+static void
+what_must_be_had_is_zero_or_the_end(void **state)
+{
+	static const char zero[64];
+	char *p = mem_must_zalloc(sizeof zero);
+	int status;
+	pid_t pid;
+
+	(void)state;
+	assert_memory_equal(p, zero, sizeof zero);
+	mem_free(p);
+	fflush(NULL);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		close(STDERR_FILENO);
+		signal(SIGABRT, SIG_DFL);
+		mem_fail_after(0);
+		mem_free(mem_must_zalloc(1));
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
 int
 main(void)
 {
@@ -131,6 +161,7 @@ main(void)
 		cmocka_unit_test(a_failed_resize_leaves_the_old_block),
 		cmocka_unit_test(what_is_freed_is_counted),
 		cmocka_unit_test(wiped_memory_is_zero),
+		cmocka_unit_test(what_must_be_had_is_zero_or_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -71,7 +71,9 @@ a_full_table_still_refuses_politely(void **state)
 	assert_int_equal(errno, EMFILE);
 	assert_int_equal(rlimit_reserve_refuse(&r, listen_fd), 0);
 	assert_true(r.fd >= 0);
-	assert_int_equal(read(client, &c, 1), 0); /* it was told, not left waiting */
+	/* It was told, not left waiting, and what it was told looks like no answer. */
+	assert_int_equal(read(client, &c, 1), -1);
+	assert_int_equal(errno, ECONNRESET);
 	while (n > 0)
 		close(filler[--n]);
 	rlimit_reserve_fini(&r);
@@ -83,7 +85,8 @@ a_full_table_still_refuses_politely(void **state)
 	close(0);
 	assert_int_equal(connect(client, (struct sockaddr *)&at, sizeof(at)), 0);
 	assert_int_equal(rlimit_reserve_refuse(&r, listen_fd), 0);
-	assert_int_equal(read(client, &c, 1), 0);
+	assert_int_equal(read(client, &c, 1), -1);
+	assert_int_equal(errno, ECONNRESET);
 	assert_int_equal(r.fd, 0);
 	rlimit_reserve_fini(&r);
 	assert_int_equal(fcntl(0, F_GETFD), -1);

@@ -32,6 +32,23 @@ additions_follow_each_other(void **state)
 }
 
 static void
+nothing_may_be_added(void **state)
+{
+	struct strbuf b;
+
+	(void)state;
+	strbuf_init(&b, 4);
+	strbuf_addf(&b, "%s", "");
+	assert_int_equal(strbuf_status(&b), 0);
+	assert_int_equal(b.len, 0);
+	strbuf_addf(&b, "%s", "abcd");
+	strbuf_addf(&b, "%s", "");
+	assert_int_equal(strbuf_status(&b), 0);
+	assert_string_equal(b.s, "abcd");
+	strbuf_fini(&b);
+}
+
+static void
 the_limit_is_exact_and_sticks(void **state)
 {
 	struct strbuf b;
@@ -307,6 +324,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(additions_follow_each_other),
+		cmocka_unit_test(nothing_may_be_added),
 		cmocka_unit_test(the_limit_is_exact_and_sticks),
 		cmocka_unit_test(want_of_memory_sticks),
 		cmocka_unit_test(network_bytes_become_printable),

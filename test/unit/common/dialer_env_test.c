@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -117,6 +118,81 @@ the_operator_may_say_that_there_is_no_proxy(void **state)
 	unsetenv("ALL_PROXY");
 }
 
+/* Which variable names the proxy: "none" where there is none. */
+static void
+variables_are_asked_in_their_order(void **state)
+{
+	static const char *const names[] = { "http_proxy", "HTTP_PROXY", "https_proxy",
+		"HTTPS_PROXY", "all_proxy", "ALL_PROXY" };
+	/* One letter for each of them: set to a proxy of that letter; '-': empty; ' ': unset. */
+	static const struct {
+		const char *set;
+		bool tls;
+		const char *host;
+	} cases[] = {
+		{ "      ", false, NULL },
+		{ "------", false, NULL },
+		{ "------", true, NULL },
+		{ "abcdef", false, "a" },
+		{ " bcdef", false, "b" },
+		{ "-bcdef", false, "b" },
+		{ "  cdef", false, "e" },
+		{ "--cdef", false, "e" },
+		{ "----ef", false, "e" },
+		{ "-----f", false, "f" },
+		{ "     f", false, "f" },
+		{ "abcdef", true, "c" },
+		{ "ab def", true, "d" },
+		{ "ab-def", true, "d" },
+		{ "ab  ef", true, "e" },
+		{ "ab   f", true, "f" },
+	};
+
+	(void)state;
+	unsetenv("NO_PROXY");
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct dialer_target t = { .url = { .tls = cases[i].tls, .at.port = 80 } };
+		char value[16];
+
+		strcpy(t.url.at.host, "a.example");
+		for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
+			snprintf(value, sizeof value, "http://%c:1", cases[i].set[k]);
+			if (cases[i].set[k] == ' ')
+				unsetenv(names[k]);
+			else
+				setenv(names[k], cases[i].set[k] == '-' ? "" : value, 1);
+		}
+		assert_int_equal(dialer_proxy(&t, NULL, NULL), 0);
+		assert_int_equal(t.has_proxy, cases[i].host != NULL);
+		if (t.has_proxy)
+			assert_string_equal(t.proxy.at.host, cases[i].host);
+		/* What is said on the command line counts before all of them. */
+		assert_int_equal(dialer_proxy(&t, "http://z:2", NULL), 0);
+		assert_true(t.has_proxy);
+		assert_string_equal(t.proxy.at.host, "z");
+	}
+	for (size_t k = 0; k < sizeof names / sizeof names[0]; k++)
+		unsetenv(names[k]);
+}
+
+static void
+a_headers_name_has_a_bound_and_each_byte_of_its_value_counts(void **state)
+{
+	char line[300];
+	struct errtext why;
+
+	(void)state;
+	for (size_t n = 254; n <= 256; n++) {
+		memset(line, 'n', n);
+		strcpy(line + n, ":v");
+		assert_int_equal(check_one(line, &why), n < 256 ? 0 : ERR_INVALID);
+	}
+	assert_int_equal(check_one("X:\x01", &why), ERR_INVALID);
+	assert_int_equal(check_one("X:\x01v", &why), ERR_INVALID);
+	assert_int_equal(check_one("X:v\x7f", &why), ERR_INVALID);
+	assert_int_equal(check_one("X:\x80", &why), 0);
+}
+
 int
 main(void)
 {
@@ -124,6 +200,8 @@ main(void)
 		cmocka_unit_test(the_operator_may_say_that_there_is_no_proxy),
 		cmocka_unit_test(no_proxy_exempts_names_addresses_and_ports),
 		cmocka_unit_test(headers_cannot_smuggle),
+		cmocka_unit_test(variables_are_asked_in_their_order),
+		cmocka_unit_test(a_headers_name_has_a_bound_and_each_byte_of_its_value_counts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,7 +34,8 @@ struct fix {
 	struct net *net;
 	struct side a;
 	struct pump *pump;
-	int app;
+	/* The application's end, and the pump's. */
+	int app, pump_fd;
 	int n_done;
 	uint32_t code;
 	bool local;
@@ -106,6 +107,7 @@ fix_begin(bool tcp, struct filter **f)
 		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
 	assert_int_equal(setsockopt(fd[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
 	x->app = fd[1];
+	x->pump_fd = fd[0];
 	x->l = loop_new();
 	x->net = net_new(NULL, NULL);
 	task_init(&x->stop, on_stop, x->l);
@@ -548,7 +550,7 @@ a_socket_that_nobody_closes_is_reset(void **state)
 
 	(void)state;
 	fix_pump(x, f);
-	assert_int_equal(getsockopt(f_sock_fd(f), SOL_SOCKET, SO_LINGER, &l, &len), 0);
+	assert_int_equal(getsockopt(x->pump_fd, SOL_SOCKET, SO_LINGER, &l, &len), 0);
 	assert_true(l.l_onoff && l.l_linger == 0);
 	fix_free(x);
 }

@@ -268,6 +268,25 @@ an_address_is_never_a_name(void **state)
 	match_free(m);
 }
 
+static void
+a_host_has_its_bound(void **state)
+{
+	char pattern[HOSTPORT_HOST_MAX + 8];
+
+	(void)state;
+	for (int n = HOSTPORT_HOST_MAX - 1; n <= HOSTPORT_HOST_MAX + 1; n++) {
+		struct match *m = match_new();
+
+		memset(pattern, 'h', sizeof pattern);
+		strcpy(pattern + n, ":1");
+		assert_int_equal(
+		    match_add(m, pattern, NULL), n <= HOSTPORT_HOST_MAX ? 0 : ERR_INVALID);
+		pattern[n] = '\0';
+		assert_int_equal(match_name(m, pattern, 1), n <= HOSTPORT_HOST_MAX);
+		match_free(m);
+	}
+}
+
 int
 main(void)
 {
@@ -280,6 +299,7 @@ main(void)
 		cmocka_unit_test(the_default_is_loopback),
 		cmocka_unit_test(the_relay_matches_what_is_written),
 		cmocka_unit_test(bad_patterns_are_refused),
+		cmocka_unit_test(a_host_has_its_bound),
 		cmocka_unit_test(a_list_has_a_limit_and_survives_want_of_memory),
 		cmocka_unit_test(globs_have_one_wildcard),
 		cmocka_unit_test(a_unix_socket_is_no_target),

@@ -21,6 +21,7 @@
 #include "lib/net/f_sock.h"
 #include "test/unit/fakeuplink.h"
 #include "test/unit/heap.h"
+#include "test/unit/heardlog.h"
 #include "test/unit/sockpair.h"
 #include "test/unit/turns.h"
 
@@ -242,6 +243,11 @@ what_cannot_be_served_is_answered_and_ended(void **state)
 #define CASE(said, answered) { said, sizeof(said) - 1, answered, sizeof(answered) - 1 }
 		CASE("\4\1\0\26\177\0\0\1", ""),
 		CASE("GET / HTTP/1.1\r\n", ""),
+		/* As soon as the byte is there. */
+		CASE("\4", ""),
+		CASE(GREETING "\4", "\5\0"),
+		CASE(GREETING "\5\2\0\1\0", "\5\0\5\7\0\1\0\0\0\0\0\0"),
+		CASE(GREETING "\5\1\0\2\0", "\5\0\5\10\0\1\0\0\0\0\0\0"),
 		CASE("\5\1\2", "\5\377"),
 		CASE("\5\2\1\2", "\5\377"),
 		CASE("\5\0", "\5\377"),
@@ -270,6 +276,30 @@ what_cannot_be_served_is_answered_and_ended(void **state)
 			fail_msg("case %zu: %zu bytes, end %d", i, n_got, over);
 		assert_int_equal(fake_uplink[0].f->n_streams, 0);
 		assert_true(TAILQ_EMPTY(&c.socks));
+	}
+}
+
+/* The visible characters but the blank: the first and the last of them, and those beside. */
+static void
+a_name_has_visible_characters_only(void **state)
+{
+	char request[] = GREETING "\5\1\0\3\1?\0\1";
+
+	for (int ch = 1; ch < 256; ch++) {
+		bool good = ch > ' ' && ch < 0x7f;
+
+		if (ch > '!' + 1 && ch < '~' - 1)
+			continue;
+		teardown(state);
+		setup(state);
+		request[sizeof request - 4] = (char)ch;
+		say(request, sizeof request - 1);
+		assert_int_equal(fake_uplink[0].f->n_streams, good);
+		assert_int_equal(over, good ? 0 : ERR_EOF);
+		if (good)
+			assert_int_equal(stream()->open.port, 1);
+		if (ch > 0x82)
+			break;
 	}
 }
 
@@ -386,6 +416,42 @@ all_of_them_end_with_the_client(void **state)
 	}
 }
 
+/* A page in a browser can ask for targets that nobody serves, as fast as it likes. */
+static void
+lines_about_refusals_are_limited(void **state)
+{
+	enum { N = LOG_LIMIT_LINES + 5 };
+	struct fake_session *fs = fake_uplink[0].f;
+	int fd[N][2], lines = 0;
+	const char *text;
+
+	(void)state;
+	for (int i = 0; i < N; i++) {
+		struct filter *f;
+
+		sockpair_tcp(fd[i], true);
+		f = f_sock_new(c.loop, fd[i][0], false);
+		assert_non_null(f);
+		socks_start(&c, r, f);
+		assert_int_equal(write(fd[i][1], GREETING TO_NAME, sizeof GREETING TO_NAME - 1),
+		    sizeof GREETING TO_NAME - 1);
+	}
+	for (int i = 0; i < 1000 && fs->n_streams < N; i++)
+		turn();
+	assert_int_equal(fs->n_streams, N);
+	heardlog_begin(LOG_LEVEL_WARN);
+	for (int i = 0; i < N; i++)
+		fake_end(fs->stream[i], CODE_REFUSED, "no");
+	log_limit_fini(&c.log);
+	text = heardlog_end();
+	for (const char *p = text; (p = strstr(p, "socks: ")) != NULL; p++)
+		lines++;
+	assert_int_equal(lines, LOG_LIMIT_LINES);
+	assert_non_null(strstr(text, "connections: 5 lines left out"));
+	for (int i = 0; i < N; i++)
+		close(fd[i][1]);
+}
+
 static void
 round_trip(void)
 {
@@ -409,12 +475,14 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(lines_about_refusals_are_limited),
 		TEST(a_name_is_carried_after_the_agent_has_answered),
 		TEST(every_byte_may_come_alone),
 		TEST(addresses_of_both_kinds_are_passed_on_as_text),
 		TEST(an_ipv6_address_too),
 		TEST(the_longest_name_fits),
 		TEST(what_cannot_be_served_is_answered_and_ended),
+		TEST(a_name_has_visible_characters_only),
 		TEST(refusals_have_replies_of_their_own),
 		TEST(what_was_carried_and_is_cut_is_a_reset),
 		TEST(a_program_that_goes_is_forgotten),

@@ -166,7 +166,7 @@ child(struct outcome *o)
 	client_fini(&c);
 	loop_settle(c.loop);
 	loop_free(c.loop);
-	o->end = stdio_end();
+	o->end = stdio_end(false);
 	o->code = c.code;
 }
 

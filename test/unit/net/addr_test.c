@@ -291,7 +291,10 @@ a_path_is_taken_up_to_its_end(void **state)
 		memcpy(text, ADDR_UNIX_PREFIX, strlen(ADDR_UNIX_PREFIX));
 		text[strlen(ADDR_UNIX_PREFIX) + n] = '\0';
 		if (n > most) {
-			assert_int_equal(addr_parse(text, &a, NULL), ERR_INVALID);
+			struct errtext why;
+
+			assert_int_equal(addr_parse(text, &a, &why), ERR_INVALID);
+			assert_non_null(strstr(why.s, "longer than 107 characters"));
 			break;
 		}
 		assert_int_equal(addr_parse(text, &a, NULL), 0);

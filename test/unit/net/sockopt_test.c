@@ -168,12 +168,38 @@ a_reset_is_set_and_taken_back_on_each_descriptor(void **state)
 	loop_free(l);
 }
 
+/* A listener that cannot be made leaves no descriptor, and says where it was to be. */
+static void
+a_listener_in_vain_leaves_nothing(void **state)
+{
+	static const char *const nowhere[] = { "192.0.2.1:0", "unix:/nowhere/at/all",
+		"127.0.0.1:x" };
+	struct addr at;
+	char taken[ADDR_TEXT];
+	int listener = listen_on("127.0.0.1:0", &at), before = dup(listener), fd = -1;
+	struct errtext why;
+
+	(void)state;
+	close(before);
+	addr_text(&at, taken);
+	assert_int_equal(listen_open(taken, &fd, &why), ERR_SYS);
+	assert_non_null(strstr(why.s, taken));
+	assert_non_null(strstr(why.s, "another program listens there"));
+	for (size_t i = 0; i < sizeof nowhere / sizeof nowhere[0]; i++)
+		assert_int_not_equal(listen_open(nowhere[i], &fd, &why), 0);
+	assert_int_equal(fd, -1);
+	assert_int_equal(dup(listener), before);
+	close(before);
+	close(listener);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(both_ends_of_a_connection_send_at_once),
 		cmocka_unit_test(each_error_of_accept_has_its_answer),
+		cmocka_unit_test(a_listener_in_vain_leaves_nothing),
 		cmocka_unit_test(a_reset_is_set_and_taken_back_on_each_descriptor),
 	};
 

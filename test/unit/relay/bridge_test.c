@@ -397,22 +397,22 @@ a_peer_without_windows_is_not_read_beyond_a_limit(void **state)
 			break;
 	for (size_t i = 0; i < BRIDGE_UNSENT_STOP / (256 * 1024); i++)
 		much(x->a, 256 * 1024);
-	assert_false(carrier_is_stopped(p->carrier));
+	assert_false(carrier_session(p->carrier)->unread);
 	fake_data(x->a, "x");
-	assert_true(carrier_is_stopped(p->carrier));
+	assert_true(carrier_session(p->carrier)->unread);
 	assert_int_equal(x->a->consumed, 0);
 	sent(x->c, BRIDGE_UNSENT_STOP - BRIDGE_UNSENT_GO);
-	assert_true(carrier_is_stopped(p->carrier));
+	assert_true(carrier_session(p->carrier)->unread);
 	sent(x->c, 1);
-	assert_false(carrier_is_stopped(p->carrier));
+	assert_false(carrier_session(p->carrier)->unread);
 	assert_int_equal(x->a->consumed, 0);
 	/* Nor may a client that leaves keep it stopped. */
 	much(x->a, 256 * 1024);
 	much(x->a, 256 * 1024);
 	fake_data(x->a, "x");
-	assert_true(carrier_is_stopped(p->carrier));
+	assert_true(carrier_session(p->carrier)->unread);
 	fake_end(x->c, CODE_GONE, "");
-	assert_false(carrier_is_stopped(p->carrier));
+	assert_false(carrier_session(p->carrier)->unread);
 	assert_int_equal(p->unsent, 0);
 }
 
@@ -425,7 +425,7 @@ a_peer_with_windows_is_never_stopped_as_a_whole(void **state)
 	for (size_t i = 0; i <= BRIDGE_UNSENT_STOP / (256 * 1024); i++)
 		much(x->a, 256 * 1024);
 	TAILQ_FOREACH (p, &x->r.workers[0].peers, link)
-		assert_false(carrier_is_stopped(p->carrier));
+		assert_false(carrier_session(p->carrier)->unread);
 }
 
 /* ---- what an identity may make us hold ---- */

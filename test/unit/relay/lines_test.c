@@ -247,6 +247,26 @@ is_open(void *arg)
 	return ((struct visitor *)arg)->opened;
 }
 
+/* The answer and its end have come: what closes now is no reset. */
+static bool
+has_all(void *arg)
+{
+	struct visitor *v = arg;
+	char byte;
+	ssize_t n;
+
+	while (!v->over && (n = recv(v->fd, &byte, 1, 0)) >= 0)
+		v->over = n == 0;
+	return v->over;
+}
+
+static bool
+has_no_guests(void *arg)
+{
+	(void)arg;
+	return TAILQ_EMPTY(&x.r.workers[0].guests);
+}
+
 #define UNTIL(cond, v) assert_true(turns_until(x.l, cond, v))
 
 /* ---- what a visitor does ---- */
@@ -451,8 +471,11 @@ a_refusal_is_a_status_then(void **state)
 		x.v = (struct visitor){ .fd = -1 };
 		ask(&x.v, "/lines-head", v[i].header);
 		assert_int_equal(status(&x.v), v[i].status);
+		UNTIL(has_all, &x.v);
 		leave(&x.v);
 		assert_true(TAILQ_EMPTY(&x.r.workers[0].peers));
+		/* Its place is free as soon as it has closed. */
+		UNTIL(has_no_guests, NULL);
 	}
 }
 

@@ -19,9 +19,11 @@
 #include <cmocka.h>
 
 #include "cmd/relay/reload.h"
+#include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/tls/cert.h"
 #include "lib/tls/tls.h"
+#include "test/unit/heardlog.h"
 #include "test/unit/memfilter.h"
 #include "test/unit/relaytest.h"
 #include "test/unit/turns.h"
@@ -129,6 +131,33 @@ is_done(void *arg)
 	struct fix *x = arg;
 
 	return x->n_done >= x->wanted && is_idle(x);
+}
+
+/* It says so a few times; what it has left out it tells at the end, and is in no list then. */
+static void
+what_was_left_out_of_the_log_is_told_at_the_end(void **state)
+{
+	struct fix *x = *state;
+	const char *text;
+
+	begin_with(x, A);
+	put(x->creds, B);
+	heardlog_begin(LOG_LEVEL_INFO);
+	no_thread = true;
+	reload_start(&x->rl, true, false);
+	for (int i = 0; i < LOG_LIMIT_FEW; i++)
+		reload_watch(&x->rl);
+	no_thread = false;
+	assert_false(x->rl.running);
+	x->wanted = 1;
+	reload_watch(&x->rl);
+	assert_true(turns_until(x->l, is_done, x));
+	assert_true(log_limits_waiting());
+	reload_fini(&x->rl);
+	assert_false(log_limits_waiting());
+	text = heardlog_end();
+	assert_non_null(strstr(text, "reload: no thread, nothing is read again: "));
+	assert_non_null(strstr(text, "reload: 1 lines left out"));
 }
 
 static bool
@@ -429,6 +458,48 @@ certificates_asked_for_meanwhile_are_read_alone(void **state)
 	assert_true(x->rl.with_tls);
 }
 
+/* What is said in one reading on demand. */
+static void
+log_of(struct fix *x, char *said, size_t room)
+{
+	int p[2];
+	ssize_t n;
+
+	assert_int_equal(pipe(p), 0);
+	log_init(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, p[1]);
+	reload_start(&x->rl, true, true);
+	settle(x);
+	log_init(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, STDERR_FILENO);
+	close(p[1]);
+	n = read(p[0], said, room - 1);
+	said[n > 0 ? n : 0] = '\0';
+	close(p[0]);
+}
+
+static void
+it_says_what_was_read_and_what_stays(void **state)
+{
+	struct fix *x = *state;
+	char said[2048];
+
+	begin_with_both(x);
+	log_of(x, said, sizeof said);
+	assert_non_null(strstr(said, "/creds: read again"));
+	assert_non_null(strstr(said, "certificates read again"));
+	assert_null(strstr(said, "stay"));
+	put(x->cert, "no certificate");
+	log_of(x, said, sizeof said);
+	assert_non_null(strstr(said, "/creds: read again"));
+	assert_non_null(strstr(said, "the certificates in use stay"));
+	assert_null(strstr(said, "certificates read again"));
+	put(x->creds, "no credentials");
+	put_pair(x);
+	log_of(x, said, sizeof said);
+	assert_non_null(strstr(said, "the credentials in use stay"));
+	assert_null(strstr(said, "/creds: read again"));
+	assert_non_null(strstr(said, "certificates read again"));
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -436,6 +507,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_changed_file_is_in_force),
+		T(what_was_left_out_of_the_log_is_told_at_the_end),
 		T(a_broken_file_changes_nothing),
 		T(on_demand_a_file_is_read_changed_or_not),
 		T(without_files_there_is_nothing_to_read),
@@ -446,6 +518,7 @@ main(void)
 		T(without_a_thread_what_was_asked_for_is_done_at_the_next_look),
 		T(a_lost_message_takes_back_what_it_was_to_do_and_no_more),
 		T(certificates_asked_for_meanwhile_are_read_alone),
+		T(it_says_what_was_read_and_what_stays),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -386,7 +386,6 @@ every_failed_allocation_is_survived(void **state)
 			IGNORE_RESULT(filter_send(
 			    d.end[i], data, sizeof data)); /* may fail: the test's point */
 			filter_flush(d.end[i]);
-			IGNORE_RESULT(f_ws_ping(d.end[i], "p", 1)); /* the same */
 			filter_shutdown(d.end[i]);
 		}
 		mem_settle(d.l);

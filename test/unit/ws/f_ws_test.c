@@ -221,7 +221,6 @@ valid_close_codes_are_echoed(void **state)
 
 		ws_fix_put_frame(x, 0x88, true, p, sizeof p);
 		assert_int_equal(ws_fix_close_code(x), codes[i]);
-		assert_int_equal(f_ws_peer_code(x->ws), codes[i]);
 		assert_int_equal(x->ws_sink.err, ERR_EOF);
 		assert_int_equal(x->ws_sink.n_closed, 1);
 		ws_fix_free(x);
@@ -238,7 +237,6 @@ an_empty_close_is_answered_by_an_empty_one(void **state)
 	ws_fix_put_frame(x, 0x88, true, "", 0);
 	assert_int_equal(ws_fix_sent(x, p, sizeof p), 2);
 	assert_memory_equal(p, "\x88\x00", 2);
-	assert_int_equal(f_ws_peer_code(x->ws), F_WS_NO_CODE);
 	assert_int_equal(x->ws_sink.err, ERR_EOF);
 	ws_fix_free(x);
 }
@@ -294,28 +292,6 @@ each_ping_is_answered_while_there_is_room(void **state)
 }
 
 static void
-our_ping_is_sent_and_its_pong_is_told(void **state)
-{
-	struct ws_fix *x = ws_fix_stream(false);
-	uint8_t p[200];
-
-	(void)state;
-	assert_int_equal(f_ws_ping(x->ws, "abc", 3), 0);
-	mem_settle(x->l);
-	assert_int_equal(ws_fix_sent(x, p, sizeof p), 5);
-	assert_memory_equal(p,
-	    "\x89\x03"
-	    "abc",
-	    5);
-	ws_fix_put_frame(x, 0x8a, true, "abc", 3);
-	assert_int_equal(x->n_pongs, 1);
-	memset(p, 0, sizeof p);
-	assert_int_equal(f_ws_ping(x->ws, p, 126), ERR_LIMIT);
-	assert_int_equal(f_ws_ping(x->ws, p, 125), 0);
-	ws_fix_free(x);
-}
-
-static void
 a_pong_for_which_there_is_no_memory_ends_the_connection(void **state)
 {
 	struct ws_fix *x = ws_fix_stream(false);
@@ -353,7 +329,6 @@ close_goes_behind_what_was_written(void **state)
 	    "abc\x88\x04\x0f\xa0ok",
 	    11);
 	assert_int_equal(filter_send(x->ws, "d", 1), ERR_CLOSED);
-	assert_int_equal(f_ws_ping(x->ws, "", 0), ERR_CLOSED);
 	assert_int_equal(f_ws_send_message(x->ws, F_WS_TEXT, &x->ws->in), ERR_CLOSED);
 	assert_int_equal(filter_room(x->ws), 0);
 	assert_int_equal(x->ws_sink.n_closed, 0);
@@ -406,7 +381,6 @@ a_lost_connection_is_told_from_a_close(void **state)
 	assert_int_equal(x->ws->in.len, 1);
 	assert_int_equal(x->ws_sink.err, ERR_CLOSED);
 	assert_string_equal(x->ws_sink.text, "connection lost without a WebSocket close");
-	assert_int_equal(f_ws_peer_code(x->ws), F_WS_ABNORMAL);
 	/* RFC 6455 7.1.7: there is no code to say, and nobody to answer. */
 	assert_int_equal(ws_fix_sent(x, &p, 1), 0);
 	ws_fix_free(x);
@@ -566,7 +540,6 @@ main(void)
 		cmocka_unit_test(characters_may_be_cut_between_fragments),
 		cmocka_unit_test(a_flood_of_pings_takes_no_memory),
 		cmocka_unit_test(each_ping_is_answered_while_there_is_room),
-		cmocka_unit_test(our_ping_is_sent_and_its_pong_is_told),
 		cmocka_unit_test(a_pong_for_which_there_is_no_memory_ends_the_connection),
 		cmocka_unit_test(close_goes_behind_what_was_written),
 		cmocka_unit_test(a_long_reason_is_cut_between_characters),
