@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * ctl_fuzz - bodies of HELLO, OPEN and OPEN_OK: whatever is accepted is written and read back the
- * same.
+ * ctl_fuzz - bodies of HELLO, OPEN, OPEN_OK and CONTROL: whatever is accepted is written and read
+ * back the same.
  */
 #include <assert.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/mem.h"
 #include "proto/ctl.h"
+#include "proto/request.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -64,11 +66,50 @@ try_open_ok(const uint8_t *data, size_t size)
 	mem_free(s);
 }
 
+/* Who is denied is not let in by whatever is allowed. */
+static void
+check_rules(const struct request_rules *r)
+{
+	struct request_rules denied = *r;
+	struct addr a;
+
+	if (!addr_literal("10.0.0.1", 1, &a))
+		abort();
+	denied.n_allow = 0;
+	if (!request_admits(&denied, &a))
+		assert(!request_admits(r, &a));
+}
+
+static void
+try_control(const uint8_t *data, size_t size)
+{
+	struct request q, q2;
+	struct request_reply a, a2;
+	struct errtext why;
+	size_t n;
+
+	if (request_parse(&q, &a, data, size, &why) != 0) {
+		assert(q.id == 0 || q.verb != REQUEST_REPLY);
+		return;
+	}
+	assert(q.id > 0);
+	if (q.verb == REQUEST_UNKNOWN)
+		return;
+	char *s = q.verb == REQUEST_REPLY ? request_reply_dump(&a, &n) : request_dump(&q, &n);
+	assert(s != NULL);
+	assert(request_parse(&q2, &a2, s, n, &why) == 0);
+	assert(memcmp(&q, &q2, sizeof q) == 0);
+	assert(memcmp(&a, &a2, sizeof a) == 0);
+	mem_free(s);
+	check_rules(&q.rules);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	try_hello(data, size);
 	try_open(data, size);
 	try_open_ok(data, size);
+	try_control(data, size);
 	return 0;
 }

@@ -203,6 +203,16 @@ op_goaway(struct session *s, uint32_t code, const char *text)
 }
 
 static int
+op_control(struct session *s, const void *body, size_t n)
+{
+	struct fake_session *f = session_of(s);
+
+	f->n_control++;
+	snprintf(f->control, sizeof f->control, "%.*s", (int)n, (const char *)body);
+	return 0;
+}
+
+static int
 op_tick(struct session *s, uint64_t now_ms, struct errtext *why)
 {
 	struct fake_session *f = session_of(s);
@@ -247,6 +257,7 @@ static const struct session_ops session_ops = {
 	.open = op_open,
 	.greet = op_greet,
 	.goaway = op_goaway,
+	.control = op_control,
 	.tick = op_tick,
 	.deadline_us = op_deadline_us,
 	.abandon = op_abandon,
@@ -315,7 +326,7 @@ enum session_verdict
 fake_hello(struct fake_session *f, enum ctl_role role, const char *name, const char *secret,
     uint8_t instance)
 {
-	struct ctl_hello h = { .version = CTL_VERSION, .role = role };
+	struct ctl_hello h = { .version = CTL_VERSION, .role = role, .abilities = f->abilities };
 
 	snprintf(h.name, sizeof h.name, "%s", name);
 	snprintf(h.secret, sizeof h.secret, "%s", secret);

@@ -45,9 +45,11 @@ struct fake_session {
 	/* Of the HELLO that it was told to say, and of the last GOAWAY. */
 	bool greeted;
 	struct ctl_hello hello;
-	int n_away, n_abandoned;
+	int n_away, n_abandoned, n_control;
 	uint32_t away_code;
 	char away_text[256];
+	/* The last body of CONTROL that it was told to say. */
+	char control[CTL_BODY_MAX + 1];
 	bool freed;
 	/* How it was dialled. */
 	struct mux_config dialled;
@@ -62,6 +64,8 @@ struct fake_session {
 	struct fake_session *next;
 	/* the client's number in what the peer opens */
 	uint32_t client;
+	/* CTL_CAN_* of the peer's HELLO */
+	unsigned abilities;
 };
 
 /* The dialect of such sessions; fake_last is the one that it, or fake_new, made last. */

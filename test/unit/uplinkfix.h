@@ -56,9 +56,10 @@ static struct fix {
 	struct fake_session *s[SESSIONS];
 	int n;
 	/* What the owner was told, and answers. */
-	int n_ready, n_up, n_down, n_away, n_refused, n_open, n_idle;
+	int n_ready, n_up, n_down, n_away, n_refused, n_open, n_idle, n_control;
 	int err;
 	char text[256];
+	char control[64];
 	uint64_t next_ms;
 	uint32_t code;
 	bool leave, again, finish_when_refused;
@@ -194,6 +195,14 @@ on_idle(void *arg)
 	x.n_idle++;
 }
 
+static inline void
+on_control(void *arg, const void *body, size_t n)
+{
+	(void)arg;
+	x.n_control++;
+	snprintf(x.control, sizeof x.control, "%.*s", (int)n, (const char *)body);
+}
+
 static const struct uplink_user user = {
 	.ready = on_ready,
 	.up = on_up,
@@ -202,6 +211,7 @@ static const struct uplink_user user = {
 	.refused = on_refused,
 	.open = on_open,
 	.idle = on_idle,
+	.control = on_control,
 };
 
 /* ---- the set-up ---- */

@@ -359,6 +359,82 @@ trouble_of_the_moment_is_no_refusal(void **state)
 	}
 }
 
+/* ---- requests ---- */
+
+static int
+ask(const char *body)
+{
+	return uplink_control(x.k, body, strlen(body));
+}
+
+static void
+only_a_relay_that_can_answer_is_asked(void **state)
+{
+	struct fake_session *f;
+
+	(void)state;
+	make(CTL_AGENT);
+	assert_int_equal(ask("{\"id\":1}"), ERR_CLOSED);
+	stand();
+	f = x.s[0];
+	f->abilities = CTL_CAN_PUBLISH;
+	/* It has not said what it can. */
+	assert_int_equal(ask("{\"id\":2}"), ERR_CLOSED);
+	assert_int_equal(fake_hello(f, CTL_RELAY, "", "", 1), SESSION_GO_ON);
+	assert_int_equal(f->n_control, 0);
+	assert_int_equal(ask("{\"id\":3}"), 0);
+	assert_int_equal(f->n_control, 1);
+	assert_string_equal(f->control, "{\"id\":3}");
+	hang_up(0);
+	assert_int_equal(ask("{\"id\":4}"), ERR_CLOSED);
+	/* The next relay is an older one. */
+	f = come_up();
+	assert_int_equal(ask("{\"id\":5}"), ERR_CLOSED);
+	assert_int_equal(f->n_control, 0);
+}
+
+static void
+what_the_relay_says_of_requests_is_the_owners(void **state)
+{
+	struct fake_session *f;
+
+	(void)state;
+	make(CTL_AGENT);
+	f = come_up();
+	f->s.user->control(f->s.arg, "{\"id\":1}...", 8);
+	assert_int_equal(x.n_control, 1);
+	assert_string_equal(x.control, "{\"id\":1}");
+	/* From a session that leaves it is no news: the next one is asked anew. */
+	x.skew_ms += UPLINK_LASTED_MS;
+	fake_open(f, "ssh");
+	goodbye(f, CODE_OK, "restart");
+	assert_int_equal(x.n_away, 1);
+	f->s.user->control(f->s.arg, "{\"id\":2}", 8);
+	assert_int_equal(x.n_control, 1);
+	assert_int_equal(ask("{\"id\":3}"), ERR_CLOSED);
+}
+
+static void
+without_a_listener_requests_are_dropped(void **state)
+{
+	struct uplink_user deaf = user;
+	struct fake_session *f;
+
+	(void)state;
+	deaf.control = NULL;
+	x.making = true;
+	x.k = uplink_new(x.l, &x.cfg, CTL_CONNECT, "pi", &deaf, &x);
+	x.making = false;
+	assert_non_null(x.k);
+	f = come_up();
+	f->s.user->control(f->s.arg, "{\"id\":1}", 8);
+	assert_int_equal(x.n_control, 0);
+	assert_true(uplink_is_up(x.k));
+	/* deaf does not outlive this test. */
+	uplink_free(x.k, CODE_GONE, "the end");
+	x.k = NULL;
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -377,6 +453,9 @@ main(void)
 		T(a_greeting_that_cannot_be_said_is_a_loss),
 		T(a_refusal_is_the_owners_to_judge),
 		T(trouble_of_the_moment_is_no_refusal),
+		T(only_a_relay_that_can_answer_is_asked),
+		T(what_the_relay_says_of_requests_is_the_owners),
+		T(without_a_listener_requests_are_dropped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -319,6 +319,11 @@ the_ability_to_publish_is_said_and_known(void **state)
 		assert_int_equal(hello(&g, text), 0);
 		assert_int_equal(g.abilities, t[i].can);
 	}
+	/* It is a session's; an endpoint that says it can do nothing more. */
+	struct ctl_open o;
+	assert_int_equal(open_of(&o, "{\"token\":\"" TOKEN "\",\"protocol\":\"tcp\",\"service\":"
+				     "\"ssh\",\"abilities\":[\"publish\"]}"),
+	    0);
 }
 
 static void
