@@ -250,7 +250,7 @@ bench-gcm: $(O)/bench/gcm_bench ## AES-GCM and TLS 1.3 records: libipsec-mb besi
 mutants: units all test-tools ## how many seeded mistakes the tests notice (MUTANTS='--seed 2 --each 10 --e2e')
 	python3 test/tools/mutants.py $(MUTANTS)
 
-demo: deps ## real SSH through wss: builds, starts sshd, relay and agent, copies 256 MiB each way
+demo: deps ## real SSH through wss, and a public port: 256 MiB each way, with hashes and speeds
 	@$(MAKE) --no-print-directory all
 	@TUNNEL_BIN=$(CURDIR)/tunnel $$(sed -n '1s/^#! *//p' test/demo.sh) test/demo.sh
 

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: ISC
 # demo - what the program is for, shown on real input: a private sshd, a relay with its own certificate, an agent, and
-# ssh through ProxyCommand that carries DEMO_MIB (256) MiB each way.  Prints the hashes of both sides, the speed, and
-# the speed of the same ssh without a tunnel.  Stops all it has started; fails if a hash differs.
+# ssh through ProxyCommand that carries DEMO_MIB (256) MiB each way; then a local web server at a public port of the same
+# agent, which curl reaches without any of our programs.  Prints the hashes of both sides, the speed, and the speed of the
+# same programs without a tunnel.  Stops all it has started; fails if a hash differs.
 set -u
 
 tunnel=${TUNNEL_BIN:-$(pwd)/tunnel}
@@ -92,6 +93,16 @@ start_sshd() {
 	die "sshd does not start"
 }
 
+# ---- a web server ----
+
+start_web() {
+	python3 -u -m http.server 0 --bind 127.0.0.1 --directory "$dir/web" >"$dir/web.log" 2>&1 &
+	web_pid=$!
+	pids="$pids $web_pid"
+	until_true $web_pid grep -q 'Serving HTTP' "$dir/web.log" || die "the web server does not start"
+	web_port=$(sed -n 's/^Serving HTTP.* port \([0-9]*\).*/\1/p' "$dir/web.log")
+}
+
 # ---- tunnel ----
 
 start_relay() {
@@ -104,7 +115,7 @@ start_relay() {
 		 "clients": {"you": {"secret": "$client_digest", "agents": ["demo"], "targets": ["ssh"]}}}
 	END
 	"$tunnel" relay --listen 127.0.0.1:0 --tls-cert "$dir/cert.pem" --tls-key "$dir/key.pem" \
-		--credentials "$dir/creds.json" --ready-file "$dir/relay.ready" 2>"$dir/relay.log" &
+		--credentials "$dir/creds.json" --ports 30000-39999 --ready-file "$dir/relay.ready" 2>"$dir/relay.log" &
 	relay_pid=$!
 	pids="$relay_pid $pids"
 	until_true $relay_pid test -s "$dir/relay.ready" || die "the relay does not start"
@@ -113,10 +124,12 @@ start_relay() {
 
 start_agent() {
 	"$tunnel" agent --relay "$relay" --ca "$dir/cert.pem" --name demo --secret-file "$dir/agent.secret" \
-		--tcp "ssh=127.0.0.1:$sshd_port" --ready-file "$dir/agent.ready" 2>"$dir/agent.log" &
+		--tcp "ssh=127.0.0.1:$sshd_port" --tcp "auto=127.0.0.1:$web_port" --ready-file "$dir/agent.ready" 2>"$dir/agent.log" &
 	agent_pid=$!
 	pids="$agent_pid $pids"
 	until_true $agent_pid test -s "$dir/agent.ready" || die "the agent does not connect"
+	public=$(sed -n 's/.*"public":"\([^"]*\)".*/\1/p' "$dir/agent.ready")
+	[ -n "$public" ] || die "the agent got no public port"
 }
 
 # ---- transfers ----
@@ -134,8 +147,8 @@ by_ssh() { # by_ssh DIRECT|TUNNEL COMMAND
 transfer() {
 	begin=$(date +%s%N)
 	case $1 in
-	up) hash=$(by_ssh "$2" sha256sum <"$dir/data") || die "ssh $1 ($2) failed" ;;
-	down) hash=$(by_ssh "$2" "cat '$dir/data'" | sha256sum) || die "ssh $1 ($2) failed" ;;
+	up) hash=$(by_ssh "$2" sha256sum <"$dir/web/data") || die "ssh $1 ($2) failed" ;;
+	down) hash=$(by_ssh "$2" "cat '$dir/web/data'" | sha256sum) || die "ssh $1 ($2) failed" ;;
 	esac
 	took=$((($(date +%s%N) - begin) / 1000000))
 	hash=${hash%% *}
@@ -154,9 +167,23 @@ both() {
 	[ "$tunnel_hash" = "$want" ] && [ "$hash" = "$want" ] || failed=1
 }
 
+# by_curl WHERE URL - sets hash and speed (MB/s).
+by_curl() {
+	begin=$(date +%s%N)
+	hash=$(curl -fsS "$2" | sha256sum) || die "curl $2 failed"
+	took=$((($(date +%s%N) - begin) / 1000000))
+	hash=${hash%% *}
+	speed=$((mib * 1048576 / 1000 / (took + 1)))
+	say "    $1 $hash   $speed MB/s"
+	[ "$hash" = "$want" ] || failed=1
+}
+
 [ -x "$tunnel" ] || die "$tunnel is not there: run 'make'"
 say "== ssh through a tunnel, $mib MiB each way =="
+mkdir "$dir/web"
+head -c $((mib * 1048576)) /dev/urandom >"$dir/web/data" || die "no room for $mib MiB in $dir"
 start_sshd
+start_web
 start_relay
 start_agent
 proxy="'$tunnel' connect --relay $relay --ca $dir/cert.pem --secret-file $dir/client.secret demo ssh"
@@ -164,12 +191,17 @@ say "  sshd   127.0.0.1:$sshd_port, process $sshd_pid"
 say "  relay  $relay, process $relay_pid"
 say "  agent  demo, process $agent_pid"
 say "  ssh -o ProxyCommand=\"$proxy\" demo sha256sum"
-head -c $((mib * 1048576)) /dev/urandom >"$dir/data" || die "no room for $mib MiB in $dir"
-want=$(sha256sum <"$dir/data")
+want=$(sha256sum <"$dir/web/data")
 want=${want%% *}
 both up 'at sshd  '
 both down 'from sshd'
+say "== a public port of the same agent =="
+say "  web server  127.0.0.1:$web_port, process $web_pid"
+say "  curl http://$public/data        a port of the relay, open to programs that know nothing of tunnel"
+say "    here           $want"
+by_curl 'from the port ' "http://$public/data"
+by_curl 'without tunnel' "http://127.0.0.1:$web_port/data"
 if [ $failed != 0 ]; then
 	die "a hash differs"
 fi
-say "All hashes are the same.  Stopping sshd, relay and agent."
+say "All hashes are the same.  Stopping sshd, web server, relay and agent."
