@@ -236,6 +236,7 @@ mistakes_say_what_is_wrong(void **state)
 		const char *line, *text;
 	} bad[] = {
 		{ "--thread 4", "--thread: no such option; did you mean --threads?" },
+		{ "--hlp", "--hlp: no such option; did you mean --help?" },
 		{ "--zzzzzzzz", "--zzzzzzzz: no such option; tunnel test --help lists them" },
 		{ "--nam x", "--nam: no such option; did you mean --name?" },
 		{ "--no-name", "--no-name: no such option; did you mean --name?" },
@@ -527,6 +528,8 @@ every_allocation_may_fail(void **state)
 		mem_fail_after(i);
 		r = parse(line);
 		assert_true(r == 0 || r == ERR_NOMEM);
+		/* It says so, and only then. */
+		assert_int_equal(r == 0, e.s[0] == '\0');
 		assert_true(i < 100);
 	}
 	assert_in_range(i, 10, 99);
