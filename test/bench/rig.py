@@ -316,8 +316,9 @@ class Rig:
         return told["tunnel"][0]["port"], told["tunnel"][1]["port"]
 
     def agent(self, relay, service_port, *args):
-        self.tunnel("agent", "agent", "--relay", relay, "--name", "pi", "--secret-file", self.path("secret"),
-                    "--tcp", f"svc={LO}:{service_port}", *args)
+        """Starts the agent: its ready file."""
+        return self.tunnel("agent", "agent", "--relay", relay, "--name", "pi", "--secret-file", self.path("secret"),
+                           "--tcp", f"svc={LO}:{service_port}", *args)
 
     def connect(self, relay, *args, name="connect", secret="secret"):
         """Starts connect -L to the service, and what else args say; its ready file."""

@@ -9,6 +9,8 @@ Each run starts the three anew, measures a download alone, lets the others come 
     many      500 like "nothing"
     idle      1,000 that have read 1 MiB as fast as it came; nothing more is under way on them
 
+With --public all of them are visitors of a public port of the relay, in place of connections of connect -L.
+
 Passes (exit status 0) when each download beside them reaches --least (0.7) of its speed alone in every run.  Memory is the highest of all runs.
 """
 import argparse
@@ -36,12 +38,20 @@ def download(address, secs):
     return speed
 
 
-def one_run(case, secs, peaks):
+def start(r, public):
+    """Where the service is reached."""
+    for_agents, for_clients = r.relay(*(["--ports", "20000-29999"] if public else []))
+    service = r.service()
+    told = r.agent(f"ws://{rig.LO}:{for_agents}", service, *(["--tcp", f"auto={rig.LO}:{service}"] if public else []))
+    if public:
+        return rig.LO, int(told["services"][0]["public"].rsplit(":", 1)[1])
+    return rig.LO, r.connect(f"ws://{rig.LO}:{for_clients}")["local"][0]["port"]
+
+
+def one_run(case, secs, peaks, public):
     n, first, goes_on, rcvbuf = CASES[case]
     with rig.Rig() as r:
-        for_agents, for_clients = r.relay()
-        r.agent(f"ws://{rig.LO}:{for_agents}", r.service())
-        address = rig.LO, r.connect(f"ws://{rig.LO}:{for_clients}")["local"][0]["port"]
+        address = start(r, public)
         alone = download(address, secs)
         rig.settled(lambda: r.served()[0])
         others = []
@@ -71,6 +81,7 @@ def main():
     p.add_argument("--cases", default=",".join(CASES))
     p.add_argument("--least", type=float, default=0.7)
     p.add_argument("--calm", type=float, default=20, metavar="S", help="wait at most so long for an idle machine before each run")
+    p.add_argument("--public", action="store_true", help="through a public port")
     args = p.parse_args()
     rig.prepare()
     rows, bad = [], 0
@@ -78,14 +89,14 @@ def main():
         ratios, alone, beside, peaks, lost = [], [], [], {}, 0
         for i in range(args.runs):
             calm = rig.calm(args.calm)
-            a, b, gone = one_run(case, args.secs, peaks)
+            a, b, gone = one_run(case, args.secs, peaks, args.public)
             alone.append(a), beside.append(b), ratios.append(b / a)
             lost += gone
             print(f"{case} {i + 1}/{args.runs}: {a:.0f} MB/s alone, {b:.1f} beside: {b / a:.3f}{'' if calm else ' (other programs ran, too)'}", file=sys.stderr, flush=True)
         bad += sum(x < args.least for x in ratios)
         rows.append([case, args.runs, f"{statistics.median(alone):.0f}", f"{statistics.median(beside):.1f}", f"{min(ratios):.3f}",
                      f"{statistics.median(ratios):.3f}", sum(x >= args.least for x in ratios), lost,
-                     *("%.1f/%.1f" % tuple(peaks[k]) for k in ("relay", "agent", "connect"))])
+                     *("%.1f/%.1f" % tuple(peaks.get(k, (0, 0))) for k in ("relay", "agent", "connect"))])
     rig.table(["case", "runs", "alone MB/s", "beside MB/s", "least ratio", "median", f"runs >= {args.least}", "resets",
                "relay PSS/RSS MiB", "agent", "connect"], rows)
     sys.exit(1 if bad else 0)
