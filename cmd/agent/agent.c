@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cmd/agent/publisher.h"
+#include "cmd/agent/reread.h"
 #include "cmd/agent/service.h"
 #include "cmd/cmd.h"
 #include "cmd/common/uplink.h"
@@ -85,6 +86,8 @@ struct agent_uplink {
 
 struct agent {
 	struct agent_opts opts;
+	/* Where they come from. */
+	struct opt_result from;
 	struct loop *loop;
 	struct uplink_config config;
 	struct offers *offers;
@@ -94,6 +97,9 @@ struct agent {
 	unsigned n_uplinks, n_ended;
 	struct sig term, intr, hup;
 	struct timer drain;
+	/* --config once more: what it says, and how it is read. */
+	struct agent_opts fresh;
+	struct reread reread;
 	struct cmd_ready ready_file;
 	/* Looks, at the end of a turn, whether the ready file is to be written. */
 	struct task look;
@@ -314,6 +320,91 @@ on_term(void *arg)
 		uplink_finish(a->uplinks[i].uplink, "the agent is shutting down");
 }
 
+/* ---- SIGHUP: the configuration file once more ---- */
+
+static int
+use_offers(struct agent *a, const struct opt_result *now, struct errtext *e)
+{
+	const struct opt_list *tcp = &a->opts.tcp, *allow = &a->opts.allow;
+	struct offers *o = NULL;
+	int r;
+
+	if (opt_is_files(&spec, now, "tcp"))
+		tcp = &a->fresh.tcp;
+	if (opt_is_files(&spec, now, "allow"))
+		allow = &a->fresh.allow;
+	if ((r = offers_new(tcp, allow, &o, e)) != 0)
+		return r;
+	log_info("%s: read again", a->opts.common.config);
+	services_use(a->services, o);
+	offers_free(a->offers);
+	a->offers = o;
+	if (publisher_use(a->publisher, o) != 0)
+		log_errorx("out of memory: not all services are published");
+	return 0;
+}
+
+static void
+tell_of_others(const struct agent *a, const struct opt_result *now)
+{
+	static const char *const taken[] = { "tcp", "allow", NULL };
+	struct strbuf names;
+
+	strbuf_init(&names, LOG_LINE_MAX / 2);
+	opt_changed(&spec, &a->from, now, taken, &names);
+	if (names.len > 0)
+		log_warnx("%s: of what has changed this needs a restart: %s", a->opts.common.config,
+		    names.s);
+	strbuf_fini(&names);
+}
+
+static void
+on_reread(void *arg, const struct opt_result *now, int r, const char *text)
+{
+	struct agent *a = arg;
+	struct errtext why = { "" };
+
+	if (a->draining)
+		return;
+	if (r != 0) {
+		log_errorx("%s; the configuration in use stays", text);
+		return;
+	}
+	if (use_offers(a, now, &why) != 0) {
+		log_errorx("%s: %s; the configuration in use stays", a->opts.common.config, why.s);
+		return;
+	}
+	tell_of_others(a, now);
+}
+
+static void
+on_hangup(void *arg)
+{
+	struct agent *a = arg;
+
+	reread_start(&a->reread);
+}
+
+/* Without a file to read again it is the end, as for other programs. */
+static int
+init_hangup(struct agent *a)
+{
+	struct reread_user user = {
+		.spec = &spec,
+		.before = &a->from,
+		.path = a->opts.common.config,
+		.fresh = &a->fresh,
+		.size = sizeof a->fresh,
+		.done = on_reread,
+		.arg = a,
+	};
+
+	if (user.path == NULL)
+		return cmd_hangup_ends() ? sig_init(&a->hup, a->loop, SIGHUP, on_term, a) : 0;
+	reread_init(&a->reread, a->loop, &user);
+	return sig_init(&a->hup, a->loop, SIGHUP, on_hangup, a);
+}
+
 /* ---- start ---- */
 
 static int
@@ -341,8 +432,7 @@ agent_init(struct agent *a, struct errtext *e)
 	if (a->publisher == NULL)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	if (sig_init(&a->term, a->loop, SIGTERM, on_term, a) != 0 ||
-	    sig_init(&a->intr, a->loop, SIGINT, on_term, a) != 0 ||
-	    (cmd_hangup_ends() && sig_init(&a->hup, a->loop, SIGHUP, on_term, a) != 0) ||
+	    sig_init(&a->intr, a->loop, SIGINT, on_term, a) != 0 || init_hangup(a) != 0 ||
 	    timer_init(&a->drain, a->loop, on_drained, a) != 0)
 		return err_sys(e, "cannot set up the event loop");
 	for (; a->n_uplinks < a->opts.uplink.carriers; a->n_uplinks++) {
@@ -364,6 +454,7 @@ agent_fini(struct agent *a)
 {
 	for (unsigned i = 0; i < a->n_uplinks; i++)
 		uplink_free(a->uplinks[i].uplink, CODE_GONE, "the agent is shutting down");
+	reread_fini(&a->reread);
 	services_free(a->services);
 	publisher_free(a->publisher);
 	mem_free(a->ready);
@@ -401,13 +492,12 @@ int
 agent_main(int argc, char **argv)
 {
 	struct agent a = { 0 };
-	struct opt_result res = { 0 };
-	int code = cmd_options(&spec, argc, argv, &a.opts, &res);
+	int code = cmd_options(&spec, argc, argv, &a.opts, &a.from);
 
 	if (code == CMD_GO) {
 		cmd_begin(&a.opts.common);
 		code = agent_run(&a);
 	}
-	opt_fini(&spec, &a.opts, &res);
+	opt_fini(&spec, &a.opts, &a.from);
 	return code;
 }

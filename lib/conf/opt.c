@@ -201,7 +201,7 @@ secret_env(struct opt_parse *p, const struct opt_row *row, bool wanted)
 
 	if (r == 0 && wanted) {
 		*to = s;
-		p->from[row - p->spec->rows] = FROM_ENV;
+		p->marks[row - p->spec->rows].from = FROM_ENV;
 		return 0;
 	}
 	secret_free(s); /* a flag was stronger; still it is out of the environment now */
@@ -222,7 +222,7 @@ list_env(struct opt_parse *p, const struct opt_row *row, const char *where, cons
 		if (n > 0 && (r = opt_list_add(opt_slot(row, p->target), v, n)) != 0)
 			err_set(p->e, r, "%s: %s", where, err_str(r));
 	}
-	p->from[row - p->spec->rows] = FROM_ENV;
+	p->marks[row - p->spec->rows].from = FROM_ENV;
 	return r;
 }
 
@@ -257,7 +257,7 @@ from_env(struct opt_parse *p)
 
 		if (row->env != NULL)
 			r = (row->kind == OPT_SECRET ? secret_env : value_env)(
-			    p, row, p->from[i] < FROM_ENV);
+			    p, row, p->marks[i].from < FROM_ENV);
 	}
 	return r;
 }
@@ -285,7 +285,7 @@ from_defaults(struct opt_parse *p)
 	int r = 0;
 
 	for (i = 0; i < p->spec->n_rows && r == 0; i++)
-		if (p->from[i] == FROM_NOWHERE && p->spec->rows[i].def != NULL) {
+		if (p->marks[i].from == FROM_NOWHERE && p->spec->rows[i].def != NULL) {
 			r = opt_set_value(p, &p->spec->rows[i], FROM_DEFAULT, p->spec->rows[i].name,
 			    p->spec->rows[i].def);
 			assert(r == 0 || r == ERR_NOMEM); /* the table itself would be wrong */
@@ -326,34 +326,97 @@ settle_rivals(struct opt_parse *p)
 		rival = row_by_name(p->spec, row->rival, strlen(row->rival));
 		assert(rival != NULL);
 		k = (size_t)(rival - p->spec->rows);
-		if (p->from[i] > p->from[k])
+		if (p->marks[i].from > p->marks[k].from)
 			clear(rival, p->target);
-		else if (p->from[i] == p->from[k] && p->from[i] > FROM_DEFAULT)
+		else if (p->marks[i].from == p->marks[k].from && p->marks[i].from > FROM_DEFAULT)
 			return err_set(p->e, ERR_INVALID,
 			    "--%s and --%s are both given %s: one must do", row->name, rival->name,
-			    source[p->from[i]]);
+			    source[p->marks[i].from]);
 	}
 	return 0;
+}
+
+static int
+begin(struct opt_parse *p, const struct opt_spec *spec, void *target, struct opt_result *res,
+    struct errtext *e)
+{
+	*res = (struct opt_result){ .marks = mem_array(spec->n_rows, sizeof *res->marks) };
+	*p = (struct opt_parse){
+		.spec = spec, .target = target, .res = res, .e = e, .marks = res->marks
+	};
+	return p->marks != NULL ? 0 : err_set(e, ERR_NOMEM, "out of memory");
 }
 
 int
 opt_parse(const struct opt_spec *spec, int argc, char **argv, void *target, struct opt_result *res,
     struct errtext *e)
 {
-	struct opt_parse p = { .spec = spec, .target = target, .res = res, .e = e };
+	struct opt_parse p;
 	int r;
 
-	*res = (struct opt_result){ 0 };
-	if ((p.from = mem_array(spec->n_rows, 1)) == NULL)
-		return err_set(e, ERR_NOMEM, "out of memory");
+	if ((r = begin(&p, spec, target, res, e)) != 0)
+		return r;
 	r = from_argv(&p, argc, argv);
 	if (r != 0 || res->help)
 		wipe_argv(spec, argc, argv);
 	if (r == 0 && !res->help && (r = from_env(&p)) == 0 && (r = from_config_row(&p)) == 0 &&
 	    (r = settle_rivals(&p)) == 0)
 		r = from_defaults(&p);
-	mem_free(p.from);
 	return r;
+}
+
+/* ---- the file once more ---- */
+
+int
+opt_reread(const struct opt_spec *spec, const struct opt_result *before, const char *path,
+    void *target, struct opt_result *res, struct errtext *e)
+{
+	struct opt_parse p;
+	int r;
+
+	if ((r = begin(&p, spec, target, res, e)) != 0)
+		return r;
+	for (size_t i = 0; i < spec->n_rows; i++)
+		if (before->marks[i].from > FROM_FILE)
+			p.marks[i].from = before->marks[i].from;
+	if ((r = opt_from_file(&p, path)) == 0 && (r = settle_rivals(&p)) == 0)
+		r = from_defaults(&p);
+	return r;
+}
+
+bool
+opt_is_files(const struct opt_spec *spec, const struct opt_result *res, const char *name)
+{
+	const struct opt_row *row = row_by_name(spec, name, strlen(name));
+
+	assert(row != NULL);
+	return res->marks[row - spec->rows].from <= FROM_FILE;
+}
+
+static bool
+is_in(const char *name, const char *const *list)
+{
+	for (; *list != NULL; list++)
+		if (strcmp(*list, name) == 0)
+			return true;
+	return false;
+}
+
+void
+opt_changed(const struct opt_spec *spec, const struct opt_result *before,
+    const struct opt_result *now, const char *const *except, struct strbuf *out)
+{
+	const char *between = "";
+
+	for (size_t i = 0; i < spec->n_rows; i++) {
+		const struct opt_mark *a = &before->marks[i], *b = &now->marks[i];
+
+		if (a->from > FROM_FILE || is_in(spec->rows[i].name, except) ||
+		    memcmp(a->digest, b->digest, sizeof a->digest) == 0)
+			continue;
+		strbuf_addf(out, "%s%s", between, spec->rows[i].name);
+		between = ", ";
+	}
 }
 
 void
@@ -370,4 +433,6 @@ opt_fini(const struct opt_spec *spec, void *target, struct opt_result *res)
 			clear(row, target);
 	}
 	opt_list_fini(&res->args);
+	mem_free(res->marks);
+	res->marks = NULL;
 }

@@ -104,12 +104,16 @@ struct opt_spec {
 	size_t args_max;
 };
 
+struct opt_mark;
+
 /* What is no option.  Owned; opt_fini() ends it. */
 struct opt_result {
 	/* --help was given: nothing else has been looked at or filled in */
 	bool help;
 	/* positional arguments in order */
 	struct opt_list args;
+	/* private: where each row's value came from */
+	struct opt_mark *marks;
 };
 
 /*
@@ -122,6 +126,27 @@ struct opt_result {
  */
 int opt_parse(const struct opt_spec *spec, int argc, char **argv, void *target,
     struct opt_result *res, struct errtext *e) WARN_UNUSED;
+
+/*
+ * opt_reread - the configuration file once more, for a program that goes on.
+ *   before   of the opt_parse() that began it; a row with a flag or a variable then is left empty
+ *   path     of the file
+ *   target   zeroed by the caller; what the file and the defaults say now
+ * Returns as opt_parse(); opt_fini() in every case.  It may be called in another thread than
+ * opt_parse(), and that thread be cancelled while it waits for the file (lib/base/file.h).
+ */
+int opt_reread(const struct opt_spec *spec, const struct opt_result *before, const char *path,
+    void *target, struct opt_result *res, struct errtext *e) WARN_UNUSED;
+
+/* opt_is_files - is it for the file to say what this row is: there was no flag and no variable? */
+bool opt_is_files(const struct opt_spec *spec, const struct opt_result *res, const char *name);
+
+/*
+ * opt_changed - the rows of which the file says something else now, as "name, name", appended to
+ * out; but those that are not the file's, and those of the NULL-terminated list except.
+ */
+void opt_changed(const struct opt_spec *spec, const struct opt_result *before,
+    const struct opt_result *now, const char *const *except, struct strbuf *out);
 
 /*
  * opt_fini - free every value in target and res that opt_parse() allocated, leaving NULL; secrets

@@ -45,6 +45,28 @@ no_such_key(struct opt_parse *p, const char *path, const char *key)
 	return err_set(p->e, ERR_INVALID, "%s: unknown key \"%s\"", path, shown);
 }
 
+/* The digest goes on with this value: opt_changed() needs no values, of which some are secret. */
+static int
+note(struct opt_parse *p, const struct opt_row *row, const char *where, const char *value)
+{
+	struct opt_mark *mark = &p->marks[row - p->spec->rows];
+	uint8_t both[2 * HASH_SHA256_LEN];
+	int r;
+
+	memcpy(both, mark->digest, HASH_SHA256_LEN);
+	if ((r = hash_sha256(value, strlen(value), both + HASH_SHA256_LEN)) == 0)
+		r = hash_sha256(both, sizeof both, mark->digest);
+	return r == 0 ? 0 : err_set(p->e, r, "%s: %s", where, err_str(r));
+}
+
+static int
+take(struct opt_parse *p, const struct opt_row *row, const char *where, const char *value)
+{
+	int r = note(p, row, where, value);
+
+	return r != 0 ? r : opt_set_value(p, row, FROM_FILE, where, value);
+}
+
 /* A single value of the file as the text that a flag would have had. */
 static int
 set_json(struct opt_parse *p, const struct opt_row *row, const char *where, const struct jobj *v)
@@ -56,13 +78,13 @@ set_json(struct opt_parse *p, const struct opt_row *row, const char *where, cons
 	if (row->kind == OPT_FLAG) {
 		if (!jobj_as_bool(v, &b))
 			return err_set(p->e, ERR_INVALID, "%s must be true or false", where);
-		return opt_set_value(p, row, FROM_FILE, where, b ? "true" : "false");
+		return take(p, row, where, b ? "true" : "false");
 	}
 	if (jobj_as_str(v) != NULL)
-		return opt_set_value(p, row, FROM_FILE, where, jobj_as_str(v));
+		return take(p, row, where, jobj_as_str(v));
 	if (jobj_as_int(v, &i) && (row->kind == OPT_U64 || row->kind == OPT_SIZE)) {
 		snprintf(number, sizeof(number), "%lld", (long long)i);
-		return opt_set_value(p, row, FROM_FILE, where, number);
+		return take(p, row, where, number);
 	}
 	return err_set(p->e, ERR_INVALID, "%s must be %s", where,
 	    row->kind == OPT_LIST   ? "a string or an array of strings"
@@ -81,7 +103,7 @@ set_values(struct opt_parse *p, const struct opt_row *row, const char *where, co
 		return set_json(p, row, where, v);
 	for (i = 0; i < jobj_count(v) && r == 0; i++)
 		r = set_json(p, row, where, jobj_at(v, i));
-	p->from[row - p->spec->rows] = FROM_FILE;
+	p->marks[row - p->spec->rows].from = FROM_FILE;
 	return r;
 }
 
@@ -104,8 +126,8 @@ check_values(
 	struct opt_row alone = *row;
 	struct opt_spec spec = *p->spec;
 	struct opt_result none = { 0 };
-	unsigned char from = FROM_NOWHERE;
-	struct opt_parse q = { &spec, (char *)&value, &none, p->e, &from };
+	struct opt_mark mark = { .from = FROM_NOWHERE };
+	struct opt_parse q = { &spec, (char *)&value, &none, p->e, &mark };
 	int r;
 
 	memset(&value, 0, sizeof(value));
@@ -126,7 +148,7 @@ set_member(struct opt_parse *p, const char *path, const char *key, const struct 
 	if (row == NULL)
 		return no_such_key(p, path, key);
 	snprintf(where, sizeof(where), "%s: \"%s\"", path, key);
-	if (p->from[row - p->spec->rows] > FROM_FILE)
+	if (p->marks[row - p->spec->rows].from > FROM_FILE)
 		return check_values(p, row, where, v);
 	return set_values(p, row, where, v);
 }

@@ -7,6 +7,7 @@
 #ifndef LIB_OPT_INT_H
 #define LIB_OPT_INT_H
 
+#include "lib/base/hash.h"
 #include "lib/conf/opt.h"
 
 /* Bytes of "--name" or "NAME in FILE" in an error, and of a wrong value. */
@@ -16,13 +17,19 @@
 /* Where a row's value came from; a source may only set rows of a lower one. */
 enum opt_from { FROM_NOWHERE, FROM_DEFAULT, FROM_FILE, FROM_ENV, FROM_FLAG };
 
+struct opt_mark {
+	enum opt_from from;
+	/* Of what the file says; zero if it says nothing. */
+	uint8_t digest[HASH_SHA256_LEN];
+};
+
 struct opt_parse {
 	const struct opt_spec *spec;
 	char *target;
 	struct opt_result *res;
 	struct errtext *e;
-	/* enum opt_from of each row. */
-	unsigned char *from;
+	/* Of each row; those of res. */
+	struct opt_mark *marks;
 };
 
 /* opt_slot - where a row's value is. */

@@ -168,6 +168,6 @@ opt_set_value(struct opt_parse *p, const struct opt_row *row, enum opt_from from
 		r = set_enum(p, row, where, value);
 		break;
 	}
-	p->from[row - p->spec->rows] = (unsigned char)from;
+	p->marks[row - p->spec->rows].from = from;
 	return r;
 }

@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "cmd/cmd.h"
+#include "lib/base/file.h"
 #include "test/unit/fakeuplink.h"
 #include "test/unit/sigcount.h"
 
@@ -410,6 +411,110 @@ the_ready_file_says_what_is_published(void **state)
 	assert_int_not_equal(access(ready, F_OK), 0);
 }
 
+/* ---- the configuration file once more ---- */
+
+static char config[64];
+
+static void
+config_says(const char *text)
+{
+	snprintf(config, sizeof config, "/tmp/agent_test.%d.json", (int)getpid());
+	assert_int_equal(file_write_atomic(config, text, strlen(text), 0600, NULL), 0);
+}
+
+/* Steps until the relay has heard so many requests; then next. */
+static int heard_at, heard_step;
+
+static bool
+has_heard(int n)
+{
+	assert_true(++heard_at < 10000);
+	return fake_uplink[0].n_said == n;
+}
+
+static bool
+rereading(int i)
+{
+	struct uplink *k = fake_uplink;
+
+	switch (heard_step) {
+	case 0:
+		assert_int_equal(i, 0);
+		k->publishes = true;
+		fake_stand(k);
+		assert_int_equal(k->n_said, 1);
+		assert_non_null(strstr(k->said, "\"port\":2222"));
+		/* Nothing comes of what is wrong, in the file or in what it says. */
+		config_says("{\"tcp\":[\"2223=22\"],\"secret\":7}");
+		raise(SIGHUP);
+		break;
+	case 1:
+		if (i < 20)
+			return true;
+		assert_int_equal(k->n_said, 1);
+		config_says("{\"tcp\":[\"2223=22\",\"nonsense\"]}");
+		raise(SIGHUP);
+		break;
+	case 2:
+		if (i < 40)
+			return true;
+		assert_int_equal(k->n_said, 1);
+		config_says("{\"tcp\":[\"2223=22\"],\"carriers\":2}");
+		raise(SIGHUP);
+		break;
+	case 3:
+		if (!has_heard(3))
+			return true;
+		assert_non_null(strstr(k->said, "\"port\":2223"));
+		config_says("{}");
+		raise(SIGHUP);
+		break;
+	default:
+		if (!has_heard(4))
+			return true;
+		assert_non_null(strstr(k->said, "withdraw"));
+		raise(SIGTERM);
+		return false;
+	}
+	heard_step++;
+	return true;
+}
+
+static int
+run_rereading(int argc, char **argv)
+{
+	char words[200];
+
+	(void)argc;
+	(void)argv;
+	config_says("{\"tcp\":[\"2222=22\"],\"max-streams\":9}");
+	heard_at = heard_step = 0;
+	snprintf(words, sizeof words,
+	    "agent --relay ws://127.0.0.1:1 --secret s --name pi --drain 1ms --config %s", config);
+	return fake_run(agent_main, rereading, words);
+}
+
+static void
+a_hangup_reads_the_file_again(void **state)
+{
+	static const char *const lines[] = {
+		"unknown key \"secret\"; the configuration in use stays",
+		"--tcp nonsense: not of the form NAME=TARGET or PORT=TARGET; the configuration in "
+		"use stays",
+		".json: read again",
+		".json: of what has changed this needs a restart: carriers, max-streams",
+		"withdrawn: tcp 2222",
+	};
+
+	(void)state;
+	assert_int_equal(subcommand_heard(run_rereading, "agent"), CMD_OK);
+	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+		if (strstr(subcommand_err, lines[i]) == NULL)
+			fail_msg("\"%s\" is not in: %s", lines[i], subcommand_err);
+	assert_int_equal(heard_step, 4);
+	unlink(config);
+}
+
 int
 main(void)
 {
@@ -424,6 +529,7 @@ main(void)
 		cmocka_unit_test(a_refusal_ends_it_unless_time_may_heal),
 		cmocka_unit_test(streams_go_to_the_services),
 		cmocka_unit_test(the_ready_file_says_what_is_published),
+		cmocka_unit_test(a_hangup_reads_the_file_again),
 	};
 
 	signal(SIGPIPE, SIG_IGN); /* as main() does */

@@ -423,6 +423,76 @@ the_file_is_below_the_environment(void **state)
 	forget();
 }
 
+/* ---- the file once more ---- */
+
+/* What opt_changed() tells when the file's text is now that. */
+static void
+changed(const char *text, const char *want)
+{
+	static const char *const except[] = { "drain", NULL };
+	struct opt_result now = { 0 };
+	struct target fresh = { 0 };
+	struct strbuf names;
+
+	if (opt_reread(&spec, &res, config(text), &fresh, &now, &e) != 0)
+		fail_msg("%s: %s", text, e.s);
+	strbuf_init(&names, 1000);
+	opt_changed(&spec, &res, &now, except, &names);
+	assert_string_equal(names.s, want);
+	strbuf_fini(&names);
+	/* What the command line has said is not the file's. */
+	assert_int_equal(fresh.forward.n, 0);
+	assert_false(opt_is_files(&spec, &now, "forward"));
+	assert_true(opt_is_files(&spec, &now, "name") && opt_is_files(&spec, &now, "drain"));
+	opt_fini(&spec, &fresh, &now);
+}
+
+static void
+the_file_is_read_once_more(void **state)
+{
+	struct opt_result now = { 0 };
+	struct target fresh = { 0 };
+	char line[128];
+
+	(void)state;
+	snprintf(line, sizeof(line), "-L x=y --config %s",
+	    config("{\"name\":\"old\",\"window\":\"1m\",\"drain\":\"1h\",\"secret\":\"s\","
+		   "\"keep\":false,\"forwards\":[\"a=b\"]}"));
+	assert_int_equal(parse(line), 0);
+	assert_int_equal(opt_reread(&spec, &res,
+			     config("{\"name\":\"new\",\"forwards\":\"c=d\",\"window\":4096}"),
+			     &fresh, &now, &e),
+	    0);
+	assert_string_equal(fresh.name, "new");
+	assert_int_equal(fresh.window, 4096);
+	assert_int_equal(fresh.threads, 2);
+	assert_int_equal(fresh.forward.n, 0);
+	assert_string_equal(t.name, "old");
+	opt_fini(&spec, &fresh, &now);
+
+#define OLD "\"name\":\"old\",\"window\":\"1m\",\"secret\":\"s\""
+	changed("{" OLD ",\"keep\":false}", "");
+	changed("{" OLD ",\"keep\":false,\"forwards\":[\"e=f\"],\"drain\":\"2m\"}", "");
+	changed("{" OLD "}", "keep");
+	changed("{" OLD ",\"keep\":true}", "keep");
+	changed("{" OLD ",\"keep\":false,\"threads\":9}", "threads");
+	changed("{\"name\":\"new\",\"window\":\"2m\",\"secret\":\"t\",\"keep\":false}",
+	    "name, secret, window");
+
+	/* Mistakes are found, also where the command line goes before. */
+	assert_int_equal(
+	    opt_reread(&spec, &res, config("{\"nam\":1}"), &fresh, &now, &e), ERR_INVALID);
+	assert_non_null(strstr(e.s, "unknown key \"nam\"; did you mean \"name\"?"));
+	opt_fini(&spec, &fresh, &now);
+	assert_int_equal(
+	    opt_reread(&spec, &res, config("{\"forwards\":1}"), &fresh, &now, &e), ERR_INVALID);
+	opt_fini(&spec, &fresh, &now);
+	assert_int_equal(opt_reread(&spec, &res, "/nonexistent/x", &fresh, &now, &e), ERR_INVALID);
+	opt_fini(&spec, &fresh, &now);
+	unlink(config("{}"));
+	forget();
+}
+
 static void
 mistakes_in_the_file_name_the_file_and_the_key(void **state)
 {
@@ -551,6 +621,7 @@ main(void)
 		cmocka_unit_test(secrets_leave_argv_and_environment),
 		cmocka_unit_test(of_two_that_say_the_same_the_stronger_source_counts),
 		cmocka_unit_test(the_file_is_below_the_environment),
+		cmocka_unit_test(the_file_is_read_once_more),
 		cmocka_unit_test(mistakes_in_the_file_name_the_file_and_the_key),
 		cmocka_unit_test(help_tells_all_there_is),
 		cmocka_unit_test(every_allocation_may_fail),
