@@ -239,8 +239,19 @@ op_free(struct session *s)
 	session_of(s)->freed = true;
 }
 
+static int
+op_control(struct session *s, const void *body, size_t n)
+{
+	struct fake_session *f = session_of(s);
+
+	f->n_control++;
+	snprintf(f->control, sizeof f->control, "%.*s", (int)n, (const char *)body);
+	return 0;
+}
+
 static const struct session_ops session_ops = {
 	.name = "fake",
+	.control = op_control,
 	.input = op_input,
 	.output = op_output,
 	.has_output = op_has_output,
@@ -337,6 +348,12 @@ fake_open(struct fake_session *f, const char *service)
 	st = add_stream(f, &o);
 	f->s.user->open(f->s.arg, &st->s, &o);
 	return st;
+}
+
+void
+fake_control(struct fake_session *f, const char *json)
+{
+	f->s.user->control(f->s.arg, json, strlen(json));
 }
 
 void

@@ -62,6 +62,9 @@ struct fake_session {
 	struct fake_session *next;
 	/* the client's number in what the peer opens */
 	uint32_t client;
+	/* Of CONTROL: how many it was told to say, and the last one. */
+	int n_control;
+	char control[1024];
 };
 
 /* The dialect of such sessions; fake_last is the one that it, or fake_new, made last. */
@@ -77,6 +80,9 @@ enum session_verdict fake_hello(struct fake_session *f, enum ctl_role role, cons
 
 /* fake_open - the peer opens a stream to a service, for f->client. */
 struct fake_stream *fake_open(struct fake_session *f, const char *service);
+
+/* fake_control - the peer sends a request, or an answer. */
+void fake_control(struct fake_session *f, const char *json);
 
 /*
  * fake_data - the peer sends a text on the stream.  fake_end - both halves are over, or the peer
