@@ -56,6 +56,16 @@ left(const struct budget *b, uint64_t own)
 	return used < max ? max - used : 0;
 }
 
+bool
+budget_is_over(const struct budget *b)
+{
+	for (; b != NULL; b = b->up)
+		if (atomic_load_explicit(&b->used, memory_order_relaxed) >
+		    atomic_load_explicit(&b->max, memory_order_relaxed))
+			return true;
+	return false;
+}
+
 uint64_t
 budget_share(const struct budget *b, uint64_t own, bool proven)
 {

@@ -59,6 +59,9 @@ void budget_charge(struct budget *b, uint64_t was, uint64_t now);
  */
 uint64_t budget_share(const struct budget *b, uint64_t own, bool proven);
 
+/* budget_is_over - is more charged than there may be, to b or above? */
+bool budget_is_over(const struct budget *b);
+
 /* budget_streams - how many charge it. */
 static inline uint32_t
 budget_streams(const struct budget *b)

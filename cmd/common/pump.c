@@ -469,6 +469,12 @@ pump_on_linger(struct pump *p, void (*lingers)(void *arg))
 	p->lingers = lingers;
 }
 
+size_t
+pump_unwritten(const struct pump *p)
+{
+	return filter_pending(p->f);
+}
+
 void
 pump_hurry(struct pump *p)
 {

@@ -73,9 +73,11 @@ void pump_deliver(struct pump *p, struct bufq *in, bool eof);
 /*
  * pump_on_linger - lingers is called once if the stream is over before the socket has taken all:
  * its program does not read, and has PUMP_LINGER_MS for it.
+ * pump_unwritten - bytes from the stream that the socket has not taken.
  * pump_hurry - its time is over now; done is called.
  */
 void pump_on_linger(struct pump *p, void (*lingers)(void *arg));
+size_t pump_unwritten(const struct pump *p);
 void pump_hurry(struct pump *p);
 
 /*

@@ -351,6 +351,12 @@ fake_open(struct fake_session *f, const char *service)
 }
 
 void
+fake_control(struct fake_session *f, const char *json)
+{
+	f->s.user->control(f->s.arg, json, strlen(json));
+}
+
+void
 fake_data(struct fake_stream *f, const char *text)
 {
 	struct bufq q = { 0 };

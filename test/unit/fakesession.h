@@ -82,6 +82,9 @@ enum session_verdict fake_hello(struct fake_session *f, enum ctl_role role, cons
 /* fake_open - the peer opens a stream to a service, for f->client. */
 struct fake_stream *fake_open(struct fake_session *f, const char *service);
 
+/* fake_control - the peer sends a request, or an answer. */
+void fake_control(struct fake_session *f, const char *json);
+
 /*
  * fake_data - the peer sends a text on the stream.  fake_end - both halves are over, or the peer
  * has reset it.

@@ -96,19 +96,23 @@ reserve(struct ports *t, struct port *p)
 	return taken ? ERR_EXISTS : 0;
 }
 
-/* From now on it is remembered as the owner's. */
+/* From now on it is remembered as the owner's, in place of the one that it had before. */
 static int
 own(struct ports *t, struct port *p, const char *owner)
 {
-	char *copy = mem_strdup(owner), *old;
+	char *copy = mem_strdup(owner);
 
 	if (copy == NULL)
 		return ERR_NOMEM;
 	pthread_mutex_lock(&t->lock);
-	old = p->owner;
+	for (size_t i = 0; i < t->n; i++)
+		if (is_owner(&t->v[i], owner)) {
+			mem_free(t->v[i].owner);
+			t->v[i].owner = NULL;
+		}
+	mem_free(p->owner);
 	p->owner = copy;
 	pthread_mutex_unlock(&t->lock);
-	mem_free(old);
 	return 0;
 }
 
@@ -155,11 +159,13 @@ take_some(struct ports *t, const char *owner, ports_try_fn *try, void *arg, uint
 	int r = ERR_EXISTS;
 
 	for (int owned = 0; owned < 2; owned++)
-		for (size_t at = 0; is_other(r) && tries++ < PORTS_TRIES_MAX &&
+		for (size_t at = 0; is_other(r) && tries < PORTS_TRIES_MAX &&
 				    (at = next_free(t, at, owned)) < t->n;
 		     at++) {
 			*port = (uint16_t)(t->first + at);
 			r = take_if(t, owner, *port, try, arg);
+			/* What the owner may not have costs nothing. */
+			tries += r == ERR_EXISTS;
 		}
 	return is_other(r) ? ERR_LIMIT : r;
 }

@@ -19,7 +19,7 @@
 
 /* "AGENT/KIND/SERVICE" */
 #define PORTS_OWNER_MAX 144
-/* Ports that are tried for one service: others may listen on those of the range. */
+/* Ports of the range on which others listened, and that were tried for one service. */
 #define PORTS_TRIES_MAX 1024
 
 /* Bytes of a dump: 65,536 ports, each with an owner's name. */

@@ -33,6 +33,14 @@ set_state(struct publication *pub, enum publication_state next)
 	pub->state = next;
 }
 
+/* A line that the agent can cause. */
+static void
+log_publication(const struct publication *pub, const char *what, const char *why)
+{
+	log_limited(account_log(pub->account), loop_now_ms(pub->w->loop), LOG_LEVEL_INFO,
+	    "%s: %s%s", pub->name, what, why);
+}
+
 /* ---- the end ---- */
 
 static void
@@ -61,6 +69,7 @@ publication_free(struct publication *pub)
 		registry_cancel(r->registry, &pub->ask);
 	if (pub->bound)
 		registry_release(r->registry, pub->group->name);
+	account_put(r->accounts, pub->account, loop_now_ms(pub->w->loop));
 	log_limit_fini(&pub->log);
 	loop_bury(pub->w->loop, &pub->grave, publication_dispose, pub);
 }
@@ -73,7 +82,7 @@ publication_end(struct publication *pub, const char *why)
 	struct worker *w = pub->w;
 
 	set_state(pub, PUBLICATION_OVER);
-	log_info("%s: no longer published: %s", pub->name, why);
+	log_publication(pub, "no longer published: ", why);
 	TAILQ_REMOVE(&g->published, pub, link);
 	publication_free(pub);
 	group_free_empty(w, g);
@@ -101,6 +110,8 @@ try_port(void *arg, uint16_t port)
 	char spec[ADDR_TEXT];
 	int r;
 
+	/* What was said of another port. */
+	t->why->s[0] = '\0';
 	if (!creds_agent_may_publish(t->creds, &t->pub->id, port))
 		return err_set(
 		    t->why, ERR_DENIED, "the credentials do not allow this agent port %u", port);
@@ -165,6 +176,20 @@ begin_accepting(struct publication *pub)
 	return acceptor_init(&pub->acceptor, pub->w->loop, &cfg);
 }
 
+/* From now on it is what this session has asked for. */
+static void
+take_owner(struct publication *pub, const struct peer *p)
+{
+	struct accounts *all = p->w->relay->accounts;
+	struct account *before = pub->account;
+
+	account_ref(all, p->account);
+	pub->account = p->account;
+	pub->id = p->id;
+	if (before != NULL)
+		account_put(all, before, loop_now_ms(p->w->loop));
+}
+
 static struct publication *
 publication_new(struct peer *p, const struct request *q)
 {
@@ -174,7 +199,7 @@ publication_new(struct peer *p, const struct request *q)
 		return NULL;
 	pub->w = p->w;
 	pub->group = p->group;
-	pub->id = p->id;
+	take_owner(pub, p);
 	pub->fd = -1;
 	pub->ask = (struct registry_ask){ on_bound, pub };
 	TAILQ_INIT(&pub->arriving);
@@ -252,7 +277,7 @@ confirm(struct publication *pub, const struct peer *p, const struct request *q)
 {
 	if (set_rules(pub, &q->rules) != 0)
 		return ERR_NOMEM;
-	pub->id = p->id;
+	take_owner(pub, p);
 	timer_cancel(&pub->grace);
 	set_state(pub, PUBLICATION_LIVE);
 	return 0;
@@ -275,7 +300,7 @@ publish_new(struct peer *p, const struct request *q, const struct creds *c,
 	pub->asking = true;
 	registry_bind(p->w->relay->registry, &pub->ask, p->name);
 	state_changed(p->w->relay->ingress.state);
-	log_info("%s: published", pub->name);
+	log_publication(pub, "published", "");
 	*out = pub;
 	return 0;
 }
@@ -296,6 +321,8 @@ publish(struct peer *p, const struct request *q, const struct creds *c, struct p
 		    why, ERR_DENIED, "the credentials do not name %s as a service", q->service);
 	if (p->w->relay->ingress.ports == NULL)
 		return err_set(why, ERR_DENIED, "this relay has no public ports (--ports)");
+	if (atomic_load(&p->w->relay->draining))
+		return err_set(why, ERR_CLOSED, "the relay is shutting down");
 	if (old != NULL && (q->port == 0 || q->port == old->port))
 		return confirm(old, p, q) == 0 ? 0 : err_set(why, ERR_NOMEM, "out of memory");
 	if (old == NULL && count(p->group) >= most)

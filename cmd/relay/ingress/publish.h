@@ -38,8 +38,9 @@ struct publication {
 	char kind[8];
 	char service[CTL_NAME_MAX + 1];
 	struct request_rules rules;
-	/* Whose credentials granted it. */
+	/* Whose credentials granted it, and whose lines those about it are; a reference. */
 	struct creds_id id;
+	struct account *account;
 	/* Where people come in, and the same for messages. */
 	int fd;
 	uint16_t port;

@@ -56,6 +56,8 @@ struct visitor {
 	/* What that has at this agent; a reference, NULL until it is carried. */
 	struct party *party;
 	struct pump *pump;
+	/* Bytes charged to the account since the stream ended. */
+	size_t lingering;
 	uint64_t since_ms;
 	/* In the publication's list of those that arrive, or the worker's of those carried. */
 	TAILQ_ENTRY(visitor) link;
@@ -112,6 +114,7 @@ visitor_free(struct visitor *v)
 		close_by_reset(v->fd);
 	party_put(v->w, v->party);
 	if (v->account != NULL) {
+		budget_charge(account_budget(v->account), v->lingering, 0);
 		account_close(v->account);
 		account_put(r->accounts, v->account, loop_now_ms(v->w->loop));
 	}
@@ -157,6 +160,22 @@ on_done(void *arg, const struct pump_result *res)
 	visitor_free(v);
 }
 
+/*
+ * Its stream has ended, which paid for the bytes that the visitor has yet to take: now they are
+ * charged here, for as long as they wait.
+ */
+static void
+on_linger(void *arg)
+{
+	struct visitor *v = arg;
+	struct budget *b = account_budget(v->account);
+
+	v->lingering = pump_unwritten(v->pump);
+	budget_charge(b, 0, v->lingering);
+	if (budget_is_over(b))
+		pump_hurry(v->pump);
+}
+
 /* What the service learns of the visitor, before the first byte.  ERR_NOMEM. */
 static int
 send_header(const struct visitor *v, struct stream *s)
@@ -194,22 +213,33 @@ open_stream(struct visitor *v, struct peer *agent, struct errtext *why)
 	    carrier_session(agent->carrier), &o, account_budget(v->account), NULL, NULL, why);
 }
 
-/* The stream stands: from here on the pump has the socket and the stream. */
-static void
-carry(struct visitor *v, struct stream *s)
+/* From here on the pump has the socket and the stream. */
+static bool
+start_pump(struct visitor *v, struct stream *s)
 {
 	struct filter *f = f_sock_new(v->w->loop, v->fd, false);
 
-	if (f != NULL)
-		v->fd = -1;
-	if (f == NULL || (v->pump = pump_new(v->w->loop, f, s, on_done, v)) == NULL ||
-	    send_header(v, s) != 0) {
-		if (v->pump != NULL)
-			pump_stop(v->pump, CODE_INTERNAL, "out of memory");
-		else
-			stream_reset(s, CODE_INTERNAL, "out of memory");
-		if (v->pump == NULL && f != NULL)
-			filter_free(f);
+	if (f == NULL)
+		return false;
+	v->fd = -1;
+	/* Without a pump, too. */
+	filter_reset(f, true);
+	v->pump = pump_new(v->w->loop, f, s, on_done, v);
+	if (v->pump == NULL)
+		filter_free(f);
+	return v->pump != NULL;
+}
+
+static void
+carry(struct visitor *v, struct stream *s)
+{
+	if (!start_pump(v, s)) {
+		stream_reset(s, CODE_INTERNAL, "out of memory");
+		turn_away(v, "out of memory");
+		return;
+	}
+	if (send_header(v, s) != 0) {
+		pump_stop(v->pump, CODE_INTERNAL, "out of memory");
 		turn_away(v, "out of memory");
 		return;
 	}
@@ -220,6 +250,7 @@ carry(struct visitor *v, struct stream *s)
 	TAILQ_INSERT_TAIL(&v->w->visitors, v, link);
 	v->party->streams++;
 	log_visitor(v, LOG_LEVEL_INFO, "opened");
+	pump_on_linger(v->pump, on_linger);
 	pump_await(v->pump);
 	pump_start(v->pump);
 }
@@ -254,10 +285,13 @@ has_waiting_place(const struct visitor *v)
 	const struct visitor *other;
 	unsigned all = 0, own = 0;
 
-	TAILQ_FOREACH (other, &v->pub->arriving, link) {
-		all++;
-		own += other->account == v->account;
-	}
+	TAILQ_FOREACH (other, &v->pub->arriving, link)
+		if (other->state == v->state) {
+			all++;
+			own += other->account == v->account;
+		}
+	if (v->state == VISITOR_PROXIED)
+		return all <= VISITOR_PROXIED_MAX;
 	return all <= VISITOR_WAITING_MAX && own <= VISITOR_WAITING_OF_ONE;
 }
 

@@ -22,6 +22,8 @@ struct script {
 	/* the ports that were tried */
 	uint16_t tried[PORTS_TRIES_MAX + 1];
 	int n_tried;
+	/* the one that is granted whatever the answer */
+	uint16_t only;
 };
 
 static int
@@ -31,6 +33,8 @@ try(void *arg, uint16_t port)
 
 	if (s->n_tried < (int)(sizeof s->tried / sizeof s->tried[0]))
 		s->tried[s->n_tried++] = port;
+	if (port == s->only)
+		return 0;
 	return s->answer[s->i + 1 < s->n ? s->i++ : s->i];
 }
 
@@ -159,6 +163,43 @@ the_search_has_an_end(void **state)
 }
 
 static void
+what_the_owner_may_not_have_is_no_try(void **state)
+{
+	static struct script s;
+	struct ports *t = ports_new(1, 65535);
+	uint16_t port = 0;
+
+	(void)state;
+	/* It may have the last one alone. */
+	s = (struct script){ { ERR_DENIED }, .n = 1, .only = 65535 };
+	assert_int_equal(ports_take(t, "a", 0, 0, try, &s, &port), 0);
+	assert_int_equal(port, 65535);
+	assert_int_equal(ports_take(t, "b", 0, 0, try, &s, &port), ERR_LIMIT);
+	ports_free(t);
+}
+
+static void
+another_port_takes_the_place_of_the_one_before(void **state)
+{
+	struct ports *t = ports_new(100, 104);
+	uint16_t port = 0;
+	size_t n;
+	char *text;
+
+	(void)state;
+	assert_int_equal(any(t, "a"), 100);
+	/* As when an agent asks for another port: the old one is released later. */
+	assert_int_equal(take(t, "a", 103, 0, &port), 0);
+	ports_release(t, 100);
+	ports_release(t, 103);
+	text = ports_dump(t, &n);
+	assert_string_equal(text, "{\"103\":\"a\"}");
+	mem_free(text);
+	assert_int_equal(any(t, "a"), 103);
+	ports_free(t);
+}
+
+static void
 what_was_dumped_is_known_again(void **state)
 {
 	struct ports *t = ports_new(100, 104), *later = ports_new(102, 110);
@@ -237,6 +278,8 @@ main(void)
 		cmocka_unit_test(a_port_that_cannot_be_had_is_not_remembered),
 		cmocka_unit_test(another_error_ends_the_search),
 		cmocka_unit_test(the_search_has_an_end),
+		cmocka_unit_test(what_the_owner_may_not_have_is_no_try),
+		cmocka_unit_test(another_port_takes_the_place_of_the_one_before),
 		cmocka_unit_test(what_was_dumped_is_known_again),
 		cmocka_unit_test(what_is_no_dump_is_refused),
 		cmocka_unit_test(without_memory_nothing_is_taken),
