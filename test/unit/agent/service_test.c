@@ -79,6 +79,7 @@ serve(const char *tcp, const char *allow)
 	char words[2][4096], *v[2][128];
 	struct opt_list list[2] = { 0 };
 	const char *text[2] = { tcp, allow };
+	int r;
 
 	for (int k = 0; k < 2; k++) {
 		char *save = NULL;
@@ -93,10 +94,10 @@ serve(const char *tcp, const char *allow)
 	offers_free(offers);
 	sv = NULL;
 	offers = NULL;
-	if (offers_new(&list[0], &list[1], &offers, &e) != 0)
-		return ERR_INVALID;
+	if ((r = offers_new(&list[0], &list[1], &offers, &e)) != 0)
+		return r;
 	sv = services_new(l, offers, 100);
-	return sv != NULL ? 0 : ERR_NOMEM;
+	return sv != NULL ? 0 : err_set(&e, ERR_NOMEM, "out of memory");
 }
 
 /* The service "db" is our listener. */
