@@ -8,6 +8,11 @@
     /broken           accepts, and after five bytes says "hel", then RESET
     /crossed...       the first session: GOAWAY and RESET, GONE, in answer to the first OPEN; the next ones: as /good
     /away/CODE        greets by GOAWAY with this code, and closes
+    /publish/yes      lists the ability, and publishes what an agent asks for
+    /publish/no       refuses with a text of the greatest length
+    /publish/long     refuses with a longer one
+    /publish/lies     answers what was not asked, nonsense, and at last the truth, twice, the second time as a no
+    /publish/asks     wants the agent to publish something, and then as /publish/yes
 
 Listens on a free port of 127.0.0.1, writes it to PORT_FILE by rename, serves each connection in a thread.
 """
@@ -21,7 +26,7 @@ import sys
 import threading
 
 HELLO, OPEN, OPEN_OK, DATA, WINDOW, EOF, RESET = 1, 2, 3, 4, 5, 6, 7
-GOAWAY, PING, PONG = 10, 11, 12
+CONTROL, GOAWAY, PING, PONG = 9, 10, 11, 12
 EOF_ACKED = 1
 OK, REFUSED, GONE, BROKEN = 0, 2, 10, 11
 crossed = set()  # paths of which the first session was
@@ -40,8 +45,8 @@ class Session:
 
     def send(self, kind, stream=0, body=b"", flags=0):
         frame = struct.pack(">BBHI", kind, flags, len(body), stream) + body
-        assert len(frame) < 126
-        self.s.sendall(bytes([0x82, len(frame)]) + frame)
+        head = bytes([0x82, len(frame)]) if len(frame) < 126 else struct.pack(">BBH", 0x82, 126, len(frame))
+        self.s.sendall(head + frame)
 
     def more(self):
         """The payload of one more WebSocket frame from the client; false at the end."""
@@ -103,6 +108,34 @@ def opened(session, stream, part):
         end(session, stream, 5)
 
 
+def control(session, part, body):
+    """A request of an agent, or its answer to ours."""
+    q = json.loads(body)
+    print("%s: CONTROL %s" % (part, body.decode()), flush=True)
+
+    def reply(i, **members):
+        session.send(CONTROL, 0, json.dumps({"id": i, **members}).encode())
+    if "request" not in q:
+        return
+    port = q.get("port", 30001)
+    yes = {"ok": True, "public": "192.0.2.1:%d" % port, "port": port}
+    if part in ("/publish/no", "/publish/long"):
+        reply(q["id"], ok=False, error="x" * (255 if part == "/publish/no" else 256))
+        return
+    if part == "/publish/lies":
+        reply(q["id"] + 1000, ok=False, error="an answer to nothing")
+        reply(-1, ok=True)
+        reply("1", ok=True)
+        reply(2**60, ok=True)
+        for nonsense in (b"{}", b"[]", b"\xff\xfe", b"x" * 8192):
+            session.send(CONTROL, 0, nonsense)
+    if part == "/publish/asks":
+        reply(77, request="publish", kind="tcp", service="ssh")
+    reply(q["id"], **yes)
+    if part == "/publish/lies":
+        reply(q["id"], ok=False, error="a second answer")
+
+
 def serve(s):
     session, got = Session(s), {}
     if session.path.startswith("/away/"):
@@ -111,11 +144,16 @@ def serve(s):
         session.f.read()
         s.close()
         return
-    session.send(HELLO, 0, json.dumps({"version": 1, "role": "relay", "instance": "00" * 16}).encode())
+    hello = {"version": 1, "role": "relay", "instance": "00" * 16}
+    if session.path.startswith("/publish/"):
+        hello["abilities"] = ["publish"]
+    session.send(HELLO, 0, json.dumps(hello).encode())
     for kind, flags, stream, body in session.frames():
         print("%s: frame %d, stream %d, %d bytes" % (session.path, kind, stream, len(body)), flush=True)
         if kind == PING:
             session.send(PONG, 0, body)
+        elif kind == CONTROL:
+            control(session, session.path, body)
         elif kind == OPEN:
             got[stream] = 0
             opened(session, stream, session.path)
