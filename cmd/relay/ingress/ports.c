@@ -210,14 +210,15 @@ ports_dump(struct ports *t, size_t *n)
 	char *text = NULL, number[8];
 	int r = 0;
 
-	pthread_mutex_lock(&t->lock);
 	for (size_t i = 0; r == 0 && i < t->n; i++) {
-		if (t->v[i].owner == NULL)
-			continue;
-		snprintf(number, sizeof number, "%zu", t->first + i);
-		r = jobj_set_str(o, number, t->v[i].owner);
+		/* For one at a time: workers wait for it. */
+		pthread_mutex_lock(&t->lock);
+		if (t->v[i].owner != NULL) {
+			snprintf(number, sizeof number, "%zu", t->first + i);
+			r = jobj_set_str(o, number, t->v[i].owner);
+		}
+		pthread_mutex_unlock(&t->lock);
 	}
-	pthread_mutex_unlock(&t->lock);
 	if (r == 0)
 		text = jobj_dump(o, n);
 	jobj_free(o);

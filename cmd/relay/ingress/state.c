@@ -3,13 +3,18 @@
 #include "cmd/relay/ingress/state.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "cmd/relay/ingress/ports.h"
+#include "lib/base/clock.h"
 #include "lib/base/file.h"
-#include "lib/base/log.h"
+#include "lib/base/log_limit.h"
 #include "lib/base/mem.h"
 
 enum { FILE_MODE = 0600 };
@@ -19,6 +24,9 @@ struct state {
 	struct ports *ports;
 	char path[PATH_MAX];
 	pthread_t thread;
+	/* the thread's: what the file holds, NULL if that is not known */
+	char *written;
+	struct log_limit log;
 	/* guards what follows */
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
@@ -49,8 +57,18 @@ write_file(struct state *st)
 	size_t n;
 	char *text = ports_dump(st->ports, &n);
 
-	if (text == NULL || file_write_atomic(st->path, text, n, FILE_MODE, &why) != 0)
-		log_errorx("--state: %s; a restarted relay will not know these ports", why.s);
+	if (text != NULL && st->written != NULL && strcmp(text, st->written) == 0) {
+		mem_free(text);
+		return;
+	}
+	mem_free(st->written);
+	st->written = NULL;
+	if (text != NULL && file_write_atomic(st->path, text, n, FILE_MODE, &why) == 0) {
+		st->written = text;
+		return;
+	}
+	log_limited(&st->log, clock_mono_ms(), LOG_LEVEL_ERROR,
+	    "--state: %s; a restarted relay will not know these ports", why.s);
 	mem_free(text);
 }
 
@@ -79,7 +97,39 @@ state_free(struct state *st)
 {
 	pthread_cond_destroy(&st->wake);
 	pthread_mutex_destroy(&st->lock);
+	log_limit_fini(&st->log);
+	mem_free(st->written);
 	mem_free(st);
+}
+
+/* Not when the first port is taken, but while the operator looks. */
+static int
+check_dir(const char *dir, struct errtext *e)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || faccessat(fd, ".", W_OK | X_OK, 0) != 0) {
+		int r = err_sys(e, "--state %s: no directory that can be written", dir);
+
+		if (fd >= 0)
+			close(fd);
+		return r;
+	}
+	close(fd);
+	return 0;
+}
+
+static int
+start_thread(struct state *st)
+{
+	sigset_t all, old;
+
+	/* Signals are the main thread's. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	errno = pthread_create(&st->thread, NULL, state_run, st);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return errno == 0 ? 0 : ERR_SYS;
 }
 
 int
@@ -89,14 +139,16 @@ state_open(const char *dir, struct ports *ports, struct state **out, struct errt
 	int n = snprintf(st->path, sizeof st->path, "%s/ports.json", dir), r;
 
 	st->ports = ports;
+	log_limit_init(&st->log, LOG_LIMIT_FEW, LOG_LIMIT_LONG_MS, "--state");
 	if (n < 0 || (size_t)n >= sizeof st->path) {
+		log_limit_fini(&st->log);
 		mem_free(st);
 		return err_set(e, ERR_INVALID, "--state: the path is too long");
 	}
 	if (pthread_mutex_init(&st->lock, NULL) != 0 || pthread_cond_init(&st->wake, NULL) != 0)
 		r = err_set(e, ERR_NOMEM, "out of memory");
-	else if ((r = read_file(st, e)) == 0 &&
-		 (errno = pthread_create(&st->thread, NULL, state_run, st)) != 0)
+	else if ((r = check_dir(dir, e)) == 0 && (r = read_file(st, e)) == 0 &&
+		 (r = start_thread(st)) != 0)
 		r = err_sys(e, "--state %s: cannot start a thread", dir);
 	if (r == 0)
 		*out = st;

@@ -18,8 +18,8 @@ struct state;
 
 /*
  * state_open - read what is in dir into ports (borrowed), and write their changes from now on.  A
- * directory without a file is a beginning.  Errors with e: a file that cannot be read, or is none
- * of ours, is not overwritten.
+ * directory without a file is a beginning.  Errors with e: no directory that can be written, or a
+ * file in it that cannot be read or is none of ours, which is not overwritten.
  */
 int state_open(
     const char *dir, struct ports *ports, struct state **out, struct errtext *e) WARN_UNUSED;
