@@ -11,18 +11,8 @@ s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 20)
 s.shutdown(1)
 print(s.makefile().read())' "$1"
 }
-# Ports in a row that nobody has: $first to $last.
-first=$(python3 -c 'import socket
-while True:
-    s = [socket.create_server(("127.0.0.1", 0))]
-    first = s[0].getsockname()[1]
-    try:
-        s += [socket.create_server(("127.0.0.1", first + i)) for i in range(1, 8)]
-        break
-    except (OSError, OverflowError):
-        continue
-print(first)')
-last=$((first + 7))
+range=$(free_ports 8)
+first=${range%-*} last=${range#*-}
 published() { json "$tmp/pi.ready" "[s['public'] for s in d['services'] if s['service'] == '$1'][0]"; }
 
 start_tcp one greet one
@@ -44,7 +34,7 @@ echo $! >"$tmp/unix.pid"
 echo unix >>"$tmp/started"
 wait_for "the Unix socket" exists "$tmp/unix"
 
-start_relay relay --ports "$first-$last"
+start_relay relay --ports "$range"
 start_agent pi --tcp "ssh=127.0.0.1:$one;public=$first" --tcp "$((first + 1))=$two" --tcp "auto=unix:$tmp/unix" \
 	--tcp "private=$one" --tcp "$((first + 3))-$((first + 4))=127.0.0.1:9-10" --tcp "far=22;public=1"
 expect "a port with a name" "127.0.0.1:$first" "$(published ssh)"
@@ -62,7 +52,7 @@ expect "a client's way to what is published" one "$(connect pi ssh </dev/null)"
 
 # The relay comes back, at the same address: everything is asked for again, and the automatic port is the same.
 stop relay
-start_relay relay --listen "127.0.0.1:$relay_port" --ports "$first-$last"
+start_relay relay --listen "127.0.0.1:$relay_port" --ports "$range"
 opened() { [ "$(visit "$first" 2>/dev/null)" = one ] && [ "$(visit "${auto#127.0.0.1:}" 2>/dev/null)" = unix ]; }
 wait_for "the ports to be there again" opened
 expect "the automatic port" "$auto" "$(published auto)"

@@ -4,18 +4,8 @@
 # slow, and what needs a restart change nothing.
 . "$(dirname "$0")/lib.sh"
 
-# Ports in a row that nobody has: $first to $last.
-first=$(python3 -c 'import socket
-while True:
-    s = [socket.create_server(("127.0.0.1", 0))]
-    first = s[0].getsockname()[1]
-    try:
-        s += [socket.create_server(("127.0.0.1", first + i)) for i in range(1, 4)]
-        break
-    except (OSError, OverflowError):
-        continue
-print(first)')
-last=$((first + 3))
+range=$(free_ports 4)
+first=${range%-*} last=${range#*-}
 public() { json "$tmp/pi.ready" "' '.join(s['service'] + '@' + s['public'][10:] for s in d['services'])"; }
 is_public() { [ "$(public)" = "$1" ]; }
 # config TEXT - and the agent is told.
@@ -30,7 +20,7 @@ one=$tcp_port
 start_tcp two greet two
 two=$tcp_port
 start_tcp hold hold
-start_relay relay --ports "$first-$last"
+start_relay relay --ports "$range"
 printf '{"tcp": ["ssh=%s;public=%s", "gone=%s;public=%s", "hold=%s"], "allow": ["127.0.0.1:%s"]}' \
 	"$one" "$first" "$one" "$last" "$tcp_port" "$one" >"$tmp/pi.json"
 start_agent pi --config "$tmp/pi.json"

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: ISC
-# A client and an agent written from PROTOCOL.md alone work with ours, and find no fault in what ours send.
+# A client and an agent written from PROTOCOL.md alone work with ours, and find no fault in what ours send; so do
+# visitors of the ports that this agent publishes.
 # limit: 180
 . "$(dirname "$0")/lib.sh"
 
@@ -9,7 +10,8 @@ python=/usr/bin/python3 # the interpreter that python3-websockets belongs to
 make_data "$tmp/file" 10000000
 secrets
 sed -i 's/"edge-agents": {/&"theirs": "agent-secret-of-this-test", /' "$tmp/creds.json"
-start_relay relay
+public=$(free_ports 4)
+start_relay relay --ports "$public"
 ports="\"closed\": $(free_port)"
 for mode in echo hash "send $tmp/file" reset stall; do
 	# shellcheck disable=SC2086
@@ -31,19 +33,34 @@ client() {
 
 start_agent pi
 client pi
-start theirs "$python" "$here/py_tunnel.py" "$relay_url" "$tmp/agent.secret" theirs "$tmp/theirs.ready"
+start theirs "$python" "$here/py_tunnel.py" "$relay_url" "$tmp/agent.secret" theirs "$tmp/theirs.ready" \
+	"hash=$(port hash):${public#*-}" "echo=$(port echo)" "taken=$(port echo):${public#*-}" "far=$(port echo):1"
 started_file theirs "$tmp/theirs.ready"
 client theirs
 
+# transfers ECHO HASH - whole and half, to and fro, on those two ports.
+transfers() {
+	for n in 0 1 2 100 5000 200000 10000000; do python3 "$here/bulk.py" "$1" 1 $n 0; done
+	python3 "$here/bulk.py" "$1" 100 200000 0
+	python3 "$here/bulk.py" "$1" 40 2000000 1
+	for n in 0 1 200000; do
+		make_data "$tmp/up" $n
+		expect "$n bytes and their sum" "$(sum_of "$tmp/up") $n" "$(socat -t 20 - "TCP:127.0.0.1:$2" <"$tmp/up")"
+	done
+}
+
+expect "the port that was asked for" "127.0.0.1:${public#*-}" "$(json "$tmp/theirs.ready" "d['services']['hash']['public']")"
+expect "refused ports" "['far', 'taken']" "$(json "$tmp/theirs.ready" "sorted(d['refused'])")"
+visited=$(json "$tmp/theirs.ready" "d['services']['echo']['port']")
+transfers "$visited" "${public#*-}"
+kill -USR1 "$(cat "$tmp/theirs.pid")"
+withdrawn() { [ "$(json "$tmp/theirs.ready" "d['services']")" = "{}" ]; }
+wait_for "the services to be withdrawn" withdrawn
+! port_is_open "$visited" || fail "a port stays open after its service was withdrawn"
+
 start_connect forward -L "0=theirs:127.0.0.1:$(port echo)" -L "0=theirs:127.0.0.1:$(port hash)"
 port_of() { json "$tmp/forward.ready" "d['local'][$1]['port']"; }
-for n in 0 1 2 100 5000 200000 10000000; do python3 "$here/bulk.py" "$(port_of 0)" 1 $n 0; done
-python3 "$here/bulk.py" "$(port_of 0)" 100 200000 0
-python3 "$here/bulk.py" "$(port_of 0)" 40 2000000 1
-for n in 0 1 200000; do
-	make_data "$tmp/up" $n
-	expect "$n bytes and their sum" "$(sum_of "$tmp/up") $n" "$(socat -t 20 - "TCP:127.0.0.1:$(port_of 1)" <"$tmp/up")"
-done
+transfers "$(port_of 0)" "$(port_of 1)"
 stop forward
 expect "our client's exit status" 0 "$code"
 stop theirs

@@ -276,6 +276,22 @@ free_port() {
 	python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
+# free_ports N - FIRST-LAST, N ports in a row that nobody has at the moment.
+free_ports() {
+	python3 - "$1" <<-'PYTHON'
+		import socket, sys
+		n, held = int(sys.argv[1]), []
+		while len(held) < n:
+		    held = [socket.create_server(("127.0.0.1", 0))]
+		    first = held[0].getsockname()[1]
+		    try:
+		        held += [socket.create_server(("127.0.0.1", first + i)) for i in range(1, n)]
+		    except (OSError, OverflowError):
+		        held = []
+		print(f"{first}-{first + n - 1}")
+	PYTHON
+}
+
 port_is_open() {
 	python3 -c 'import socket, sys; socket.create_connection(("127.0.0.1", int(sys.argv[1])), 1)' "$1" 2>/dev/null
 }

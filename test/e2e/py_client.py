@@ -159,7 +159,9 @@ class Work:
         await s.opened()
         await self.session.send(s.frame(t.DATAGRAM, b"x"))
         await self.ends_with("DATAGRAM on a byte stream", s, t.PROTOCOL)
-        await self.session.send(self.session.frame(t.CONTROL, 0, b'{"id":1,"request":"make-tea"}'))
+        for request in "make-tea", "publish", "withdraw":
+            reply = await self.session.ask(request=request, kind="tcp", service="tea")
+            expect(f"a client's request to {request}", False, reply.get("ok"))
         for n in range(40):
             self.session.ping()
         await self.echo(1)

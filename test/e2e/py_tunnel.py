@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: ISC
 """A second implementation, written from PROTOCOL.md alone, and a strict judge of what the other side sends.
 
-    py_tunnel.py URL SECRET_FILE NAME READY_FILE      an agent, until SIGTERM; py_client.py is the client
+    py_tunnel.py URL SECRET_FILE NAME READY_FILE [SERVICE=PORT[:PUBLIC] ...]
+        an agent, until SIGTERM; py_client.py is the client
 
 Everything that breaks the page is printed as "VIOLATION SECTION: ..." and counted; the last line tells how many. What we send is cut at random into
 messages and fragments. Needs python3-websockets.
+
+It publishes each SERVICE, which is a PORT of 127.0.0.1, on any public port or on PUBLIC; READY_FILE has under "services" what was granted,
+{"port": ..., "public": ...} by name, and under "refused" why not. SIGUSR1 withdraws all of them, then READY_FILE has none.
 
 The agent connects to ports of 127.0.0.1 only, and has services that a test of the relay as a hop needs:
 
@@ -332,6 +336,8 @@ class Session:
         self.out, self.room, self.work = collections.deque(), asyncio.Event(), asyncio.Event()
         self.peer, self.goaway, self.over, self.pinged, self.pings = None, None, False, 0, collections.deque()
         self.buf, self.came = bytearray(), asyncio.Event()
+        self.asked, self.last_asked = {}, 0  # what waits for a reply, by id
+        self.services = {}  # an agent's, and their ports
         self.tasks = set()
 
     def opens(self, number):
@@ -422,6 +428,8 @@ class Session:
         self.over = True
         for s in self.streams.values():
             s.changed.set()
+        for waiting in self.asked.values():
+            waiting.cancel()
         self.room.set()
         self.came.set()
 
@@ -517,7 +525,20 @@ class Session:
         self.goaway = self.code_and_text(body, IN_GOAWAY, "GOAWAY")
 
     def take_control(self, body):
-        strict_json(body)
+        found = strict_json(body)
+        if "request" in found:
+            violation("4.4", f"a relay's request: {found}")
+            return
+        member("4.4", found, "id", int, lambda v: 1 <= v <= 1 << 53, must=True)
+        member("4.4", found, "ok", bool, must=True)
+        member("4.4", found, "error", str, lambda v: len(v.encode()) <= 255)
+        member("4.4", found, "public", str, lambda v: len(v.encode()) <= 300 and re.fullmatch(r".+:\d+", v))
+        member("4.4", found, "port", int, lambda v: 1 <= v <= 65535)
+        waiting = self.asked.pop(found.get("id"), None)
+        if waiting is None:
+            violation("4.4", f"a reply to nothing that was asked: {found}")
+        elif not waiting.done():
+            waiting.set_result(found)
 
     def take_ping(self, body):
         self.pinged += 1
@@ -551,6 +572,26 @@ class Session:
         stream = self.streams[self.last_opened] = Stream(self, self.last_opened, LEAST_WINDOW, window)
         await self.send(stream.frame(OPEN, body))
         return stream
+
+    async def ask(self, **what):
+        """A request (4.4), and the reply to it."""
+        self.last_asked += 1
+        waiting = self.asked[self.last_asked] = asyncio.get_running_loop().create_future()
+        await self.send(self.frame(CONTROL, 0, dense({"id": self.last_asked, **what})))
+        return await asyncio.wait_for(waiting, WAIT_S)
+
+    async def publish(self, service, **what):
+        reply = await self.ask(request="publish", kind="tcp", service=service, **{"x-not-known": [{}], **what})
+        if reply.get("ok") and reply.get("public", "").rpartition(":")[2] != str(reply.get("port")):
+            violation("4.4", f"{service} is published, but where: {reply}")
+        if reply.get("ok") and reply.get("port") != what.get("port", reply.get("port")):
+            violation("4.4", f"{service} is published elsewhere than asked for: {reply}")
+        return reply
+
+    async def withdraw(self, service):
+        reply = await self.ask(request="withdraw", kind="tcp", service=service)
+        if not reply.get("ok"):
+            violation("4.4", f"{service} cannot be withdrawn: {reply}")
 
     async def close(self):
         """In good order: GOAWAY, then the carrier's Close."""
@@ -593,6 +634,8 @@ async def answer(stream, found):
         await stream.tell()
     elif kind == "reset":
         await stream.break_off(int(number), "as it was said")
+    elif where in stream.session.services:
+        await connect(stream, stream.session.services[where])
     elif where:
         await stream.break_off(NOT_FOUND, "no such service")
     elif found["host"] != "127.0.0.1":
@@ -643,10 +686,56 @@ async def guarded(stream, found):
         pass  # the other side has ended it
 
 
-async def agent(url, secret, name, ready):
+async def judge_refusals(session):
+    """4.4: what breaks a rule is refused, and what cannot be answered ignored; the session goes on."""
+    whole = {"request": "publish", "kind": "tcp", "service": "judged"}
+    for wrong in ({"request": "no-such-request"}, {"request": 1}, {"request": "x" * 32}, {}, {"request": "publish", "kind": "tcp"},
+                  {"request": "withdraw", "service": "judged"}, {**whole, "kind": "sctp"}, {**whole, "kind": "12345678"},
+                  {**whole, "service": ".judged"}, {**whole, "service": "j" * 65}, {**whole, "port": 0}, {**whole, "port": 65536},
+                  {**whole, "port": "22"}, {**whole, "had": 0}, {**whole, "allow": ["10.0.0.1/8"]}, {**whole, "allow": "::1"},
+                  {**whole, "deny": ["192.0.2.1"] * 65}, {**whole, "max_connections": 0}, {**whole, "max_rate": 1000001},
+                  {**whole, "proxy": 3}):
+        reply = await session.ask(**wrong)
+        if reply.get("ok") is not False:
+            violation("4.4", f"{wrong} was answered by {reply}")
+    for useless in whole, {"id": 0, **whole}, {"id": (1 << 53) + 1, **whole}, {"id": "1", **whole}, {"id": 1, "ok": True}, {"id": 1, "ok": "no"}:
+        session.put(session.frame(CONTROL, 0, dense(useless)))
+    for nonsense in b"{}", b"[]", b"no JSON", b"\xff\xff":
+        session.put(session.frame(CONTROL, 0, nonsense))
+    await session.withdraw("judged")  # there is nothing to withdraw
+
+
+async def publish_all(session, services):
+    """What READY_FILE tells. Services are SERVICE=PORT[:PUBLIC]."""
+    told = {"services": {}, "refused": {}}
+    for text in services:
+        name, _, ports = text.partition("=")
+        port, _, public = ports.partition(":")
+        session.services[name] = int(port)
+        reply = await session.publish(name, **({"port": int(public)} if public else {}))
+        if reply.get("ok"):
+            told["services"][name] = {"port": reply["port"], "public": reply["public"]}
+        else:
+            told["refused"][name] = reply.get("error")
+    return told
+
+
+def write_ready(path, told):
+    with open(path + ".new", "wb") as f:
+        f.write(dense(told))
+    os.rename(path + ".new", path)
+
+
+async def agent(url, secret, name, ready, services):
     session = Session("agent", name, secret, seed=2, on_open=guarded)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+
+    async def withdraw_all():
+        for service in session.services:
+            await session.withdraw(service)
+        write_ready(ready, {"services": {}, "refused": {}})
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: session.spawn(withdraw_all()))
     if await session.start(url) is None:
         sys.exit(f"the relay refused us: {session.goaway}")
     # 4.2: version 1 has no use for a stream that an agent opens.
@@ -657,9 +746,11 @@ async def agent(url, secret, name, ready):
     except WasReset as e:
         if e.code != DENIED:
             violation("4.2", f"an agent's OPEN met {e}")
-    with open(ready + ".new", "w") as f:
-        f.write("{}")
-    os.rename(ready + ".new", ready)
+    if "publish" in session.peer.get("abilities", []):
+        await judge_refusals(session)
+        write_ready(ready, await publish_all(session, services))
+    else:
+        write_ready(ready, {})
     await stop.wait()
     ours = [s for s in session.streams.values() if s.id % 2 == 0]
     print(f"{len(ours)} streams were opened here, {sum(s.returns > 0 for s in ours)} times credit came back", flush=True)
@@ -667,9 +758,9 @@ async def agent(url, secret, name, ready):
 
 
 def main():
-    url, secret_file, name, ready = sys.argv[1:]
+    url, secret_file, name, ready, *services = sys.argv[1:]
     with open(secret_file) as f:
-        asyncio.run(agent(url, f.read(), name, ready))
+        asyncio.run(agent(url, f.read(), name, ready, services))
     print(f"{len(violations)} violations", flush=True)
     sys.exit(1 if violations else 0)
 
