@@ -4,9 +4,9 @@
  * bound to it.
  *
  * All of a group live on one worker (registry.h says which), so that bytes pass between them
- * without a lock.  A group exists while it has members or something is published under the name: group_get
- * makes it, and it goes with the last of them.  Whoever holds a pointer across a call that may let somebody leave asks for
- * it again by name.
+ * without a lock.  A group exists while it has members or something is published under the name:
+ * group_get makes it, and it goes with the last of them.  Whoever holds a pointer across a call
+ * that may let somebody leave asks for it again by name.
  */
 #ifndef CMD_RELAY_GROUP_H
 #define CMD_RELAY_GROUP_H
