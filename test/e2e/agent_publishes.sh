@@ -12,7 +12,7 @@ s.shutdown(1)
 print(s.makefile().read())' "$1"
 }
 range=$(free_ports 8)
-first=${range%-*} last=${range#*-}
+first=${range%-*}
 published() { json "$tmp/pi.ready" "[s['public'] for s in d['services'] if s['service'] == '$1'][0]"; }
 
 start_tcp one greet one
