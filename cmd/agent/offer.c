@@ -279,6 +279,7 @@ make_name(const struct offers *o, struct offer *f)
 static int
 add(struct offers *o, const struct offer *f, struct errtext *e)
 {
+	size_t n_nets = f->rules.n_allow + f->rules.n_deny;
 	struct offer *v;
 
 	if (o->n == OFFERS_MAX)
@@ -289,12 +290,15 @@ add(struct offers *o, const struct offer *f, struct errtext *e)
 			    e, ERR_INVALID, "the public port %u is given twice", f->public);
 	if (is_taken(o, f->name))
 		return err_set(e, ERR_INVALID, "there are two services of that name");
+	if (o->n_nets + n_nets > OFFERS_NETS_MAX)
+		return err_set(e, ERR_INVALID, "more than %d networks in all", OFFERS_NETS_MAX);
 	if ((v = mem_resize(o->v, o->n + 1, sizeof *v)) == NULL)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	o->v = v;
 	v[o->n] = *f;
 	if (f->name[0] == '\0')
 		make_name(o, &v[o->n]);
+	o->n_nets += n_nets;
 	o->n++;
 	return 0;
 }

@@ -20,6 +20,11 @@
 #include "proto/request.h"
 
 #define OFFERS_MAX 256 /* services of one agent */
+/*
+ * Networks of all services together: what asks for everything at once, 50 bytes for each, stays far
+ * below what a session takes (MUX_CONTROL_MAX).
+ */
+#define OFFERS_NETS_MAX 8192
 #define OFFER_TARGET_MAX (HOSTPORT_TEXT_MAX + 1)
 
 /* One service. */
@@ -39,6 +44,8 @@ struct offer {
 struct offers {
 	struct offer *v;
 	size_t n;
+	/* Of all rules. */
+	size_t n_nets;
 	/* Targets that clients may name. */
 	struct match *allow;
 };

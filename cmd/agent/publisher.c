@@ -301,6 +301,13 @@ publisher_control(struct publisher *p, unsigned carrier, const void *body, size_
 /* ---- carriers ---- */
 
 static void
+cannot(struct publication *b)
+{
+	set_state(b, PUBLISH_REFUSED);
+	snprintf(b->error, sizeof b->error, "this relay cannot publish");
+}
+
+static void
 is_unable(struct publisher *p)
 {
 	struct publication *b;
@@ -308,12 +315,9 @@ is_unable(struct publisher *p)
 	if (!p->unable)
 		log_warnx("this relay cannot publish: its services are reached by clients alone");
 	p->unable = true;
-	TAILQ_FOREACH (b, &p->all, link) {
-		if (b->state == PUBLISH_WITHDRAWN)
-			continue;
-		set_state(b, PUBLISH_REFUSED);
-		snprintf(b->error, sizeof b->error, "this relay cannot publish");
-	}
+	TAILQ_FOREACH (b, &p->all, link)
+		if (b->state != PUBLISH_WITHDRAWN)
+			cannot(b);
 	p->user->changed(p->arg);
 }
 
@@ -436,6 +440,8 @@ use_offer(struct publisher *p, const struct offer *f)
 		return 0;
 	set_state(b, PUBLISH_ASKED);
 	say_by_all(p, b, REQUEST_PUBLISH);
+	if (p->unable && !is_waiting(b))
+		cannot(b);
 	return 0;
 }
 

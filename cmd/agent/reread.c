@@ -78,7 +78,8 @@ reread_start(struct reread *rl)
 	if (rl->running)
 		return;
 	errno = rc;
-	rl->user.done(rl->user.arg, &rl->now, ERR_SYS, err_str(ERR_SYS));
+	err_sys(&rl->why, "%s: no thread to read it", rl->user.path);
+	rl->user.done(rl->user.arg, &rl->now, ERR_SYS, rl->why.s);
 }
 
 void

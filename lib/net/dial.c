@@ -205,6 +205,13 @@ attempt_start(struct attempt *t)
 	return ERR_SYS;
 }
 
+/* A Unix socket whose queue is full: no event tells when there is room. */
+static bool
+is_full(const struct attempt *t)
+{
+	return t->error == EAGAIN && t->a.u.sa.sa_family == AF_UNIX;
+}
+
 static void
 try_next(struct dial *d)
 {
@@ -223,6 +230,10 @@ try_next(struct dial *d)
 			dial_win(d, t);
 			return;
 		}
+		if (is_full(t)) {
+			timer_set(&d->stagger, DIAL_FULL_MS);
+			return;
+		}
 		if (r == ERR_AGAIN) {
 			d->running++;
 			if (d->next < d->n)
@@ -237,7 +248,11 @@ try_next(struct dial *d)
 static void
 on_stagger(void *arg)
 {
-	try_next(arg);
+	struct dial *d = arg;
+
+	if (is_full(&d->attempts[d->next - 1]))
+		d->next--;
+	try_next(d);
 }
 
 static void

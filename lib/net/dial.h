@@ -17,6 +17,7 @@
 #include "lib/net/loop.h"
 
 #define DIAL_STAGGER_MS 250 /* RFC 8305 5: connection attempt delay */
+#define DIAL_FULL_MS 20     /* a Unix socket whose queue is full is tried again after this time */
 
 struct dial;
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: ISC
 # SIGHUP with --config: services that came are published, those that went withdrawn, what is open goes on; a broken file, one that is
 # slow, and what needs a restart change nothing.
+# tsan: yes
 . "$(dirname "$0")/lib.sh"
 
 range=$(free_ports 4)

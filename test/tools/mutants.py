@@ -42,7 +42,7 @@ NEAR = (
     ("lib/*", "local_forward* many_streams* last_words* stalled* listen_kinds* lost_link* ready_file* inner_addresses* bulk*"),
     ("proto/creds*", "credentials* revoked* rights* wrong_secret*"),
     ("proto/*", "many_streams* stalled* frozen* lost_link* goodbyes* last_words* one_client* independent* hoarders* local_forward*"),
-    ("cmd/agent/*", "agent* allow* broken_services* drain* goodbyes* half_open* inner* replaced* revoked* last_words*"),
+    ("cmd/agent/*", "agent* allow* broken_services* drain* goodbyes* half_open* inner* replaced* revoked* last_words* relay_lies*"),
     ("cmd/connect/*", "local_forward* socks* stdio* forwards* hangups* unknown_agent* what_was* last_words* second_signal* broken_services*"),
     ("cmd/relay/*", "client_limit* credentials* descriptor* drain* health* hostile* listen* one_client* replaced* revoked* rights* sigterm* slow* "
                     "stalled* tls_reload* unknown* wrong* frozen*"),

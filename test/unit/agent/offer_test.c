@@ -222,6 +222,25 @@ there_is_room_for_256_services_and_64_networks(void **state)
 	assert_non_null(strstr(e.s, "--tcp 1=2;allow="));
 }
 
+static void
+all_networks_fit_into_a_session(void **state)
+{
+	char text[4096] = "1-256=1-256";
+	struct offers *o;
+
+	(void)state;
+	for (int i = 0; i < OFFERS_NETS_MAX / OFFERS_MAX; i++)
+		snprintf(text + strlen(text), sizeof text - strlen(text), ";%s=10.0.0.%d",
+		    i % 2 == 0 ? "allow" : "deny", i);
+	o = read_words(text, "");
+	assert_non_null(o);
+	assert_int_equal(o->n_nets, OFFERS_NETS_MAX);
+	offers_free(o);
+	strcat(text, ";allow=10.0.1.1");
+	assert_null(read_words(text, ""));
+	assert_non_null(strstr(e.s, "more than 8192 networks in all"));
+}
+
 /* ---- differences ---- */
 
 static bool
@@ -299,6 +318,7 @@ main(void)
 		cmocka_unit_test(options_travel_with_it),
 		cmocka_unit_test(what_makes_no_sense_is_refused_with_its_text),
 		cmocka_unit_test(there_is_room_for_256_services_and_64_networks),
+		cmocka_unit_test(all_networks_fit_into_a_session),
 		cmocka_unit_test(a_difference_is_seen_in_each_rule),
 		cmocka_unit_test(each_allocation_may_fail),
 		cmocka_unit_test(everything_is_given_back),

@@ -222,11 +222,16 @@ a_relay_that_cannot_publish_is_told_once(void **state)
 	lists("{\"services\":[],\"refused\":[{\"kind\":\"tcp\",\"service\":\"ssh\",\"error\":"
 	      "\"this relay cannot publish\"},{\"kind\":\"tcp\",\"service\":\"web\",\"error\":"
 	      "\"this relay cannot publish\"}]}");
+	/* Nor what is offered later. */
+	use("ssh=22;public=2222 web=80;public=auto new=1;public=auto");
+	assert_true(publisher_is_answered(p));
+	use("ssh=22;public=2222 web=80;public=auto");
 	/* Another one takes its place. */
 	is_able = true;
 	down(0);
 	up(0);
-	assert_int_equal(n_said, 2);
+	assert_int_equal(n_said, 3);
+	assert_int_equal(said[2].q.verb, REQUEST_WITHDRAW);
 	grant(0, "203.0.113.7", 2222);
 	grant(1, "203.0.113.7", 30000);
 	down(0);

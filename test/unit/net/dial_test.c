@@ -105,6 +105,55 @@ ipv6_and_unix_are_dialled(void **state)
 	rmdir(dir);
 }
 
+/* Takes one connection from a listener, so that there is room for another. */
+static void
+take_one(void *arg)
+{
+	int s;
+
+	assert_int_equal(listen_accept(*(int *)arg, &s, NULL), 0);
+	close(s);
+}
+
+static void
+a_full_unix_socket_is_waited_for(void **state)
+{
+	char path[64];
+	struct dialed d = { .l = loop_new(), .fd = -1 }, late;
+	int fd, fillers[8], n = 0;
+	struct timer t = { 0 };
+	struct addr a;
+
+	(void)state;
+	snprintf(path, sizeof path, "unix:/tmp/dial_test.%d", (int)getpid());
+	fd = listen_on(path, &a);
+	assert_int_equal(listen(fd, 0), 0);
+	for (;; n++) {
+		assert_true(n < 8);
+		fillers[n] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		if (connect(fillers[n], &a.u.sa, a.len) != 0)
+			break;
+	}
+	assert_int_equal(errno, EAGAIN);
+	/* For ever: */
+	late = dial(path, 0, 3 * DIAL_FULL_MS);
+	assert_int_equal(late.err, ERR_TIMEOUT);
+	assert_non_null(strstr(late.text, "Resource temporarily unavailable"));
+	/* For a while: */
+	assert_non_null(dial_start(d.l, path, 0, 0, DIAL_MS, on_dialed, &d));
+	assert_int_equal(timer_init(&t, d.l, take_one, &fd), 0);
+	timer_set(&t, 3 * DIAL_FULL_MS);
+	assert_int_equal(loop_run(d.l), 0);
+	assert_int_equal(d.err, 0);
+	close(d.fd);
+	timer_fini(&t);
+	loop_free(d.l);
+	for (; n >= 0; n--)
+		close(fillers[n]);
+	listen_close(fd);
+	unlink(path + 5);
+}
+
 static void
 a_refusal_names_each_address(void **state)
 {
@@ -251,6 +300,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(literal_addresses_and_localhost_are_dialled),
 		cmocka_unit_test(ipv6_and_unix_are_dialled),
+		cmocka_unit_test(a_full_unix_socket_is_waited_for),
 		cmocka_unit_test(a_refusal_names_each_address),
 		cmocka_unit_test(addresses_that_may_not_be_tried_are_left_out),
 		cmocka_unit_test(unusable_targets_fail_with_a_text),
