@@ -6,18 +6,7 @@
 # limit: 200
 . "$(dirname "$0")/lib.sh"
 
-# Ports in a row that nobody has, outside those that the system gives to clients: $first to $last.
-first=$(python3 -c 'import os, socket
-first = 16384 + os.getpid() % 250 * 64
-while True:
-    try:
-        for i in range(16):
-            socket.create_server(("127.0.0.1", first + i)).close()
-        break
-    except OSError:
-        first = first % 32000 + 16
-print(first)')
-last=$((first + 15))
+ports=$(free_ports 16)
 port_of() { json "$tmp/pi.ready" "[s['public'] for s in d['services'] if s['service'] == '$1'][0].split(':')[1]"; }
 # all_ports - of every service, when the agent has them.
 all_ports() { for s in redis ssh hash flood web; do printf '%s ' "$s=$(port_of "$s")"; done; }
@@ -88,7 +77,7 @@ is_up() { [ "$(ping_redis)" = PONG ]; }
 
 mkdir "$tmp/state"
 secrets
-start_public() { start_relay relay --ports "$first-$last" --proxy-from 127.0.0.2 --drain 1s "$@"; }
+start_public() { start_relay relay --ports "$ports" --proxy-from 127.0.0.2 --drain 1s "$@"; }
 start_public --state "$tmp/state"
 begin_agent redis ssh hash flood web
 had=$(all_ports)
