@@ -5,16 +5,23 @@
 #include "lib/net/listen.h"
 
 static void
-set_accepting(struct acceptor *a, bool on)
+rest(struct acceptor *a)
 {
-	if (io_want(&a->io, on ? IO_READ : 0) != 0)
-		log_warn("%s: cannot watch the socket", a->cfg.name);
+	/* If it is told of again at once, it rests again. */
+	IGNORE_RESULT(io_want(&a->io, 0));
+	timer_set(&a->pause, ACCEPTOR_PAUSE_MS);
 }
 
 static void
 on_pause_over(void *arg)
 {
-	set_accepting(arg, true);
+	struct acceptor *a = arg;
+
+	if (io_want(&a->io, IO_READ) == 0)
+		return;
+	log_limited(&a->log, loop_now_ms(a->loop), LOG_LEVEL_ERROR,
+	    "%s: cannot watch the socket: %s", a->cfg.name, err_str(ERR_SYS));
+	timer_set(&a->pause, ACCEPTOR_PAUSE_MS);
 }
 
 static void
@@ -26,8 +33,15 @@ out_of_descriptors(struct acceptor *a)
 	    a->cfg.name);
 	/* If there is none in reserve, the next pause tries again. */
 	IGNORE_RESULT(rlimit_reserve_refuse(a->cfg.reserve, a->cfg.fd));
-	set_accepting(a, false);
-	timer_set(&a->pause, ACCEPTOR_PAUSE_MS);
+	rest(a);
+}
+
+static void
+cannot_accept(struct acceptor *a)
+{
+	log_limited(&a->log, loop_now_ms(a->loop), LOG_LEVEL_ERROR, "%s: accept: %s", a->cfg.name,
+	    err_str(ERR_SYS));
+	rest(a);
 }
 
 static void
@@ -45,7 +59,7 @@ on_acceptable(void *arg, int what)
 		else if (r == ERR_LIMIT)
 			out_of_descriptors(a);
 		else if (r != ERR_CLOSED && r != ERR_AGAIN)
-			log_error("%s: accept", a->cfg.name);
+			cannot_accept(a);
 		if (r != 0 && r != ERR_CLOSED)
 			return;
 	}

@@ -276,17 +276,17 @@ free_port() {
 	python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
-# free_ports N - FIRST-LAST, N ports in a row that nobody has at the moment.
+# free_ports N - FIRST-LAST, N ports in a row that nobody has at the moment, and that the system gives to no client: they are free
+# for somebody who comes back, too.
 free_ports() {
 	python3 - "$1" <<-'PYTHON'
-		import socket, sys
+		import random, socket, sys
 		n, held = int(sys.argv[1]), []
 		while len(held) < n:
-		    held = [socket.create_server(("127.0.0.1", 0))]
-		    first = held[0].getsockname()[1]
+		    first, held = random.randrange(10000, 32000 - n), []
 		    try:
-		        held += [socket.create_server(("127.0.0.1", first + i)) for i in range(1, n)]
-		    except (OSError, OverflowError):
+		        held += [socket.create_server(("127.0.0.1", first + i)) for i in range(n)]
+		    except OSError:
 		        held = []
 		print(f"{first}-{first + n - 1}")
 	PYTHON

@@ -14,6 +14,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "lib/net/listen.h"
+#include "lib/net/sockopt.h"
 
 static const char *const state_name[] = { "live", "away", "over" };
 
@@ -239,6 +240,8 @@ open_port(
 		return r;
 	if (addr_local(pub->fd, &at) != 0)
 		return err_sys(why, "the public port is lost");
+	/* A visitor who vanished must not have a place for ever. */
+	sockopt_keepalive(pub->fd);
 	addr_text(&at, pub->public);
 	snprintf(pub->name, sizeof pub->name, "%s:%s (%s %s)", pub->group->name, pub->service,
 	    pub->kind, pub->public);
@@ -269,6 +272,19 @@ count(const struct group *g)
 	TAILQ_FOREACH (pub, &g->published, link)
 		n++;
 	return n;
+}
+
+/* The port is still kept for a service of the agent's, which it has not asked for again. */
+static void
+give_up_kept(struct group *g, uint16_t port)
+{
+	struct publication *pub, *next;
+
+	for (pub = TAILQ_FIRST(&g->published); pub != NULL; pub = next) {
+		next = TAILQ_NEXT(pub, link);
+		if (pub->port == port && pub->state == PUBLICATION_AWAY)
+			publication_end(pub, "its agent wants the port for another service");
+	}
 }
 
 /* As it is asked for now: it goes on, whoever asked for it before. */
@@ -325,6 +341,7 @@ publish(struct peer *p, const struct request *q, const struct creds *c, struct p
 		return err_set(why, ERR_CLOSED, "the relay is shutting down");
 	if (old != NULL && (q->port == 0 || q->port == old->port))
 		return confirm(old, p, q) == 0 ? 0 : err_set(why, ERR_NOMEM, "out of memory");
+	give_up_kept(p->group, q->port);
 	if (old == NULL && count(p->group) >= most)
 		return err_set(why, ERR_LIMIT, "this agent may publish %llu services, no more",
 		    (unsigned long long)most);

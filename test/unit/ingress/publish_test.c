@@ -5,6 +5,7 @@
  *
  * link: -Wl,--wrap=timer_set
  */
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -276,6 +277,41 @@ the_same_service_at_another_port_is_moved(void **state)
 	assert_int_equal(publish("ssh"), other);
 }
 
+/* The relay's end of the visitor's connection; -1: there is none. */
+static int
+relays_end(int fd)
+{
+	struct addr us, peer;
+
+	assert_int_equal(addr_local(fd, &us), 0);
+	for (int i = 3; i < 256; i++)
+		if (i != fd && addr_peer(i, &peer) == 0 && peer.u.sa.sa_family == AF_INET &&
+		    addr_port(&peer) == addr_port(&us))
+			return i;
+	return -1;
+}
+
+static void
+a_visitor_who_vanished_is_noticed(void **state)
+{
+	static const struct {
+		int level, name, value;
+	} want[] = { { SOL_SOCKET, SO_KEEPALIVE, 1 }, { IPPROTO_TCP, TCP_KEEPIDLE, 60 },
+		{ IPPROTO_TCP, TCP_KEEPINTVL, 15 }, { IPPROTO_TCP, TCP_KEEPCNT, 4 } };
+	int fd = publictest_visit(publish("ssh"), NULL), end, value;
+	socklen_t len = sizeof value;
+
+	(void)state;
+	assert_true(publictest_streams(w, agent, 1));
+	end = relays_end(fd);
+	assert_true(end >= 0);
+	for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+		assert_int_equal(getsockopt(end, want[i].level, want[i].name, &value, &len), 0);
+		assert_int_equal(value, want[i].value);
+	}
+	close(fd);
+}
+
 /* ---- credentials ---- */
 
 #define ENTRY(more) "{\"edge-agents\":{\"pi\":{\"secret\":\"s\"" more "}}}"
@@ -389,6 +425,23 @@ another_instance_takes_over(void **state)
 	agent = next;
 	assert_int_equal(publish("ssh"), port);
 	assert_int_equal(find("ssh")->state, PUBLICATION_LIVE);
+}
+
+/* An agent that was restarted with another name for what stands at a port. */
+static void
+a_kept_port_is_its_agents_to_use_otherwise(void **state)
+{
+	uint16_t port = publish("ssh"), live;
+
+	(void)state;
+	leave(agent);
+	agent = relaytest_login(&r, 0, CTL_AGENT, "pi");
+	live = publish("web");
+	assert_int_equal(publish_at(agent, "shell", port), port);
+	assert_null(find("ssh"));
+	/* One that is not kept, but in use, is not given up. */
+	assert_int_equal(publish_at(agent, "other", live), 0);
+	assert_int_equal(find("web")->port, live);
 }
 
 static void
@@ -579,6 +632,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 		    the_ports_stay_for_the_agent_that_comes_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(another_instance_takes_over, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    a_kept_port_is_its_agents_to_use_otherwise, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_visitor_who_vanished_is_noticed, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    without_grace_the_port_goes_with_the_agent, setup, teardown),
 		cmocka_unit_test_setup_teardown(each_carrier_may_ask_for_the_same, setup, teardown),

@@ -599,21 +599,15 @@ the_rate_of_an_address_counts(void **state)
 static void
 a_connection_that_is_gone_again_is_passed_over(void **state)
 {
-	static const int errors[] = { ERR_CLOSED, ERR_SYS };
-
 	(void)state;
 	listen_at("127.0.0.1:0", NULL);
-	for (int i = 0; i < 2; i++) {
-		/*
-		 * The next is taken all the same, at once or when the listener is looked at again.
-		 */
-		x.accept_error = errors[i];
-		x.fd = visit(0);
-		wait_for_guests(i + 1);
-		assert_null(x.pause);
-		close(x.fd);
-		x.fd = -1;
-	}
+	/* The next is taken all the same. */
+	x.accept_error = ERR_CLOSED;
+	x.fd = visit(0);
+	wait_for_guests(1);
+	assert_null(x.pause);
+	close(x.fd);
+	x.fd = -1;
 }
 
 static void
