@@ -273,12 +273,28 @@ on_idle(void *arg)
 	in_callback(arg, NULL);
 }
 
+/* An answer, as often as not. */
+static void
+on_control(void *arg, const void *body, size_t n)
+{
+	static uint8_t bytes[CTL_BODY_MAX];
+	static const char answer[] = "{\"id\":1,\"ok\":false}";
+	struct world *w = arg;
+
+	assert(n >= 2 && n <= sizeof bytes);
+	memcpy(bytes, body, n); /* a sanitizer looks at each */
+	if (pick(w, 2) == 0)
+		IGNORE_RESULT(session_control(w->s, answer, sizeof answer - 1));
+	in_callback(w, NULL);
+}
+
 static const struct session_user session_user = {
 	.hello = on_hello,
 	.open = on_open,
 	.goaway = on_goaway,
 	.want_output = on_want_output,
 	.idle = on_idle,
+	.control = on_control,
 };
 
 /* ---- what the session says ---- */
