@@ -198,15 +198,15 @@ forwards_json(const struct forward_list *list)
 	struct jobj *o = jobj_new_obj(), *local = jobj_new_arr(), *socks = jobj_new_arr();
 	const struct forward *fw;
 	char *text = NULL;
-	int r = jobj_set_int(o, "pid", getpid());
+	int r = jobj_set_int(o, "pid", getpid()), rl, rs;
 
 	TAILQ_FOREACH (fw, list, link)
 		if (r == 0)
 			r = add_json(fw->socks ? socks : local, fw);
-	/* Swallowed in every case. */
-	if (jobj_set_take(o, "local", local) != 0 || jobj_set_take(o, "socks", socks) != 0)
-		r = ERR_NOMEM;
-	if (r == 0)
+	/* Both are swallowed in every case. */
+	rl = jobj_set_take(o, "local", local);
+	rs = jobj_set_take(o, "socks", socks);
+	if (r == 0 && rl == 0 && rs == 0)
 		text = jobj_dump(o, NULL);
 	jobj_free(o);
 	return text;
