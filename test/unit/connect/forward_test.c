@@ -350,8 +350,13 @@ an_accept_that_fails_is_not_the_last(void **state)
 	for (int i = 0; i < 2; i++) {
 		accept_error = errors[i];
 		close(listen_visit((uint16_t)listens("local", 0, "127.0.0.1")));
+		/* What is the listener's own trouble gets a rest, so that it is no busy loop. */
+		if (errors[i] == ERR_SYS) {
+			assert_true(turns_until(c.loop, is_paused, NULL));
+			pause_end->fn(pause_end->arg);
+		}
 		wait_for(i + 1);
-		assert_null(pause_end);
+		assert_int_equal(pause_end != NULL, errors[i] == ERR_SYS);
 	}
 }
 
