@@ -179,6 +179,7 @@ what_makes_no_sense_is_refused_with_its_text(void **state)
 		{ "1=2;proxy=v1;proxy=v2", "", "proxy is given twice" },
 		{ "6000-6010=127.0.0.1:6000-6009", "",
 		    "6000-6010 are 11 ports and 6000-6009 are 10: both ranges must be as long" },
+		{ "1-2=1-3", "", "1-2 are 2 ports and 1-3 are 3: both ranges" },
 		{ "6000-6010=127.0.0.1:6000", "", "needs a target with one, HOST:6000-6010" },
 		{ "6000-6010=unix:/run/x", "", "needs a target with one" },
 		{ "6000-6001=unix:6000-6001", "", "a Unix socket has no ports" },
@@ -270,6 +271,7 @@ a_difference_is_seen_in_each_rule(void **state)
 		assert_false(same("a=1;public=2", others[i]));
 		assert_true(same(others[i], others[i]));
 	}
+	assert_false(same("a=1", "a=1;public=auto"));
 	assert_false(same(others[3], "a=1;public=2;allow=10.0.0.0/9"));
 	assert_false(same(others[3], "a=1;public=2;allow=11.0.0.0/8"));
 	assert_true(same("a=1;public=2", "a=7;public=2")); /* the relay does not see the target */

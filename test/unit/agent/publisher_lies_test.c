@@ -44,6 +44,20 @@ answers_that_nobody_waits_for_are_ignored(void **state)
 }
 
 static void
+an_answer_to_what_was_asked_before_is_ignored(void **state)
+{
+	(void)state;
+	use("ssh=22;public=2222");
+	up(0);
+	/* It is asked otherwise, which the relay does not hear: the session is about to be lost. */
+	is_up[0] = false;
+	use("ssh=22;public=2222;max-rate=1");
+	answer(0, TAKEN);
+	lists(NOTHING);
+	assert_false(publisher_is_answered(p));
+}
+
+static void
 an_answer_that_makes_no_sense_is_a_refusal(void **state)
 {
 	char long_text[400] = ",\"ok\":false,\"error\":\"", want[600];
@@ -127,6 +141,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(answers_that_nobody_waits_for_are_ignored),
+		TEST(an_answer_to_what_was_asked_before_is_ignored),
 		TEST(an_answer_that_makes_no_sense_is_a_refusal),
 		TEST(nonsense_is_told_a_few_times),
 		TEST(the_relays_own_requests_are_refused),

@@ -25,6 +25,8 @@ each_carrier_asks_for_everything_after_its_login(void **state)
 	(void)state;
 	use("ssh=22;public=2222;deny=192.0.2.0/24;proxy=v2 private=1 auto=80;max-rate=7");
 	assert_int_equal(n_said, 0);
+	/* Nobody has refused it. */
+	time_passes(3 * PUBLISHER_AGAIN_MS);
 	assert_false(publisher_is_answered(p));
 	lists(NOTHING);
 	up(1);
@@ -59,7 +61,9 @@ a_grant_is_told_once(void **state)
 	heardlog_begin(LOG_LEVEL_INFO);
 	grant(0, "203.0.113.7", 2222);
 	assert_false(publisher_is_answered(p));
+	changes = 0;
 	grant(1, "203.0.113.7", 2222);
+	assert_true(changes > 0); /* it is all answered now */
 	heard = heardlog_end();
 	says(heard, "info: published: tcp ssh (127.0.0.1:22) at 203.0.113.7:2222\n");
 	assert_int_equal(strchr(heard, '\n')[1], '\0');
@@ -102,6 +106,9 @@ an_automatic_port_is_asked_for_again(void **state)
 	down(0);
 	up(0);
 	assert_int_equal(said[3].q.had, 30018);
+	use("web=80;public=8080");
+	assert_int_equal(said[5].q.port, 8080);
+	assert_int_equal(said[5].q.had, 0);
 }
 
 /* ---- refusals ---- */
@@ -270,6 +277,11 @@ only_the_difference_is_asked_for(void **state)
 	use("ssh=10.0.0.7:22;public=2222 web=80;public=auto 7000=7 db=5432");
 	assert_int_equal(n_said, 3);
 	assert_true(changes > 0);
+	lists("{\"services\":[{\"kind\":\"tcp\",\"service\":\"ssh\",\"target\":\"10.0.0.7:22\","
+	      "\"public\":\"203.0.113.7:2222\"},{\"kind\":\"tcp\",\"service\":\"web\",\"target\":"
+	      "\"127.0.0.1:80\",\"public\":\"203.0.113.7:30000\"},{\"kind\":\"tcp\",\"service\":"
+	      "\"7000\",\"target\":\"127.0.0.1:7\",\"public\":\"203.0.113.7:7000\"}],"
+	      "\"refused\":[]}");
 	/* One goes, one comes at its port, one has another rule. */
 	use("ssh=22;public=2222;max-rate=3 web=80;public=auto seven=7;public=7000");
 	assert_int_equal(n_said, 6);
@@ -313,6 +325,7 @@ a_private_service_is_withdrawn(void **state)
 	assert_int_equal(n_said, 4);
 	answer(1, TAKEN);
 	answer(2, ",\"ok\":false,\"error\":\"no\"");
+	assert_false(publisher_is_answered(p));
 	answer(3, ",\"ok\":true");
 	lists(NOTHING);
 	assert_true(publisher_is_answered(p));
