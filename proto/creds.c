@@ -661,6 +661,17 @@ creds_agent_may_publish(const struct creds *c, const struct creds_id *id, uint16
 	return en != NULL && creds_publish_admits(&en->publish, port);
 }
 
+uint16_t
+creds_agent_next_port(const struct creds *c, const struct creds_id *id, uint16_t port)
+{
+	const struct entry *en;
+
+	if (c == NULL)
+		return port;
+	en = id->kind == CREDS_AGENT ? entry_of(c, id) : NULL;
+	return en != NULL ? creds_publish_next(&en->publish, port) : 0;
+}
+
 bool
 creds_agent_may_offer(const struct creds *c, const struct creds_id *id, const char *service)
 {

@@ -125,16 +125,19 @@ struct creds_limits {
 void creds_limits(const struct creds *c, const struct creds_id *id, struct creds_limits *l);
 
 /*
- * creds_agent_may_publish - may id, an agent, have this port of the relay?  c NULL (the relay has
- * no credentials): any.  creds_max_services - how many ports it may have published at once;
- * CREDS_SERVICES_DEFAULT if c is NULL or has no entry for id.
- */
-/*
  * creds_agent_may_offer - do the "services" of id's entry, if they are limited, name this one?  c
  * NULL: any.
  */
 bool creds_agent_may_offer(const struct creds *c, const struct creds_id *id, const char *service);
+
+/*
+ * creds_agent_may_publish - may id, an agent, have this port of the relay?  c NULL (the relay has
+ * no credentials): any.  creds_agent_next_port - the first one from this port on that it may have;
+ * 0: none.  creds_max_services - how many ports it may have published at once;
+ * CREDS_SERVICES_DEFAULT if c is NULL or has no entry for id.
+ */
 bool creds_agent_may_publish(const struct creds *c, const struct creds_id *id, uint16_t port);
+uint16_t creds_agent_next_port(const struct creds *c, const struct creds_id *id, uint16_t port);
 uint64_t creds_max_services(const struct creds *c, const struct creds_id *id);
 
 /*

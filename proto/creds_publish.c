@@ -89,3 +89,16 @@ creds_publish_admits(const struct creds_publish *p, uint16_t port)
 	}
 	return p->any_port;
 }
+
+uint16_t
+creds_publish_next(const struct creds_publish *p, uint16_t port)
+{
+	uint16_t next = 0;
+
+	if (creds_publish_admits(p, port))
+		return port;
+	for (size_t i = 0; i < p->n_ports; i++)
+		if (p->ports[i].lo > port && (next == 0 || p->ports[i].lo < next))
+			next = p->ports[i].lo;
+	return next;
+}

@@ -44,5 +44,7 @@ int creds_publish_take(struct creds_publish *p, const struct jobj *entry, const 
     struct errtext *e) WARN_UNUSED;
 
 bool creds_publish_admits(const struct creds_publish *p, uint16_t port);
+/* creds_publish_next - the first port from this one on that is admitted; 0: none. */
+uint16_t creds_publish_next(const struct creds_publish *p, uint16_t port);
 
 #endif

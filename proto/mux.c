@@ -181,11 +181,11 @@ got_pong(struct mux *m, const uint8_t *body)
 		m->s.rtt_us += (rtt_us - m->s.rtt_us) / 16;
 }
 
-/* Each makes work for others, as an OPEN does. */
+/* Each makes work for others. */
 static void
 got_control(struct mux *m, const uint8_t *body, size_t n)
 {
-	m->work += MUX_WORK_OPEN;
+	m->work += MUX_WORK_CONTROL;
 	if (m->s.user->control != NULL)
 		m->s.user->control(m->s.arg, body, n);
 }

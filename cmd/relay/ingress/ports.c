@@ -117,7 +117,7 @@ own(struct ports *t, struct port *p, const char *owner)
 }
 
 static int
-take_if(struct ports *t, const char *owner, uint16_t port, ports_try_fn *try, void *arg)
+take_if(struct ports *t, const char *owner, uint16_t port, const struct ports_user *u)
 {
 	struct port *p = port_at(t, port);
 	int r;
@@ -127,7 +127,7 @@ take_if(struct ports *t, const char *owner, uint16_t port, ports_try_fn *try, vo
 	if ((r = reserve(t, p)) != 0)
 		return r;
 	/* What try has made is the caller's to end, if there is no memory for the name. */
-	if ((r = try(arg, port)) == 0)
+	if ((r = u->try(u->arg, port)) == 0)
 		r = own(t, p, owner);
 	if (r != 0)
 		ports_release(t, port);
@@ -151,42 +151,56 @@ next_free(struct ports *t, size_t at, bool owned)
 	return at;
 }
 
+/* The same among those that the owner may have. */
+static size_t
+next_offer(struct ports *t, size_t at, bool owned, const struct ports_user *u)
+{
+	while (at < t->n) {
+		uint16_t may = u->next(u->arg, (uint16_t)(t->first + at));
+
+		if (port_at(t, may) == NULL)
+			return t->n;
+		at = next_free(t, (size_t)(may - t->first), owned);
+		if (at == (size_t)(may - t->first))
+			return at;
+	}
+	return t->n;
+}
+
 /* Ports that were nobody's go first, so that others find theirs when they come back. */
 static int
-take_some(struct ports *t, const char *owner, ports_try_fn *try, void *arg, uint16_t *port)
+take_some(struct ports *t, const char *owner, const struct ports_user *u, uint16_t *port)
 {
 	size_t tries = 0;
 	int r = ERR_EXISTS;
 
 	for (int owned = 0; owned < 2; owned++)
-		for (size_t at = 0; is_other(r) && tries < PORTS_TRIES_MAX &&
-				    (at = next_free(t, at, owned)) < t->n;
+		for (size_t at = 0; is_other(r) && tries++ < PORTS_TRIES_MAX &&
+				    (at = next_offer(t, at, owned, u)) < t->n;
 		     at++) {
 			*port = (uint16_t)(t->first + at);
-			r = take_if(t, owner, *port, try, arg);
-			/* What the owner may not have costs nothing. */
-			tries += r == ERR_EXISTS;
+			r = take_if(t, owner, *port, u);
 		}
 	return is_other(r) ? ERR_LIMIT : r;
 }
 
 int
-ports_take(struct ports *t, const char *owner, uint16_t want, uint16_t had, ports_try_fn *try,
-    void *arg, uint16_t *port)
+ports_take(struct ports *t, const char *owner, uint16_t want, uint16_t had,
+    const struct ports_user *u, uint16_t *port)
 {
 	uint16_t before[2] = { remembered(t, owner), had };
 
 	*port = want;
 	if (want != 0)
-		return take_if(t, owner, want, try, arg);
+		return take_if(t, owner, want, u);
 	for (int i = 0; i < 2; i++) {
-		int r = before[i] == 0 ? ERR_EXISTS : take_if(t, owner, before[i], try, arg);
+		int r = before[i] == 0 ? ERR_EXISTS : take_if(t, owner, before[i], u);
 
 		*port = before[i];
 		if (!is_other(r))
 			return r;
 	}
-	return take_some(t, owner, try, arg, port);
+	return take_some(t, owner, u, port);
 }
 
 void

@@ -19,7 +19,7 @@
 
 /* "AGENT/KIND/SERVICE" */
 #define PORTS_OWNER_MAX 144
-/* Ports of the range on which others listened, and that were tried for one service. */
+/* Ports that are tried for one service: others may listen on those of the range. */
 #define PORTS_TRIES_MAX 1024
 
 /* Bytes of a dump: 65,536 ports, each with an owner's name. */
@@ -31,12 +31,18 @@ struct ports;
 struct ports *ports_new(uint16_t first, uint16_t last);
 void ports_free(struct ports *t);
 
-/*
- * May it be this port?  Called without the lock, while nobody else is offered it.  Returns 0: yes,
- * and somebody listens there now; ERR_EXISTS, ERR_DENIED: another, if any will do; other errors end
- * the search.
- */
-typedef int ports_try_fn(void *arg, uint16_t port);
+/* Who asks for a port. */
+struct ports_user {
+	/* The first port from this one on that the owner may have; 0: none. */
+	uint16_t (*next)(void *arg, uint16_t port);
+	/*
+	 * May it be this port?  Called without the lock, while nobody else is offered it.  Returns
+	 * 0: yes, and somebody listens there now; ERR_EXISTS, ERR_DENIED: another, if any will do;
+	 * other errors end the search.
+	 */
+	int (*try)(void *arg, uint16_t port);
+	void *arg;
+};
 
 /*
  * ports_take - a port for the owner.
@@ -46,8 +52,8 @@ typedef int ports_try_fn(void *arg, uint16_t port);
  * left, or PORTS_TRIES_MAX were tried in vain); ERR_NOMEM, when try may have said yes; and what try
  * says.
  */
-int ports_take(struct ports *t, const char *owner, uint16_t want, uint16_t had, ports_try_fn *try,
-    void *arg, uint16_t *port) WARN_UNUSED;
+int ports_take(struct ports *t, const char *owner, uint16_t want, uint16_t had,
+    const struct ports_user *u, uint16_t *port) WARN_UNUSED;
 
 /* ports_release - nobody listens there any more; whose it was is remembered. */
 void ports_release(struct ports *t, uint16_t port);

@@ -103,6 +103,14 @@ struct attempt {
 	struct errtext *why;
 };
 
+static uint16_t
+next_port(void *arg, uint16_t port)
+{
+	struct attempt *t = arg;
+
+	return creds_agent_next_port(t->creds, &t->pub->id, port);
+}
+
 static int
 try_port(void *arg, uint16_t port)
 {
@@ -128,10 +136,11 @@ take_port(
 	const struct ingress *in = &pub->w->relay->ingress;
 	char owner[PORTS_OWNER_MAX];
 	struct attempt t = { pub, c, why };
+	const struct ports_user user = { next_port, try_port, &t };
 	int r;
 
 	snprintf(owner, sizeof owner, "%s/%s/%s", pub->group->name, pub->kind, pub->service);
-	r = ports_take(in->ports, owner, q->port, q->had, try_port, &t, &pub->port);
+	r = ports_take(in->ports, owner, q->port, q->had, &user, &pub->port);
 	if (r != 0 && pub->fd >= 0) {
 		listen_close(pub->fd);
 		pub->fd = -1;

@@ -22,7 +22,7 @@ struct script {
 	/* the ports that were tried */
 	uint16_t tried[PORTS_TRIES_MAX + 1];
 	int n_tried;
-	/* the one that is granted whatever the answer */
+	/* the one that the owner may have; 0: all */
 	uint16_t only;
 };
 
@@ -33,9 +33,26 @@ try(void *arg, uint16_t port)
 
 	if (s->n_tried < (int)(sizeof s->tried / sizeof s->tried[0]))
 		s->tried[s->n_tried++] = port;
-	if (port == s->only)
-		return 0;
 	return s->answer[s->i + 1 < s->n ? s->i++ : s->i];
+}
+
+static uint16_t
+next(void *arg, uint16_t port)
+{
+	const struct script *s = arg;
+
+	if (s->only == 0)
+		return port;
+	return port <= s->only ? s->only : 0;
+}
+
+static int
+take_by(struct ports *t, const char *owner, uint16_t want, uint16_t had, struct script *s,
+    uint16_t *port)
+{
+	const struct ports_user u = { next, try, s };
+
+	return ports_take(t, owner, want, had, &u, port);
 }
 
 static int
@@ -43,7 +60,7 @@ take(struct ports *t, const char *owner, uint16_t want, uint16_t had, uint16_t *
 {
 	struct script s = { .n = 1 };
 
-	return ports_take(t, owner, want, had, try, &s, port);
+	return take_by(t, owner, want, had, &s, port);
 }
 
 static uint16_t
@@ -117,7 +134,7 @@ a_port_that_cannot_be_had_is_not_remembered(void **state)
 	uint16_t port = 0;
 
 	(void)state;
-	assert_int_equal(ports_take(t, "a", 0, 0, try, &s, &port), 0);
+	assert_int_equal(take_by(t, "a", 0, 0, &s, &port), 0);
 	assert_int_equal(port, 102);
 	assert_int_equal(s.n_tried, 3);
 	assert_int_equal(any(t, "b"), 100);
@@ -125,7 +142,7 @@ a_port_that_cannot_be_had_is_not_remembered(void **state)
 	assert_int_equal(any(t, "a"), 102);
 	/* One that is wanted is tried alone. */
 	s = (struct script){ { ERR_EXISTS }, .n = 1 };
-	assert_int_equal(ports_take(t, "c", 103, 0, try, &s, &port), ERR_EXISTS);
+	assert_int_equal(take_by(t, "c", 103, 0, &s, &port), ERR_EXISTS);
 	assert_int_equal(s.n_tried, 1);
 	assert_int_equal(take(t, "d", 103, 0, &port), 0);
 	ports_free(t);
@@ -139,7 +156,7 @@ another_error_ends_the_search(void **state)
 	uint16_t port = 0;
 
 	(void)state;
-	assert_int_equal(ports_take(t, "a", 0, 0, try, &s, &port), ERR_SYS);
+	assert_int_equal(take_by(t, "a", 0, 0, &s, &port), ERR_SYS);
 	assert_int_equal(s.n_tried, 2);
 	assert_int_equal(any(t, "b"), 100);
 	assert_int_equal(any(t, "c"), 101);
@@ -155,7 +172,7 @@ the_search_has_an_end(void **state)
 
 	(void)state;
 	s = (struct script){ { ERR_EXISTS }, .n = 1 };
-	assert_int_equal(ports_take(t, "a", 0, 0, try, &s, &port), ERR_LIMIT);
+	assert_int_equal(take_by(t, "a", 0, 0, &s, &port), ERR_LIMIT);
 	assert_int_equal(s.n_tried, PORTS_TRIES_MAX);
 	assert_int_equal(s.tried[0], 1);
 	assert_int_equal(s.tried[PORTS_TRIES_MAX - 1], PORTS_TRIES_MAX);
@@ -171,10 +188,11 @@ what_the_owner_may_not_have_is_no_try(void **state)
 
 	(void)state;
 	/* It may have the last one alone. */
-	s = (struct script){ { ERR_DENIED }, .n = 1, .only = 65535 };
-	assert_int_equal(ports_take(t, "a", 0, 0, try, &s, &port), 0);
+	s = (struct script){ .n = 1, .only = 65535 };
+	assert_int_equal(take_by(t, "a", 0, 0, &s, &port), 0);
 	assert_int_equal(port, 65535);
-	assert_int_equal(ports_take(t, "b", 0, 0, try, &s, &port), ERR_LIMIT);
+	assert_int_equal(s.n_tried, 1);
+	assert_int_equal(take_by(t, "b", 0, 0, &s, &port), ERR_LIMIT);
 	ports_free(t);
 }
 

@@ -63,6 +63,7 @@ without_credentials_any_port_may_be_had(void **state)
 	(void)state;
 	assert_true(creds_agent_may_publish(NULL, &nobody, 1));
 	assert_true(creds_agent_may_publish(NULL, &nobody, 65535));
+	assert_int_equal(creds_agent_next_port(NULL, &nobody, 7), 7);
 	assert_int_equal(creds_max_services(NULL, &nobody), 16);
 }
 
@@ -89,6 +90,8 @@ only_the_ports_of_its_list_may_be_had(void **state)
 	    ENTRY(",\"ports\":[2222,\"6000-6010\",\"7000\",\"65535\",1],\"max-services\":0"));
 	static const uint16_t yes[] = { 1, 2222, 6000, 6005, 6010, 7000, 65535 };
 	static const uint16_t no[] = { 0, 2, 2221, 2223, 5999, 6011, 6999, 7001, 65534 };
+	static const uint16_t next[][2] = { { 1, 1 }, { 2, 2222 }, { 2223, 6000 }, { 6003, 6003 },
+		{ 6011, 7000 }, { 7001, 65535 }, { 65535, 65535 } };
 	struct creds_id id = agent(c, "pi", "s");
 
 	(void)state;
@@ -96,6 +99,8 @@ only_the_ports_of_its_list_may_be_had(void **state)
 		assert_true(creds_agent_may_publish(c, &id, yes[i]));
 	for (size_t i = 0; i < sizeof no / sizeof no[0]; i++)
 		assert_false(creds_agent_may_publish(c, &id, no[i]));
+	for (size_t i = 0; i < sizeof next / sizeof next[0]; i++)
+		assert_int_equal(creds_agent_next_port(c, &id, next[i][0]), next[i][1]);
 	/* The two members say nothing of each other. */
 	assert_int_equal(creds_max_services(c, &id), 0);
 	creds_unref(c);
@@ -110,6 +115,7 @@ an_empty_list_admits_no_port(void **state)
 	(void)state;
 	for (unsigned port = 0; port <= UINT16_MAX; port++)
 		assert_false(creds_agent_may_publish(c, &id, (uint16_t)port));
+	assert_int_equal(creds_agent_next_port(c, &id, 1), 0);
 	assert_int_equal(creds_max_services(c, &id), 16);
 	creds_unref(c);
 }
@@ -138,6 +144,8 @@ who_is_no_agent_of_the_file_may_publish_nothing(void **state)
 	assert_false(creds_agent_may_publish(later, &gone, 80));
 	assert_int_equal(creds_max_services(later, &gone), 16);
 	assert_true(creds_agent_may_publish(c, &pi, 81));
+	assert_int_equal(creds_agent_next_port(c, &id, 80), 0);
+	assert_int_equal(creds_agent_next_port(later, &pi, 81), 0);
 	assert_false(creds_agent_may_publish(later, &pi, 81));
 	assert_int_equal(creds_max_services(c, &pi), 7);
 	assert_int_equal(creds_max_services(later, &pi), 8);
