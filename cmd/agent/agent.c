@@ -431,6 +431,7 @@ agent_init(struct agent *a, struct errtext *e)
 	    publisher_new(a->loop, (unsigned)a->opts.uplink.carriers, &publisher_user, a);
 	if (a->publisher == NULL)
 		return err_set(e, ERR_NOMEM, "out of memory");
+	publisher_host(a->publisher, a->config.target.url.at.host);
 	if (sig_init(&a->term, a->loop, SIGTERM, on_term, a) != 0 ||
 	    sig_init(&a->intr, a->loop, SIGINT, on_term, a) != 0 || init_hangup(a) != 0 ||
 	    timer_init(&a->drain, a->loop, on_drained, a) != 0)

@@ -47,6 +47,8 @@ struct publisher {
 	const struct publisher_user *user;
 	void *arg;
 	unsigned n_carriers;
+	/* NULL: unknown. */
+	const char *host;
 	/* Never used twice, whatever the session. */
 	int64_t last_id;
 	/* The relay has been said to be unable to publish. */
@@ -100,6 +102,12 @@ publisher_new(struct loop *l, unsigned n_carriers, const struct publisher_user *
 	TAILQ_INIT(&p->all);
 	log_limit_init(&p->log, LOG_LIMIT_FEW, LOG_LIMIT_LONG_MS, "the relay's answers");
 	return p;
+}
+
+void
+publisher_host(struct publisher *p, const char *host)
+{
+	p->host = host;
 }
 
 static void
@@ -198,10 +206,27 @@ refused(struct publisher *p, struct publication *b, const char *why)
 	p->user->changed(p->arg);
 }
 
+/* Where people go, as far as it is known: nobody can go to "every address". */
+static void
+public_text(
+    const struct publisher *p, const struct request_reply *a, char out[REQUEST_PUBLIC_MAX + 1])
+{
+	bool every = strncmp(a->public, "0.0.0.0:", 8) == 0 || strncmp(a->public, "[::]:", 5) == 0;
+	struct hostport at = { .port = a->port };
+	char text[HOSTPORT_TEXT_MAX + 1];
+
+	snprintf(out, REQUEST_PUBLIC_MAX + 1, "%s", a->public);
+	if (!every || p->host == NULL)
+		return;
+	snprintf(at.host, sizeof at.host, "%s", p->host);
+	at.is_v6 = strchr(p->host, ':') != NULL;
+	snprintf(out, REQUEST_PUBLIC_MAX + 1, "%s", hostport_text(&at, text));
+}
+
 static void
 granted(struct publisher *p, struct publication *b, const struct request_reply *a)
 {
-	char target[OFFER_TARGET_MAX];
+	char target[OFFER_TARGET_MAX], public[REQUEST_PUBLIC_MAX + 1];
 
 	if (a->public[0] == '\0' || a->port == 0) {
 		refused(p, b, "the relay says yes, but not where");
@@ -212,10 +237,11 @@ granted(struct publisher *p, struct publication *b, const struct request_reply *
 		return;
 	}
 	b->had = a->port;
-	if (b->state == PUBLISH_GRANTED && strcmp(b->public, a->public) == 0)
+	public_text(p, a, public);
+	if (b->state == PUBLISH_GRANTED && strcmp(b->public, public) == 0)
 		return;
 	set_state(b, PUBLISH_GRANTED);
-	snprintf(b->public, sizeof b->public, "%s", a->public);
+	memcpy(b->public, public, sizeof b->public);
 	log_info("published: tcp %s (%s) at %s", b->offer.name, offer_target(&b->offer, target),
 	    b->public);
 	p->user->changed(p->arg);

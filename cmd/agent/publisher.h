@@ -37,6 +37,12 @@ struct publisher *publisher_new(
 void publisher_free(struct publisher *p);
 
 /*
+ * publisher_host - the host by which we reach the relay (borrowed): it stands for the address of a
+ * public port that is open on every address of the relay's.
+ */
+void publisher_host(struct publisher *p, const char *host);
+
+/*
  * publisher_use - publish these from now on (copied) and withdraw others.  ERR_NOMEM: part of it is
  * done; the same call again does the rest.
  */

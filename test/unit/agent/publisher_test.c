@@ -88,6 +88,37 @@ a_grant_is_told_once(void **state)
 	says(heardlog_end(), "at 203.0.113.8:2222\n");
 }
 
+/* Every address of the relay's: people know the one that we know. */
+static void
+every_address_is_the_host_that_we_dial(void **state)
+{
+	static const struct {
+		const char *host, *bound, *shown;
+	} rows[] = {
+		{ NULL, "0.0.0.0", "0.0.0.0" },
+		{ "t.example.com", "0.0.0.0", "t.example.com" },
+		{ "t.example.com", "[::]", "t.example.com" },
+		{ "2001:db8::7", "[::]", "[2001:db8::7]" },
+		{ "t.example.com", "10.0.0.0", "10.0.0.0" },
+		{ "t.example.com", "[::1]", "[::1]" },
+	};
+	char want[128];
+
+	(void)state;
+	use("ssh=22;public=2222");
+	for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		publisher_host(p, rows[i].host);
+		up(0);
+		grant(i, rows[i].bound, 2222);
+		snprintf(want, sizeof want,
+		    "{\"services\":[{\"kind\":\"tcp\",\"service\":\"ssh\",\"target\":"
+		    "\"127.0.0.1:22\",\"public\":\"%s:2222\"}],\"refused\":[]}",
+		    rows[i].shown);
+		lists(want);
+		down(0);
+	}
+}
+
 static void
 an_automatic_port_is_asked_for_again(void **state)
 {
@@ -467,6 +498,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(each_carrier_asks_for_everything_after_its_login),
 		TEST(a_grant_is_told_once),
+		TEST(every_address_is_the_host_that_we_dial),
 		TEST(an_automatic_port_is_asked_for_again),
 		TEST(a_refusal_is_told_and_asked_for_again),
 		TEST(what_was_granted_may_be_refused_later),
