@@ -50,6 +50,21 @@ expect "through the automatic port to a Unix socket" unix "$(visit "${auto#127.0
 expect "a client's way" one "$(connect pi private </dev/null)"
 expect "a client's way to what is published" one "$(connect pi ssh </dev/null)"
 
+# What stands behind the target is the relay's to do.
+stop pi
+start_tcp echo echo
+start_agent pi --tcp "open=$tcp_port;public=$first;proxy=v1;allow=127.0.0.1" --tcp "shut=$one;public=$((first + 1));deny=127.0.0.0/8"
+said=$(visit "$first" | tr -d '\r')
+case $said in
+"PROXY TCP4 127.0.0.1 127.0.0.1 "*" $first") ;;
+*) fail "the header before a visitor's bytes: $said" ;;
+esac
+exit_code visit "$((first + 1))"
+expect "what a visitor gets who is denied" '' "$(tr -d '\n' <"$tmp/out")"
+stop pi
+start_agent pi --tcp "ssh=127.0.0.1:$one;public=$first" --tcp "auto=unix:$tmp/unix"
+auto=$(published auto)
+
 # The relay comes back, at the same address: everything is asked for again, and the automatic port is the same.
 stop relay
 start_relay relay --listen "127.0.0.1:$relay_port" --ports "$range"
