@@ -144,7 +144,7 @@ the_header_may_come_byte_by_byte(void **state)
 
 	(void)state;
 	for (size_t i = 0; i + 1 < strlen(LINE); i++) {
-		say(fd, LINE + i, 1);
+		say(fd, &LINE[i], 1);
 		relaytest_settle(&r);
 		assert_int_equal(agent->n_streams, 0);
 	}
