@@ -24,6 +24,29 @@ for file in "$tmp/dir" "$tmp/nothing" "$tmp/client.secret/below"; do
 	LIST
 done
 
+# Of public ports: what is wrong, and what the message says of it.
+echo '{"1": 7}' >"$tmp/dir/ports.json"
+while IFS='|' read -r arguments words; do
+	# shellcheck disable=SC2086
+	exit_code "$TUNNEL_BIN" relay --listen 127.0.0.1:0 $arguments
+	expect "exit status of relay $arguments" 2 "$code"
+	grep -q -F -e "$words" "$tmp/err.log" || fail "relay $arguments says: $(cat "$tmp/err.log")"
+done <<-LIST
+	--ports 0-9|not of the form FIRST-LAST
+	--ports 9-8|not of the form FIRST-LAST
+	--ports 1-65536|not of the form FIRST-LAST
+	--ports many|not of the form FIRST-LAST
+	--public localhost --ports 9-9|--public localhost: not an address
+	--public 0.0.0.0 --ports 9-9|anybody could publish there
+	--public :: --ports 9-9|anybody could publish there
+	--proxy-from 10.1.2.3/8 --ports 9-9|--proxy-from 10.1.2.3/8
+	--state $tmp/nothing|there is nothing to remember without --ports
+	--state $tmp/nothing --ports 9-9|no directory that can be written
+	--state $tmp/client.secret --ports 9-9|no directory that can be written
+	--state $tmp/dir --ports 9-9|ports.json: not a port and its owner
+LIST
+expect "a state that is none of ours" '{"1": 7}' "$(cat "$tmp/dir/ports.json")"
+
 # The file's mistake is told today, not on the day when the variable is no longer set.
 echo '{"threads": "many"}' >"$tmp/relay.json"
 exit_code env TUNNEL_THREADS=1 "$TUNNEL_BIN" relay --listen 127.0.0.1:0 --config "$tmp/relay.json"

@@ -108,15 +108,14 @@ check_dir(const char *dir, struct errtext *e)
 {
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (fd < 0 || faccessat(fd, ".", W_OK | X_OK, 0) != 0) {
-		int r = err_sys(e, "--state %s: no directory that can be written", dir);
+	int r = 0;
 
-		if (fd >= 0)
-			close(fd);
-		return r;
-	}
-	close(fd);
-	return 0;
+	if (fd < 0 || faccessat(fd, ".", W_OK | X_OK, 0) != 0)
+		r = err_set(e, ERR_INVALID, "--state %s: no directory that can be written: %s", dir,
+		    err_str(ERR_SYS));
+	if (fd >= 0)
+		close(fd);
+	return r;
 }
 
 static int

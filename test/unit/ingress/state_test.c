@@ -203,11 +203,11 @@ a_directory_that_is_not_there_is_told_at_the_start(void **state)
 	char *longest = mem_zalloc(5000);
 
 	(void)state;
-	assert_int_not_equal(state_open("/nonexistent/dir", ports, &st, &e), 0);
+	assert_int_equal(state_open("/nonexistent/dir", ports, &st, &e), ERR_INVALID);
 	assert_non_null(strstr(e.s, "/nonexistent/dir"));
 	/* A file. */
 	put("{}");
-	assert_int_not_equal(state_open(path, ports, &st, &e), 0);
+	assert_int_equal(state_open(path, ports, &st, &e), ERR_INVALID);
 	memset(longest, 'x', 4999);
 	assert_int_equal(state_open(longest, ports, &st, &e), ERR_INVALID);
 	assert_null(st);

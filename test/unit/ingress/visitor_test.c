@@ -333,6 +333,26 @@ networks_are_admitted_or_not(void **state)
 	close(fd);
 }
 
+/* A socket for every address says ::ffff:127.0.0.8 of an IPv4 visitor. */
+static void
+an_ipv4_visitor_is_one_on_every_address(void **state)
+{
+	struct fake_stream *s;
+	int fd;
+
+	(void)state;
+	publictest_withdraw(agent, "ssh");
+	assert_true(addr_literal("::", 0, &r.ingress.at));
+	port = publictest_publish(agent, "ssh", ",\"deny\":[\"127.0.0.8/30\"],\"proxy\":1");
+	assert_int_not_equal(port, 0);
+	assert_int_equal(publictest_ends(w, publictest_visit(port, "127.0.0.8")), VISIT_RESET);
+	s = carried(&fd);
+	assert_memory_equal(s->open.source, "127.0.0.1:", 10);
+	relaytest_settle(&r);
+	assert_true(s->sent.len > 0);
+	close(fd);
+}
+
 static void
 connections_at_once_are_bounded(void **state)
 {
@@ -701,6 +721,8 @@ main(void)
 		    the_session_with_the_fewest_streams_is_asked, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_relays_end_is_a_reset, setup, teardown),
 		cmocka_unit_test_setup_teardown(networks_are_admitted_or_not, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    an_ipv4_visitor_is_one_on_every_address, setup, teardown),
 		cmocka_unit_test_setup_teardown(connections_at_once_are_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    new_connections_in_a_second_are_bounded, setup, teardown),
