@@ -339,7 +339,8 @@ drain_peers(void *worker)
 static bool
 all_gone(const struct relay *r)
 {
-	return atomic_load(&r->counts.agents) == 0 && atomic_load(&r->counts.clients) == 0;
+	return atomic_load(&r->counts.agents) == 0 && atomic_load(&r->counts.clients) == 0 &&
+	       atomic_load(&r->counts.visitors) == 0;
 }
 
 /*

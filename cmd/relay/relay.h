@@ -80,6 +80,8 @@ struct ingress {
 /* A place is counted before the thing it is for exists, so that no race passes the limit. */
 struct relay_counts {
 	atomic_uint agents, clients;
+	/* Those that are carried; no limit of them all, but the drain waits for their last bytes. */
+	atomic_uint visitors;
 };
 
 struct relay {

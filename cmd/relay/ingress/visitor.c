@@ -105,8 +105,10 @@ visitor_free(struct visitor *v)
 	leave_list(v);
 	if (v->pub != NULL)
 		v->pub->n_visitors--;
-	if (v->state == VISITOR_CARRIED)
+	if (v->state == VISITOR_CARRIED) {
 		v->party->streams--;
+		atomic_fetch_sub(&r->counts.visitors, 1);
+	}
 	set_state(v, VISITOR_OVER);
 	io_fini(&v->io);
 	timer_fini(&v->deadline);
@@ -249,6 +251,7 @@ carry(struct visitor *v, struct stream *s)
 	set_state(v, VISITOR_CARRIED);
 	TAILQ_INSERT_TAIL(&v->w->visitors, v, link);
 	v->party->streams++;
+	atomic_fetch_add(&v->w->relay->counts.visitors, 1);
 	log_visitor(v, LOG_LEVEL_INFO, "opened");
 	pump_on_linger(v->pump, on_linger);
 	pump_await(v->pump);

@@ -189,6 +189,7 @@ each_half_ends_by_itself(void **state)
 
 	(void)state;
 	accept_stream(s);
+	assert_int_equal(atomic_load(&r.counts.visitors), 1);
 	shutdown(fd, SHUT_WR);
 	assert_true(turns_until(w->loop, has_eof, s));
 	fake_data(s, "answer");
@@ -202,6 +203,7 @@ each_half_ends_by_itself(void **state)
 	assert_true(TAILQ_EMPTY(&w->visitors));
 	assert_null(w->parties);
 	assert_int_equal(ssh()->n_visitors, 0);
+	assert_int_equal(atomic_load(&r.counts.visitors), 0);
 }
 
 static void
@@ -629,6 +631,7 @@ what_waits_behind_a_cut_is_paid_for(void **state)
 	cut_an_answer(&fd[0]);
 	assert_int_equal(ssh()->n_visitors, 1);
 	assert_true(atomic_load(&b->used) > LARGE / 2);
+	assert_int_equal(atomic_load(&r.counts.visitors), 1);
 	/* Another one would be more than all may make the relay hold. */
 	atomic_store(&r.memory.max, LARGE);
 	cut_an_answer(&fd[1]);

@@ -450,6 +450,31 @@ a_drain_ends_when_all_have_gone(void **state)
 	assert_true(x.f->freed);
 }
 
+static bool let_go;
+
+static bool
+visited(int step)
+{
+	if (step == 0) {
+		/* One that has yet to take its last bytes. */
+		atomic_store(&x.r->counts.visitors, 1);
+		raise(SIGTERM);
+	} else if (step == 60) {
+		let_go = true;
+		atomic_store(&x.r->counts.visitors, 0);
+	}
+	return true;
+}
+
+static void
+a_drain_waits_for_visitors(void **state)
+{
+	(void)state;
+	let_go = false;
+	assert_int_equal(run(visited, QUIET "--drain 1h"), CMD_OK);
+	assert_true(let_go);
+}
+
 static bool
 not_drained(int step)
 {
@@ -611,6 +636,7 @@ main(void)
 		T(an_idle_relay_ends_at_once),
 		T(with_a_certificate_it_speaks_tls),
 		T(a_drain_ends_when_all_have_gone),
+		T(a_drain_waits_for_visitors),
 		T(a_drain_has_an_end),
 		T(a_second_signal_does_not_wait),
 		T(a_hangup_reads_the_credentials_again),
