@@ -499,12 +499,7 @@ a_hangup_reads_the_file_again(void **state)
 {
 	static const char *const lines[] = {
 		"unknown key \"secret\"; the configuration in use stays",
-<<<<<<< HEAD
-		("--tcp nonsense: not of the form NAME=TARGET or PORT=TARGET; the configuration in "
-		 "use stays"),
-=======
 		"--tcp nonsense: not of the form NAME=TARGET or PORT=TARGET; the configuration in",
->>>>>>> agentpub
 		".json: read again",
 		".json: of what has changed this needs a restart: carriers, max-streams",
 		"withdrawn: tcp 2222",
