@@ -80,7 +80,7 @@ struct ingress {
 /* A place is counted before the thing it is for exists, so that no race passes the limit. */
 struct relay_counts {
 	atomic_uint agents, clients;
-	/* Those that are carried; no limit of them all, but the drain waits for their last bytes. */
+	/* Those that are carried: without a limit, but the drain waits for their last bytes. */
 	atomic_uint visitors;
 };
 

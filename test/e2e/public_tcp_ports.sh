@@ -195,5 +195,6 @@ closed() { ! port_is_open "$redis"; }
 wait_for "no new visitors" closed
 wait_for "its end" exists "$tmp/last"
 expect "a download that outlives --drain" reset "$(cat "$tmp/last")"
-stop relay
+wait_for "the relay's end" is_dead relay
+stop relay 0
 expect "exit status of the relay" 0 "$code"
