@@ -284,9 +284,13 @@ every_failed_allocation_is_told(void **state)
 		dial = dial_start(d.l, "no-such-host.invalid", 1, 0, DIAL_MS, on_dialed, &d);
 		mem_fail_after(MEM_NO_FAIL);
 		started = dial != NULL;
-		/* It answers for itself, and whoever was told so hears nothing more. */
+		/*
+		 * It answers for itself, and whoever was told so hears nothing more.  One that was
+		 * started may have its answer in this turn.
+		 */
 		assert_true(started || n < 100);
-		loop_settle(d.l);
+		if (!started)
+			loop_settle(d.l);
 		assert_int_equal(d.n, 0);
 		dial_cancel(dial);
 		loop_free(d.l);

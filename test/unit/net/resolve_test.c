@@ -415,7 +415,9 @@ files_that_stay_the_same_are_read_once(void **state)
 	for (int i = 0; i < 3; i++)
 		assert_string_equal(look_up(x, "a.test").list, "127.0.0.8:7");
 	assert_int_equal(n_conf_read, before + 1);
-	assert_string_equal(resolve_servers(x->l, servers), "127.0.0.1");
+	/* Later versions of c-ares name the port, too. */
+	servers[strcspn(resolve_servers(x->l, servers), ":")] = '\0';
+	assert_string_equal(servers, "127.0.0.1");
 }
 
 /* resolv.conf(5): then this machine is the server. */
