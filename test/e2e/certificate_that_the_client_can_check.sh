@@ -37,7 +37,7 @@ relay_with() {
 
 # shown OPTION... - the subject of the certificate that a client with these options is shown; "none" without one.
 shown() {
-	timeout 20 openssl s_client -connect "127.0.0.1:$relay_port" "$@" </dev/null 2>&1 | sed -n 's/^subject=CN = //p' |
+	timeout 20 openssl s_client -connect "127.0.0.1:$relay_port" "$@" </dev/null 2>&1 | sed -n 's/^subject=CN *= *//p' |
 		grep . || echo none
 }
 
