@@ -271,7 +271,7 @@ struct control {
 	struct cmd_ready ready;
 	unsigned n_watched;
 	bool draining;
-	uint64_t drain_left_ms;
+	uint64_t drain_until_ms;
 };
 
 struct creds *
@@ -351,14 +351,14 @@ static void
 on_drain(void *arg)
 {
 	struct control *c = arg;
-	uint64_t step_ms = c->drain_left_ms < DRAIN_STEP_MS ? c->drain_left_ms : DRAIN_STEP_MS;
+	uint64_t now = loop_now_ms(c->relay->workers[0].loop);
 
-	if (all_gone(c->relay) || step_ms == 0) {
+	if (all_gone(c->relay) || now >= c->drain_until_ms) {
 		loop_stop(c->relay->workers[0].loop);
 		return;
 	}
-	c->drain_left_ms -= step_ms;
-	timer_set(&c->drain, step_ms);
+	timer_set(&c->drain,
+	    c->drain_until_ms - now < DRAIN_STEP_MS ? c->drain_until_ms - now : DRAIN_STEP_MS);
 }
 
 static void
@@ -372,7 +372,7 @@ on_term(void *arg)
 		return;
 	}
 	c->draining = true;
-	c->drain_left_ms = c->relay->opts.drain_ms;
+	c->drain_until_ms = loop_now_ms(c->relay->workers[0].loop) + c->relay->opts.drain_ms;
 	log_info("shutting down: no new connections, streams have %llu s to finish",
 	    (unsigned long long)c->relay->opts.drain_ms / 1000);
 	atomic_store(&c->relay->draining, true);
