@@ -387,8 +387,9 @@ on_term(void *arg)
 static int
 load_tls(struct relay *r, struct errtext *e)
 {
-	struct tls_pair pairs[TLS_PAIRS_MAX];
 	size_t n = r->opts.tls_cert.n;
+	struct tls_pair *pairs;
+	int rc;
 
 	if (n != r->opts.tls_key.n)
 		return err_set(e, ERR_INVALID, "%zu --tls-cert but %zu --tls-key: they go in pairs",
@@ -397,9 +398,13 @@ load_tls(struct relay *r, struct errtext *e)
 		return err_set(e, ERR_INVALID, "more than %d certificates", TLS_PAIRS_MAX);
 	if (n == 0)
 		return 0;
+	if ((pairs = mem_array(n, sizeof *pairs)) == NULL)
+		return err_set(e, ERR_NOMEM, "out of memory");
 	for (size_t i = 0; i < n; i++)
 		pairs[i] = (struct tls_pair){ r->opts.tls_cert.v[i], r->opts.tls_key.v[i] };
-	return tls_server_new(pairs, n, &r->tls, e);
+	rc = tls_server_new(pairs, n, &r->tls, e);
+	mem_free(pairs);
+	return rc;
 }
 
 static int

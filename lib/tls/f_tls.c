@@ -52,6 +52,8 @@ struct f_tls {
 	/* NULL until then. */
 	struct tls_rec *rec;
 	struct tls_generation *gen;
+	/* Of a server. */
+	struct tls_asked asked;
 	/* Plain text, until a flush after the handshake. */
 	struct bufq held;
 	/* Records, until the call from above or below returns. */
@@ -503,6 +505,7 @@ tls_fini(struct filter *f)
 		task_cancel(f->loop, &t->step);
 	tls_session_free(t->session);
 	tls_rec_free(t->rec);
+	tls_asked_fini(&t->asked);
 	tls_generation_drop(t->gen);
 	bufq_fini(&t->held);
 	tls_writer_fini(&t->records);
@@ -521,7 +524,7 @@ static const struct filter_ops tls_ops = {
 	.pending = tls_pending,
 };
 
-/* Takes the reference to g in every case. */
+/* Takes the reference to g in every case.  host: of a client; NULL: we are the server. */
 static struct filter *
 tls_start(struct filter *below, struct loop *l, struct tls_generation *g, const char *host)
 {
@@ -534,7 +537,8 @@ tls_start(struct filter *below, struct loop *l, struct tls_generation *g, const 
 	filter_init(&t->f, &tls_ops, below, l);
 	task_init(&t->step, on_step, t);
 	t->gen = g;
-	t->session = tls_session_new(g, host, &below->in, &t->records);
+	t->session = host != NULL ? tls_session_new_client(g, host, &below->in, &t->records)
+				  : tls_session_new_server(g, &t->asked, &below->in, &t->records);
 	if (t->session == NULL) {
 		tls_fini(&t->f);
 		mem_free(t);
@@ -568,4 +572,18 @@ const char *
 f_tls_describe(const struct filter *f)
 {
 	return tls_of(f)->description;
+}
+
+const char *
+f_tls_asked(const struct filter *f)
+{
+	return tls_of(f)->asked.name;
+}
+
+bool
+f_tls_covers(const struct filter *f, const char *host)
+{
+	const struct f_tls *t = tls_of(f);
+
+	return tls_generation_covers(t->gen, &t->asked, host);
 }

@@ -60,4 +60,18 @@ void f_tls_set_ready(struct filter *f, void (*fn)(void *arg), void *arg);
  */
 const char *f_tls_describe(const struct filter *f);
 
+/*
+ * Of a server's connection, when its handshake is done:
+ *
+ * f_tls_asked - the name that the client asked for (RFC 6066 3), in lower case and otherwise as it
+ * came; NULL: none.  Valid as long as f.
+ *
+ * f_tls_covers - is what the certificate says true of this host (normalised, a name)?  An exact
+ * name, or a wildcard for its first label.  Where the client was offered a choice, of an ECDSA and
+ * an RSA certificate for one name, both must be for host.  Costs a look into a hash table, and less
+ * for the name that was asked for.
+ */
+const char *f_tls_asked(const struct filter *f);
+bool f_tls_covers(const struct filter *f, const char *host);
+
 #endif

@@ -7,10 +7,10 @@
  */
 #include "lib/tls/tls.h"
 
+#include <ctype.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <mbedtls/error.h>
 #include <mbedtls/oid.h>
 #include <mbedtls/pk.h>
@@ -116,6 +116,8 @@ tls_generation_drop(struct tls_generation *g)
 		mbedtls_pk_free(&g->pairs[i].key);
 	}
 	mem_free(g->pairs);
+	mem_free(g->defaults);
+	tls_names_fini(&g->names);
 	mem_free(g);
 }
 
@@ -209,116 +211,108 @@ read_pair(const char *cert, const char *key, struct tls_generation_pair *p, stru
 	return 0;
 }
 
-/* RFC 6125 6.4.3: a wildcard stands for the whole first label and for nothing else. */
-static bool
-is_wildcard_for(const char *pattern, size_t n, const char *name, size_t len)
+/* Offer the pairs that name what was asked for, then those whose wildcard covers it. */
+static int
+offer(const struct tls_generation *g, mbedtls_ssl_context *ssl, const struct tls_names_found *f)
 {
-	const char *dot = memchr(name, '.', len);
-	size_t rest = dot ? len - (size_t)(dot - name) : 0;
+	const struct tls_names_found exact = { f->exact, NULL };
 
-	return n > 2 && pattern[0] == '*' && pattern[1] == '.' && dot != NULL && dot != name &&
-	       rest == n - 1 && strncasecmp(pattern + 1, dot, rest) == 0;
-}
+	for (int wild = 0; wild <= 1; wild++)
+		for (const struct tls_name *e = wild ? f->wild : f->exact; e != NULL; e = e->next) {
+			struct tls_generation_pair *p = &g->pairs[e->cert];
 
-static bool
-is_address(const mbedtls_x509_buf *name)
-{
-	return (name->tag & MBEDTLS_ASN1_TAG_VALUE_MASK) == MBEDTLS_X509_SAN_IP_ADDRESS;
-}
-
-/* Does fn say true of one of the names and addresses that the certificate is for? */
-static bool
-any_name(const mbedtls_x509_crt *crt, bool (*fn)(const mbedtls_x509_buf *name, const void *arg),
-    const void *arg)
-{
-	/* RFC 6125 6.4.4: the common name counts only where there are no alternative names. */
-	if (!mbedtls_x509_crt_has_ext_type(crt, MBEDTLS_X509_EXT_SUBJECT_ALT_NAME)) {
-		for (const mbedtls_x509_name *n = &crt->subject; n != NULL; n = n->next)
-			if (MBEDTLS_OID_CMP(MBEDTLS_OID_AT_CN, &n->oid) == 0 && fn(&n->val, arg))
-				return true;
-		return false;
-	}
-	for (const mbedtls_x509_sequence *s = &crt->subject_alt_names; s != NULL; s = s->next) {
-		int type = s->buf.tag & MBEDTLS_ASN1_TAG_VALUE_MASK;
-
-		if ((type == MBEDTLS_X509_SAN_DNS_NAME || type == MBEDTLS_X509_SAN_IP_ADDRESS) &&
-		    fn(&s->buf, arg))
-			return true;
-	}
-	return false;
-}
-
-/* A name that is looked for in certificates, as it is or as what a wildcard stands for. */
-struct wanted {
-	const mbedtls_x509_buf *name;
-	bool by_wildcard;
-};
-
-static bool
-is_wanted(const mbedtls_x509_buf *b, const void *arg)
-{
-	const struct wanted *w = arg;
-	const char *has = (const char *)b->p, *name = (const char *)w->name->p;
-	size_t len = w->name->len;
-
-	if (w->by_wildcard)
-		return !is_address(b) && !is_address(w->name) &&
-		       is_wildcard_for(has, b->len, name, len);
-	if (b->len != len || is_address(b) != is_address(w->name))
-		return false;
-	return is_address(b) ? memcmp(has, name, len) == 0 : strncasecmp(has, name, len) == 0;
-}
-
-static bool
-cert_names(const mbedtls_x509_crt *crt, const mbedtls_x509_buf *name, bool by_wildcard)
-{
-	return any_name(crt, is_wanted, &(struct wanted){ name, by_wildcard });
-}
-
-static bool
-is_name_of(const mbedtls_x509_buf *name, const void *crt)
-{
-	return cert_names(crt, name, false) || cert_names(crt, name, true);
+			if (wild && tls_names_has(&exact, e->cert))
+				continue;
+			if (mbedtls_ssl_set_hs_own_cert(ssl, &p->chain, &p->key) != 0)
+				return -1;
+		}
+	return 0;
 }
 
 /*
  * All pairs that fit are offered, so that of an ECDSA and an RSA certificate the client gets the
  * one that it can check: mbedTLS takes the first of the kind that the client likes most.  If none
- * fits, the pairs of gen_add_pairs() remain.
+ * fits, the defaults remain.  A second ClientHello (RFC 8446 4.1.4) asks again.
  */
 static int
 on_sni(void *arg, mbedtls_ssl_context *ssl, const unsigned char *p, size_t len)
 {
-	struct tls_generation *g = arg;
-	const mbedtls_x509_buf name = {
-		.tag = MBEDTLS_X509_SAN_DNS_NAME, .p = (unsigned char *)(uintptr_t)p, .len = len
-	};
+	struct tls_asked *asked = mbedtls_ssl_get_user_data_p(ssl);
+	const struct tls_generation *g = arg;
 
-	for (int by_wildcard = 0; by_wildcard <= 1; by_wildcard++) {
-		for (size_t i = 0; i < g->n_pairs; i++) {
-			struct tls_generation_pair *pair = &g->pairs[i];
-			bool exact = cert_names(&pair->chain, &name, false);
+	tls_asked_fini(asked);
+	if (len == 0 || len > TLS_NAME_MAX || memchr(p, '\0', len) != NULL)
+		return 0;
+	if ((asked->name = mem_zalloc(len + 1)) == NULL)
+		return -1;
+	for (size_t i = 0; i < len; i++)
+		asked->name[i] = (char)tolower(p[i]);
+	asked->offered = tls_names_find(&g->names, asked->name, len);
+	return offer(g, ssl, &asked->offered);
+}
 
-			if (by_wildcard ? exact || !cert_names(&pair->chain, &name, true) : !exact)
-				continue;
-			if (mbedtls_ssl_set_hs_own_cert(ssl, &pair->chain, &pair->key) != 0)
-				return -1;
-		}
+void
+tls_generation_serve(mbedtls_ssl_context *ssl, struct tls_asked *asked)
+{
+	mbedtls_ssl_set_user_data_p(ssl, asked);
+}
+
+void
+tls_asked_fini(struct tls_asked *asked)
+{
+	mem_free(asked->name);
+	*asked = (struct tls_asked){ 0 };
+}
+
+/* Are all of a list among those that were found? */
+static bool
+has_all(const struct tls_names_found *f, const struct tls_name *e)
+{
+	while (e != NULL && tls_names_has(f, e->cert))
+		e = e->next;
+	return e == NULL;
+}
+
+/*
+ * mbedTLS does not tell which of those it was offered it has shown; a resumed session shows none.
+ * So all must fit, which those that share a name mostly do.
+ */
+bool
+tls_generation_covers(
+    const struct tls_generation *g, const struct tls_asked *asked, const char *host)
+{
+	struct tls_names_found f;
+
+	if (asked->offered.exact != NULL || asked->offered.wild != NULL) {
+		if (strcmp(asked->name, host) == 0)
+			return true;
+		f = tls_names_find(&g->names, host, strlen(host));
+		return has_all(&f, asked->offered.exact) && has_all(&f, asked->offered.wild);
 	}
-	return 0;
+	f = tls_names_find(&g->names, host, strlen(host));
+	for (size_t i = 0; i < g->n_defaults; i++)
+		if (!tls_names_has(&f, g->defaults[i]))
+			return false;
+	return true;
 }
 
 /* Without a name, or for an unknown one, the first pair is offered, and those that share a name. */
 static int
 gen_add_pairs(struct tls_generation *g)
 {
+	if ((g->defaults = mem_array(g->n_pairs, sizeof *g->defaults)) == NULL)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < g->n_pairs; i++)
+		if (tls_names_add(&g->names, i, &g->pairs[i].chain) != 0)
+			return ERR_NOMEM;
 	for (size_t i = 0; i < g->n_pairs; i++) {
 		struct tls_generation_pair *p = &g->pairs[i];
 
-		if (i > 0 && !any_name(&g->pairs[0].chain, is_name_of, &p->chain))
+		if (i > 0 && !tls_names_any(&g->names, i, &g->pairs[0].chain))
 			continue;
 		if (mbedtls_ssl_conf_own_cert(&g->conf, &p->chain, &p->key) != 0)
 			return ERR_NOMEM;
+		g->defaults[g->n_defaults++] = i;
 	}
 	mbedtls_ssl_conf_sni(&g->conf, on_sni, g);
 	return 0;

@@ -38,7 +38,7 @@
 
 #define TLS_SYSTEM_CA "/etc/ssl/certs/ca-certificates.crt"
 /* Certificate and key pairs of one context. */
-#define TLS_PAIRS_MAX 64
+#define TLS_PAIRS_MAX 4096
 /* Pins of one context. */
 #define TLS_PINS_MAX 16
 /* Bytes of one certificate, key or authorities file. */

@@ -18,6 +18,7 @@
 
 #include "lib/base/hash.h"
 #include "lib/tls/tls.h"
+#include "lib/tls/tls_names.h"
 
 struct tls_generation_pair {
 	/* The server's own certificate first. */
@@ -32,6 +33,11 @@ struct tls_generation {
 	/* Server: owned. */
 	struct tls_generation_pair *pairs;
 	size_t n_pairs;
+	/* By number in pairs. */
+	struct tls_names names;
+	/* What is offered for no name, or one that no pair is for. */
+	size_t *defaults;
+	size_t n_defaults;
 	mbedtls_ssl_ticket_context tickets;
 
 	/* Client: owned.  roots may be empty: then a pin is the only proof. */
@@ -41,6 +47,25 @@ struct tls_generation {
 	/* No ca_file was given. */
 	bool pin_suffices;
 };
+
+/* What the client of a server connection asked for; zero it before the handshake. */
+struct tls_asked {
+	/* In lower case, owned; NULL: no name. */
+	char *name;
+	/* The pairs that were offered for it; of the generation.  Both NULL: its defaults. */
+	struct tls_names_found offered;
+};
+
+/*
+ * tls_generation_serve - the handshake of ssl, a server's, fills asked, which stays where it is
+ * until then.  tls_asked_fini - when it is no longer needed.
+ */
+void tls_generation_serve(mbedtls_ssl_context *ssl, struct tls_asked *asked);
+void tls_asked_fini(struct tls_asked *asked);
+
+/* tls_generation_covers - is each certificate that was offered for this host, too? */
+bool tls_generation_covers(
+    const struct tls_generation *g, const struct tls_asked *asked, const char *host);
 
 /*
  * tls_generation_server, tls_generation_client - the generation for a new connection, with a

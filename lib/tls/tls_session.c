@@ -95,9 +95,8 @@ on_secret(void *arg, mbedtls_ssl_key_export_type type, const unsigned char *p, s
 
 /* ---- life ---- */
 
-struct tls_session *
-tls_session_new(
-    const struct tls_generation *g, const char *host, struct bufq *in, struct tls_writer *out)
+static struct tls_session *
+session_new(const struct tls_generation *g, struct bufq *in, struct tls_writer *out)
 {
 	struct tls_session *s = mem_zalloc(sizeof *s);
 
@@ -107,13 +106,36 @@ tls_session_new(
 	s->in = in;
 	s->out = out;
 	mbedtls_ssl_init(&s->ssl);
-	if (mbedtls_ssl_setup(&s->ssl, &g->conf) != 0 ||
-	    (host != NULL && (s->verify = tls_verify_new(&s->ssl, g, host)) == NULL)) {
+	if (mbedtls_ssl_setup(&s->ssl, &g->conf) != 0) {
 		tls_session_free(s);
 		return NULL;
 	}
 	mbedtls_ssl_set_bio(&s->ssl, s, on_send, on_recv, NULL);
 	mbedtls_ssl_set_export_keys_cb(&s->ssl, on_secret, s);
+	return s;
+}
+
+struct tls_session *
+tls_session_new_client(
+    const struct tls_generation *g, const char *host, struct bufq *in, struct tls_writer *out)
+{
+	struct tls_session *s = session_new(g, in, out);
+
+	if (s != NULL && (s->verify = tls_verify_new(&s->ssl, g, host)) == NULL) {
+		tls_session_free(s);
+		return NULL;
+	}
+	return s;
+}
+
+struct tls_session *
+tls_session_new_server(const struct tls_generation *g, struct tls_asked *asked, struct bufq *in,
+    struct tls_writer *out)
+{
+	struct tls_session *s = session_new(g, in, out);
+
+	if (s != NULL)
+		tls_generation_serve(&s->ssl, asked);
 	return s;
 }
 

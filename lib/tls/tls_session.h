@@ -35,11 +35,14 @@
 struct tls_session;
 
 /*
- * tls_session_new - host: the server that a client wants; NULL: we are the server.  g is borrowed.
+ * tls_session_new_client - for the server host.  tls_session_new_server - what its client asks for
+ * comes to stand in asked.  g, and asked until the handshake is done, are borrowed.
  * NULL: out of memory.
  */
-struct tls_session *tls_session_new(
+struct tls_session *tls_session_new_client(
     const struct tls_generation *g, const char *host, struct bufq *in, struct tls_writer *out);
+struct tls_session *tls_session_new_server(const struct tls_generation *g, struct tls_asked *asked,
+    struct bufq *in, struct tls_writer *out);
 void tls_session_free(struct tls_session *s);
 
 /*

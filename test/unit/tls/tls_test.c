@@ -16,13 +16,14 @@
 #include "lib/base/rand.h"
 #include "test/wire.h"
 
-enum { N_CERTS = 4, PATH = 96 };
+enum { N_CERTS = 5, N_NAMES = 3, PATH = 96 };
 
 static char dir[] = "/tmp/tls_test.XXXXXX";
 static struct cert certs[N_CERTS];
 static char pem[N_CERTS][PATH], key[N_CERTS][PATH];
-static const char *const names[N_CERTS] = { "first.test", "*.wild.test", "exact.wild.test",
-	"later.test" };
+static const char *const names[N_CERTS][N_NAMES] = { { "first.test" }, { "*.wild.test" },
+	{ "exact.wild.test" }, { "later.test" },
+	{ "exact.wild.test", "*.more.test", "more.test" } };
 
 static void
 put(const char *path, const void *p, size_t n)
@@ -64,9 +65,13 @@ setup(void **state)
 	rand_init();
 	assert_non_null(mkdtemp(dir));
 	for (int i = 0; i < N_CERTS; i++) {
+		size_t n = 0;
+
+		while (n < N_NAMES && names[i][n] != NULL)
+			n++;
 		snprintf(pem[i], PATH, "%s/%d.pem", dir, i);
 		snprintf(key[i], PATH, "%s/%d.key", dir, i);
-		if (cert_self_signed(&names[i], 1, 30, &certs[i], &e) != 0)
+		if (cert_self_signed(names[i], n, 30, &certs[i], &e) != 0)
 			fail_msg("%s", e.s);
 	}
 	return make_files(state);
@@ -255,7 +260,7 @@ a_chain_with_a_broken_certificate_is_named(void **state)
 static void
 so_many_pairs_and_no_more(void **state)
 {
-	struct tls_pair pairs[TLS_PAIRS_MAX + 1];
+	static struct tls_pair pairs[TLS_PAIRS_MAX + 1];
 	struct tls_server_ctx *ctx;
 	struct errtext e;
 
@@ -263,7 +268,14 @@ so_many_pairs_and_no_more(void **state)
 	for (size_t i = 0; i <= TLS_PAIRS_MAX; i++)
 		pairs[i] = (struct tls_pair){ pem[0], key[0] };
 	assert_int_equal(tls_server_new(pairs, TLS_PAIRS_MAX + 1, &ctx, &e), ERR_LIMIT);
-	assert_int_equal(tls_server_new(pairs, TLS_PAIRS_MAX, &ctx, &e), 0);
+	/* The last one is read. */
+	pairs[TLS_PAIRS_MAX - 1].cert_file = "/none";
+	assert_int_equal(tls_server_new(pairs, TLS_PAIRS_MAX, &ctx, &e), ERR_NOTFOUND);
+	/* Each is found by its name among hundreds. */
+	pairs[299] = (struct tls_pair){ pem[3], key[3] };
+	assert_int_equal(tls_server_new(pairs, 300, &ctx, &e), 0);
+	expect_cert(ctx, "later.test", 3);
+	expect_cert(ctx, "first.test", 0);
 	tls_server_free(ctx);
 }
 
@@ -354,6 +366,69 @@ the_name_chooses_exact_then_wildcard_then_first(void **state)
 	expect_refusal(
 	    ctx, "a.b.wild.test", pem[0], "certificate of a.b.wild.test is for first.test");
 	expect_refusal(ctx, "127.0.0.1", pem[0], "certificate of 127.0.0.1 is for first.test");
+	tls_server_free(ctx);
+}
+
+/* Which of some hosts does the certificate cover that a client was shown who asked for host? */
+static void
+expect_covered(struct tls_server_ctx *ctx, const char *host, int cert, const char *asked,
+    const char *const *hosts, const char *answers)
+{
+	struct uplink k;
+
+	uplink_open(&k, ctx, host, NULL, certs[cert].pin);
+	if (asked == NULL)
+		assert_null(f_tls_asked(k.s.f));
+	else
+		assert_string_equal(f_tls_asked(k.s.f), asked);
+	for (size_t i = 0; hosts[i] != NULL; i++)
+		if (f_tls_covers(k.s.f, hosts[i]) != (answers[i] == '+'))
+			fail_msg("%s, asked for %s: not %c", hosts[i], host, answers[i]);
+	uplink_close(&k);
+}
+
+static void
+a_host_is_covered_by_what_the_client_was_shown(void **state)
+{
+	static const char *const hosts[] = { "first.test", "wild.test", "a.wild.test",
+		"b.wild.test", "a.b.wild.test", "exact.wild.test", ".wild.test", "", NULL };
+	static const char *const others[] = { "exact.wild.test", "more.test", "a.more.test",
+		"a.b.more.test", "first.test", NULL };
+	struct tls_server_ctx *ctx = server(3);
+	struct tls_pair both = { pem[4], key[4] };
+	struct errtext e;
+
+	(void)state;
+	/* A certificate may be for other names than the one that was asked for. */
+	expect_covered(ctx, "first.test", 0, "first.test", hosts, "+-------");
+	expect_covered(ctx, "a.wild.test", 1, "a.wild.test", hosts, "--++-+--");
+	/* The wildcard's was offered as well. */
+	expect_covered(ctx, "EXACT.wild.test", 2, "exact.wild.test", hosts, "-----+--");
+	tls_server_free(ctx);
+
+	if (tls_server_new(&both, 1, &ctx, &e) != 0)
+		fail_msg("%s", e.s);
+	expect_covered(ctx, "more.test", 4, "more.test", others, "+++--");
+	expect_covered(ctx, "b.more.test", 4, "b.more.test", others, "+++--");
+	tls_server_free(ctx);
+}
+
+/* A name that nobody asked for, or that no certificate is for: the first one is shown. */
+static void
+without_a_known_name_the_first_certificate_counts(void **state)
+{
+	static const char *const hosts[] = { "first.test", "unknown.test", "127.0.0.1", NULL };
+	struct tls_server_ctx *ctx = server(3);
+	struct uplink k;
+
+	(void)state;
+	for (int named = 0; named < 2; named++) {
+		/* The client refuses what it is shown. */
+		uplink_open(&k, ctx, named ? "unknown.test" : "127.0.0.1", pem[0], NULL);
+		for (size_t i = 0; hosts[i] != NULL; i++)
+			assert_int_equal(f_tls_covers(k.s.f, hosts[i]), i == 0);
+		uplink_close(&k);
+	}
 	tls_server_free(ctx);
 }
 
@@ -477,6 +552,9 @@ main(void)
 		    a_certificate_that_is_not_for_servers_is_refused, make_files),
 		cmocka_unit_test_setup(every_failed_allocation_is_reported, make_files),
 		cmocka_unit_test_setup(the_name_chooses_exact_then_wildcard_then_first, make_files),
+		cmocka_unit_test_setup(a_host_is_covered_by_what_the_client_was_shown, make_files),
+		cmocka_unit_test_setup(
+		    without_a_known_name_the_first_certificate_counts, make_files),
 		cmocka_unit_test_setup(a_reload_leaves_open_connections_alone, make_files),
 		cmocka_unit_test_setup(a_broken_file_keeps_what_there_was, make_files),
 		cmocka_unit_test_setup(mistakes_in_client_options_are_named, make_files),
