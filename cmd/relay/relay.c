@@ -11,7 +11,6 @@
 #include "cmd/relay/account.h"
 #include "cmd/relay/guest.h"
 #include "cmd/relay/ingress/publish.h"
-#include "cmd/relay/ingress/state.h"
 #include "cmd/relay/listen.h"
 #include "cmd/relay/origin.h"
 #include "cmd/relay/peer.h"
@@ -428,27 +427,6 @@ default_listen(struct relay_opts *o)
 		return ERR_NOMEM;
 	o->listen.n = 1;
 	return 0;
-}
-
-static int
-ingress_open(struct relay *r, struct errtext *e)
-{
-	int rc = publish_config(r, e);
-
-	if (rc != 0 || r->opts.state == NULL)
-		return rc;
-	if (r->ingress.ports == NULL)
-		return err_set(e, ERR_INVALID,
-		    "--state %s: there is nothing to remember without --ports", r->opts.state);
-	return state_open(r->opts.state, r->ingress.ports, &r->ingress.state, e);
-}
-
-static void
-ingress_close(struct relay *r)
-{
-	state_close(r->ingress.state);
-	ports_free(r->ingress.ports);
-	mem_free(r->ingress.proxies);
 }
 
 static int

@@ -20,6 +20,7 @@
 #include <stdatomic.h>
 
 #include "cmd/cmd.h"
+#include "cmd/relay/ingress/ingress.h"
 #include "lib/conf/opt.h"
 #include "lib/net/addr.h"
 #include "proto/budget.h"
@@ -31,9 +32,7 @@ struct accounts;
 struct gate;
 struct admitter;
 struct dialect;
-struct ports;
 struct registry;
-struct state;
 struct tls_server_ctx;
 struct worker;
 
@@ -61,20 +60,6 @@ struct relay_opts {
 	    max_memory;
 	/* of one identity */
 	struct creds_limits identity;
-};
-
-/* How the public comes in; constant. */
-struct ingress {
-	/* Where public ports are opened; the port does not count. */
-	struct addr at;
-	/* NULL: no --ports, so there are none. */
-	struct ports *ports;
-	uint16_t first, last;
-	/* Who has to say for whom it stands (--proxy-from). */
-	struct addr_net *proxies;
-	size_t n_proxies;
-	/* What outlives this process; NULL: nothing (--state). */
-	struct state *state;
 };
 
 /* A place is counted before the thing it is for exists, so that no race passes the limit. */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cmd/relay/group.h"
+#include "cmd/relay/ingress/ports.h"
 #include "lib/base/mem.h"
 #include "test/unit/turns.h"
 

@@ -12,7 +12,7 @@
 
 #include "cmd/common/pump.h"
 #include "cmd/relay/group.h"
-#include "cmd/relay/ingress/publish.h"
+#include "cmd/relay/ingress/publication.h"
 #include "lib/base/mem.h"
 #include "lib/base/rand.h"
 #include "lib/net/f_sock.h"
@@ -207,7 +207,7 @@ open_stream(struct visitor *v, struct peer *agent, struct errtext *why)
 		err_set(why, ERR_SYS, "the system gives no random bytes");
 		return NULL;
 	}
-	snprintf(o.protocol, sizeof o.protocol, "%s", v->pub->kind);
+	snprintf(o.protocol, sizeof o.protocol, "%s", v->pub->kind->name);
 	snprintf(o.service, sizeof o.service, "%s", v->pub->service);
 	snprintf(
 	    o.source, sizeof o.source, "%.*s", (int)sizeof o.source - 1, addr_text(&v->from, from));

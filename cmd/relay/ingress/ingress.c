@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: ISC */
+/* ingress - how the public comes in: from the relay's options to what stands behind them. */
+#include "cmd/relay/ingress/ingress.h"
+
+#include "cmd/relay/ingress/ports.h"
+#include "cmd/relay/ingress/state.h"
+#include "cmd/relay/origin.h"
+#include "cmd/relay/relay.h"
+#include "lib/base/mem.h"
+#include "lib/base/str.h"
+
+static int
+parse_ports(struct relay *r, struct errtext *e)
+{
+	struct ingress *in = &r->ingress;
+	uint64_t first, last;
+
+	if (str_parse_range(r->opts.ports, 1, UINT16_MAX, &first, &last) != 0)
+		return err_set(e, ERR_INVALID, "--ports %s: not of the form FIRST-LAST, 1 to 65535",
+		    r->opts.ports);
+	in->first = (uint16_t)first;
+	in->last = (uint16_t)last;
+	in->ports = ports_new(in->first, in->last);
+	return in->ports != NULL ? 0 : err_set(e, ERR_NOMEM, "out of memory");
+}
+
+static int
+parse_options(struct relay *r, struct errtext *e)
+{
+	struct ingress *in = &r->ingress;
+	int rc;
+
+	if (!addr_literal(r->opts.public, 0, &in->at))
+		return err_set(e, ERR_INVALID, "--public %s: not an address", r->opts.public);
+	if (r->creds == NULL && !r->opts.insecure && !addr_is_loopback(&in->at))
+		return err_set(e, ERR_INVALID,
+		    "--public %s: anybody could publish there, since there are no --credentials; "
+		    "give some, or publish on 127.0.0.1 (or say --insecure)",
+		    r->opts.public);
+	if ((rc = origin_nets(
+		 "--proxy-from", &r->opts.proxy_from, &in->proxies, &in->n_proxies, e)) != 0)
+		return rc;
+	return r->opts.ports != NULL ? parse_ports(r, e) : 0;
+}
+
+int
+ingress_open(struct relay *r, struct errtext *e)
+{
+	int rc = parse_options(r, e);
+
+	if (rc != 0 || r->opts.state == NULL)
+		return rc;
+	if (r->ingress.ports == NULL)
+		return err_set(e, ERR_INVALID,
+		    "--state %s: there is nothing to remember without --ports", r->opts.state);
+	return state_open(r->opts.state, r->ingress.ports, &r->ingress.state, e);
+}
+
+void
+ingress_close(struct relay *r)
+{
+	state_close(r->ingress.state);
+	ports_free(r->ingress.ports);
+	mem_free(r->ingress.proxies);
+}
