@@ -142,14 +142,12 @@ services_free(struct services *sv)
 __attribute__((format(printf, 3, 4))) static void
 log_stream(struct serving *sg, enum log_level level, const char *fmt, ...)
 {
-	char text[LOG_LINE_MAX / 2];
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof text, fmt, ap);
+	log_limited_about(
+	    &sg->sv->log, loop_now_ms(sg->sv->loop), level, "stream", sg->label, fmt, ap);
 	va_end(ap);
-	log_limited(
-	    &sg->sv->log, loop_now_ms(sg->sv->loop), level, "stream %s: %s", sg->label, text);
 }
 
 static void

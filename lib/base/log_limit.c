@@ -121,24 +121,44 @@ admit(struct log_limit *l, uint64_t now_ms, enum log_level level, struct gap *g)
 	return true;
 }
 
-void
-log_limited(struct log_limit *l, uint64_t now_ms, enum log_level level, const char *fmt, ...)
+bool
+log_limit_admits(struct log_limit *l, uint64_t now_ms, enum log_level level)
 {
 	struct gap g = { .n = 0 };
-	va_list ap;
 	bool yes;
 
 	if (!log_enabled(level))
-		return;
+		return false;
 	pthread_mutex_lock(&lock);
 	yes = admit(l, now_ms, level, &g);
 	pthread_mutex_unlock(&lock);
-	if (!yes)
+	if (yes)
+		tell(&g);
+	return yes;
+}
+
+void
+log_limited(struct log_limit *l, uint64_t now_ms, enum log_level level, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!log_limit_admits(l, now_ms, level))
 		return;
-	tell(&g);
 	va_start(ap, fmt);
 	log_line(level, fmt, ap);
 	va_end(ap);
+}
+
+void
+log_limited_about(struct log_limit *l, uint64_t now_ms, enum log_level level, const char *kind,
+    const char *name, const char *fmt, va_list ap)
+{
+	char text[LOG_LINE_MAX / 2];
+
+	if (!log_limit_admits(l, now_ms, level))
+		return;
+	vsnprintf(text, sizeof text, fmt, ap);
+	line(level, "%s %s: %s", kind, name, text);
 }
 
 bool

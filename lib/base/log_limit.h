@@ -61,6 +61,15 @@ void log_limit_fini(struct log_limit *l);
 void log_limited(struct log_limit *l, uint64_t now_ms, enum log_level level, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
+/*
+ * log_limited_about - the same for a thing that has a name: "visitor 192.0.2.7:40000: opened".
+ * log_limit_admits - may a line be written now?  For one that costs something to make: the caller
+ * writes it if so, and it is counted if not.
+ */
+void log_limited_about(struct log_limit *l, uint64_t now_ms, enum log_level level, const char *kind,
+    const char *name, const char *fmt, va_list ap) __attribute__((format(printf, 6, 0)));
+bool log_limit_admits(struct log_limit *l, uint64_t now_ms, enum log_level level);
+
 /* log_limits_waiting - are there lines left out that no line has told of? */
 bool log_limits_waiting(void);
 /* log_limits_tell - tell of those whose window is over. */

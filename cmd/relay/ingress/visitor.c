@@ -3,7 +3,6 @@
 #include "cmd/relay/ingress/visitor.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +11,8 @@
 
 #include "cmd/common/pump.h"
 #include "cmd/relay/group.h"
+#include "cmd/relay/ingress/door.h"
+#include "cmd/relay/ingress/proxied.h"
 #include "cmd/relay/ingress/publication.h"
 #include "lib/base/mem.h"
 #include "lib/base/rand.h"
@@ -51,10 +52,8 @@ struct visitor {
 	struct io io;
 	/* Of VISITOR_PROXIED and VISITOR_WAITING. */
 	struct timer deadline;
-	/* Its address's; a reference, NULL until it is admitted. */
-	struct account *account;
-	/* What that has at this agent; a reference, NULL until it is carried. */
-	struct party *party;
+	/* From its admission on. */
+	struct door_pass pass;
 	struct pump *pump;
 	/* Bytes charged to the account since the stream ended. */
 	size_t lingering;
@@ -105,21 +104,16 @@ visitor_free(struct visitor *v)
 	leave_list(v);
 	if (v->pub != NULL)
 		v->pub->n_visitors--;
-	if (v->state == VISITOR_CARRIED) {
-		v->party->streams--;
+	if (v->state == VISITOR_CARRIED)
 		atomic_fetch_sub(&r->counts.visitors, 1);
-	}
 	set_state(v, VISITOR_OVER);
 	io_fini(&v->io);
 	timer_fini(&v->deadline);
 	if (v->fd >= 0)
 		close_by_reset(v->fd);
-	party_put(v->w, v->party);
-	if (v->account != NULL) {
-		budget_charge(account_budget(v->account), v->lingering, 0);
-		account_close(v->account);
-		account_put(r->accounts, v->account, loop_now_ms(v->w->loop));
-	}
+	if (v->pass.account != NULL)
+		budget_charge(account_budget(v->pass.account), v->lingering, 0);
+	door_leave(&v->pass, v->w);
 	loop_bury(v->w->loop, &v->grave, visitor_dispose, v);
 }
 
@@ -127,14 +121,12 @@ visitor_free(struct visitor *v)
 __attribute__((format(printf, 3, 4))) static void
 log_visitor(struct visitor *v, enum log_level level, const char *fmt, ...)
 {
-	char text[LOG_LINE_MAX / 2];
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof text, fmt, ap);
+	log_limited_about(v->pub != NULL ? &v->pub->log : account_log(v->pass.account),
+	    loop_now_ms(v->w->loop), level, "visitor", v->label, fmt, ap);
 	va_end(ap);
-	log_limited(v->pub != NULL ? &v->pub->log : account_log(v->account),
-	    loop_now_ms(v->w->loop), level, "visitor %s: %s", v->label, text);
 }
 
 static void
@@ -170,7 +162,7 @@ static void
 on_linger(void *arg)
 {
 	struct visitor *v = arg;
-	struct budget *b = account_budget(v->account);
+	struct budget *b = account_budget(v->pass.account);
 
 	v->lingering = pump_unwritten(v->pump);
 	budget_charge(b, 0, v->lingering);
@@ -200,7 +192,7 @@ send_header(const struct visitor *v, struct stream *s)
 static struct stream *
 open_stream(struct visitor *v, struct peer *agent, struct errtext *why)
 {
-	struct ctl_open o = { .client = account_number(v->account) };
+	struct ctl_open o = { .client = account_number(v->pass.account) };
 	char from[ADDR_TEXT];
 
 	if (rand_bytes(o.token, sizeof o.token) != 0) {
@@ -212,7 +204,7 @@ open_stream(struct visitor *v, struct peer *agent, struct errtext *why)
 	snprintf(
 	    o.source, sizeof o.source, "%.*s", (int)sizeof o.source - 1, addr_text(&v->from, from));
 	return session_open(
-	    carrier_session(agent->carrier), &o, account_budget(v->account), NULL, NULL, why);
+	    carrier_session(agent->carrier), &o, account_budget(v->pass.account), NULL, NULL, why);
 }
 
 /* From here on the pump has the socket and the stream. */
@@ -250,7 +242,6 @@ carry(struct visitor *v, struct stream *s)
 	TAILQ_REMOVE(&v->pub->arriving, v, link);
 	set_state(v, VISITOR_CARRIED);
 	TAILQ_INSERT_TAIL(&v->w->visitors, v, link);
-	v->party->streams++;
 	atomic_fetch_add(&v->w->relay->counts.visitors, 1);
 	log_visitor(v, LOG_LEVEL_INFO, "opened");
 	pump_on_linger(v->pump, on_linger);
@@ -261,16 +252,12 @@ carry(struct visitor *v, struct stream *s)
 static void
 go(struct visitor *v, struct peer *agent)
 {
+	enum door_answer a = door_stream(&v->pass, v->pub);
 	struct errtext why = { "" };
 	struct stream *s;
 
-	v->party = party_get(v->w, v->account, v->pub->group->name);
-	if (v->party == NULL) {
-		turn_away(v, "out of memory");
-		return;
-	}
-	if (!group_leaves_room(v->pub->group, v->party, v->w->relay->opts.max_streams)) {
-		turn_away(v, "this address has its share of the agent's streams");
+	if (a != DOOR_IN) {
+		turn_away(v, door_words(a));
 		return;
 	}
 	s = open_stream(v, agent, &why);
@@ -291,42 +278,11 @@ has_waiting_place(const struct visitor *v)
 	TAILQ_FOREACH (other, &v->pub->arriving, link)
 		if (other->state == v->state) {
 			all++;
-			own += other->account == v->account;
+			own += other->pass.account == v->pass.account;
 		}
 	if (v->state == VISITOR_PROXIED)
 		return all <= VISITOR_PROXIED_MAX;
 	return all <= VISITOR_WAITING_MAX && own <= VISITOR_WAITING_OF_ONE;
-}
-
-/* It is known who it is: may it come in? */
-static const char *
-judge(struct visitor *v)
-{
-	static const uint8_t one_for_all[RATELIMIT_KEY_LEN];
-	static const struct creds_id nobody = { .kind = CREDS_NOBODY };
-	struct publication *pub = v->pub;
-	uint64_t now_us = loop_now_us(v->w->loop);
-	uint8_t who[ADDR_IDENTITY_LEN];
-	struct account *a;
-
-	if (!request_admits(&pub->rules, &v->from))
-		return "not a network that the service admits";
-	if (pub->rules.max_connections != 0 && pub->n_visitors > pub->rules.max_connections)
-		return "the service has as many connections as it may have (max-connections)";
-	if (pub->rate != NULL && !ratelimit_take(pub->rate, one_for_all, now_us / 1000))
-		return "too many new connections a second (max-rate)";
-	addr_identity(&v->from, who);
-	a = accounts_get(v->w->relay->accounts, &nobody, who, NULL);
-	if (a == NULL)
-		return "out of memory";
-	account_opened(a, now_us);
-	if (account_wait_ms(a, now_us) == 0 && account_open(a)) {
-		v->account = a;
-		return NULL;
-	}
-	account_put(v->w->relay->accounts, a, now_us / 1000);
-	return "this address has as many connections as it may have, or opens them too fast "
-	       "(--identity-streams, --identity-opens)";
 }
 
 static void
@@ -341,13 +297,13 @@ on_deadline(void *arg)
 static void
 come(struct visitor *v)
 {
-	const char *why = judge(v);
+	enum door_answer a = door_enter(&v->pass, v->pub, &v->from);
 	struct peer *agent = group_agent(v->pub->group);
 
-	if (why == NULL && agent == NULL && !has_waiting_place(v))
-		why = "the agent is away, and others wait for it";
-	if (why != NULL)
-		turn_away(v, why);
+	if (a != DOOR_IN)
+		turn_away(v, door_words(a));
+	else if (agent == NULL && !has_waiting_place(v))
+		turn_away(v, "the agent is away, and others wait for it");
 	else if (agent != NULL)
 		go(v, agent);
 	else
@@ -364,41 +320,22 @@ set_label(struct visitor *v)
 	snprintf(v->label, sizeof v->label, "%s -> %s", addr_text(&v->from, from), v->pub->name);
 }
 
-/*
- * The header is looked at without being taken, until it is there as a whole: what follows it stays
- * in the socket.
- */
 static void
 on_header(void *arg, int what)
 {
-	uint8_t p[PROXY_HDR_MAX_V2];
 	struct visitor *v = arg;
 	struct errtext why = { "" };
-	struct proxy_hdr h;
-	ssize_t n = recv(v->fd, p, sizeof p, MSG_PEEK);
-	int r;
+	int r = proxied_read(v->fd, &v->from, &v->to, &why);
 
 	(void)what;
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	if (r == ERR_AGAIN)
 		return;
-	if (n <= 0) {
-		turn_away(v, "the connection ended before its PROXY header");
-		return;
-	}
-	r = proxy_hdr_parse(p, (size_t)n, &h, &why);
-	if (r < 0) {
+	if (r != 0) {
 		turn_away(v, why.s);
 		return;
 	}
-	if (r == 0)
-		return;
-	IGNORE_RESULT(recv(v->fd, p, (size_t)r, 0)); /* the bytes that were just seen */
 	io_fini(&v->io);
 	timer_cancel(&v->deadline);
-	if (!h.local) {
-		v->from = h.from;
-		v->to = h.to;
-	}
 	set_label(v);
 	set_state(v, VISITOR_WAITING);
 	come(v);
@@ -433,7 +370,7 @@ visitor_start(struct publication *pub, int fd, const struct addr *from)
 		come(v);
 		return;
 	}
-	timer_set(&v->deadline, VISITOR_PROXY_MS);
+	timer_set(&v->deadline, PROXIED_MS);
 	if (io_init(&v->io, pub->w->loop, fd, true, on_header, v) != 0 ||
 	    io_want(&v->io, IO_READ) != 0)
 		turn_away(v, "out of memory");

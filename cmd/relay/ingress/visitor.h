@@ -29,8 +29,6 @@ TAILQ_HEAD(visitor_list, visitor);
 
 /* How long one waits for an agent that is away. */
 #define VISITOR_WAIT_MS 10000
-/* How long a trusted proxy may take to say who is behind it. */
-#define VISITOR_PROXY_MS 3000
 /* Of one publication whose proxy has yet to say who they are. */
 #define VISITOR_PROXIED_MAX 1024
 /* Of one publication that wait for its agent; of one address. */

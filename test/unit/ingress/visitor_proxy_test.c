@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "cmd/relay/ingress/proxied.h"
 #include "lib/base/mem.h"
 #include "lib/net/proxy_hdr.h"
 #include "test/unit/publictest.h"
@@ -213,7 +214,7 @@ a_header_that_is_late_is_a_reset(void **state)
 	int fd;
 
 	(void)state;
-	hurried_ms = VISITOR_PROXY_MS;
+	hurried_ms = PROXIED_MS;
 	fd = come();
 	say(fd, LINE, 10);
 	assert_int_equal(publictest_ends(w, fd), VISIT_RESET);
