@@ -111,9 +111,8 @@ http_refusal(const struct http_head *h)
 
 /* ---- characters ---- */
 
-/* RFC 9110 5.6.2: tchar. */
-static bool
-is_tchar(unsigned char c)
+bool
+http_is_tchar(unsigned char c)
 {
 	if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))
 		return true;
@@ -124,7 +123,7 @@ static bool
 is_token(const char *s, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (!is_tchar((unsigned char)s[i]))
+		if (!http_is_tchar((unsigned char)s[i]))
 			return false;
 	return n > 0;
 }
@@ -593,7 +592,7 @@ http_next_scheme(const char **list, size_t *n)
 		s += strspn(s, " \t,");
 		if (*s == '\0')
 			break;
-		while (is_tchar((unsigned char)s[len]))
+		while (http_is_tchar((unsigned char)s[len]))
 			len++;
 		*list = member_end(s);
 		/* With "=" behind it it is a parameter of the scheme before. */

@@ -126,7 +126,9 @@ enum http_body {
 enum http_body http_body(const struct http_head *h);
 uint64_t http_content_length(const struct http_head *h);
 
-/* http_is_token - a non-empty token (RFC 9110 5.6.2), such as a method or the name of a header. */
+/* http_is_tchar - a character of tokens (RFC 9110 5.6.2). */
+bool http_is_tchar(unsigned char c);
+/* http_is_token - a non-empty token, such as a method or the name of a header. */
 bool http_is_token(const char *s);
 /* http_is_value - fit for a header's value: no CR, LF, NUL or other control character but TAB. */
 bool http_is_value(const char *s);
@@ -154,6 +156,13 @@ void http_build_status(struct http_build *b, int status, const char *reason);
 void http_build_header(struct http_build *b, const char *name, const char *value);
 void http_build_headerf(struct http_build *b, const char *name, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/*
+ * http_build_name, _piece, _line - a header whose value is put together from pieces, which may be
+ * empty: its name, any number of pieces, its end.
+ */
+void http_build_name(struct http_build *b, const char *name);
+void http_build_piece(struct http_build *b, const char *piece);
+void http_build_line(struct http_build *b);
 /*
  * http_build_end - the empty line.  Returns 0 with s and len ready; ERR_INVALID, or ERR_LIMIT
  * beyond HTTP_BUILD_MAX.

@@ -63,13 +63,32 @@ http_build_status(struct http_build *b, int status, const char *reason)
 }
 
 void
-http_build_header(struct http_build *b, const char *name, const char *value)
+http_build_name(struct http_build *b, const char *name)
 {
-	demand(b, http_is_token(name) && http_is_value(value));
+	demand(b, http_is_token(name));
 	add(b, name);
 	add(b, ": ");
-	add(b, value);
+}
+
+void
+http_build_piece(struct http_build *b, const char *piece)
+{
+	demand(b, http_is_value(piece));
+	add(b, piece);
+}
+
+void
+http_build_line(struct http_build *b)
+{
 	add(b, "\r\n");
+}
+
+void
+http_build_header(struct http_build *b, const char *name, const char *value)
+{
+	http_build_name(b, name);
+	http_build_piece(b, value);
+	http_build_line(b);
 }
 
 void
