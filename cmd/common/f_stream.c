@@ -21,6 +21,12 @@ struct f_stream {
 	/* The user found no room. */
 	bool starved;
 	bool reset;
+	bool open;
+	/* Of the reset that ended it. */
+	uint32_t code;
+	/* NULL: nobody is told. */
+	const struct f_stream_news *news;
+	void *news_arg;
 };
 
 static struct f_stream *
@@ -29,13 +35,12 @@ stream_of(const struct filter *f)
 	return (struct f_stream *)(uintptr_t)f;
 }
 
-/* What stands in f.in is the user's by now. */
 static void
-pass_on(struct f_stream *x)
+acknowledge(struct f_stream *x)
 {
 	uint64_t n = x->came - x->passed;
 
-	if (x->s == NULL || x->f.paused || (n == 0 && x->eof == x->eof_acked))
+	if (x->s == NULL || (n == 0 && x->eof == x->eof_acked))
 		return;
 	x->passed = x->came;
 	x->eof_acked = x->eof;
@@ -43,6 +48,14 @@ pass_on(struct f_stream *x)
 		stream_consumed(x->s, n);
 	/* The stream may be gone afterwards. */
 	stream_ack(x->s, x->passed, x->eof);
+}
+
+/* What stands in f.in is the user's by now. */
+static void
+pass_on(struct f_stream *x)
+{
+	if (!x->f.paused)
+		acknowledge(x);
 }
 
 static void
@@ -54,14 +67,28 @@ tell_room(struct f_stream *x)
 	filter_writable(&x->f);
 }
 
+static void
+set_acked(struct f_stream *x, uint64_t off)
+{
+	if (off == x->acked)
+		return;
+	x->acked = off;
+	if (x->news != NULL)
+		x->news->acked(x->news_arg);
+}
+
 /* ---- the stream's calls ---- */
 
 static void
 on_opened(void *arg, const struct ctl_open_ok *ok)
 {
+	struct f_stream *x = arg;
+
 	/* What was written has left already. */
-	(void)arg;
 	(void)ok;
+	x->open = true;
+	if (x->news != NULL)
+		x->news->opened(x->news_arg);
 }
 
 static void
@@ -79,6 +106,7 @@ on_data(void *arg, struct bufq *in)
 		return;
 	}
 	x->came += n;
+	x->open = true;
 	filter_readable(&x->f);
 	pass_on(x);
 }
@@ -99,6 +127,9 @@ on_sent(void *arg, size_t n)
 	struct f_stream *x = arg;
 
 	x->sent += n;
+	/* What leaves is all that can be known there. */
+	if ((x->s->session->can & SESSION_ACKS) == 0)
+		set_acked(x, x->sent);
 	filter_drained(&x->f);
 	tell_room(x);
 }
@@ -109,7 +140,7 @@ on_acked(void *arg, uint64_t off, bool eof)
 	struct f_stream *x = arg;
 
 	(void)eof;
-	x->acked = off;
+	set_acked(x, off);
 	tell_room(x);
 }
 
@@ -119,6 +150,7 @@ on_closed(void *arg, uint32_t code, const char *text)
 	struct f_stream *x = arg;
 
 	x->s = NULL;
+	x->code = code;
 	if (code != CODE_OK)
 		filter_close(&x->f, ERR_CLOSED, text[0] != '\0' ? text : frame_code_str(code));
 }
@@ -172,8 +204,12 @@ static void
 op_fini(struct filter *f)
 {
 	struct f_stream *x = stream_of(f);
-	struct stream *s = x->s;
+	struct stream *s;
 
+	/* The user saw the end, and nothing is left that it has not taken. */
+	if (x->eof && f->in.len == 0)
+		acknowledge(x);
+	s = x->s;
 	x->s = NULL;
 	if (s == NULL)
 		return;
@@ -258,4 +294,32 @@ f_stream_new(struct loop *l, struct stream *s)
 	x->s = s;
 	stream_set_user(s, &stream_user, x);
 	return &x->f;
+}
+
+void
+f_stream_watch(struct filter *f, const struct f_stream_news *news, void *arg)
+{
+	struct f_stream *x = stream_of(f);
+
+	assert(f->ops == &ops);
+	x->news = news;
+	x->news_arg = arg;
+}
+
+bool
+f_stream_is_open(const struct filter *f)
+{
+	return stream_of(f)->open;
+}
+
+uint64_t
+f_stream_acked(const struct filter *f)
+{
+	return stream_of(f)->acked;
+}
+
+uint32_t
+f_stream_code(const struct filter *f)
+{
+	return stream_of(f)->code;
 }

@@ -21,6 +21,9 @@
 #ifndef CMD_COMMON_F_STREAM_H
 #define CMD_COMMON_F_STREAM_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "lib/net/filter.h"
 #include "proto/session.h"
 
@@ -30,5 +33,21 @@
  * NULL: out of memory; s still has the user it had.
  */
 struct filter *f_stream_new(struct loop *l, struct stream *s) WARN_UNUSED;
+
+/* What filters do not tell. */
+struct f_stream_news {
+	/* The other side has accepted the stream that we opened. */
+	void (*opened)(void *arg);
+	/* More of what was written has arrived: filter_unacked is less. */
+	void (*acked)(void *arg);
+};
+void f_stream_watch(struct filter *f, const struct f_stream_news *news, void *arg);
+
+/* f_stream_is_open - has the other side accepted the stream, or sent anything? */
+bool f_stream_is_open(const struct filter *f);
+/* f_stream_acked - bytes that the endpoint at the other side has handed on, of all written. */
+uint64_t f_stream_acked(const struct filter *f);
+/* f_stream_code - after an end by ERR_CLOSED: the code of the reset (proto/frame.h). */
+uint32_t f_stream_code(const struct filter *f);
 
 #endif

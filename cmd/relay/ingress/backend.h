@@ -6,16 +6,19 @@
  *
  * Behind it stands a stream to the service (backend_stream.c), which speaks HTTP/1.1 and may be kept
  * for the next request.  Framing is the backend's: the exchange hands over heads without
- * Content-Length, Transfer-Encoding and Connection, and payload.
+ * Content-Length, Transfer-Encoding, Connection and Upgrade, and payload.
  *
  * Back-pressure: backend_room says how much payload is welcome, writable tells when there is some
  * again; while backend_pause(true) is in force no payload of the answer is delivered, and at most
  * the stream's window comes to stand.
  *
+ * An answer may begin, and end, before the request has: then backend_body and backend_end may still
+ * be called, or backend_close at once.
+ *
  * Life cycle: backend_open, backend_begin, backend_body as often as there is payload, backend_end;
  * the callbacks; backend_close, always, which keeps the stream for others if both messages have
- * ended as they should.  Callbacks are never called from within backend_open, and not after
- * backend_close.
+ * ended as they should.  Callbacks are never called from within a function of this interface, and
+ * not after backend_close; backend_close may be called in each of them.
  */
 #ifndef CMD_RELAY_INGRESS_BACKEND_H
 #define CMD_RELAY_INGRESS_BACKEND_H
@@ -30,23 +33,36 @@ struct backend;
 struct peer;
 struct publication;
 
+/* How long an answer that has begun may stand still, unless it is paused. */
+#define BACKEND_STALL_MS 60000
+/* How long a service may take to close a connection that is not kept. */
+#define BACKEND_LEAVE_MS 2000
+/* Heads of 1xx before an answer. */
+#define BACKEND_INTERIM_MAX 16
+
 /* What went wrong; the visitor's status hangs on it, if no byte of an answer has left yet. */
 enum backend_failure {
-	/* the agent says that the service cannot be reached, or must not be */
+	/* the agent says that the service cannot be reached, or must not be: 502 */
 	BACKEND_REFUSED,
-	/* the agent or its session is gone */
+	/* the agent or its session is gone: 503 */
 	BACKEND_LOST,
-	/* the stream or the service ended before the answer was whole */
+	/* the stream or the service ended before the answer was whole: 502 */
 	BACKEND_CUT,
-	/* no OPEN_OK within ;connect= */
+	/* no OPEN_OK within connect_ms, or the agent says so: 504 */
 	BACKEND_UNREACHED,
-	/* no head within ;timeout=, counted from the last byte of the request that was acknowledged */
+	/* no head within timeout_ms, counted from the last byte that was acknowledged: 504 */
 	BACKEND_SILENT,
 	/* the answer stands still for BACKEND_STALL_MS */
 	BACKEND_STALLED,
-	/* no HTTP/1.x, or against its rules; a body where none may be */
+	/* no HTTP/1.x, or against its rules; a switch of protocols that was not asked for: 502 */
 	BACKEND_MALFORMED,
+	/* 502 */
 	BACKEND_HEAD_TOO_LARGE,
+	/* the payer has its share of the agent's streams: 429 */
+	BACKEND_LIMITED,
+	/* the agent takes no more streams, whoever asks: 503 */
+	BACKEND_FULL,
+	/* 503 */
 	BACKEND_NO_MEMORY,
 };
 
@@ -69,13 +85,17 @@ struct backend_request {
 	struct peer *agent;
 	/* whose streams and memory it takes; a reference is taken */
 	struct account *payer;
+	/* for OPEN and the PROXY header: who asks, and where it came in */
 	const struct addr *visitor, *to;
+	/* 1 or 2: the version of the PROXY header; 0: none */
+	int proxy;
+	uint64_t connect_ms, timeout_ms;
 	/* HEAD: the answer has no body, whatever its head says */
 	bool is_head;
 	/* the names of Upgrade that were asked for, as one list; NULL: none, and 101 is malformed */
 	const char *upgrade;
-	/* no stream that was used before */
-	bool fresh;
+	/* no stream that was used before; and none that is used again afterwards */
+	bool fresh, once;
 };
 
 /* backend_open - NULL with why and the failure. */
@@ -86,15 +106,19 @@ struct backend *backend_open(struct loop *l, const struct backend_request *q,
  * backend_begin - the request's head.
  *   head    built, without its end and the fields that frame
  *   body    NONE, LENGTH or CHUNKED
- * ERR_NOMEM, ERR_LIMIT.  A failure that is told comes later by failed.
+ * ERR_NOMEM, ERR_LIMIT, ERR_INVALID: of the head; nothing was sent.  A failure of the stream is
+ * told by failed.
  */
 int backend_begin(
     struct backend *b, struct http_build *head, enum http_body body, uint64_t length) WARN_UNUSED;
+/* backend_room - bytes of payload that are welcome; 0: writable tells when there is some. */
 size_t backend_room(struct backend *b);
+/* backend_body - all of payload is taken, whatever the room.  ERR_NOMEM. */
 int backend_body(struct backend *b, struct bufq *payload) WARN_UNUSED;
-/* backend_end - the request is whole; trailers: of its reader, NULL: none. */
+/* backend_end - the request is whole; trailers: of its reader, NULL: none.  ERR_NOMEM. */
 int backend_end(struct backend *b, const struct body_reader *trailers) WARN_UNUSED;
 
+/* backend_pause - from the first callback of the answer's on. */
 void backend_pause(struct backend *b, bool paused);
 
 /* backend_was_used - it is a stream that carried a request before: a failure may be of its age. */
@@ -103,8 +127,9 @@ bool backend_was_used(const struct backend *b);
 bool backend_is_untouched(const struct backend *b);
 
 /*
- * backend_upgraded - after the head callback had a 101 that names what was asked for: the stream, with
- * what came behind the head in its input.  The caller owns it; b is freed.
+ * backend_upgraded - in or after the head callback of a 101, which names what was asked for: the
+ * stream, with what came behind the head in its input, the caller's from now on.  b still counts it,
+ * so the filter is freed before backend_close(b), and no callback comes any more.
  */
 struct filter *backend_upgraded(struct backend *b);
 

@@ -246,6 +246,111 @@ broken_off_nothing_more_leaves(void **state)
 	assert_int_equal(x->sink[1].err, ERR_CLOSED);
 }
 
+/* What it was told beside what filters tell. */
+static struct {
+	int n_opened, n_acked;
+} told;
+
+static void
+on_told_opened(void *arg)
+{
+	(void)arg;
+	told.n_opened++;
+}
+
+static void
+on_told_acked(void *arg)
+{
+	(void)arg;
+	told.n_acked++;
+}
+
+static const struct f_stream_news news = { on_told_opened, on_told_acked };
+
+static void
+acceptance_and_acknowledgements_are_told(void **state)
+{
+	enum { MUCH = 100000 };
+	const struct ctl_open_ok ok = { 0 };
+	struct fix *x = *state;
+	uint64_t acked;
+
+	told.n_opened = told.n_acked = 0;
+	assert_true(f_stream_is_open(x->f[0]));
+	f_stream_watch(x->f[0], &news, NULL);
+	x->stream[0]->user->opened(x->stream[0]->arg, &ok);
+	assert_int_equal(told.n_opened, 1);
+	assert_int_equal(told.n_acked, 0);
+	assert_int_equal(f_stream_acked(x->f[0]), 0);
+	fill(x->f[0], MUCH);
+	assert_int_equal(told.n_acked, 0);
+	mem_settle(x->l);
+	assert_true(told.n_acked > 0);
+	acked = f_stream_acked(x->f[0]);
+	assert_in_range(acked, 1, MUCH);
+	assert_int_equal(acked + filter_unacked(x->f[0]), MUCH);
+}
+
+static void
+where_nobody_acknowledges_what_has_left_stands_for_it(void **state)
+{
+	struct fix *x = *state;
+
+	told.n_acked = 0;
+	f_stream_watch(x->f[0], &news, NULL);
+	x->stream[0]->session->can &= ~(unsigned)SESSION_ACKS;
+	assert_int_equal(filter_send(x->f[0], "question", 8), 0);
+	mem_settle(x->l);
+	assert_int_equal(told.n_acked, 1);
+	assert_int_equal(filter_unacked(x->f[0]), 0);
+}
+
+static void
+the_code_of_a_reset_is_kept(void **state)
+{
+	struct fix *x = *state;
+
+	assert_int_equal(f_stream_code(x->f[0]), CODE_OK);
+	drop(x, 1);
+	mem_settle(x->l);
+	assert_string_equal(x->sink[0].text, "closed");
+	assert_int_equal(f_stream_code(x->f[0]), CODE_GONE);
+}
+
+static void
+on_end(void *arg, int err, const char *text)
+{
+	struct fix *x = arg;
+
+	(void)text;
+	x->sink[0].err = err;
+	drop(x, 0);
+}
+
+static void
+on_nothing(void *arg)
+{
+	(void)arg;
+}
+
+static void
+freed_when_the_other_half_ends_it_has_ended_well(void **state)
+{
+	static const struct filter_user user = { on_nothing, on_nothing, on_end };
+	struct fix *x = *state;
+
+	filter_set_user(x->f[0], &user, x);
+	filter_shutdown(x->f[0]);
+	mem_settle(x->l);
+	filter_shutdown(x->f[1]);
+	mem_settle(x->l);
+	assert_null(x->f[0]);
+	assert_int_equal(x->sink[0].err, ERR_EOF);
+	assert_int_equal(x->sink[1].err, ERR_EOF);
+	assert_int_equal(carrier_session(x->carrier[0])->n_streams, 0);
+	assert_int_equal(carrier_session(x->carrier[1])->n_streams, 0);
+}
+
 static void
 a_lost_session_ends_it(void **state)
 {
@@ -430,6 +535,10 @@ main(void)
 		T(written_bytes_are_followed),
 		T(tls_runs_on_a_stream),
 		T(tls_notices_a_stream_that_was_cut),
+		T(acceptance_and_acknowledgements_are_told),
+		T(where_nobody_acknowledges_what_has_left_stands_for_it),
+		T(the_code_of_a_reset_is_kept),
+		T(freed_when_the_other_half_ends_it_has_ended_well),
 		cmocka_unit_test(everything_is_given_back),
 	};
 
