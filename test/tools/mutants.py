@@ -160,7 +160,8 @@ class Tree:
     def run(self, cmd, limit_s, **env):
         """Whether it failed. What it has started and left goes with it."""
         with open(self.path("build/run.log"), "w") as log:
-            p = subprocess.Popen(cmd, cwd=self.root, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            # As test/run: under nohup they would ignore SIGHUP.
+            p = subprocess.Popen(["env", "--default-signal=HUP", *cmd], cwd=self.root, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                                  env={**os.environ, **env, "MAKEFLAGS": ""})
             try:
                 return p.wait(limit_s) != 0
