@@ -26,6 +26,9 @@ struct jobj;
 #define CTL_HOST_MAX 255  /* RFC 1035 2.3.4 */
 #define CTL_SECRET_MAX 1024
 #define CTL_TOKEN_LEN 16 /* bytes; 32 hex digits in JSON */
+/* protocols of streams: bytes, datagrams */
+#define CTL_TCP "tcp"
+#define CTL_UDP "udp"
 /* bytes of the first window that an OPEN may say */
 #define CTL_WINDOW_MIN 8192
 #define CTL_WINDOW_MAX INT32_MAX
@@ -58,7 +61,7 @@ struct ctl_hello {
 struct ctl_open {
 	/* names the stream across carriers and relays */
 	uint8_t token[CTL_TOKEN_LEN];
-	/* "tcp" */
+	/* CTL_TCP, CTL_UDP, or another that nobody serves */
 	char protocol[8];
 	/* either a service ... */
 	char service[CTL_NAME_MAX + 1];

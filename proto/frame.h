@@ -24,6 +24,9 @@
 #define FRAME_DATA_MAX \
 	65528 /* bytes of payload in one DATA frame that we send; a receiver takes FRAME_BODY_MAX */
 
+/* the largest payload of UDP over IPv4 */
+#define FRAME_DATAGRAM_MAX 65507
+
 enum frame_type {
 	/* JSON; session; the first frame each way */
 	FRAME_HELLO = 1,

@@ -3,7 +3,7 @@
  * mux - the native session: greeting, dispatch of frames, keepalive, going away.
  *
  * Copies of payload: 0.  DATA is passed on as it arrives, before its frame is complete; only
- * control frames, at most 8 KiB each, are copied to be parsed.
+ * control frames, at most 8 KiB each, are copied to be parsed.  A DATAGRAM is gathered first.
  */
 #include "proto/mux.h"
 
@@ -287,6 +287,10 @@ stream_frame(struct mux *m, const struct frame *f, const uint8_t *body, struct e
 
 	if (ms == NULL)
 		return 0;
+	if (ms->datagrams != NULL && f->type != FRAME_OPEN_OK && f->type != FRAME_RESET) {
+		mux_stream_fail(ms, "a stream of datagrams has neither windows nor ends");
+		return 0;
+	}
 	switch (f->type) {
 	case FRAME_OPEN_OK:
 		return got_open_ok(ms, body, f->len, why);
@@ -338,9 +342,9 @@ control_frame(struct mux *m, const struct frame *f, const uint8_t *body, struct 
 
 /* ---- input ---- */
 
-/* The payload of the DATA frame that is being read, as far as it is there. */
+/* The payload of the DATA or DATAGRAM frame that is being read, as far as it is there. */
 static int
-fill_data(struct mux *m, struct bufq *in, struct errtext *why)
+fill(struct mux *m, struct bufq *in, struct errtext *why)
 {
 	size_t n = in->len < m->fill_left ? in->len : m->fill_left;
 	int r = 0;
@@ -348,6 +352,8 @@ fill_data(struct mux *m, struct bufq *in, struct errtext *why)
 	m->fill_left -= (uint32_t)n;
 	if (m->filling == NULL)
 		bufq_drain(in, n);
+	else if (m->filling->datagrams != NULL)
+		r = mux_datagram_fill(m, in, n);
 	else
 		r = mux_stream_data(m->filling, in, n);
 	if (m->fill_left == 0)
@@ -375,6 +381,28 @@ wipe(struct bufq *q, size_t off, size_t n)
 	}
 }
 
+/* The header of a DATA or DATAGRAM frame: whose is it? */
+static int
+begin_fill(struct mux *m, const struct frame *f, struct bufq *in, struct errtext *why)
+{
+	bool datagram = f->type == FRAME_DATAGRAM;
+
+	if (m->state != MUX_OPEN)
+		return err_set(why, ERR_PROTO, "the first frame is no HELLO");
+	bufq_drain(in, FRAME_HDR_LEN);
+	m->filling = mux_stream_find(m, f->id);
+	m->fill_left = f->len;
+	/* PROTOCOL.md 3.7: the fault is this stream's alone. */
+	if (m->filling != NULL && datagram != (m->filling->datagrams != NULL)) {
+		struct mux_stream *ms = m->filling;
+
+		m->filling = NULL;
+		mux_stream_fail(ms,
+		    datagram ? "a datagram on a byte stream" : "bytes on a stream of datagrams");
+	}
+	return f->len == 0 ? fill(m, in, why) : 0;
+}
+
 /* Returns 1 when a frame was begun or handled, 0 when more input is needed, or a negative error. */
 static int
 next_frame(struct mux *m, struct bufq *in, struct errtext *why)
@@ -390,17 +418,8 @@ next_frame(struct mux *m, struct bufq *in, struct errtext *why)
 		return 0;
 	m->work++;
 	if (f.type == FRAME_DATA || f.type == FRAME_DATAGRAM) {
-		if (m->state != MUX_OPEN)
-			return err_set(why, ERR_PROTO, "the first frame is no HELLO");
-		bufq_drain(in, FRAME_HDR_LEN);
-		m->filling = mux_stream_find(m, f.id);
-		m->fill_left = f.len;
-		/* Datagrams need a stream of a protocol that has them, which version 1 has not. */
-		if (f.type == FRAME_DATAGRAM && m->filling != NULL) {
-			mux_stream_fail(m->filling, "a datagram on a byte stream");
-			m->filling = NULL;
-		}
-		return 1;
+		r = begin_fill(m, &f, in, why);
+		return r != 0 ? r : 1;
 	}
 	if (in->len < FRAME_HDR_LEN + (size_t)f.len)
 		return 0;
@@ -449,7 +468,7 @@ mux_input(struct session *s, struct bufq *in, uint64_t now_us, struct errtext *w
 	while (r > 0 && in->len > 0 && m->work < MUX_WORK_TURN && m->state != MUX_HELD &&
 	       m->state != MUX_BROKEN) {
 		if (m->fill_left > 0) {
-			r = fill_data(m, in, why);
+			r = fill(m, in, why);
 			r = r == 0 ? 1 : r;
 		} else {
 			r = next_frame(m, in, why);
@@ -675,6 +694,7 @@ mux_free(struct session *s)
 
 	mux_abandon(s, CODE_LOST, "");
 	bufq_fini(&m->control);
+	bufq_fini(&m->datagram);
 	mem_free(m);
 }
 

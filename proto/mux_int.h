@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * mux_int - what mux.c (session), mux_stream.c (one stream's halves), mux_client.c (whose streams)
- * and mux_out.c (who sends next) share.  Nobody else includes it.
+ * mux_int - what mux.c (session), mux_stream.c (one stream's halves), mux_datagram.c (one without
+ * halves), mux_client.c (whose streams) and mux_out.c (who sends next) share.  Nobody else includes
+ * it.
  */
 #ifndef PROTO_MUX_INT_H
 #define PROTO_MUX_INT_H
@@ -9,6 +10,7 @@
 #include <sys/queue.h>
 
 #include "lib/base/hashtab.h"
+#include "proto/datagrams.h"
 #include "proto/flow.h"
 #include "proto/mux.h"
 #include "proto/turns.h"
@@ -110,6 +112,12 @@ struct mux_stream {
 	bool lingers;
 	uint64_t linger_us, linger_sent;
 
+	/*
+	 * a stream of datagrams: those that wait, and nothing of the two halves is used but their
+	 * OPEN and RESETTING; NULL: a stream of bytes
+	 */
+	struct datagrams *datagrams;
+
 	/* from the peer */
 	enum mux_in_half in_half;
 	struct flow_in from;
@@ -151,11 +159,12 @@ struct mux {
 	bool greeted, goaway_sent, goaway_got;
 
 	/*
-	 * the stream whose DATA frame is being read, NULL when dropped; bytes of that frame still
-	 * to come
+	 * the stream whose DATA or DATAGRAM frame is being read, NULL when dropped; bytes of that
+	 * frame still to come; of a datagram those that have come
 	 */
 	struct mux_stream *filling;
 	uint32_t fill_left;
+	struct bufq datagram;
 	/*
 	 * work done, PINGs seen in this call of session_input; the last PING that is not answered
 	 * yet
@@ -264,6 +273,30 @@ bool mux_stream_finish(struct mux_stream *ms);
  */
 uint64_t mux_stream_unsent(const struct mux_stream *ms);
 uint64_t mux_stream_sendable(const struct mux_stream *ms);
+
+/* ---- mux_datagram.c ---- */
+
+/* mux_datagram_init - ms, which is new, carries datagrams.  ERR_NOMEM. */
+int mux_datagram_init(struct mux_stream *ms, struct budget *charge) WARN_UNUSED;
+/* mux_datagram_fini - drop those that wait; nothing on a stream of bytes. */
+void mux_datagram_fini(struct mux_stream *ms);
+/* mux_datagram_send - what stream_datagram does. */
+int mux_datagram_send(struct stream *s, struct bufq *src, unsigned *dropped) WARN_UNUSED;
+size_t mux_datagram_room(const struct mux_stream *ms);
+/*
+ * mux_datagram_fill - of the DATAGRAM frame that is being read n bytes have come: keep them, and
+ * deliver the datagram with the last ones.  ERR_NOMEM.
+ */
+int mux_datagram_fill(struct mux *m, struct bufq *in, size_t n) WARN_UNUSED;
+/* mux_datagram_waits - one is to be sent; _need - bytes of its frame, 0 if none waits. */
+static inline bool
+mux_datagram_waits(const struct mux_stream *ms)
+{
+	return ms->datagrams != NULL && ms->datagrams->n > 0;
+}
+size_t mux_datagram_need(const struct mux_stream *ms);
+/* mux_datagram_frame - append its frame; *n: bytes of the datagram.  ERR_NOMEM. */
+int mux_datagram_frame(struct mux_stream *ms, struct bufq *out, size_t *n) WARN_UNUSED;
 
 /* ---- mux_out.c ---- */
 

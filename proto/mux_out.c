@@ -18,7 +18,7 @@ static bool
 ends_now(const struct mux_stream *ms)
 {
 	return (ms->out_half == OUT_ENDING || ms->out_half == OUT_RESETTING) &&
-	       mux_stream_unsent(ms) == 0;
+	       mux_stream_unsent(ms) == 0 && !mux_datagram_waits(ms);
 }
 
 static bool
@@ -28,7 +28,8 @@ has_work(const struct mux_stream *ms)
 	 * Nothing of a stream goes before its OPEN, and nothing of the answering side before
 	 * OPEN_OK.
 	 */
-	return ms->head != NULL || (ms->id != 0 && (mux_stream_sendable(ms) > 0 || ends_now(ms)));
+	return ms->head != NULL || (ms->id != 0 && (mux_stream_sendable(ms) > 0 ||
+						       mux_datagram_waits(ms) || ends_now(ms)));
 }
 
 void
@@ -141,7 +142,9 @@ frames(struct mux_stream *ms, struct bufq *out, size_t max, size_t *n, bool *gon
 	*gone = false;
 	if (ms->head != NULL)
 		return mux_out_head(ms, out);
-	if (mux_stream_sendable(ms) > 0)
+	if (mux_datagram_waits(ms))
+		r = mux_datagram_frame(ms, out, n);
+	else if (mux_stream_sendable(ms) > 0)
 		r = data_frame(ms, out, max, n);
 	if (r != 0 || !ends_now(ms))
 		return r;
@@ -156,7 +159,7 @@ static int
 serve(struct mux *m, struct mux_client *c, struct mux_stream *ms, struct bufq *out, size_t max)
 {
 	size_t before = out->len, used, n;
-	bool gone;
+	bool datagram = ms->head == NULL && mux_datagram_waits(ms), gone;
 	int r = frames(ms, out, max, &n, &gone);
 
 	if (r != 0)
@@ -172,7 +175,7 @@ serve(struct mux *m, struct mux_client *c, struct mux_stream *ms, struct bufq *o
 	if (!has_work(ms))
 		mux_out_leave(ms);
 	/* The last thing done here: the user may reset the stream, or open others. */
-	if (n > 0 && ms->s.user != NULL)
+	if ((n > 0 || datagram) && ms->s.user != NULL)
 		ms->s.user->sent(ms->s.arg, n);
 	return 0;
 }
@@ -180,13 +183,22 @@ serve(struct mux *m, struct mux_client *c, struct mux_stream *ms, struct bufq *o
 static int
 next_turn(struct mux *m, struct bufq *out, size_t room, size_t round)
 {
-	size_t n_client, n_stream;
+	size_t n_client, n_stream, need;
 	struct turn *t = turns_next(&m->turns, round, FRAME_DATA_MAX, &n_client);
 	struct mux_client *c = TURN_OWNER(t, struct mux_client);
 	struct mux_stream *ms;
 
 	t = turns_next(&c->streams, round, FRAME_DATA_MAX, &n_stream);
 	ms = TURN_OWNER(t, struct mux_stream);
+	/* A datagram goes whole: behind the others, once they have had as much. */
+	need = mux_datagram_need(ms);
+	if (need > n_stream || need > n_client) {
+		if (need > n_stream)
+			turns_pass(&c->streams, t);
+		else
+			turns_pass(&m->turns, &c->turn);
+		return 0;
+	}
 	n_stream = n_stream < n_client ? n_stream : n_client;
 	return serve(m, c, ms, out, n_stream < room ? n_stream : room);
 }

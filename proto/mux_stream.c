@@ -100,7 +100,7 @@ make_open(struct mux_stream *ms, const struct ctl_open *o)
 {
 	struct ctl_open ours = *o;
 
-	ours.window = (uint32_t)ms->from.limit;
+	ours.window = ms->datagrams == NULL ? (uint32_t)ms->from.limit : 0;
 	ms->head = ctl_open_dump(&ours, &ms->head_len);
 	if (ms->head == NULL)
 		return ERR_NOMEM;
@@ -134,12 +134,14 @@ mux_stream_new(struct mux *m, uint32_t id, const struct ctl_open *o, struct budg
 	flow_out_init(&ms->to, mux_client_keep(m, c), m->cfg.endpoint, limit, m->now_us);
 	TAILQ_INSERT_TAIL(&m->all, ms, all);
 	m->s.n_streams++;
-	r = ms->local ? make_open(ms, o) : mux_stream_name(ms, id);
+	r = strcmp(o->protocol, CTL_UDP) == 0 ? mux_datagram_init(ms, charge) : 0;
+	if (r == 0)
+		r = ms->local ? make_open(ms, o) : mux_stream_name(ms, id);
 	if (r != 0) {
 		mux_stream_drop(ms);
 		return r;
 	}
-	if (!ms->local) {
+	if (!ms->local && ms->datagrams == NULL) {
 		window_check(ms); /* the peer knows the floor only */
 		watch(ms);
 	}
@@ -181,12 +183,15 @@ mux_stream_drop(struct mux_stream *ms)
 	mux_out_leave(ms);
 	linger_end(ms);
 	be_silent(ms);
-	if (m->filling == ms)
-		m->filling = NULL; /* the rest of its DATA frame is skipped */
+	if (m->filling == ms) {
+		m->filling = NULL; /* the rest of its frame is skipped */
+		bufq_fini(&m->datagram);
+	}
 	if (ms->id != 0)
 		HASH_DEL(m->streams, ms);
 	TAILQ_REMOVE(&m->all, ms, all);
 	m->s.n_streams--;
+	mux_datagram_fini(ms);
 	/* The half that counts as the stream last: the budget may be gone then. */
 	flow_out_fini(&ms->to);
 	flow_in_fini(&ms->from);
@@ -194,6 +199,7 @@ mux_stream_drop(struct mux_stream *ms)
 	bufq_fini(&ms->out);
 	mem_free(ms->head);
 	mem_free(ms->reset_text);
+	mem_free(ms->datagrams);
 	mem_free(ms);
 	if (m->s.n_streams == 0 && m->s.user != NULL)
 		m->s.user->idle(m->s.arg);
@@ -292,7 +298,7 @@ has_news(const struct mux_stream *ms)
 static void
 window_check(struct mux_stream *ms)
 {
-	if (ms->out_half == OUT_RESETTING)
+	if (ms->out_half == OUT_RESETTING || ms->datagrams != NULL)
 		return;
 	if (flow_in_due(&ms->from) || end_due(ms))
 		window_due(ms);
@@ -396,6 +402,8 @@ ms_room(struct stream *s)
 
 	if (ms->out_half != OUT_OPEN)
 		return 0;
+	if (ms->datagrams != NULL)
+		return mux_datagram_room(ms);
 	/* Beyond what the peer lets us send it would only stand here. */
 	most = credit < most ? credit : most;
 	room = unsent < most ? most - unsent : 0;
@@ -427,7 +435,7 @@ ms_send(struct stream *s, struct bufq *src, size_t n)
 	uint64_t unsent = mux_stream_unsent(ms);
 	int r;
 
-	if (ms->out_half != OUT_OPEN)
+	if (ms->out_half != OUT_OPEN || ms->datagrams != NULL)
 		return ERR_CLOSED;
 	/*
 	 * What the peer's limit or the carrier stops stands here for long, and must not pin much
@@ -457,6 +465,7 @@ ms_eof(struct stream *s)
 {
 	struct mux_stream *ms = ms_of(s);
 
+	assert(ms->datagrams == NULL);
 	if (ms->out_half != OUT_OPEN)
 		return;
 	mux_stream_set_out(ms, OUT_ENDING);
@@ -486,6 +495,7 @@ drop_unsent(struct mux_stream *ms)
 	bufq_fini(&ms->out);
 	ms->out_base = ms->to.sent;
 	flow_out_kept(&ms->to, 0);
+	mux_datagram_fini(ms);
 	mux_out_schedule(ms);
 }
 
@@ -582,6 +592,7 @@ const struct stream_ops mux_stream_ops = {
 	.accept = ms_accept,
 	.room = ms_room,
 	.send = ms_send,
+	.datagram = mux_datagram_send,
 	.eof = ms_eof,
 	.reset = ms_reset,
 	.abort = ms_abort,

@@ -22,6 +22,10 @@
  *     passed on, the peer may send as many more.  stream_ack(off): the endpoint behind the user has
  *     handed everything before off to its socket. An endpoint calls both for the same bytes; a
  *     relay calls consumed when the next hop took them, and ack when told.
+ *
+ * A stream whose OPEN says CTL_UDP carries datagrams, and nothing else: no bytes, no end of a half,
+ * no acknowledgements.  stream_datagram() queues one, user->datagram delivers one, each for itself
+ * and in order; what does not fit is dropped.
  */
 #ifndef PROTO_SESSION_H
 #define PROTO_SESSION_H
@@ -45,8 +49,11 @@ struct stream_user {
 	void (*opened)(void *arg, const struct ctl_open_ok *ok);
 	/* Bytes from the peer; the user moves all of them out of in. */
 	void (*data)(void *arg, struct bufq *in);
+	/* One datagram from the peer, which may be empty; what the user leaves in in is dropped. */
+	void (*datagram)(void *arg, struct bufq *in);
 	/* The peer will send no more. */
 	void (*eof)(void *arg);
+	/* n bytes went to the carrier; of datagrams one call tells of one. */
 	void (*sent)(void *arg, size_t n);
 	/* eof: everything and the end of the stream has arrived. */
 	void (*acked)(void *arg, uint64_t off, bool eof);
@@ -61,6 +68,8 @@ struct stream_ops {
 	int (*accept)(struct stream *s, const struct ctl_open_ok *ok);
 	size_t (*room)(struct stream *s);
 	int (*send)(struct stream *s, struct bufq *src, size_t n);
+	/* NULL: the protocol has no datagrams. */
+	int (*datagram)(struct stream *s, struct bufq *src, unsigned *dropped);
 	void (*eof)(struct stream *s);
 	void (*reset)(struct stream *s, uint32_t code, const char *text);
 	void (*abort)(struct stream *s, uint32_t code, const char *text);
@@ -109,7 +118,23 @@ stream_send(struct stream *s, struct bufq *src, size_t n)
 	return s->ops->send(s, src, n);
 }
 
-/* stream_eof - end our half after what was queued. */
+/*
+ * stream_datagram - queue all of src as one datagram, on a stream whose protocol is CTL_UDP.
+ *   dropped  datagrams that were lost for it: older ones that made room, or itself
+ * The queue is bounded (datagrams.h); stream_room tells how large a datagram would cost no other.
+ * ERR_NOMEM, ERR_CLOSED (after reset, or where there are none): src is as it was.
+ */
+static inline int WARN_UNUSED
+stream_datagram(struct stream *s, struct bufq *src, unsigned *dropped)
+{
+	*dropped = 0;
+	return s->ops->datagram != NULL ? s->ops->datagram(s, src, dropped) : ERR_CLOSED;
+}
+
+/*
+ * stream_eof - end our half after what was queued.  Not of a stream of datagrams, which ends by
+ * stream_reset alone.
+ */
 static inline void
 stream_eof(struct stream *s)
 {
@@ -241,6 +266,8 @@ enum session_can {
 	 * carrier stops.
 	 */
 	SESSION_WINDOWS = 4,
+	/* Streams of datagrams. */
+	SESSION_DATAGRAMS = 8,
 };
 
 struct session {

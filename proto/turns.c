@@ -57,7 +57,16 @@ turns_leave(struct turns *ts, struct turn *t)
 		return;
 	TAILQ_REMOVE(queue_of(ts, t->list), t, link);
 	t->list = TURN_NONE;
-	t->left = 0;
+	t->left = t->saved = 0;
+}
+
+void
+turns_pass(struct turns *ts, struct turn *t)
+{
+	assert(t->list != TURN_NONE && t->left > 0);
+	t->saved += t->left;
+	TAILQ_REMOVE(queue_of(ts, t->list), t, link);
+	put_last(ts, t, TURN_BULK);
 }
 
 struct turn *
@@ -86,7 +95,7 @@ turns_next(struct turns *ts, size_t round, size_t most, size_t *n)
 	/* A turn that was begun alone gets no longer than the others once they are there. */
 	if (alone || t->left == 0 || t->left > size)
 		t->left = size;
-	*n = t->left;
+	*n = t->left + t->saved;
 	return t;
 }
 
@@ -100,6 +109,8 @@ turns_spent(struct turns *ts, struct turn *t, size_t n, uint64_t now_us)
 		ts->fresh_run += n;
 	else
 		ts->fresh_run = 0;
+	if (n > t->left)
+		t->saved -= n - t->left < t->saved ? n - t->left : t->saved;
 	/*
 	 * What is hardly more than a header is not worth a frame; whoever had a larger turn, alone,
 	 * is fresh no more.

@@ -41,6 +41,8 @@ struct turn {
 	TAILQ_ENTRY(turn) link;
 	/* bytes left of the turn that it has; 0: none has begun */
 	size_t left;
+	/* bytes of turns that it has passed, which its next one is longer by */
+	size_t saved;
 	/* bytes sent since epoch_us */
 	uint64_t epoch_us, epoch_bytes;
 };
@@ -78,6 +80,12 @@ turns_is_empty(const struct turns *ts)
  * Ask again after each turns_spent().
  */
 struct turn *turns_next(struct turns *ts, size_t round, size_t most, size_t *n);
+
+/*
+ * turns_pass - t, whose turn it is, has something that cannot be cut and is larger than that: it
+ * goes behind the others, and its next turn is longer by this one.
+ */
+void turns_pass(struct turns *ts, struct turn *t);
 
 /*
  * turns_spent - t sent n bytes.  If its turn is used up it goes behind the others; call

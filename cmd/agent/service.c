@@ -317,8 +317,14 @@ on_closed(void *arg, uint32_t code, const char *text)
 	serving_free(sg);
 }
 
-static const struct stream_user early_user = { on_opened, on_data, on_eof, on_sent, on_acked,
-	on_closed };
+static const struct stream_user early_user = {
+	.opened = on_opened,
+	.data = on_data,
+	.eof = on_eof,
+	.sent = on_sent,
+	.acked = on_acked,
+	.closed = on_closed,
+};
 
 /* ---- opening ---- */
 

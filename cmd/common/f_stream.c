@@ -155,8 +155,14 @@ on_closed(void *arg, uint32_t code, const char *text)
 		filter_close(&x->f, ERR_CLOSED, text[0] != '\0' ? text : frame_code_str(code));
 }
 
-static const struct stream_user stream_user = { on_opened, on_data, on_eof, on_sent, on_acked,
-	on_closed };
+static const struct stream_user stream_user = {
+	.opened = on_opened,
+	.data = on_data,
+	.eof = on_eof,
+	.sent = on_sent,
+	.acked = on_acked,
+	.closed = on_closed,
+};
 
 /* ---- operations ---- */
 

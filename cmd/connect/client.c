@@ -565,8 +565,14 @@ on_closed(void *arg, uint32_t code, const char *text)
 	conn_fail(cn, code, text);
 }
 
-static const struct stream_user answer_user = { on_opened, on_early_data, on_early, on_sent,
-	on_acked, on_closed };
+static const struct stream_user answer_user = {
+	.opened = on_opened,
+	.data = on_early_data,
+	.eof = on_early,
+	.sent = on_sent,
+	.acked = on_acked,
+	.closed = on_closed,
+};
 
 /* ---- the way there ---- */
 

@@ -375,12 +375,12 @@ client_closed(void *arg, uint32_t code, const char *text)
 }
 
 static const struct stream_user client_user = {
-	client_opened,
-	client_data,
-	client_eof,
-	client_sent,
-	client_acked,
-	client_closed,
+	.opened = client_opened,
+	.data = client_data,
+	.eof = client_eof,
+	.sent = client_sent,
+	.acked = client_acked,
+	.closed = client_closed,
 };
 
 /* ---- the agent's side ---- */
@@ -428,12 +428,12 @@ agent_closed(void *arg, uint32_t code, const char *text)
 }
 
 static const struct stream_user agent_user = {
-	agent_opened,
-	agent_data,
-	agent_eof,
-	agent_sent,
-	agent_acked,
-	agent_closed,
+	.opened = agent_opened,
+	.data = agent_data,
+	.eof = agent_eof,
+	.sent = agent_sent,
+	.acked = agent_acked,
+	.closed = agent_closed,
 };
 
 /* ---- opening ---- */

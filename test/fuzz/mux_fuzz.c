@@ -30,6 +30,8 @@ struct use {
 	struct world *w;
 	/* NULL: free */
 	struct stream *s;
+	/* It carries datagrams. */
+	bool udp;
 	uint64_t got, consumed, acked;
 	bool eof, eof_acked;
 };
@@ -86,13 +88,26 @@ on_data(void *arg, struct bufq *in)
 {
 	struct use *u = arg;
 
-	assert(in->len > 0);
+	assert(in->len > 0 && !u->udp);
 	u->got += in->len;
 	if (pick(u->w, 2) == 0) {
 		bufq_drain(in, in->len);
 	} else if (stream_send(u->s, in, in->len) != 0) { /* an echo */
 		bufq_drain(in, in->len);
 	}
+	in_callback(u->w, u);
+}
+
+static void
+on_datagram(void *arg, struct bufq *in)
+{
+	struct use *u = arg;
+	unsigned dropped;
+
+	assert(u->udp && in->len <= FRAME_DATAGRAM_MAX);
+	if (pick(u->w, 2) == 0)
+		IGNORE_RESULT(
+		    stream_datagram(u->s, in, &dropped)); /* an echo, if there is memory */
 	in_callback(u->w, u);
 }
 
@@ -111,7 +126,7 @@ on_sent(void *arg, size_t n)
 {
 	struct use *u = arg;
 
-	assert(n > 0);
+	assert(n > 0 || u->udp);
 	in_callback(u->w, u);
 }
 
@@ -137,8 +152,15 @@ on_closed(void *arg, uint32_t code, const char *text)
 	in_callback(w, NULL);
 }
 
-static const struct stream_user stream_user = { on_opened, on_data, on_eof, on_sent, on_acked,
-	on_closed };
+static const struct stream_user stream_user = {
+	.opened = on_opened,
+	.data = on_data,
+	.datagram = on_datagram,
+	.eof = on_eof,
+	.sent = on_sent,
+	.acked = on_acked,
+	.closed = on_closed,
+};
 
 static struct use *
 use_free(struct world *w)
@@ -154,13 +176,14 @@ use_free(struct world *w)
 static void
 act_open(struct world *w)
 {
-	struct ctl_open o = { .protocol = "tcp", .service = "x" };
+	struct ctl_open o = { .service = "x" };
 	struct use *u = use_free(w);
 	struct errtext why;
 
 	if (u == NULL)
 		return;
-	*u = (struct use){ .w = w };
+	*u = (struct use){ .w = w, .udp = pick(w, 3) == 0 };
+	strcpy(o.protocol, u->udp ? CTL_UDP : CTL_TCP);
 	u->s = session_open(w->s, &o, NULL, &stream_user, u, &why);
 }
 
@@ -169,8 +192,15 @@ act_send(struct world *w, struct use *u)
 {
 	struct bufq q = { 0 };
 	size_t n = pick(w, 3) == 0 ? pick(w, SEND_MAX) : pick(w, 100);
+	unsigned dropped;
 
-	if (bufq_copy(&q, zeros, n) == 0)
+	if (u->udp && n > FRAME_DATAGRAM_MAX)
+		n = FRAME_DATAGRAM_MAX;
+	if (bufq_copy(&q, zeros, n) != 0)
+		return;
+	if (u->udp)
+		IGNORE_RESULT(stream_datagram(u->s, &q, &dropped));
+	else
 		IGNORE_RESULT(stream_send(u->s, &q, n)); /* a fuzzer's user does not mind */
 	bufq_fini(&q);
 }
@@ -213,9 +243,11 @@ act(struct world *w, struct use *u)
 		memset(u, 0, sizeof *u);
 		stream_reset(s, CODE_CANCELLED, "reset by the user");
 	} else if (what < 16) {
-		stream_eof(u->s);
+		if (!u->udp)
+			stream_eof(u->s);
 	} else if (what < 36) {
-		act_pass_on(w, u);
+		if (!u->udp)
+			act_pass_on(w, u);
 	} else {
 		act_send(w, u);
 	}
@@ -242,12 +274,11 @@ on_open(void *arg, struct stream *s, const struct ctl_open *o)
 	struct use *u = use_free(w);
 	struct ctl_open_ok ok = { 0 };
 
-	(void)o;
 	if (u == NULL) {
 		stream_reset(s, CODE_LIMIT, "no room");
 		return;
 	}
-	*u = (struct use){ .w = w, .s = s };
+	*u = (struct use){ .w = w, .s = s, .udp = strcmp(o->protocol, CTL_UDP) == 0 };
 	stream_set_user(s, &stream_user, u);
 	if (stream_accept(s, &ok) == 0)
 		in_callback(w, u);

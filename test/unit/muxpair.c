@@ -42,6 +42,17 @@ side_data(void *arg, struct bufq *in)
 }
 
 static void
+side_datagram_in(void *arg, struct bufq *in)
+{
+	struct side *x = arg;
+
+	x->n_datagrams++;
+	/* Without memory it is lost. */
+	IGNORE_RESULT(bufq_move(&x->got, in, in->len));
+	hook(x, "datagram");
+}
+
+static void
 side_eof(void *arg)
 {
 	struct side *x = arg;
@@ -55,8 +66,11 @@ side_eof(void *arg)
 static void
 side_sent(void *arg, size_t n)
 {
+	struct side *x = arg;
+
 	(void)n;
-	hook(arg, "sent");
+	x->n_left++;
+	hook(x, "sent");
 }
 
 static void
@@ -83,8 +97,15 @@ side_closed(void *arg, uint32_t code, const char *text)
 	hook(x, "closed");
 }
 
-static const struct stream_user side_user = { side_opened, side_data, side_eof, side_sent,
-	side_acked, side_closed };
+static const struct stream_user side_user = {
+	.opened = side_opened,
+	.data = side_data,
+	.datagram = side_datagram_in,
+	.eof = side_eof,
+	.sent = side_sent,
+	.acked = side_acked,
+	.closed = side_closed,
+};
 
 /* ---- the relay's bridge: nothing but what cmd/relay/bridge.c does ---- */
 
@@ -134,6 +155,16 @@ bridge_data(void *arg, struct bufq *in)
 }
 
 static void
+bridge_datagram(void *arg, struct bufq *in)
+{
+	struct half *h = arg;
+	unsigned dropped;
+
+	if (*other_of(h) != NULL && stream_datagram(*other_of(h), in, &dropped) != 0)
+		bridge_break(h->b, CODE_INTERNAL, "");
+}
+
+static void
 bridge_eof(void *arg)
 {
 	struct half *h = arg;
@@ -173,8 +204,15 @@ bridge_closed(void *arg, uint32_t code, const char *text)
 		mem_free(b);
 }
 
-static const struct stream_user bridge_user = { bridge_opened, bridge_data, bridge_eof, bridge_sent,
-	bridge_acked, bridge_closed };
+static const struct stream_user bridge_user = {
+	.opened = bridge_opened,
+	.data = bridge_data,
+	.datagram = bridge_datagram,
+	.eof = bridge_eof,
+	.sent = bridge_sent,
+	.acked = bridge_acked,
+	.closed = bridge_closed,
+};
 
 static void
 bridge_open(struct end *e, struct stream *s, const struct ctl_open *o)
@@ -304,8 +342,8 @@ static const struct session_user end_user = {
 	.control = end_control,
 };
 
-static bool
-end_init(struct end *e, struct net *n, const struct mux_config *cfg)
+bool
+net_end_init(struct end *e, struct net *n, const struct mux_config *cfg)
 {
 	struct mux_config own = *cfg;
 
@@ -416,8 +454,8 @@ net_hello(enum ctl_role role)
 	return h;
 }
 
-static int
-end_greet(struct end *e, enum ctl_role role)
+int
+net_end_greet(struct end *e, enum ctl_role role)
 {
 	struct ctl_hello h = net_hello(role);
 
@@ -439,7 +477,8 @@ net_make(const struct mux_config *cfg, const enum ctl_role *role, int n_ends)
 	for (int i = 0; i < n_ends; i++)
 		n->end[i].peer = &n->end[i ^ 1];
 	for (int i = 0; i < n_ends && ok; i++)
-		ok = end_init(&n->end[i], n, &cfg[i]) && end_greet(&n->end[i], role[i]) == 0;
+		ok =
+		    net_end_init(&n->end[i], n, &cfg[i]) && net_end_greet(&n->end[i], role[i]) == 0;
 	if (!ok) {
 		net_free(n);
 		return NULL;
@@ -482,8 +521,8 @@ net_new_relay(void)
 	return n;
 }
 
-static void
-end_fini(struct end *e)
+void
+net_end_fini(struct end *e)
 {
 	session_free(e->s);
 	bufq_fini(&e->wire);
@@ -498,7 +537,7 @@ net_free(struct net *n)
 	if (n == NULL)
 		return;
 	for (int i = 0; i < n->n; i++)
-		end_fini(&n->end[i]);
+		net_end_fini(&n->end[i]);
 	mem_free(n);
 }
 
@@ -536,8 +575,8 @@ net_run(struct net *n)
 }
 
 /* Never: as late as can be. */
-static uint64_t
-deadline_ms(const struct session *s)
+uint64_t
+net_deadline_ms(const struct session *s)
 {
 	uint64_t us = session_deadline_us(s);
 
@@ -554,14 +593,14 @@ net_wait(struct net *n, uint64_t ms)
 		uint64_t next = until;
 
 		for (int i = 0; i < n->n; i++)
-			if (n->end[i].err == 0 && deadline_ms(n->end[i].s) < next)
-				next = deadline_ms(n->end[i].s);
+			if (n->end[i].err == 0 && net_deadline_ms(n->end[i].s) < next)
+				next = net_deadline_ms(n->end[i].s);
 		n->now_ms = next > n->now_ms ? next : n->now_ms + 1;
 		for (int i = 0; i < n->n; i++) {
 			struct end *e = &n->end[i];
 			int r = 0;
 
-			if (e->err == 0 && deadline_ms(e->s) <= n->now_ms)
+			if (e->err == 0 && net_deadline_ms(e->s) <= n->now_ms)
 				r = session_tick(e->s, n->now_ms * 1000, &e->why);
 			if (r != 0)
 				end_fail(e, r);
@@ -578,14 +617,44 @@ pattern(uint64_t off)
 	return (uint8_t)(off * 131 + (off >> 8) * 17 + (off >> 16));
 }
 
-bool
-side_open(struct side *x, struct end *e)
+static bool
+open_as(struct side *x, struct end *e, const char *protocol)
 {
-	struct ctl_open o = { .protocol = "tcp", .service = "ssh" };
+	struct ctl_open o = { .service = "ssh" };
 
+	snprintf(o.protocol, sizeof o.protocol, "%s", protocol);
 	*x = (struct side){ .end = e, .hold = x->hold, .hook = x->hook };
 	x->s = session_open(e->s, &o, NULL, &side_user, x, &e->why);
 	return x->s != NULL;
+}
+
+bool
+side_open(struct side *x, struct end *e)
+{
+	return open_as(x, e, CTL_TCP);
+}
+
+bool
+side_open_udp(struct side *x, struct end *e)
+{
+	return open_as(x, e, CTL_UDP);
+}
+
+int
+side_datagram(struct side *x, uint8_t value, size_t n)
+{
+	static uint8_t bytes[FRAME_DATAGRAM_MAX];
+	struct bufq q = { 0 };
+	unsigned dropped = 0;
+	int r;
+
+	memset(bytes, value, n);
+	r = bufq_copy(&q, bytes, n);
+	if (r == 0)
+		r = stream_datagram(x->s, &q, &dropped);
+	x->n_dropped += dropped;
+	bufq_fini(&q);
+	return r;
 }
 
 int
@@ -630,171 +699,4 @@ void
 side_fini(struct side *x)
 {
 	bufq_fini(&x->got);
-}
-
-/* ---- raw ---- */
-
-void
-raw_init(struct raw *r, const struct mux_config *cfg, bool greet)
-{
-	struct frame f;
-	size_t n;
-
-	memset(r, 0, sizeof *r);
-	r->net.now_ms = 1000000;
-	r->net.n = 1;
-	r->net.portion = 65536;
-	r->net.end[0].peer = &r->net.end[1];
-	if (!end_init(&r->net.end[0], &r->net, cfg))
-		abort();
-	if (!greet)
-		return;
-	struct ctl_hello h = net_hello(cfg->dialer ? CTL_RELAY : CTL_CONNECT);
-	char *json = ctl_hello_dump(&h, &n);
-
-	if (json == NULL || end_greet(&r->net.end[0], cfg->dialer ? CTL_CONNECT : CTL_RELAY) != 0 ||
-	    raw_put(r, FRAME_HELLO, 0, 0, json, n) != 0)
-		abort();
-	mem_free(json);
-	while (raw_get(r, &f, NULL))
-		; /* its HELLO and first ping */
-}
-
-void
-raw_fini(struct raw *r)
-{
-	end_fini(&r->net.end[0]);
-	bufq_fini(&r->out);
-}
-
-int
-raw_put(struct raw *r, uint8_t type, uint8_t flags, uint32_t id, const void *body, size_t n)
-{
-	struct frame f = { type, flags, (uint16_t)n, id };
-	struct end *e = &r->net.end[0];
-	uint8_t hdr[FRAME_HDR_LEN];
-
-	frame_pack(hdr, &f);
-	if (bufq_copy(&e->in, hdr, sizeof hdr) != 0 || (n > 0 && bufq_copy(&e->in, body, n) != 0))
-		abort();
-	return session_input(e->s, &e->in, r->net.now_ms * 1000, &e->why);
-}
-
-const char raw_hello_text[] = "{\"version\":1,\"role\":\"connect\",\"name\":\"pi\","
-			      "\"instance\":\"000102030405060708090a0b0c0d0e0f\","
-			      "\"keepalive_ms\":1000}";
-
-int
-raw_hello(struct raw *r)
-{
-	return raw_put(r, FRAME_HELLO, 0, 0, raw_hello_text, strlen(raw_hello_text));
-}
-
-/*
- * The next frame that the session sends is the WINDOW that answers an OPEN: the test knows what it
- * says.
- */
-static void
-drop_first_window(struct raw *r, uint32_t id)
-{
-	struct frame f;
-	uint8_t hdr[FRAME_HDR_LEN];
-	struct end *e = &r->net.end[0];
-
-	if (r->out.len == 0 &&
-	    session_output(e->s, &r->out, r->net.portion, r->net.now_ms * 1000) != 0)
-		abort();
-	if (frame_unpack(&f, hdr, bufq_read(&r->out, 0, hdr, sizeof hdr)) > 0 &&
-	    f.type == FRAME_WINDOW && f.id == id)
-		bufq_drain(&r->out, FRAME_HDR_LEN + (size_t)f.len);
-}
-
-int
-raw_open(struct raw *r, uint32_t id)
-{
-	char json[256];
-	int n = snprintf(json, sizeof json,
-	    "{\"token\":\"000102030405060708090a0b0c0d0e0f\",\"protocol\":\"tcp\","
-	    "\"service\":\"ssh\",\"window\":%d}",
-	    RAW_WINDOW);
-	int e = raw_put(r, FRAME_OPEN, 0, id, json, (size_t)n);
-
-	if (e == 0)
-		drop_first_window(r, id);
-	return e;
-}
-
-int
-raw_window(struct raw *r, uint32_t id, uint64_t acked, uint64_t limit, uint8_t flags)
-{
-	uint8_t body[16];
-
-	put_u64be(body, acked);
-	put_u64be(body + 8, limit);
-	return raw_put(r, FRAME_WINDOW, flags, id, body, sizeof body);
-}
-
-int
-raw_eof(struct raw *r, uint32_t id, uint64_t final)
-{
-	uint8_t body[8];
-
-	put_u64be(body, final);
-	return raw_put(r, FRAME_EOF, 0, id, body, sizeof body);
-}
-
-int
-raw_data(struct raw *r, uint32_t id, size_t n)
-{
-	static const uint8_t zeros[FRAME_BODY_MAX];
-	int e = 0;
-
-	while (n > 0 && e == 0) {
-		size_t k = n < sizeof zeros ? n : sizeof zeros;
-
-		e = raw_put(r, FRAME_DATA, 0, id, zeros, k);
-		n -= k;
-	}
-	return e;
-}
-
-bool
-raw_get(struct raw *r, struct frame *f, uint8_t *body)
-{
-	struct end *e = &r->net.end[0];
-	uint8_t hdr[FRAME_HDR_LEN];
-
-	while (r->out.len == 0 && session_has_output(e->s))
-		if (session_output(e->s, &r->out, r->net.portion, r->net.now_ms * 1000) != 0)
-			return false;
-	if (frame_unpack(f, hdr, bufq_read(&r->out, 0, hdr, sizeof hdr)) <= 0)
-		return false;
-	if (body != NULL)
-		bufq_read(&r->out, FRAME_HDR_LEN, body, f->len);
-	bufq_drain(&r->out, FRAME_HDR_LEN + (size_t)f->len);
-	return true;
-}
-
-bool
-raw_skip(struct raw *r, uint8_t type, struct frame *f, uint8_t *body)
-{
-	while (raw_get(r, f, body))
-		if (f->type == type)
-			return true;
-	return false;
-}
-
-uint64_t
-raw_deadline_ms(const struct raw *r)
-{
-	return deadline_ms(r->net.end[0].s);
-}
-
-int
-raw_tick(struct raw *r, uint64_t ms)
-{
-	struct end *e = &r->net.end[0];
-
-	r->net.now_ms += ms;
-	return session_tick(e->s, r->net.now_ms * 1000, &e->why);
 }

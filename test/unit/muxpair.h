@@ -29,6 +29,10 @@ struct side {
 	/* reset it when it is opened */
 	bool deny;
 	bool opened, eof, acked_eof, closed;
+	/* datagrams that arrived; that its own made way for */
+	unsigned n_datagrams, n_dropped;
+	/* how often it was told that something was sent */
+	unsigned n_left;
 	uint64_t acked, sent;
 	/* of closed */
 	uint32_t code;
@@ -115,12 +119,23 @@ size_t net_random(struct net *n, size_t below);
  * that goes on from call to call.
  */
 bool side_open(struct side *x, struct end *e);
+/* side_open_udp - a stream of datagrams; side_datagram - send one of n bytes, each of value. */
+bool side_open_udp(struct side *x, struct end *e);
+int side_datagram(struct side *x, uint8_t value, size_t n);
 int side_send(struct side *x, size_t n);
 /* side_check - what arrived is the pattern's first n bytes, and no more. */
 bool side_check(const struct side *x, size_t n);
 void side_fini(struct side *x);
 /* net_hello - what ends say. */
 struct ctl_hello net_hello(enum ctl_role role);
+
+/* ---- for muxraw.c ---- */
+
+bool net_end_init(struct end *e, struct net *n, const struct mux_config *cfg);
+int net_end_greet(struct end *e, enum ctl_role role);
+void net_end_fini(struct end *e);
+/* net_deadline_ms - session_deadline_us, rounded up. */
+uint64_t net_deadline_ms(const struct session *s);
 
 /* ---- one session, and the test as its peer ---- */
 
@@ -146,6 +161,8 @@ extern const char raw_hello_text[];
 int raw_hello(struct raw *r);
 /* raw_open - OPEN with a window of RAW_WINDOW; the WINDOW that answers it is taken. */
 int raw_open(struct raw *r, uint32_t id);
+/* raw_open_udp - the OPEN of a stream of datagrams; more: further members, as JSON. */
+int raw_open_udp(struct raw *r, uint32_t id, const char *more);
 int raw_window(struct raw *r, uint32_t id, uint64_t acked, uint64_t limit, uint8_t flags);
 int raw_eof(struct raw *r, uint32_t id, uint64_t final);
 /* raw_data - n bytes of zeros, in as many frames as it takes. */

@@ -134,6 +134,45 @@ a_hundred_bursts_put_two_kilobytes_each_before_a_keystroke(void **state)
 				  100 * TURN_FRESH_BYTES / TURN_FRESH_RUN * TURN_BULK_BYTES);
 }
 
+/* What cannot be cut: sixteen turns of others go by, and then it has all that it passed. */
+static void
+who_passes_goes_behind_the_others_and_has_more_the_next_time(void **state)
+{
+	struct turn a = { 0 }, b = { 0 }, c = { 0 };
+	struct turns ts;
+	size_t n, others = 0;
+
+	(void)state;
+	turns_init(&ts);
+	make_bulk(&ts, &a);
+	make_bulk(&ts, &b);
+	for (;;) {
+		struct turn *t = turns_next(&ts, ROUND, MOST, &n);
+
+		if (t == &a && n >= 60000)
+			break;
+		if (t == &a) {
+			turns_pass(&ts, &a);
+		} else {
+			turns_spent(&ts, t, n, 1);
+			others += n;
+		}
+	}
+	assert_int_equal(n, 4 * TURN_BULK_BYTES);
+	assert_int_equal(others, 3 * TURN_BULK_BYTES);
+	/* The rest of what it saved is its own, until it has nothing to send. */
+	turns_spent(&ts, &a, 60000, 1);
+	assert_int_equal(a.saved, 4 * TURN_BULK_BYTES - 60000);
+	turns_leave(&ts, &a);
+	assert_int_equal(a.saved, 0);
+	/* A fresh one that passes is fresh no more. */
+	turns_enter(&ts, &c, 1);
+	assert_ptr_equal(turns_next(&ts, ROUND, MOST, &n), &c);
+	turns_pass(&ts, &c);
+	assert_int_equal(c.list, TURN_BULK);
+	assert_ptr_equal(turns_next(&ts, ROUND, MOST, &n), &b);
+}
+
 static void
 bulk_is_not_starved_by_fresh_ones(void **state)
 {
@@ -263,6 +302,7 @@ main(void)
 		cmocka_unit_test(fresh_goes_before_bulk_with_a_small_turn),
 		cmocka_unit_test(a_turn_goes_on_until_it_is_used_up),
 		cmocka_unit_test(a_hundred_bursts_put_two_kilobytes_each_before_a_keystroke),
+		cmocka_unit_test(who_passes_goes_behind_the_others_and_has_more_the_next_time),
 		cmocka_unit_test(bulk_is_not_starved_by_fresh_ones),
 		cmocka_unit_test(a_steady_sender_is_bulk_and_becomes_fresh_when_it_rests),
 		cmocka_unit_test(who_sent_in_many_turns_and_comes_back_at_once_is_bulk),

@@ -132,8 +132,14 @@ on_stream_closed(void *arg, uint32_t code, const char *text)
 	v->code = code;
 }
 
-static const struct stream_user stream_user = { on_opened, on_data, on_eof, on_sent, on_acked,
-	on_stream_closed };
+static const struct stream_user stream_user = {
+	.opened = on_opened,
+	.data = on_data,
+	.eof = on_eof,
+	.sent = on_sent,
+	.acked = on_acked,
+	.closed = on_stream_closed,
+};
 
 /* ---- a visitor's session ---- */
 
