@@ -39,7 +39,7 @@ struct gate_place {
 	struct address *at;
 	int worker;
 	/* NULL: not claimed yet */
-	void *owner;
+	struct gate_owner *owner;
 	/* it is to go, and its worker has not asked yet */
 	bool evicted;
 	/* in its address's list, or in its worker's of those that are evicted */
@@ -306,7 +306,7 @@ evicted_no_more(struct gate *g, struct gate_place *p)
 }
 
 bool
-gate_claim(struct gate *g, struct gate_place *p, void *owner)
+gate_claim(struct gate *g, struct gate_place *p, struct gate_owner *owner)
 {
 	bool stays;
 
@@ -367,11 +367,11 @@ gate_leave(struct gate *g, struct gate_place *p)
 	mem_free(p);
 }
 
-void *
+struct gate_owner *
 gate_evicted(struct gate *g, int worker)
 {
 	struct gate_place *p;
-	void *owner = NULL;
+	struct gate_owner *owner = NULL;
 
 	pthread_mutex_lock(&g->lock);
 	/*

@@ -24,6 +24,11 @@
 struct gate;
 struct gate_place;
 
+/* Who holds a place, embedded in it: evict is called in the place's worker, when it is to go. */
+struct gate_owner {
+	void (*evict)(struct gate_owner *o);
+};
+
 struct gate_limits {
 	/* places in all, and of one address */
 	uint64_t places, places_of_one;
@@ -70,7 +75,7 @@ enum gate_answer gate_enter(struct gate *g, const struct gate_who *who, int work
  * gate_claim - the connection has its owner.  false: it was told to go meanwhile, and is not told
  * again.
  */
-bool gate_claim(struct gate *g, struct gate_place *place, void *owner);
+bool gate_claim(struct gate *g, struct gate_place *place, struct gate_owner *owner);
 
 /*
  * gate_move - it turned out to be from another address, whose limits count from now on.
@@ -86,7 +91,7 @@ void gate_leave(struct gate *g, struct gate_place *place);
  * gate_evicted - the owner of the next place of this worker that is to go, told once; NULL: no
  * more.  The owner leaves.
  */
-void *gate_evicted(struct gate *g, int worker);
+struct gate_owner *gate_evicted(struct gate *g, int worker);
 
 /* gate_count - places that are taken.  For tests: that one was given back shows nowhere else. */
 uint64_t gate_count(struct gate *g);

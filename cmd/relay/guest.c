@@ -47,6 +47,7 @@ static const bool state_can[GUEST_STATES][GUEST_STATES] = {
 };
 
 struct guest {
+	struct gate_owner owner;
 	struct worker *w;
 	enum guest_state state;
 	/* The stack so far; NULL once a peer has it. */
@@ -368,21 +369,26 @@ on_deadline(void *arg)
 /* ---- places that are given to others ---- */
 
 static void
+guest_evicted(struct gate_owner *o)
+{
+	struct guest *g = (struct guest *)o;
+
+	log_limited(&g->w->evicted_log, loop_now_ms(g->w->loop), LOG_LEVEL_WARN,
+	    "%s: not logged in yet, dropped to make room for others (--max-handshakes)", g->from);
+	if (g->peer != NULL)
+		peer_drop(g->peer, CODE_LIMIT, "others need the place");
+	else
+		guest_free(g);
+}
+
+static void
 evict(void *arg)
 {
 	struct worker *w = arg;
-	struct guest *g;
+	struct gate_owner *o;
 
-	while ((g = gate_evicted(w->relay->gate, w->index)) != NULL) {
-		log_limited(&w->evicted_log, loop_now_ms(w->loop), LOG_LEVEL_WARN,
-		    "%s: not logged in yet, dropped to make room for others "
-		    "(--max-handshakes)",
-		    g->from);
-		if (g->peer != NULL)
-			peer_drop(g->peer, CODE_LIMIT, "others need the place");
-		else
-			guest_free(g);
-	}
+	while ((o = gate_evicted(w->relay->gate, w->index)) != NULL)
+		o->evict(o);
 }
 
 /* Any thread. */
@@ -461,12 +467,14 @@ guest_start(struct worker *w, int fd, const struct addr *from, bool tls, struct 
 	if (g == NULL)
 		gate_leave(w->relay->gate, place);
 	else {
+		g->owner.evict = guest_evicted;
 		g->w = w;
 		g->place = place;
 		g->addr = *from;
 		addr_text(from, g->from);
 		TAILQ_INSERT_TAIL(&w->guests, g, link);
-		r = gate_claim(w->relay->gate, place, g) ? guest_begin(g, &fd, tls) : ERR_LIMIT;
+		r = gate_claim(w->relay->gate, place, &g->owner) ? guest_begin(g, &fd, tls)
+								 : ERR_LIMIT;
 	}
 	if (r == 0)
 		return;

@@ -38,7 +38,7 @@ take(struct piece *s, size_t n)
 {
 	const uint8_t *p = s->p;
 
-	if (n > s->n) {
+	if (s->bad || n > s->n) {
 		*s = (struct piece){ .bad = true };
 		return NULL;
 	}

@@ -16,7 +16,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { RECORD_HEADER = 5, MORE = 8, PREFIXES_MAX = 2048 };
+enum { RECORD_HEADER = 5, MORE = 8, PREFIXES_MAX = 256 };
 
 /* Bytes that end where their memory does, so that a sanitizer sees a read past them. */
 static enum hello

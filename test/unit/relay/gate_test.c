@@ -65,14 +65,14 @@ enter(struct gate *g, int address, int worker, const char *owner)
 
 	assert_int_equal(gate_enter(g, &who, worker, now_ms, &p), GATE_IN);
 	if (owner != NULL)
-		assert_true(gate_claim(g, p, (void *)(uintptr_t)owner));
+		assert_true(gate_claim(g, p, (struct gate_owner *)(uintptr_t)owner));
 	return p;
 }
 
 static void
 assert_evicted(struct gate *g, int worker, const char *owner)
 {
-	const char *got = gate_evicted(g, worker);
+	const char *got = (const char *)gate_evicted(g, worker);
 
 	if (owner == NULL)
 		assert_null(got);
@@ -182,7 +182,7 @@ an_exempt_address_may_have_all_places(void **state)
 	(void)state;
 	for (int i = 0; i < PLACES; i++) {
 		assert_int_equal(gate_enter(g, &key, 0, now_ms, &p[i]), GATE_IN);
-		assert_true(gate_claim(g, p[i], p[i]));
+		assert_true(gate_claim(g, p[i], (void *)p[i]));
 	}
 	assert_int_equal(told[0], 0);
 	/* And is the busiest, too. */
@@ -246,7 +246,7 @@ one_that_is_on_its_way_learns_it_on_arrival(void **state)
 	/* It has no owner that could be told, and hides nobody behind it. */
 	assert_evicted(g, 0, "here");
 	assert_evicted(g, 0, NULL);
-	assert_false(gate_claim(g, p[0], "late"));
+	assert_false(gate_claim(g, p[0], (void *)p[0]));
 	assert_evicted(g, 0, NULL);
 	for (int i = 0; i < OF_ONE + 2; i++)
 		gate_leave(g, p[i]);
@@ -264,7 +264,7 @@ claimed_too_late_it_is_not_told_again(void **state)
 	p[0] = enter(g, 1, 0, NULL);
 	for (int i = 1; i <= OF_ONE; i++)
 		p[i] = enter(g, 1, 0, "x");
-	assert_false(gate_claim(g, p[0], "late"));
+	assert_false(gate_claim(g, p[0], (void *)p[0]));
 	assert_evicted(g, 0, NULL);
 	for (int i = 0; i <= OF_ONE; i++)
 		gate_leave(g, p[i]);
@@ -352,7 +352,7 @@ one_that_moves_counts_where_it_went(void **state)
 	(void)state;
 	for (int i = 0; i <= OF_ONE + 1; i++) {
 		assert_int_equal(gate_enter(g, &proxy, 0, now_ms, &p[i]), GATE_IN);
-		assert_true(gate_claim(g, p[i], p[i]));
+		assert_true(gate_claim(g, p[i], (void *)p[i]));
 	}
 	for (int i = 0; i < OF_ONE; i++)
 		assert_int_equal(gate_move(g, p[i], &key, now_ms), GATE_IN);

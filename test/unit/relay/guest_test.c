@@ -370,7 +370,7 @@ crowd_out(struct fix *x)
 	from.u.in.sin_family = AF_INET;
 	for (int i = 0; i < 2; i++) {
 		place[i] = enter(x, &from);
-		assert_true(gate_claim(x->r.gate, place[i], &place[i]));
+		assert_true(gate_claim(x->r.gate, place[i], (void *)&place[i]));
 	}
 	assert_true(turns_until(x->w->loop, is_over, x));
 	assert_int_equal(gate_count(x->r.gate), 2);
@@ -489,7 +489,7 @@ behind_a_proxy_the_client_counts(void **state)
 	/* Its place is among those of that address, which may have two. */
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(gate_enter(x->r.gate, &client, 0, 0, &place[i]), GATE_IN);
-		assert_true(gate_claim(x->r.gate, place[i], &place[i]));
+		assert_true(gate_claim(x->r.gate, place[i], (void *)&place[i]));
 	}
 	assert_true(turns_until(x->w->loop, is_over, x));
 	for (int i = 0; i < 2; i++)
