@@ -304,7 +304,7 @@ check_members(
 static int
 take_agent(const struct jobj *v, struct entry *en, const char *where, struct errtext *e)
 {
-	static const char *const allowed[] = { "secret", "services", "targets", "ports",
+	static const char *const allowed[] = { "secret", "services", "targets", "ports", "hosts",
 		"max-services", LIMITS, NULL };
 	int r;
 
@@ -689,6 +689,49 @@ creds_max_services(const struct creds *c, const struct creds_id *id)
 	const struct entry *en = c != NULL && id->kind == CREDS_AGENT ? entry_of(c, id) : NULL;
 
 	return en != NULL ? en->publish.max_services : CREDS_SERVICES_DEFAULT;
+}
+
+bool
+creds_agent_may_host(
+    const struct creds *c, const struct creds_id *id, const char *label, const char *host)
+{
+	const struct entry *en;
+
+	if (c == NULL)
+		return true;
+	en = id->kind == CREDS_AGENT ? entry_of(c, id) : NULL;
+	if (en == NULL || en->publish.has_hosts)
+		return en != NULL && creds_publish_admits_host(&en->publish, label, host);
+	return !en->limited && strcasecmp(en->name, label) == 0;
+}
+
+bool
+creds_agent_may_random(const struct creds *c, const struct creds_id *id)
+{
+	const struct entry *en;
+
+	if (c == NULL)
+		return true;
+	en = id->kind == CREDS_AGENT ? entry_of(c, id) : NULL;
+	if (en == NULL || en->publish.has_hosts)
+		return en != NULL && creds_publish_admits_random(&en->publish);
+	return !en->limited;
+}
+
+static int
+by_label(const void *a, const void *b)
+{
+	return strcasecmp(((const struct entry *)a)->name, ((const struct entry *)b)->name);
+}
+
+const char *
+creds_agent_of_label(const struct creds *c, const char *label)
+{
+	const struct entry key = { .name = (char *)(uintptr_t)label }, *en = NULL;
+
+	if (c != NULL && c->agents.n > 0)
+		en = bsearch(&key, c->agents.v, c->agents.n, sizeof *c->agents.v, by_label);
+	return en != NULL ? en->name : NULL;
 }
 
 /* lists_admit - does the entry name what o asks for: its service, or its host and port? */

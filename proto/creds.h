@@ -7,7 +7,8 @@
  *             "lab": "sha256:HEX",
  *             "nas": { "secret": ["sha256:HEX", "sha256:HEX"], "services": ["ssh", "web-*"],
  *                      "targets": ["127.0.0.1:8080"], "ports": [2222, "6000-6010"],
- *                      "max-services": 20, "expires": "2027-01-31T00:00:00Z" } },
+ *                      "hosts": ["nas", "*.acme.test"], "max-services": 20,
+ *                      "expires": "2027-01-31T00:00:00Z" } },
  *       "access-client-secrets": ["SECRET", "sha256:HEX"],
  *       "clients": {
  *             "alice": { "secret": "sha256:HEX", "agents": ["pi", "lab-*"],
@@ -19,9 +20,10 @@
  * "max-sessions", "max-streams", "max-memory" (bytes, or "64m") and "max-opens" (streams opened in
  * a second): what all who show its secrets may have together.  An agent's entry with "services" or
  * "targets" admits through it only the services and the hosts and ports that these name, so
- * "services" alone admits no host and port; an entry with neither admits everything.  "ports" and
- * "max-services" say what an agent may publish (creds_publish.h).  "expires" (RFC 3339) is allowed
- * in both kinds of entry, and several secrets at once, so that one can be replaced without a gap.
+ * "services" alone admits no host and port; an entry with neither admits everything.  "ports",
+ * "hosts" and "max-services" say what an agent may publish (creds_publish.h).  "expires" (RFC 3339)
+ * is allowed in both kinds of entry, and several secrets at once, so that one can be replaced
+ * without a gap.
  * An item of "targets" with a colon is a HOST:PORT pattern of lib/conf/match.h; without, a
  * service's name, in which '*' stands for any run of characters, as it does in "agents".  So "*" is
  * every service, "*:*" every host and port.
@@ -133,12 +135,28 @@ bool creds_agent_may_offer(const struct creds *c, const struct creds_id *id, con
 /*
  * creds_agent_may_publish - may id, an agent, have this port of the relay?  c NULL (the relay has
  * no credentials): any.  creds_agent_next_port - the first one from this port on that it may have;
- * 0: none.  creds_max_services - how many ports it may have published at once;
+ * 0: none.  creds_max_services - how many services it may have published at once;
  * CREDS_SERVICES_DEFAULT if c is NULL or has no entry for id.
  */
 bool creds_agent_may_publish(const struct creds *c, const struct creds_id *id, uint16_t port);
 uint16_t creds_agent_next_port(const struct creds *c, const struct creds_id *id, uint16_t port);
 uint64_t creds_max_services(const struct creds *c, const struct creds_id *id);
+
+/*
+ * creds_agent_may_host - may id, an agent, publish a web service under this host?
+ *   label  what it is under a domain of the relay; "": no label
+ * What its "hosts" name; without them its own name as the label, unless "services" or "targets" say
+ * that it has nothing else to offer.  c NULL: any.  creds_agent_may_random - under a random name?
+ */
+bool creds_agent_may_host(
+    const struct creds *c, const struct creds_id *id, const char *label, const char *host);
+bool creds_agent_may_random(const struct creds *c, const struct creds_id *id);
+
+/*
+ * creds_agent_of_label - the agent whose name is this label, but for case; NULL: none, or c is
+ * NULL.  It lives as long as c.
+ */
+const char *creds_agent_of_label(const struct creds *c, const char *label);
 
 /*
  * creds_client_may - may id open this stream to the agent?  Asked for each stream: the identity is

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: ISC */
-/* creds_publish - an agent's ports and number of services, read once at load. */
+/* creds_publish - an agent's ports, hosts and number of services, read once at load. */
 #include "proto/creds_publish.h"
+
+#include <ctype.h>
+#include <string.h>
 
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "lib/conf/jobj.h"
+#include "lib/conf/match.h"
 #include "proto/creds.h"
+#include "proto/request_web.h"
 
 void
 creds_publish_init(struct creds_publish *p)
@@ -17,6 +22,9 @@ void
 creds_publish_fini(struct creds_publish *p)
 {
 	mem_free(p->ports);
+	for (size_t i = 0; i < p->n_hosts; i++)
+		mem_free(p->hosts[i]);
+	mem_free(p->hosts);
 }
 
 /* take_item - 2222, "2222" or "6000-6010". */
@@ -66,6 +74,54 @@ take_ports(struct creds_publish *p, const struct jobj *entry, const char *where,
 	return 0;
 }
 
+/* take_host - a copy in lower case; NULL: no memory, or no pattern of hosts (ERR_INVALID in *r). */
+static char *
+take_host(const char *s, int *r)
+{
+	char *host;
+
+	*r = ERR_INVALID;
+	if (s == NULL || s[0] == '\0' || strlen(s) > REQUEST_HOST_MAX ||
+	    s[strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-*")] !=
+		'\0')
+		return NULL;
+	host = mem_strdup(s);
+	*r = host != NULL ? 0 : ERR_NOMEM;
+	for (char *c = host; c != NULL && *c != '\0'; c++)
+		*c = (char)tolower((unsigned char)*c);
+	return host;
+}
+
+static int
+take_hosts(struct creds_publish *p, const struct jobj *entry, const char *where, struct errtext *e)
+{
+	const struct jobj *a = NULL;
+	struct errtext sub;
+	int r = jobj_arr(entry, "hosts", &a, &sub);
+
+	if (r == ERR_NOTFOUND)
+		return 0;
+	if (r != 0)
+		return err_set(e, r, "%s: %s", where, sub.s);
+	if (jobj_count(a) > CREDS_LIST_MAX)
+		return err_set(
+		    e, ERR_LIMIT, "%s: \"hosts\" has more than %d items", where, CREDS_LIST_MAX);
+	if ((p->hosts = mem_array(jobj_count(a), sizeof *p->hosts)) == NULL)
+		return err_set(e, ERR_NOMEM, "%s: out of memory", where);
+	p->has_hosts = true;
+	for (; p->n_hosts < jobj_count(a); p->n_hosts++) {
+		p->hosts[p->n_hosts] = take_host(jobj_as_str(jobj_at(a, p->n_hosts)), &r);
+		if (r == ERR_NOMEM)
+			return err_set(e, r, "%s: out of memory", where);
+		if (r != 0)
+			return err_set(e, r,
+			    "%s: \"hosts\": item %zu: neither a label, nor a name, nor a pattern "
+			    "like \"*.acme.test\"",
+			    where, p->n_hosts + 1);
+	}
+	return 0;
+}
+
 int
 creds_publish_take(
     struct creds_publish *p, const struct jobj *entry, const char *where, struct errtext *e)
@@ -77,7 +133,8 @@ creds_publish_take(
 	if (r != 0 && r != ERR_NOTFOUND)
 		return err_set(e, r, "%s: %s", where, sub.s);
 	p->max_services = (uint64_t)n;
-	return take_ports(p, entry, where, e);
+	r = take_ports(p, entry, where, e);
+	return r != 0 ? r : take_hosts(p, entry, where, e);
 }
 
 bool
@@ -101,4 +158,26 @@ creds_publish_next(const struct creds_publish *p, uint16_t port)
 		if (p->ports[i].lo > port && (next == 0 || p->ports[i].lo < next))
 			next = p->ports[i].lo;
 	return next;
+}
+
+bool
+creds_publish_admits_host(const struct creds_publish *p, const char *label, const char *host)
+{
+	for (size_t i = 0; i < p->n_hosts; i++) {
+		const char *item = p->hosts[i];
+
+		if (strcmp(item, "*") == 0 ||
+		    match_glob(item, strchr(item, '.') != NULL ? host : label))
+			return true;
+	}
+	return false;
+}
+
+bool
+creds_publish_admits_random(const struct creds_publish *p)
+{
+	for (size_t i = 0; i < p->n_hosts; i++)
+		if (strcmp(p->hosts[i], "*") == 0 || strcmp(p->hosts[i], "random") == 0)
+			return true;
+	return false;
 }

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * creds_publish - what an agent's entry in the credentials says of publishing: which ports of the
- * relay the agent may take, and how many services it may publish.
+ * relay the agent may take, under which hosts its web services may be, and how many services it may
+ * publish.
  *
- *     "ports": [2222, "6000-6010"], "max-services": 20
+ *     "ports": [2222, "6000-6010"], "hosts": ["shop", "*.acme.test", "random"], "max-services": 20
  *
  * An entry without "ports" may take every port that the relay has to give, one with an empty list
- * none.
+ * none.  An item of "hosts" without a dot is a label under the relay's domains, one with a dot a
+ * whole name; '*' stands for any run of characters, "*" alone for every host, "random" for random
+ * names too.  What holds without "hosts" is creds.h's to say.
  */
 #ifndef PROTO_CREDS_PUBLISH_H
 #define PROTO_CREDS_PUBLISH_H
@@ -29,6 +32,10 @@ struct creds_publish {
 	/* unless any_port */
 	struct creds_ports *ports;
 	size_t n_ports;
+	/* It says "hosts": these, in lower case. */
+	bool has_hosts;
+	char **hosts;
+	size_t n_hosts;
 	uint64_t max_services;
 };
 
@@ -37,7 +44,7 @@ void creds_publish_init(struct creds_publish *p);
 void creds_publish_fini(struct creds_publish *p);
 
 /*
- * creds_publish_take - the two members of entry, those that are there, into p, which has been
+ * creds_publish_take - those members of entry that are there into p, which has been
  * initialised.  ERR_INVALID, ERR_LIMIT or ERR_NOMEM with e, which begins with where.
  */
 int creds_publish_take(struct creds_publish *p, const struct jobj *entry, const char *where,
@@ -46,5 +53,12 @@ int creds_publish_take(struct creds_publish *p, const struct jobj *entry, const 
 bool creds_publish_admits(const struct creds_publish *p, uint16_t port);
 /* creds_publish_next - the first port from this one on that is admitted; 0: none. */
 uint16_t creds_publish_next(const struct creds_publish *p, uint16_t port);
+
+/*
+ * creds_publish_admits_host - does "hosts" name this host, or its label ("": it has none)?
+ * creds_publish_admits_random - does it name random ones?
+ */
+bool creds_publish_admits_host(const struct creds_publish *p, const char *label, const char *host);
+bool creds_publish_admits_random(const struct creds_publish *p);
 
 #endif

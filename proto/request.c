@@ -16,6 +16,12 @@ static const char *const verbs[] = {
 /* 2^53: what every reader of JSON takes exactly. */
 #define ID_MAX (INT64_C(1) << 53)
 
+static bool
+is_kind(const struct request *q, const char *kind)
+{
+	return strcmp(q->kind, kind) == 0;
+}
+
 /* ---- reading ---- */
 
 static int
@@ -60,6 +66,43 @@ get_rules(const struct jobj *o, struct request_rules *r, struct errtext *why)
 	return 0;
 }
 
+static int
+get_host(
+    const struct jobj *o, const char *name, char out[REQUEST_HOST_MAX + 1], struct errtext *why)
+{
+	char host[REQUEST_HOST_MAX + 2] = "";
+	int r = ctl_get_text(o, name, false, host, sizeof host, why);
+
+	if (r != 0 || host[0] == '\0')
+		return r;
+	if (request_host_norm(host, out) != 0)
+		return err_set(why, ERR_PROTO, "\"%s\" is no host", name);
+	return 0;
+}
+
+/* Of a web service; other kinds have no such members, so they say nothing there. */
+static int
+get_web(const struct jobj *o, struct request *q, struct errtext *why)
+{
+	const struct jobj *random = jobj_get(o, "random");
+	int r;
+
+	if ((!is_kind(q, "http") && !is_kind(q, "tls")) || q->verb != REQUEST_PUBLISH)
+		return 0;
+	if (random != NULL && !jobj_as_bool(random, &q->random))
+		return err_set(why, ERR_PROTO, "\"random\" is no boolean");
+	if ((r = get_host(o, "host", q->host, why)) != 0 ||
+	    (r = get_host(o, "had_host", q->had_host, why)) != 0)
+		return r;
+	if (q->random && q->host[0] != '\0')
+		return err_set(why, ERR_PROTO, "\"random\" excludes \"host\"");
+	if (!is_kind(q, "http"))
+		return 0;
+	if ((q->web = request_web_new()) == NULL)
+		return err_set(why, ERR_NOMEM, "out of memory");
+	return request_web_take(q->web, o, why);
+}
+
 /* What is to be published or withdrawn. */
 static int
 get_what(const struct jobj *o, struct request *q, struct errtext *why)
@@ -77,7 +120,7 @@ get_what(const struct jobj *o, struct request *q, struct errtext *why)
 		return err_set(why, ERR_PROTO, "\"service\" is not a name");
 	q->port = (uint16_t)port;
 	q->had = (uint16_t)had;
-	return 0;
+	return get_web(o, q, why);
 }
 
 static int
@@ -90,6 +133,7 @@ get_reply(const struct jobj *o, struct request_reply *a, struct errtext *why)
 		return err_set(why, ERR_PROTO, "\"ok\" is no boolean");
 	if ((rc = ctl_get_text(o, "public", false, a->public, sizeof a->public, why)) != 0 ||
 	    (rc = ctl_get_text(o, "error", false, a->error, sizeof a->error, why)) != 0 ||
+	    (rc = get_host(o, "host", a->host, why)) != 0 ||
 	    (rc = ctl_get_int(o, "port", 1, UINT16_MAX, &port, why)) != 0)
 		return rc;
 	a->port = (uint16_t)port;
@@ -143,7 +187,16 @@ request_parse(
 	if (r == 0)
 		r = parse_object(q, a, o, why);
 	jobj_free(o);
+	if (r != 0)
+		request_fini(q);
 	return r;
+}
+
+void
+request_fini(struct request *q)
+{
+	request_web_unref(q->web);
+	q->web = NULL;
 }
 
 /* ---- writing ---- */
@@ -187,8 +240,13 @@ request_dump(const struct request *q, size_t *n)
 	    (r = set_nets(o, "allow", u->allow, u->n_allow)) == 0 &&
 	    (r = set_nets(o, "deny", u->deny, u->n_deny)) == 0 &&
 	    (r = set_number(o, "max_connections", u->max_connections)) == 0 &&
-	    (r = set_number(o, "max_rate", u->max_rate)) == 0)
-		r = set_number(o, "proxy", u->proxy);
+	    (r = set_number(o, "max_rate", u->max_rate)) == 0 &&
+	    (r = set_number(o, "proxy", u->proxy)) == 0 &&
+	    (r = ctl_set_text(o, "host", q->host)) == 0 &&
+	    (r = ctl_set_text(o, "had_host", q->had_host)) == 0 && q->random)
+		r = jobj_set_bool(o, "random", true);
+	if (r == 0 && q->web != NULL)
+		r = request_web_put(q->web, o);
 	return ctl_dump_take(o, r, n);
 }
 
@@ -200,7 +258,8 @@ request_reply_dump(const struct request_reply *a, size_t *n)
 
 	if ((r = jobj_set_int(o, "id", a->id)) == 0 && (r = jobj_set_bool(o, "ok", a->ok)) == 0 &&
 	    (r = ctl_set_text(o, "public", a->public)) == 0 &&
-	    (r = set_number(o, "port", a->port)) == 0)
+	    (r = set_number(o, "port", a->port)) == 0 &&
+	    (r = ctl_set_text(o, "host", a->host)) == 0)
 		r = ctl_set_text(o, "error", a->error);
 	return ctl_dump_take(o, r, n);
 }

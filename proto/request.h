@@ -16,10 +16,11 @@
 #include "lib/base/err.h"
 #include "lib/net/addr.h"
 #include "proto/ctl.h"
+#include "proto/request_web.h"
 
 #define REQUEST_NETS_MAX 64 /* of allow, and of deny */
 #define REQUEST_ERROR_MAX 255
-#define REQUEST_PUBLIC_MAX 300 /* "HOST:PORT", later a URL */
+#define REQUEST_PUBLIC_MAX 300 /* "HOST:PORT", or a URL */
 /* connections at once, or new ones a second; 0 stands for no limit of the service's own */
 #define REQUEST_LIMIT_MAX 1000000
 
@@ -47,7 +48,7 @@ struct request {
 	/* chosen by who asks; the reply repeats it */
 	int64_t id;
 	enum request_verb verb;
-	/* "tcp" */
+	/* "tcp", "http", "tls" */
 	char kind[8];
 	/* what the relay's OPENs will name */
 	char service[CTL_NAME_MAX + 1];
@@ -56,6 +57,15 @@ struct request {
 	/* the one that the service had before, if any will do; 0: none */
 	uint16_t had;
 	struct request_rules rules;
+	/*
+	 * http, tls: a label under the relay's domain, a name or a wildcard; "": the agent's own
+	 * label, or a random one, in place of which the one it had before will do ("": none)
+	 */
+	char host[REQUEST_HOST_MAX + 1];
+	bool random;
+	char had_host[REQUEST_HOST_MAX + 1];
+	/* http; a reference, NULL for other kinds */
+	struct request_web *web;
 };
 
 struct request_reply {
@@ -64,6 +74,8 @@ struct request_reply {
 	/* yes: where people reach it, and the port of that */
 	char public[REQUEST_PUBLIC_MAX + 1];
 	uint16_t port;
+	/* http, tls: the name of it */
+	char host[REQUEST_HOST_MAX + 1];
 	/* no: why, for people */
 	char error[REQUEST_ERROR_MAX + 1];
 };
@@ -72,9 +84,11 @@ struct request_reply {
  * request_parse - n bytes of JSON: a request into *q, or a reply (verb REQUEST_REPLY) into *a.
  * ERR_PROTO with why; q->id is set then if it could be read and this is no reply, for the answer,
  * else 0.  ERR_NOMEM.
+ * request_fini - after success, and of a zeroed one.
  */
 int request_parse(struct request *q, struct request_reply *a, const void *p, size_t n,
     struct errtext *why) WARN_UNUSED;
+void request_fini(struct request *q);
 
 /*
  * request_dump, request_reply_dump - a text of *n bytes, the caller's (mem_free); NULL when out of

@@ -52,7 +52,7 @@ group_join(struct group *g, struct peer *p)
 	p->group = g;
 	TAILQ_INSERT_TAIL(list_of(g, p), p, group_link);
 	if (p->role == CTL_AGENT)
-		publish_joined(g);
+		publish_joined(p->w, g);
 }
 
 void
@@ -65,7 +65,7 @@ group_leave(struct peer *p)
 	TAILQ_REMOVE(list_of(g, p), p, group_link);
 	p->group = NULL;
 	if (p->role == CTL_AGENT && TAILQ_EMPTY(&g->agents))
-		publish_left(g);
+		publish_left(p->w, g);
 	group_free_empty(p->w, g);
 }
 

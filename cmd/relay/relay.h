@@ -46,6 +46,8 @@ struct relay_opts {
 	struct opt_list path;
 	struct opt_list trusted_proxy;
 	char *public, *ports;
+	struct opt_list domain, relay_host;
+	char *public_url;
 	struct opt_list proxy_from;
 	char *state;
 	uint64_t grace_ms;

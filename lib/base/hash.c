@@ -5,6 +5,7 @@
 #include "lib/base/hash.h"
 
 #include <mbedtls/constant_time.h>
+#include <mbedtls/md.h>
 #include <mbedtls/sha1.h>
 #include <mbedtls/sha256.h>
 #include <mbedtls/version.h>
@@ -21,6 +22,15 @@ int
 hash_sha1(const void *p, size_t n, uint8_t out[HASH_SHA1_LEN])
 {
 	return mbedtls_sha1(p, n, out) == 0 ? 0 : ERR_NOMEM;
+}
+
+int
+hash_hmac_sha256(
+    const void *key, size_t key_len, const void *p, size_t n, uint8_t out[HASH_SHA256_LEN])
+{
+	const mbedtls_md_info_t *md = mbedtls_md_info_from_type(MBEDTLS_MD_SHA256);
+
+	return mbedtls_md_hmac(md, key, key_len, p, n, out) == 0 ? 0 : ERR_NOMEM;
 }
 
 void

@@ -26,6 +26,10 @@
 int hash_sha256(const void *p, size_t n, uint8_t out[HASH_SHA256_LEN]) WARN_UNUSED;
 int hash_sha1(const void *p, size_t n, uint8_t out[HASH_SHA1_LEN]) WARN_UNUSED;
 
+/* hash_hmac_sha256 - of n bytes at p under the key (RFC 2104).  The same errors. */
+int hash_hmac_sha256(const void *key, size_t key_len, const void *p, size_t n,
+    uint8_t out[HASH_SHA256_LEN]) WARN_UNUSED;
+
 /* hash_hex - n bytes as lower-case hexadecimal, terminated; out has HASH_HEX_LEN(n) + 1 bytes. */
 void hash_hex(char *out, const void *p, size_t n);
 

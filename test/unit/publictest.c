@@ -40,12 +40,28 @@ publictest_init(struct relay *r, int n)
 }
 
 void
+publictest_web(
+    struct relay *r, uint16_t http, uint16_t https, const char *domain, const char *other)
+{
+	char *v[] = { (char *)(uintptr_t)domain, (char *)(uintptr_t)other };
+	struct relay_opts o = { .domain = { v, (size_t)(domain != NULL) + (other != NULL) } };
+
+	names_fini(&r->ingress.names);
+	r->ingress.names = (struct names){ 0 };
+	must(names_init(&r->ingress.names, &o, NULL) == 0);
+	r->ingress.http_port = http;
+	r->ingress.https_port = https;
+}
+
+void
 publictest_fini(struct relay *r)
 {
 	struct ports *ports = r->ingress.ports;
 	struct addr_net *proxies = r->ingress.proxies;
+	struct names names = r->ingress.names;
 
 	relaytest_fini(r);
+	names_fini(&names);
 	ports_free(ports);
 	mem_free(proxies);
 }

@@ -23,6 +23,10 @@ const struct request_reply *publictest_ask(struct fake_session *agent, const cha
 uint16_t publictest_publish(struct fake_session *agent, const char *service, const char *more);
 void publictest_withdraw(struct fake_session *agent, const char *service);
 
+/* publictest_web - web listeners at these ports, and these domains; NULL: no more of them. */
+void publictest_web(
+    struct relay *r, uint16_t http, uint16_t https, const char *domain, const char *other);
+
 /* publictest_find - what is published under this name on w; NULL: nothing. */
 struct publication *publictest_find(struct worker *w, const char *agent, const char *service);
 

@@ -8,6 +8,7 @@
 #include "cmd/relay/admit.h"
 #include "cmd/relay/gate.h"
 #include "cmd/relay/guest.h"
+#include "cmd/relay/ingress/routes.h"
 #include "cmd/relay/registry.h"
 #include "test/unit/memfilter.h"
 
@@ -43,6 +44,8 @@ relaytest_init(struct relay *r, int n)
 	r->admitter = &admit_by_creds;
 	relaytest_from("192.0.2.7");
 	r->registry = registry_new(n);
+	r->ingress.routes = routes_new();
+	must(r->ingress.routes != NULL);
 	must(r->registry != NULL && pthread_mutex_init(&r->creds_lock, NULL) == 0);
 	r->gate = guests_gate(r, n);
 	r->accounts = accounts_new(&r->opts.identity, &r->memory);
@@ -67,6 +70,7 @@ relaytest_fini(struct relay *r)
 	registry_free(r->registry);
 	gate_free(r->gate);
 	accounts_free(r->accounts);
+	routes_free(r->ingress.routes);
 	creds_unref(r->creds);
 	pthread_mutex_destroy(&r->creds_lock);
 	buf_pool_free();

@@ -3,6 +3,7 @@
 #include "cmd/relay/ingress/ingress.h"
 
 #include "cmd/relay/ingress/ports.h"
+#include "cmd/relay/ingress/routes.h"
 #include "cmd/relay/ingress/state.h"
 #include "cmd/relay/origin.h"
 #include "cmd/relay/relay.h"
@@ -40,6 +41,10 @@ parse_options(struct relay *r, struct errtext *e)
 	if ((rc = origin_nets(
 		 "--proxy-from", &r->opts.proxy_from, &in->proxies, &in->n_proxies, e)) != 0)
 		return rc;
+	if ((in->routes = routes_new()) == NULL)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	if ((rc = names_init(&in->names, &r->opts, e)) != 0)
+		return rc;
 	return r->opts.ports != NULL ? parse_ports(r, e) : 0;
 }
 
@@ -61,5 +66,7 @@ ingress_close(struct relay *r)
 {
 	state_close(r->ingress.state);
 	ports_free(r->ingress.ports);
+	routes_free(r->ingress.routes);
+	names_fini(&r->ingress.names);
 	mem_free(r->ingress.proxies);
 }

@@ -3,11 +3,13 @@
 #ifndef CMD_RELAY_INGRESS_INGRESS_H
 #define CMD_RELAY_INGRESS_INGRESS_H
 
+#include "cmd/relay/ingress/names.h"
 #include "lib/base/err.h"
 #include "lib/net/addr.h"
 
 struct ports;
 struct relay;
+struct routes;
 struct state;
 
 /* Constant once the workers run. */
@@ -17,6 +19,11 @@ struct ingress {
 	/* NULL: no --ports, so there are none. */
 	struct ports *ports;
 	uint16_t first, last;
+	/* Web services: whose each host is, and how hosts are called. */
+	struct routes *routes;
+	struct names names;
+	/* Of the first --http and --https listener, as bound; 0: there is none. */
+	uint16_t http_port, https_port;
 	/* Who has to say for whom it stands (--proxy-from). */
 	struct addr_net *proxies;
 	size_t n_proxies;
@@ -25,8 +32,8 @@ struct ingress {
 };
 
 /*
- * ingress_open - r->ingress from r's options, once the credentials are there.  ERR_INVALID,
- * ERR_NOMEM, and what state_open says, with e.  ingress_close - of one opened in part, too.
+ * ingress_open - r->ingress from r's options, once the credentials are there.  ERR_*
+ * with e.  ingress_close - of one opened in part, too.
  */
 int ingress_open(struct relay *r, struct errtext *e) WARN_UNUSED;
 void ingress_close(struct relay *r);

@@ -44,6 +44,7 @@ publication_dispose(void *arg)
 	struct publication *pub = arg;
 
 	ratelimit_free(pub->rate);
+	request_web_unref(pub->web);
 	mem_free(pub);
 }
 
@@ -167,6 +168,8 @@ publication_set_rules(struct publication *pub, const struct request *q)
 	ratelimit_free(pub->rate);
 	pub->rate = rate;
 	pub->rules = *rules;
+	request_web_unref(pub->web);
+	pub->web = request_web_ref(q->web);
 	return 0;
 }
 

@@ -28,6 +28,7 @@
 
 enum publication_state { PUBLICATION_LIVE, PUBLICATION_AWAY, PUBLICATION_OVER, PUBLICATION_STATES };
 
+struct claims;
 struct publication;
 
 /* A kind: what is different from the others.  All members are set. */
@@ -41,8 +42,8 @@ struct publication_kind {
 	/* What the group keeps for a service not asked for again must not stand in q's way. */
 	void (*clear_way)(struct group *g, const struct request *q);
 	/*
-	 * Open a new one to the public, and set public and name.  Whatever fails, the publication is
-	 * freed.  ERR_* with why.
+	 * Open a new one to the public, and set public and name.  Whatever fails, it is freed.
+	 * ERR_* with why.
 	 */
 	int (*open)(struct publication *pub, const struct request *q, const struct creds *c,
 	    struct errtext *why);
@@ -75,6 +76,10 @@ struct publication {
 	int fd;
 	uint16_t port;
 	struct acceptor acceptor;
+	/* Of hosts. */
+	struct claims *claims;
+	/* Of kind "http": how requests are treated; a reference. */
+	struct request_web *web;
 	/* New ones a second; NULL: as many as come. */
 	struct ratelimit *rate;
 	/* Those that are on their way to the agent, and how many there are with those carried. */

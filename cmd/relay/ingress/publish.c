@@ -6,11 +6,12 @@
 #include <string.h>
 
 #include "cmd/relay/group.h"
+#include "cmd/relay/ingress/publish_host.h"
 #include "cmd/relay/ingress/publish_port.h"
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 
-static const struct publication_kind *const kinds[] = { &publish_tcp };
+static const struct publication_kind *const kinds[] = { &publish_tcp, &publish_http, &publish_tls };
 
 #define N_KINDS (sizeof kinds / sizeof kinds[0])
 
@@ -54,7 +55,7 @@ publish(struct peer *p, const struct request *q, const struct creds *c, struct p
 
 	*out = old;
 	if (kind == NULL)
-		return err_set(why, ERR_INVALID, "this relay publishes tcp only");
+		return err_set(why, ERR_INVALID, "this relay publishes tcp, http and tls only");
 	if ((r = kind->check(p, q, c, why)) != 0)
 		return r;
 	if (atomic_load(&p->w->relay->draining))
@@ -68,7 +69,7 @@ publish(struct peer *p, const struct request *q, const struct creds *c, struct p
 		return err_set(why, ERR_LIMIT, "this agent may publish %llu services, no more",
 		    (unsigned long long)most);
 	if ((r = publish_new(p, kind, q, c, out, why)) == 0 && old != NULL)
-		publication_end(old, "its agent asks for another port");
+		publication_end(old, "its agent asks for another place");
 	return r;
 }
 
@@ -114,8 +115,10 @@ publish_control(struct peer *p, const void *body, size_t n)
 	int r = request_parse(&q, &a, body, n, &why);
 
 	/* What cannot be answered is ignored, as are replies: nothing was asked. */
-	if (q.id == 0 || (r == 0 && q.verb == REQUEST_REPLY))
+	if (q.id == 0 || (r == 0 && q.verb == REQUEST_REPLY)) {
+		request_fini(&q);
 		return;
+	}
 	reply.id = q.id;
 	if (r != 0)
 		snprintf(reply.error, sizeof reply.error, "%.*s", REQUEST_ERROR_MAX, why.s);
@@ -125,6 +128,7 @@ publish_control(struct peer *p, const void *body, size_t n)
 		snprintf(reply.error, sizeof reply.error, "only agents publish services");
 	else
 		answer(p, &q, &reply);
+	request_fini(&q);
 	json = request_reply_dump(&reply, &len);
 	/* A session that is over needs no answer. */
 	if (json != NULL)
@@ -134,20 +138,31 @@ publish_control(struct peer *p, const void *body, size_t n)
 
 /* ---- the agent comes and goes ---- */
 
+struct publication *
+publish_find(struct worker *w, const struct route *r)
+{
+	struct group *g;
+
+	HASH_FIND_STR(w->groups, r->agent, g);
+	return g != NULL ? publication_find(g, r->kind, r->service) : NULL;
+}
+
 void
-publish_joined(struct group *g)
+publish_joined(struct worker *w, struct group *g)
 {
 	struct publication *pub;
 
+	routes_agent(w->relay->ingress.routes, g->name, true);
 	TAILQ_FOREACH (pub, &g->published, link)
 		pub->kind->joined(pub);
 }
 
 void
-publish_left(struct group *g)
+publish_left(struct worker *w, struct group *g)
 {
 	struct publication *pub;
 
+	routes_agent(w->relay->ingress.routes, g->name, false);
 	TAILQ_FOREACH (pub, &g->published, link)
 		publication_away(pub);
 }

@@ -12,14 +12,18 @@
 #define CMD_RELAY_INGRESS_PUBLISH_H
 
 #include "cmd/relay/ingress/publication.h"
+#include "cmd/relay/ingress/routes.h"
 
 /* publish_control - a peer of this relay has sent a CONTROL: answer it. */
 void publish_control(struct peer *p, const void *body, size_t n);
 
+/* publish_find - what a route leads to, on its worker, w; NULL: it has ended meanwhile. */
+struct publication *publish_find(struct worker *w, const struct route *r);
+
 /* publish_joined - a session of the group's agent was let in: visitors need wait no more. */
-void publish_joined(struct group *g);
+void publish_joined(struct worker *w, struct group *g);
 /* publish_left - a session of the group's agent has gone; the last one begins the grace period. */
-void publish_left(struct group *g);
+void publish_left(struct worker *w, struct group *g);
 
 /* publish_check - after a reload: end what the credentials do not allow any more. */
 void publish_check(struct worker *w);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * routes - which host name belongs to which published service, in the whole process.
+ * routes - which host name belongs to which published service, and which agents are there, in the
+ * whole process.
  *
- * A host is a whole name ("shop.t.example.com") or a wildcard that covers one or more labels
- * ("*.acme.test").  The whole name goes before every wildcard, of these the longest wins.  Names are
- * normalised (lib/http/host.h).
+ * A host is a whole name ("shop.t.example.com"), a wildcard that covers one or more labels
+ * ("*.acme.test"), or a label alone, which stands for itself.  The whole name goes before every
+ * wildcard, of these the longest wins.  Names are normalised (lib/http/host.h).
  *
  * Threads: any; one lock, held for a look-up in a hash table for each label.
  */
@@ -14,11 +15,8 @@
 #include <stdbool.h>
 
 #include "lib/base/err.h"
-#include "lib/http/host.h"
 #include "proto/ctl.h"
-
-/* A wildcard is longer by two. */
-#define ROUTE_HOST_MAX (HTTP_HOST_MAX + 2)
+#include "proto/request_web.h"
 
 /* Whose a host is: a publication is found by it on that worker (publish_find). */
 struct route {
@@ -37,14 +35,26 @@ struct routes *routes_new(void);
 void routes_free(struct routes *t);
 
 /*
- * routes_claim - the host is r's from now on.  ERR_EXISTS: it is another's; ERR_NOMEM.
+ * routes_claim - the host is r's from now on, if it is nobody's.  ERR_EXISTS: it is another's, and
+ * *holder (NULL: not wanted) says whose; ERR_NOMEM.
  * routes_release - it is nobody's, if it was r's.
  * "http" and "tls" of one host exclude each other.
  */
-int routes_claim(struct routes *t, const char *host, const struct route *r) WARN_UNUSED;
+int routes_claim(
+    struct routes *t, const char *host, const struct route *r, struct route *holder) WARN_UNUSED;
 void routes_release(struct routes *t, const char *host, const struct route *r);
 
-/* routes_find - whose is this name?  false: nobody's. */
-bool routes_find(struct routes *t, const char *host, struct route *out);
+/* What a host was found by. */
+enum routes_hit { ROUTES_NONE, ROUTES_EXACT, ROUTES_WILDCARD };
+
+/* routes_find - whose is this name? */
+enum routes_hit routes_find(struct routes *t, const char *host, struct route *out);
+
+/*
+ * routes_agent - a session of this agent is there, or none is any more.  Without memory it counts
+ * as away.  routes_has_agent - was the former said last?
+ */
+void routes_agent(struct routes *t, const char *agent, bool there);
+bool routes_has_agent(struct routes *t, const char *agent);
 
 #endif

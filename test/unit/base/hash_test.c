@@ -47,6 +47,34 @@ sha1_makes_the_websocket_accept_value(void **state)
 	assert_string_equal(text, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="); /* RFC 6455 1.3 */
 }
 
+/* RFC 4231 4.2, 4.3 */
+static void
+a_keyed_digest_depends_on_the_key(void **state)
+{
+	static const struct {
+		const char *key;
+		size_t key_len;
+		const char *data, *hex;
+	} v[] = {
+		{ "\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b"
+		  "\x0b",
+		    20, "Hi There",
+		    "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7" },
+		{ "Jefe", 4, "what do ya want for nothing?",
+		    "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843" },
+	};
+	char hex[HASH_HEX_LEN(HASH_SHA256_LEN) + 1];
+	uint8_t out[HASH_SHA256_LEN];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof v / sizeof v[0]; i++) {
+		assert_int_equal(
+		    hash_hmac_sha256(v[i].key, v[i].key_len, v[i].data, strlen(v[i].data), out), 0);
+		hash_hex(hex, out, sizeof out);
+		assert_string_equal(hex, v[i].hex);
+	}
+}
+
 static void
 hexadecimal_is_read_strictly(void **state)
 {
@@ -79,6 +107,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sha256_of_known_texts),
 		cmocka_unit_test(sha1_makes_the_websocket_accept_value),
+		cmocka_unit_test(a_keyed_digest_depends_on_the_key),
 		cmocka_unit_test(hexadecimal_is_read_strictly),
 		cmocka_unit_test(equality_is_of_all_bytes),
 	};

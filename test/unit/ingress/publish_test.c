@@ -162,7 +162,7 @@ what_is_not_understood_is_refused_or_ignored(void **state)
 	assert_int_equal(agent->n_control, 0);
 	assert_says(refusal(agent, "\"request\":\"dance\""), "no such request");
 	assert_says(refusal(agent, "\"request\":\"publish\",\"kind\":\"udp\",\"service\":\"s\""),
-	    "tcp only");
+	    "publishes tcp,");
 	refusal(agent, "\"request\":\"publish\",\"kind\":\"tcp\"");
 	refusal(agent, "\"request\":\"publish\",\"kind\":\"tcp\",\"service\":\"s\",\"port\":65536");
 	assert_true(TAILQ_EMPTY(&group_get(w, "pi")->published));
