@@ -518,12 +518,18 @@ mux_stream_linger(struct mux *m)
 static bool
 begin_reset(struct mux_stream *ms, uint32_t code, const char *text)
 {
+	bool news;
+
 	ms->s.user = NULL;
 	if (ms->id == 0) {
 		mux_stream_drop(ms);
 		return false;
 	}
+	/* PROTOCOL.md 5.6: what was handed on is told before the reset, for there is no after. */
+	news = flow_in_has_news(&ms->from);
 	be_silent(ms);
+	if (news)
+		window_due(ms);
 	mux_stream_set_out(ms, OUT_RESETTING);
 	ms->reset_code = code;
 	ms->reset_text = mem_strdup(text); /* without memory the code alone must do */

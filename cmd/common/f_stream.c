@@ -324,6 +324,14 @@ f_stream_acked(const struct filter *f)
 	return stream_of(f)->acked;
 }
 
+struct session *
+f_stream_session(const struct filter *f)
+{
+	const struct f_stream *x = stream_of(f);
+
+	return x->s != NULL ? x->s->session : NULL;
+}
+
 uint32_t
 f_stream_code(const struct filter *f)
 {

@@ -47,6 +47,8 @@ void f_stream_watch(struct filter *f, const struct f_stream_news *news, void *ar
 bool f_stream_is_open(const struct filter *f);
 /* f_stream_acked - bytes that the endpoint at the other side has handed on, of all written. */
 uint64_t f_stream_acked(const struct filter *f);
+/* f_stream_session - NULL once the stream is gone. */
+struct session *f_stream_session(const struct filter *f);
 /* f_stream_code - after an end by ERR_CLOSED: the code of the reset (proto/frame.h). */
 uint32_t f_stream_code(const struct filter *f);
 

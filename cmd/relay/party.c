@@ -25,6 +25,7 @@ party_get(struct worker *w, struct account *a, const char *agent)
 		return NULL;
 	memcpy(&y->key, &k, sizeof k);
 	TAILQ_INIT(&y->held_by);
+	pool_list_init(&y->idle);
 	HASH_ADD(hh, w->parties, key, sizeof k, y);
 	if (!hashtab_has(y)) {
 		mem_free(y);

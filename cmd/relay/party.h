@@ -10,6 +10,7 @@
 #define CMD_RELAY_PARTY_H
 
 #include "cmd/relay/account.h"
+#include "cmd/relay/ingress/pool.h"
 #include "cmd/relay/worker.h"
 #include "lib/base/hashtab.h"
 
@@ -23,7 +24,7 @@ struct party_key {
 	char agent[CTL_NAME_MAX + 1];
 };
 
-/* Members may be read; bridge.c keeps held_by. */
+/* Members may be read; bridge.c keeps held_by, pool.c idle. */
 struct party {
 	struct party_key key;
 	unsigned refs;
@@ -31,6 +32,8 @@ struct party {
 	uint64_t streams;
 	/* Bridges that have bytes waiting for the next hop, by when they moved last. */
 	struct bridge_list held_by;
+	/* Streams that wait for its next request (ingress/pool.h); they are none of those above. */
+	struct pool_list idle;
 	UT_hash_handle hh;
 };
 

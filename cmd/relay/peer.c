@@ -644,6 +644,8 @@ on_goaway(void *arg, uint32_t code, const char *text)
 
 	log_debug("%s %s: says goodbye: %s %s", ctl_role_str(p->role), p->name,
 	    frame_code_str(code), text);
+	/* It waits for its streams, and these for nothing that would still come. */
+	pool_drop_session(&p->w->pool, carrier_session(p->carrier));
 	if (carrier_session(p->carrier)->n_streams == 0)
 		carrier_finish(p->carrier);
 }

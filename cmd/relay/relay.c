@@ -351,6 +351,7 @@ drain_peers(void *worker)
 	struct peer *p;
 
 	publish_stop(w);
+	pool_stop(&w->pool);
 	TAILQ_FOREACH (p, &w->peers, link)
 		peer_drain(p);
 }

@@ -31,7 +31,7 @@ workers_init(struct relay *r, int n, struct errtext *e)
 		    "connections that are not logged in");
 		log_limit_init(&w->proxy_log, LOG_LIMIT_FEW, LOG_LIMIT_LONG_MS, "trusted proxies");
 		w->loop = loop_new();
-		if (w->loop == NULL)
+		if (w->loop == NULL || pool_init(&w->pool, w->loop) != 0)
 			return err_sys(e, "cannot make the event loop of worker %d", w->index);
 	}
 	return 0;
@@ -42,6 +42,7 @@ worker_drop_all(struct worker *w)
 {
 	guest_drop_all(w);
 	publish_stop(w);
+	pool_stop(&w->pool);
 	visitor_drop_all(w);
 	peer_drop_all(w);
 	rlimit_reserve_fini(&w->reserve);
@@ -107,6 +108,7 @@ void
 workers_fini(struct relay *r)
 {
 	for (int i = 0; i < r->n_workers; i++) {
+		pool_fini(&r->workers[i].pool);
 		loop_free(r->workers[i].loop);
 		log_limit_fini(&r->workers[i].evicted_log);
 		log_limit_fini(&r->workers[i].proxy_log);

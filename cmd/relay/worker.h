@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <sys/queue.h>
 
+#include "cmd/relay/ingress/pool.h"
 #include "cmd/relay/ingress/visitor.h"
 #include "cmd/relay/relay.h"
 #include "lib/base/log_limit.h"
@@ -47,6 +48,8 @@ struct worker {
 	struct guest_list guests;
 	/* Those that are carried. */
 	struct visitor_list visitors;
+	/* Streams to services that wait for the next request. */
+	struct pool pool;
 	/* For its public ports; made with the first. */
 	struct rlimit_reserve reserve;
 	/*

@@ -4,8 +4,8 @@
  *
  *     exchange ── head, payload, end ──> backend ── head, payload, end ──> exchange
  *
- * Behind it stands a stream to the service (backend_stream.c), which speaks HTTP/1.1 and may be kept
- * for the next request.  Framing is the backend's: the exchange hands over heads without
+ * Behind it stands a stream to the service (backend_stream.c), which speaks HTTP/1.1 and may be
+ * kept for the next request.  Framing is the backend's: the exchange hands over heads without
  * Content-Length, Transfer-Encoding, Connection and Upgrade, and payload.
  *
  * Back-pressure: backend_room says how much payload is welcome, writable tells when there is some
@@ -37,6 +37,12 @@ struct publication;
 #define BACKEND_STALL_MS 60000
 /* How long a service may take to close a connection that is not kept. */
 #define BACKEND_LEAVE_MS 2000
+/*
+ * Bytes of a request that may be yet to be acknowledged, when its answer is whole, for the stream
+ * to be kept: acknowledgements come late, and a service that has answered without reading the
+ * request is not to be asked again on the same connection.
+ */
+#define BACKEND_UNACKED_MAX (16 * 1024)
 /* Heads of 1xx before an answer. */
 #define BACKEND_INTERIM_MAX 16
 
@@ -128,8 +134,8 @@ bool backend_is_untouched(const struct backend *b);
 
 /*
  * backend_upgraded - in or after the head callback of a 101, which names what was asked for: the
- * stream, with what came behind the head in its input, the caller's from now on.  b still counts it,
- * so the filter is freed before backend_close(b), and no callback comes any more.
+ * stream, with what came behind the head in its input, the caller's from now on.  b still counts
+ * it, so the filter is freed before backend_close(b), and no callback comes any more.
  */
 struct filter *backend_upgraded(struct backend *b);
 

@@ -5,16 +5,19 @@
  *
  * Three machines.
  *      ask      UNSAID ── backend_begin ──> BODY ── backend_end ──> WHOLE
- *      answer   AWAITED ── its final head ──> BODY ── its last byte ──> WHOLE
+ *      answer   backend_answer.c
  *      life     USED ── failed ──> FAILED ── backend_close ──> OVER
  *               USED ── 101 ──> SWITCHED ── backend_close ──> OVER
- *               USED ── backend_close ──> OVER: broken off, the messages were not whole
+ *               USED ── backend_close, and a message was not whole ──> OVER
  *               USED ── backend_close ──> LEAVING ── the service has closed, too ──> OVER
+ *               USED ── backend_close ──> IDLE (pool.h) ── backend_open ──> USED
+ *                                         IDLE ── the pool drops it ──> LEAVING
+ *                                         IDLE ── it ends, or says something ──> OVER
  *
- * What is read is strict (lib/http): the answer's bytes are all that decides where it ends, and on
- * doubt the stream is dropped with what follows.
+ * A stream is kept (can_keep) only if nobody can be mistaken about where its messages end, and
+ * nothing that was said on it changes what the next request means there.
  */
-#include "cmd/relay/ingress/backend.h"
+#include "cmd/relay/ingress/backend_int.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -23,75 +26,29 @@
 
 #include "cmd/common/f_stream.h"
 #include "cmd/relay/group.h"
-#include "cmd/relay/ingress/publish.h"
+#include "cmd/relay/ingress/publication.h"
 #include "lib/base/mem.h"
 #include "lib/base/rand.h"
 #include "lib/net/proxy_hdr.h"
 
-enum ask { ASK_UNSAID, ASK_BODY, ASK_WHOLE, N_ASK };
-enum answer { ANSWER_AWAITED, ANSWER_BODY, ANSWER_WHOLE, N_ANSWER };
-enum life { LIFE_USED, LIFE_FAILED, LIFE_SWITCHED, LIFE_LEAVING, LIFE_OVER, N_LIFE };
-
 static const char *const ask_name[N_ASK] = { "UNSAID", "BODY", "WHOLE" };
-static const char *const answer_name[N_ANSWER] = { "AWAITED", "BODY", "WHOLE" };
-static const char *const life_name[N_LIFE] = { "USED", "FAILED", "SWITCHED", "LEAVING", "OVER" };
+static const char *const life_name[N_LIFE] = { "USED", "IDLE", "FAILED", "SWITCHED", "LEAVING",
+	"OVER" };
 
 static const bool ask_can[N_ASK][N_ASK] = {
 	[ASK_UNSAID] = { [ASK_BODY] = true },
 	[ASK_BODY] = { [ASK_WHOLE] = true },
 };
-static const bool answer_can[N_ANSWER][N_ANSWER] = {
-	[ANSWER_AWAITED] = { [ANSWER_BODY] = true },
-	[ANSWER_BODY] = { [ANSWER_WHOLE] = true },
-};
 static const bool life_can[N_LIFE][N_LIFE] = {
-	[LIFE_USED] = { [LIFE_FAILED] = true,
+	[LIFE_USED] = { [LIFE_IDLE] = true,
+	    [LIFE_FAILED] = true,
 	    [LIFE_SWITCHED] = true,
 	    [LIFE_LEAVING] = true,
 	    [LIFE_OVER] = true },
+	[LIFE_IDLE] = { [LIFE_USED] = true, [LIFE_LEAVING] = true, [LIFE_OVER] = true },
 	[LIFE_FAILED] = { [LIFE_OVER] = true },
 	[LIFE_SWITCHED] = { [LIFE_OVER] = true },
 	[LIFE_LEAVING] = { [LIFE_OVER] = true },
-};
-
-struct backend {
-	struct loop *loop;
-	struct worker *w;
-	/* NULL: nobody is told. */
-	const struct backend_user *user;
-	void *arg;
-	enum ask ask;
-	enum answer answer;
-	enum life life;
-	/* The stream; NULL once it has failed, or is the user's. */
-	struct filter *f;
-	/* Its share of the agent's streams and memory; references. */
-	struct account *payer;
-	struct party *party;
-	/* Of the request. */
-	enum http_body framing;
-	bool is_head, once;
-	char *upgrade;
-	uint64_t connect_ms, timeout_ms;
-	/* Of the answer. */
-	struct http_head *head;
-	struct body_reader body;
-	unsigned n_interim;
-	/* Its answer began before the request had ended. */
-	bool early;
-	bool paused;
-	/* The stream ended while the answer was paused: what stands in it is yet to be delivered. */
-	bool ended, broken;
-	char why[128];
-	enum backend_failure failure;
-	/* Acknowledged bytes of the stream, when it failed or the request began. */
-	uint64_t acked_before, acked;
-	/* Since when it is waited for. */
-	uint64_t since_ms;
-	struct timer timer;
-	uint64_t fires_ms;
-	struct task resume;
-	struct grave grave;
 };
 
 static void
@@ -102,16 +59,8 @@ set_ask(struct backend *b, enum ask next)
 	b->ask = next;
 }
 
-static void
-set_answer(struct backend *b, enum answer next)
-{
-	assert(answer_can[b->answer][next]);
-	log_debug("backend: answer %s -> %s", answer_name[b->answer], answer_name[next]);
-	b->answer = next;
-}
-
-static void
-set_life(struct backend *b, enum life next)
+void
+backend_set_life(struct backend *b, enum life next)
 {
 	assert(life_can[b->life][next]);
 	log_debug("backend: %s -> %s", life_name[b->life], life_name[next]);
@@ -130,15 +79,16 @@ backend_dispose(void *arg)
 	mem_free(b);
 }
 
-/* Nobody counts it any more. */
 static void
-uncount(struct backend *b)
+set_counted(struct backend *b, bool on)
 {
-	if (b->party == NULL)
+	if (b->counted == on)
 		return;
-	b->party->streams--;
-	party_put(b->w, b->party);
-	b->party = NULL;
+	b->counted = on;
+	if (on)
+		b->party->streams++;
+	else
+		b->party->streams--;
 }
 
 /* cut: the service is to see that it has not got, or not sent, all. */
@@ -156,20 +106,23 @@ drop_stream(struct backend *b, bool cut)
 static void
 backend_free(struct backend *b)
 {
-	set_life(b, LIFE_OVER);
+	backend_set_life(b, LIFE_OVER);
+	pool_remove(&b->pooled);
 	drop_stream(b, true);
 	timer_fini(&b->timer);
 	task_cancel(b->loop, &b->resume);
 	body_fini(&b->body);
-	uncount(b);
+	set_counted(b, false);
+	party_put(b->w, b->party);
+	publication_unref(b->pub);
 	account_put(b->w->relay->accounts, b->payer, loop_now_ms(b->loop));
 	loop_bury(b->loop, &b->grave, backend_dispose, b);
 }
 
-static void
-fail(struct backend *b, enum backend_failure f, const char *why)
+void
+backend_fail(struct backend *b, enum backend_failure f, const char *why)
 {
-	set_life(b, LIFE_FAILED);
+	backend_set_life(b, LIFE_FAILED);
 	drop_stream(b, true);
 	timer_cancel(&b->timer);
 	task_cancel(b->loop, &b->resume);
@@ -232,7 +185,7 @@ on_timer(void *arg)
 	else if (b->life == LIFE_LEAVING)
 		backend_free(b);
 	else
-		fail(b, f, why);
+		backend_fail(b, f, why);
 }
 
 /* Something has happened: from now on it is waited for the next thing. */
@@ -243,216 +196,94 @@ progress(struct backend *b)
 	watch(b);
 }
 
-/* ---- the answer ---- */
-
-static void
-malformed(struct backend *b, const char *why)
-{
-	fail(b, BACKEND_MALFORMED, why);
-}
-
-/* RFC 9110 7.8: a switch is to one of those that were asked for. */
-static bool
-may_switch(const struct backend *b, const struct http_head *h)
-{
-	const char *list = http_header(h, "upgrade");
-	char name[64];
-	size_t n, some = 0;
-
-	if (b->upgrade == NULL || list == NULL || http_header_count(h, "upgrade") > 1 ||
-	    !http_has_token(h, "connection", "upgrade"))
-		return false;
-	for (; *list != '\0'; list += n) {
-		list += strspn(list, " \t,");
-		n = strcspn(list, " \t,");
-		if (n == 0)
-			continue;
-		if (n >= sizeof name)
-			return false;
-		snprintf(name, sizeof name, "%.*s", (int)n, list);
-		if (!http_list_has(b->upgrade, name))
-			return false;
-		some++;
-	}
-	return some > 0;
-}
-
-static void
-take_switch(struct backend *b)
-{
-	if (b->ask != ASK_WHOLE || !may_switch(b, b->head)) {
-		malformed(b, "the service switches to a protocol that was not asked for");
-		return;
-	}
-	set_life(b, LIFE_SWITCHED);
-	timer_cancel(&b->timer);
-	filter_pause(b->f, true);
-	filter_set_user(b->f, NULL, NULL);
-	f_stream_watch(b->f, NULL, NULL);
-	b->user->head(b->arg, b->head);
-}
-
-static void
-take_interim(struct backend *b)
-{
-	if (http_status(b->head) == 101) {
-		take_switch(b);
-		return;
-	}
-	if (b->n_interim++ == BACKEND_INTERIM_MAX) {
-		malformed(b, "the service sends one 1xx after the other");
-		return;
-	}
-	b->user->head(b->arg, b->head);
-	if (b->life == LIFE_USED)
-		http_head_reset(b->head);
-}
-
-static bool
-names_bound_scheme(const char *list)
-{
-	const char *s;
-	size_t n;
-
-	while ((s = http_next_scheme(&list, &n)) != NULL)
-		if ((n == 4 && strncasecmp(s, "NTLM", n) == 0) ||
-		    (n == 9 && strncasecmp(s, "Negotiate", n) == 0))
-			return true;
-	return false;
-}
-
-/* Schemes that authenticate the connection, and so whoever uses it next. */
-static bool
-binds_connection(const struct http_head *h)
-{
-	const char *name, *value;
-
-	for (size_t i = 0; http_header_at(h, i, &name, &value); i++)
-		if ((strcasecmp(name, "WWW-Authenticate") == 0 ||
-			strcasecmp(name, "Proxy-Authenticate") == 0) &&
-		    names_bound_scheme(value))
-			return true;
-	return false;
-}
-
-static void
-take_final(struct backend *b)
-{
-	enum http_body kind = b->is_head ? HTTP_BODY_NONE : http_body(b->head);
-
-	b->early = b->ask != ASK_WHOLE || filter_pending(b->f) > 0;
-	b->once = b->once || kind == HTTP_BODY_CLOSE || http_minor(b->head) == 0 ||
-		  http_has_token(b->head, "connection", "close") || binds_connection(b->head);
-	body_begin(&b->body, kind, http_content_length(b->head));
-	set_answer(b, ANSWER_BODY);
-	b->user->head(b->arg, b->head);
-}
-
-static void
-take_head(struct backend *b)
-{
-	struct errtext why = { "" };
-	int r = http_head_take(b->head, &b->f->in, &why);
-
-	if (r != 0) {
-		fail(b,
-		    r == ERR_LIMIT   ? BACKEND_HEAD_TOO_LARGE
-		    : r == ERR_NOMEM ? BACKEND_NO_MEMORY
-				     : BACKEND_MALFORMED,
-		    why.s);
-		return;
-	}
-	if (!http_head_is_done(b->head))
-		return;
-	if (b->ask == ASK_UNSAID)
-		malformed(b, "the service answers before it was asked");
-	else if (http_status(b->head) < 200)
-		take_interim(b);
-	else
-		take_final(b);
-}
-
-static void
-take_body(struct backend *b)
-{
-	struct bufq out = { 0 };
-	struct errtext why = { "" };
-	int r = body_take(&b->body, &b->f->in, &out, SIZE_MAX, &why);
-
-	if (r != 0)
-		fail(b, r == ERR_NOMEM ? BACKEND_NO_MEMORY : BACKEND_MALFORMED, why.s);
-	else if (out.len > 0)
-		b->user->body(b->arg, &out);
-	bufq_fini(&out);
-}
-
-static void
-answer_is_whole(struct backend *b)
-{
-	set_answer(b, ANSWER_WHOLE);
-	/* Nothing may follow: what does is seen when the stream is closed. */
-	filter_pause(b->f, true);
-	/* The last thing done here: b may be another's request afterwards. */
-	b->user->end(b->arg, &b->body);
-}
-
-/* The service has closed in good order. */
-static void
-answer_has_ended(struct backend *b)
-{
-	if (b->answer == ANSWER_AWAITED)
-		fail(b, BACKEND_CUT, "the service closed the connection without an answer");
-	else if (b->body.kind != HTTP_BODY_CLOSE)
-		fail(b, BACKEND_CUT, "the service closed the connection within its answer");
-	else
-		answer_is_whole(b);
-}
-
-static bool
-is_awaited(const struct backend *b)
-{
-	return b->life == LIFE_USED && b->answer != ANSWER_WHOLE;
-}
-
-static bool
-is_reading(const struct backend *b)
-{
-	return is_awaited(b) && !b->paused;
-}
-
-/* Take what there is, a head or a piece of a body at a time; the user may end it at each. */
-static void
-take(struct backend *b)
-{
-	size_t before;
-
-	do {
-		before = b->f->in.len;
-		if (b->answer == ANSWER_AWAITED)
-			take_head(b);
-		if (is_reading(b) && b->answer == ANSWER_BODY && b->f->in.len > 0)
-			take_body(b);
-		/* The end is no payload: it is told even if it was paused just now. */
-		if (is_awaited(b) && b->answer == ANSWER_BODY && body_is_done(&b->body)) {
-			answer_is_whole(b);
-			return;
-		}
-	} while (is_reading(b) && b->f->in.len > 0 && b->f->in.len < before);
-	if (!is_reading(b))
-		return;
-	if (b->broken)
-		fail(b, b->failure, b->why);
-	else if (b->ended)
-		answer_has_ended(b);
-}
-
 static void
 on_resume(void *arg)
 {
 	struct backend *b = arg;
 
-	if (is_reading(b))
-		take(b);
+	if (backend_is_reading(b))
+		backend_take(b);
+}
+
+/* ---- closing ---- */
+
+/* Both messages were whole, and the service has ended, too. */
+static void
+end_well(struct backend *b)
+{
+	drop_stream(b, false);
+	backend_free(b);
+}
+
+/* It is not kept: it ends as a client of the service would end it. */
+static void
+leave(struct backend *b)
+{
+	backend_set_life(b, LIFE_LEAVING);
+	set_counted(b, false);
+	filter_shutdown(b->f);
+	if (b->ended)
+		end_well(b);
+	else
+		progress(b);
+}
+
+static struct backend *
+of_pooled(struct pooled *x)
+{
+	return (struct backend *)((char *)x - offsetof(struct backend, pooled));
+}
+
+static void
+on_drop(struct pooled *x)
+{
+	leave(of_pooled(x));
+}
+
+static const struct session *
+on_session(const struct pooled *x)
+{
+	const char *b = (const char *)x - offsetof(struct backend, pooled);
+
+	return f_stream_session(((const struct backend *)(const void *)b)->f);
+}
+
+static const struct pooled_ops pooled_ops = { on_drop, on_session };
+
+/* Idle ones leave most of the agent's places to others. */
+static bool
+has_places(const struct backend *b)
+{
+	return f_stream_session(b->f)->n_streams <= b->w->relay->opts.max_streams / 2;
+}
+
+static bool
+can_keep(const struct backend *b)
+{
+	const struct session *s = f_stream_session(b->f);
+
+	return !b->once && !b->early && !b->followed && !b->ended && s != NULL && !s->going &&
+	       (s->can & SESSION_HALF_CLOSE) != 0 && b->pub->state == PUBLICATION_LIVE &&
+	       filter_unacked(b->f) <= BACKEND_UNACKED_MAX && has_places(b);
+}
+
+static void
+keep(struct backend *b)
+{
+	backend_set_life(b, LIFE_IDLE);
+	set_counted(b, false);
+	b->n_before++;
+}
+
+void
+backend_close(struct backend *b)
+{
+	if (b->life != LIFE_USED || b->ask != ASK_WHOLE || b->answer != ANSWER_WHOLE || b->broken)
+		backend_free(b);
+	else if (can_keep(b) && pool_put(&b->w->pool, &b->pooled, &pooled_ops, b->party, b->pub))
+		keep(b);
+	else
+		leave(b);
 }
 
 /* ---- the stream's calls ---- */
@@ -462,13 +293,16 @@ on_readable(void *arg)
 {
 	struct backend *b = arg;
 
-	if (b->life == LIFE_LEAVING) {
-		bufq_drain(&b->f->in, b->f->in.len);
-		return;
+	if (b->life == LIFE_IDLE) {
+		log_debug("backend: the service says something unasked on an idle connection");
+		backend_free(b);
+	} else if (backend_is_awaited(b)) {
+		progress(b);
+		if (backend_is_reading(b))
+			backend_take(b);
+	} else {
+		backend_pass_over(b);
 	}
-	progress(b);
-	if (is_reading(b))
-		take(b);
 }
 
 static void
@@ -500,10 +334,8 @@ on_closed(void *arg, int err, const char *text)
 {
 	struct backend *b = arg;
 
-	if (b->life == LIFE_LEAVING) {
-		/* Both have ended, or it is broken. */
-		drop_stream(b, false);
-		backend_free(b);
+	if (b->life == LIFE_IDLE || b->life == LIFE_LEAVING) {
+		end_well(b);
 		return;
 	}
 	if (err == ERR_EOF) {
@@ -513,8 +345,8 @@ on_closed(void *arg, int err, const char *text)
 		b->failure = err == ERR_NOMEM ? BACKEND_NO_MEMORY : failure_of(b);
 		snprintf(b->why, sizeof b->why, "%s", text);
 	}
-	if (is_reading(b))
-		take(b);
+	if (backend_is_reading(b))
+		backend_take(b);
 }
 
 static void
@@ -577,29 +409,6 @@ open_failure(const struct session *s)
 	}
 }
 
-/* Its place among the payer's streams at this agent. */
-static bool
-count(struct backend *b, const struct backend_request *q, enum backend_failure *f,
-    struct errtext *why)
-{
-	struct party *y = party_get(b->w, q->payer, q->pub->group->name);
-
-	if (y == NULL) {
-		*f = BACKEND_NO_MEMORY;
-		err_set(why, ERR_NOMEM, "out of memory");
-		return false;
-	}
-	if (!group_leaves_room(q->pub->group, y, b->w->relay->opts.max_streams)) {
-		party_put(b->w, y);
-		*f = BACKEND_LIMITED;
-		err_set(why, ERR_LIMIT, "this address has its share of the agent's streams");
-		return false;
-	}
-	y->streams++;
-	b->party = y;
-	return true;
-}
-
 static bool
 stand_on_stream(struct backend *b, const struct backend_request *q, enum backend_failure *f,
     struct errtext *why)
@@ -624,16 +433,19 @@ stand_on_stream(struct backend *b, const struct backend_request *q, enum backend
 }
 
 static struct backend *
-backend_new(struct loop *l, const struct backend_request *q)
+backend_new(struct loop *l, const struct backend_request *q, struct party *y)
 {
 	struct backend *b = mem_zalloc(sizeof *b);
 
 	if (b == NULL)
 		return NULL;
 	b->loop = l;
+	b->pub = q->pub;
+	publication_ref(b->pub);
 	b->w = q->pub->w;
 	b->payer = q->payer;
 	account_ref(b->w->relay->accounts, b->payer);
+	b->party = party_ref(y);
 	task_init(&b->resume, on_resume, b);
 	b->head = http_head_new(HTTP_HEAD_RESPONSE);
 	if (timer_init(&b->timer, l, on_timer, b) == 0 && b->head != NULL)
@@ -642,31 +454,80 @@ backend_new(struct loop *l, const struct backend_request *q)
 	return NULL;
 }
 
-struct backend *
-backend_open(struct loop *l, const struct backend_request *q, const struct backend_user *u,
-    void *arg, enum backend_failure *f, struct errtext *why)
+/* One that waits for this, or a new one. */
+static struct backend *
+get(struct loop *l, const struct backend_request *q, struct party *y, enum backend_failure *f,
+    struct errtext *why)
 {
-	struct backend *b = backend_new(l, q);
+	struct pooled *x = q->fresh || q->proxy != 0 ? NULL : pool_take(y, q->pub);
+	struct backend *b;
 
-	*f = BACKEND_NO_MEMORY;
-	if (b == NULL || (q->upgrade != NULL && (b->upgrade = mem_strdup(q->upgrade)) == NULL)) {
-		err_set(why, ERR_NOMEM, "out of memory");
-		goto fail;
+	if (x != NULL) {
+		b = of_pooled(x);
+		backend_set_life(b, LIFE_USED);
+		return b;
 	}
-	if (!count(b, q, f, why) || !stand_on_stream(b, q, f, why))
-		goto fail;
+	b = backend_new(l, q, y);
+	if (b == NULL) {
+		*f = BACKEND_NO_MEMORY;
+		err_set(why, ERR_NOMEM, "out of memory");
+	} else if (!stand_on_stream(b, q, f, why)) {
+		backend_free(b);
+		b = NULL;
+	}
+	return b;
+}
+
+/* It is this request's from now on.  ERR_NOMEM. */
+static int
+begin(struct backend *b, const struct backend_request *q, const struct backend_user *u, void *arg)
+{
 	b->user = u;
 	b->arg = arg;
+	b->ask = ASK_UNSAID;
+	b->answer = ANSWER_AWAITED;
 	b->is_head = q->is_head;
 	b->once = q->once || q->proxy != 0 || q->upgrade != NULL;
 	b->connect_ms = q->connect_ms;
 	b->timeout_ms = q->timeout_ms;
+	b->n_interim = 0;
+	b->early = b->paused = false;
+	b->before = b->acked = f_stream_acked(b->f) + filter_unacked(b->f);
+	http_head_reset(b->head);
+	body_fini(&b->body);
+	set_counted(b, true);
 	progress(b);
+	if (q->upgrade != NULL && (b->upgrade = mem_strdup(q->upgrade)) == NULL)
+		return ERR_NOMEM;
+	return 0;
+}
+
+struct backend *
+backend_open(struct loop *l, const struct backend_request *q, const struct backend_user *u,
+    void *arg, enum backend_failure *f, struct errtext *why)
+{
+	struct worker *w = q->pub->w;
+	struct backend *b = NULL;
+	struct party *y;
+
+	if (q->pub->group == NULL) {
+		*f = BACKEND_LOST;
+		err_set(why, ERR_CLOSED, "the service is no longer published");
+		return NULL;
+	}
+	y = party_get(w, q->payer, q->pub->group->name);
+	if (y != NULL && !group_leaves_room(q->pub->group, y, w->relay->opts.max_streams)) {
+		*f = BACKEND_LIMITED;
+		err_set(why, ERR_LIMIT, "this address has its share of the agent's streams");
+	} else if (y == NULL || ((b = get(l, q, y, f, why)) != NULL && begin(b, q, u, arg) != 0)) {
+		*f = BACKEND_NO_MEMORY;
+		err_set(why, ERR_NOMEM, "out of memory");
+		if (b != NULL)
+			backend_free(b);
+		b = NULL;
+	}
+	party_put(w, y);
 	return b;
-fail:
-	if (b != NULL)
-		backend_free(b);
-	return NULL;
 }
 
 /* ---- the request ---- */
@@ -675,16 +536,19 @@ fail:
 static bool
 asks_for_bound(const struct http_build *head)
 {
-	static const char name[] = "\r\nAuthorization: ";
-	const char *at = memmem(head->s, head->len, name, sizeof name - 1);
-	size_t left;
+	static const char name[] = "Authorization: ";
+	const char *line = head->s, *end = head->s + head->len, *lf;
 
-	if (at == NULL)
-		return false;
-	at += sizeof name - 1;
-	left = (size_t)(head->s + head->len - at);
-	return (left > 4 && strncasecmp(at, "NTLM", 4) == 0) ||
-	       (left > 9 && strncasecmp(at, "Negotiate", 9) == 0);
+	for (; (lf = memchr(line, '\n', (size_t)(end - line))) != NULL; line = lf + 1) {
+		size_t n = (size_t)(lf - line);
+
+		if (n < sizeof name - 1 || strncasecmp(line, name, sizeof name - 1) != 0)
+			continue;
+		line += sizeof name - 1;
+		if (strncasecmp(line, "NTLM", 4) == 0 || strncasecmp(line, "Negotiate", 9) == 0)
+			return true;
+	}
+	return false;
 }
 
 int
@@ -777,7 +641,7 @@ backend_pause(struct backend *b, bool paused)
 	if (b->paused == paused)
 		return;
 	b->paused = paused;
-	if (!is_awaited(b))
+	if (!backend_is_awaited(b))
 		return;
 	filter_pause(b->f, paused);
 	if (paused)
@@ -791,14 +655,15 @@ backend_pause(struct backend *b, bool paused)
 bool
 backend_was_used(const struct backend *b)
 {
-	(void)b;
-	return false;
+	return b->n_before > 0;
 }
 
+/* Only a reset by the agent has the last word about what was acknowledged (PROTOCOL.md 5.6). */
 bool
 backend_is_untouched(const struct backend *b)
 {
-	return b->acked == b->acked_before;
+	return b->life == LIFE_FAILED && b->broken && b->failure != BACKEND_LOST &&
+	       b->failure != BACKEND_NO_MEMORY && b->acked <= b->before;
 }
 
 struct filter *
@@ -809,32 +674,4 @@ backend_upgraded(struct backend *b)
 	assert(b->life == LIFE_SWITCHED && f != NULL);
 	b->f = NULL;
 	return f;
-}
-
-/* ---- closing ---- */
-
-/* Both messages are whole, and the stream is not kept: it ends as the service would end it. */
-static void
-leave(struct backend *b)
-{
-	set_life(b, LIFE_LEAVING);
-	uncount(b);
-	filter_shutdown(b->f);
-	bufq_drain(&b->f->in, b->f->in.len);
-	filter_pause(b->f, false);
-	if (b->ended) {
-		drop_stream(b, false);
-		backend_free(b);
-	} else {
-		progress(b);
-	}
-}
-
-void
-backend_close(struct backend *b)
-{
-	if (b->life == LIFE_USED && b->ask == ASK_WHOLE && b->answer == ANSWER_WHOLE && !b->broken)
-		leave(b);
-	else
-		backend_free(b);
 }

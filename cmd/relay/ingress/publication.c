@@ -71,6 +71,7 @@ publication_drop(struct publication *pub)
 	struct relay *r = pub->w->relay;
 
 	pub->kind->close(pub);
+	pool_drop_service(pub);
 	timer_fini(&pub->grace);
 	if (pub->asking)
 		registry_cancel(r->registry, &pub->ask);
@@ -136,6 +137,7 @@ publication_new(struct peer *p, const struct publication_kind *kind, const struc
 	pub->group = p->group;
 	pub->kind = kind;
 	pub->refs = 1;
+	pool_list_init(&pub->idle);
 	take_owner(pub, p);
 	pub->fd = -1;
 	pub->ask = (struct registry_ask){ on_bound, pub };
@@ -188,6 +190,8 @@ publication_confirm(struct publication *pub, const struct peer *p, const struct 
 	if (publication_set_rules(pub, q) != 0)
 		return ERR_NOMEM;
 	take_owner(pub, p);
+	/* What stands behind the name may be another program now. */
+	pool_drop_service(pub);
 	timer_cancel(&pub->grace);
 	set_state(pub, PUBLICATION_LIVE);
 	return 0;

@@ -13,6 +13,7 @@
 #define CMD_RELAY_INGRESS_PUBLICATION_H
 
 #include "cmd/common/acceptor.h"
+#include "cmd/relay/ingress/pool.h"
 #include "cmd/relay/ingress/visitor.h"
 #include "cmd/relay/peer.h"
 #include "cmd/relay/registry.h"
@@ -85,6 +86,8 @@ struct publication {
 	/* Those that are on their way to the agent, and how many there are with those carried. */
 	struct visitor_list arriving;
 	unsigned n_visitors;
+	/* Streams to the service that wait for the next request. */
+	struct pool_list idle;
 	struct log_limit log;
 	struct timer grace;
 	/* So that the agent comes back to this worker. */

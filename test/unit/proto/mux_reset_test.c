@@ -66,6 +66,29 @@ a_reset_passes_the_relay_the_other_way_too(void **state)
 	net_free(n);
 }
 
+/* PROTOCOL.md 5.6: else the opener would not know what the other end has never had. */
+static void
+what_was_handed_on_is_acknowledged_before_a_reset(void **state)
+{
+	struct net *n = net_new_relay();
+	struct side a = { 0 }, *b = &net_agent(n)->side[0];
+
+	(void)state;
+	assert_true(side_open(&a, net_client(n)));
+	net_run(n);
+	/* Less than is acknowledged at once. */
+	assert_int_equal(side_send(&a, 100), 0);
+	net_run(n);
+	assert_int_equal(a.acked, 0);
+	stream_reset(b->s, CODE_RESET, "broken");
+	net_run(n);
+	assert_true(a.closed);
+	assert_int_equal(a.acked, 100);
+	for (int i = 0; i < n->n; i++)
+		assert_int_equal(n->end[i].s->n_streams, 0);
+	net_free(n);
+}
+
 /*
  * A stream that ended in good order needs nothing more, so a reset must never pass for that: the
  * other side would stay for ever.
@@ -454,6 +477,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_reset_comes_after_queued_bytes),
 		cmocka_unit_test(a_reset_passes_the_relay_the_other_way_too),
+		cmocka_unit_test(what_was_handed_on_is_acknowledged_before_a_reset),
 		cmocka_unit_test(a_reset_is_never_an_end_in_good_order),
 		cmocka_unit_test(a_hop_passes_unknown_codes_on),
 		cmocka_unit_test(resets_may_cross),
