@@ -98,7 +98,7 @@ struct backend_request {
 	uint64_t connect_ms, timeout_ms;
 	/* HEAD: the answer has no body, whatever its head says */
 	bool is_head;
-	/* the names of Upgrade that were asked for, as one list; NULL: none, and 101 is malformed */
+	/* the names of Upgrade that were asked for, as one list; NULL: none, 101 is malformed */
 	const char *upgrade;
 	/* no stream that was used before; and none that is used again afterwards */
 	bool fresh, once;
