@@ -55,6 +55,13 @@ static const struct opt_row rows[] = {
 	    .arg = "FILE",
 	    .env = "TUNNEL_TLS_KEY",
 	    .help = "private key (PEM) of the --tls-cert in the same place" },
+	{ .name = "tls-dir",
+	    .kind = OPT_LIST,
+	    .off = OFF(tls_dir),
+	    .arg = "DIR",
+	    .env = "TUNNEL_TLS_DIR",
+	    .help = "certificates of a directory: NAME.crt with NAME.key, or certbot's "
+		    "NAME/fullchain.pem with privkey.pem" },
 	{ .name = "credentials",
 	    .letter = 'c',
 	    .kind = OPT_STRING,
@@ -407,22 +414,24 @@ on_term(void *arg)
 static int
 load_tls(struct relay *r, struct errtext *e)
 {
-	size_t n = r->opts.tls_cert.n;
+	size_t n = r->opts.tls_cert.n, dirs = r->opts.tls_dir.n;
 	struct tls_pair *pairs;
 	int rc;
 
 	if (n != r->opts.tls_key.n)
 		return err_set(e, ERR_INVALID, "%zu --tls-cert but %zu --tls-key: they go in pairs",
 		    n, r->opts.tls_key.n);
-	if (n > TLS_PAIRS_MAX)
+	if (n + dirs > TLS_PAIRS_MAX)
 		return err_set(e, ERR_INVALID, "more than %d certificates", TLS_PAIRS_MAX);
-	if (n == 0)
+	if (n + dirs == 0)
 		return 0;
-	if ((pairs = mem_array(n, sizeof *pairs)) == NULL)
+	if ((pairs = mem_array(n + dirs, sizeof *pairs)) == NULL)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	for (size_t i = 0; i < n; i++)
 		pairs[i] = (struct tls_pair){ r->opts.tls_cert.v[i], r->opts.tls_key.v[i] };
-	rc = tls_server_new(pairs, n, &r->tls, e);
+	for (size_t i = 0; i < dirs; i++)
+		pairs[n + i] = (struct tls_pair){ .cert_file = r->opts.tls_dir.v[i] };
+	rc = tls_server_new(pairs, n + dirs, &r->tls, e);
 	mem_free(pairs);
 	return rc;
 }

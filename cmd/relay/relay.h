@@ -42,7 +42,7 @@ enum relay_duplicate { DUPLICATE_REPLACE, DUPLICATE_REFUSE };
 /* The command line and the configuration file; the rows in relay.c say what each one means. */
 struct relay_opts {
 	struct opt_list listen;
-	struct opt_list tls_cert, tls_key;
+	struct opt_list tls_cert, tls_key, tls_dir;
 	struct opt_list path;
 	struct opt_list trusted_proxy;
 	char *public, *ports;
@@ -73,7 +73,7 @@ struct relay_counts {
 
 struct relay {
 	struct relay_opts opts;
-	/* NULL: no --tls-cert. */
+	/* NULL: no --tls-cert or --tls-dir. */
 	struct tls_server_ctx *tls;
 	struct registry *registry;
 	/* --trusted-proxy; constant. */

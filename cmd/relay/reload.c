@@ -78,7 +78,7 @@ on_read(void *arg)
 	if (rl->with_creds)
 		use_creds(rl);
 	if (rl->with_tls && rl->tls_rc != 0)
-		log_errorx("%s; the certificates in use stay", rl->tls_why.s);
+		log_errorx("%s; this certificate stays as it was", rl->tls_why.s);
 	else if (rl->with_tls)
 		log_info("certificates read again");
 	if (rl->creds_wanted || rl->tls_wanted)

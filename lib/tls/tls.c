@@ -11,14 +11,10 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <mbedtls/error.h>
-#include <mbedtls/oid.h>
-#include <mbedtls/pk.h>
 #include <mbedtls/x509_crt.h>
 #include <psa/crypto.h>
 
 #include "lib/base/b64.h"
-#include "lib/base/file.h"
 #include "lib/tls/gcm_provider.h"
 #include "lib/base/mem.h"
 #include "lib/base/rand.h"
@@ -27,12 +23,10 @@
 struct tls_server_ctx {
 	pthread_mutex_t lock;
 	struct tls_generation *cur;
-	size_t n;
-	struct server_files {
-		/* Paths, owned. */
-		char *cert, *key;
-		struct file_stamp cert_stamp, key_stamp;
-	} * files;
+	/* From here on the one thread's that reads them. */
+	struct tls_pairs *files;
+	/* They were read, and there was no memory to put them in force. */
+	bool stale;
 };
 
 struct tls_client_ctx {
@@ -70,18 +64,6 @@ static const uint16_t groups[] = { MBEDTLS_SSL_IANA_TLS_GROUP_SECP256R1,
 
 static const char *alpn[] = { "http/1.1", NULL };
 
-static int
-tls_fail(struct errtext *e, int ret, const char *what, const char *name)
-{
-	char words[128];
-
-	if (ret == MBEDTLS_ERR_SSL_ALLOC_FAILED || ret == MBEDTLS_ERR_X509_ALLOC_FAILED ||
-	    ret == MBEDTLS_ERR_PK_ALLOC_FAILED)
-		return err_set(e, ERR_NOMEM, "%s: out of memory", name);
-	mbedtls_strerror(ret, words, sizeof words);
-	return err_set(e, ERR_INVALID, "%s: %s: %s", name, what, words);
-}
-
 static struct tls_generation *
 gen_new(void)
 {
@@ -111,10 +93,8 @@ tls_generation_drop(struct tls_generation *g)
 	mbedtls_ssl_config_free(&g->conf);
 	mbedtls_ssl_ticket_free(&g->tickets);
 	mbedtls_x509_crt_free(&g->roots);
-	for (size_t i = 0; i < g->n_pairs; i++) {
-		mbedtls_x509_crt_free(&g->pairs[i].chain);
-		mbedtls_pk_free(&g->pairs[i].key);
-	}
+	for (size_t i = 0; i < g->n_pairs; i++)
+		tls_loaded_unref(g->pairs[i]);
 	mem_free(g->pairs);
 	mem_free(g->defaults);
 	tls_names_fini(&g->names);
@@ -133,83 +113,17 @@ gen_configure(struct tls_generation *g, int endpoint, struct errtext *e)
 	ret = mbedtls_ssl_config_defaults(
 	    &g->conf, endpoint, MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT);
 	if (ret != 0)
-		return tls_fail(e, ret, "cannot configure", "TLS");
+		return tls_pairs_fail(e, ret, "cannot configure", "TLS");
 	mbedtls_ssl_conf_rng(&g->conf, rand_callback, NULL);
 	mbedtls_ssl_conf_min_tls_version(&g->conf, MBEDTLS_SSL_VERSION_TLS1_2);
 	mbedtls_ssl_conf_ciphersuites(
 	    &g->conf, aes_in_hardware ? suites_aes_first : suites_chacha_first);
 	mbedtls_ssl_conf_groups(&g->conf, groups);
 	ret = mbedtls_ssl_conf_alpn_protocols(&g->conf, alpn);
-	return ret == 0 ? 0 : tls_fail(e, ret, "cannot configure", "TLS");
-}
-
-/* Append the certificates of a file to chain.  lax: leave out those that cannot be parsed. */
-static int
-read_certs(const char *path, mbedtls_x509_crt *chain, bool lax, struct errtext *e)
-{
-	char *pem = NULL;
-	size_t len = 0;
-	int ret, r;
-
-	if ((r = file_read_all(path, TLS_FILE_MAX, &pem, &len, e)) != 0)
-		return r;
-	ret = mbedtls_x509_crt_parse(chain, (const unsigned char *)pem, len + 1);
-	mem_free(pem);
-	if (ret < 0 || (ret > 0 && !lax))
-		return ret > 0 ? err_set(e, ERR_INVALID,
-				     "%s: %d of its certificates cannot be read", path, ret)
-			       : tls_fail(e, ret, "no certificate in PEM form", path);
-	return 0;
+	return ret == 0 ? 0 : tls_pairs_fail(e, ret, "cannot configure", "TLS");
 }
 
 /* ---- server ---- */
-
-static int
-read_key(const char *path, mbedtls_pk_context *key, struct errtext *e)
-{
-	char *pem = NULL;
-	size_t len = 0;
-	int ret, r;
-
-	if ((r = file_read_all(path, TLS_FILE_MAX, &pem, &len, e)) != 0)
-		return r;
-	ret = mbedtls_pk_parse_key(
-	    key, (const unsigned char *)pem, len + 1, NULL, 0, rand_callback, NULL);
-	mem_wipe(pem, len);
-	mem_free(pem);
-	if (ret == MBEDTLS_ERR_PK_PASSWORD_REQUIRED)
-		return err_set(
-		    e, ERR_INVALID, "%s: the key is encrypted; give one without a password", path);
-	return ret == 0 ? 0 : tls_fail(e, ret, "no private key in PEM form", path);
-}
-
-/* A server signs its handshake.  mbedTLS never shows a certificate that forbids this. */
-static bool
-is_for_servers(const mbedtls_x509_crt *crt)
-{
-	return mbedtls_x509_crt_check_key_usage(crt, MBEDTLS_X509_KU_DIGITAL_SIGNATURE) == 0 &&
-	       mbedtls_x509_crt_check_extended_key_usage(
-		   crt, MBEDTLS_OID_SERVER_AUTH, MBEDTLS_OID_SIZE(MBEDTLS_OID_SERVER_AUTH)) == 0;
-}
-
-static int
-read_pair(const char *cert, const char *key, struct tls_generation_pair *p, struct errtext *e)
-{
-	int r;
-
-	if ((r = read_certs(cert, &p->chain, false, e)) != 0 ||
-	    (r = read_key(key, &p->key, e)) != 0)
-		return r;
-	if (mbedtls_pk_check_pair(&p->chain.pk, &p->key, rand_callback, NULL) != 0)
-		return err_set(e, ERR_INVALID,
-		    "%s: the key does not belong to the first certificate of %s", key, cert);
-	if (!is_for_servers(&p->chain))
-		return err_set(e, ERR_INVALID,
-		    "%s: this certificate is not meant for a server: its key usage must allow "
-		    "server authentication and digital signatures",
-		    cert);
-	return 0;
-}
 
 /* Offer the pairs that name what was asked for, then those whose wildcard covers it. */
 static int
@@ -219,7 +133,7 @@ offer(const struct tls_generation *g, mbedtls_ssl_context *ssl, const struct tls
 
 	for (int wild = 0; wild <= 1; wild++)
 		for (const struct tls_name *e = wild ? f->wild : f->exact; e != NULL; e = e->next) {
-			struct tls_generation_pair *p = &g->pairs[e->cert];
+			struct tls_loaded *p = g->pairs[e->cert];
 
 			if (wild && tls_names_has(&exact, e->cert))
 				continue;
@@ -303,12 +217,12 @@ gen_add_pairs(struct tls_generation *g)
 	if ((g->defaults = mem_array(g->n_pairs, sizeof *g->defaults)) == NULL)
 		return ERR_NOMEM;
 	for (size_t i = 0; i < g->n_pairs; i++)
-		if (tls_names_add(&g->names, i, &g->pairs[i].chain) != 0)
+		if (tls_names_add(&g->names, i, &g->pairs[i]->chain) != 0)
 			return ERR_NOMEM;
 	for (size_t i = 0; i < g->n_pairs; i++) {
-		struct tls_generation_pair *p = &g->pairs[i];
+		struct tls_loaded *p = g->pairs[i];
 
-		if (i > 0 && !tls_names_any(&g->names, i, &g->pairs[0].chain))
+		if (i > 0 && !tls_names_any(&g->names, i, &g->pairs[0]->chain))
 			continue;
 		if (mbedtls_ssl_conf_own_cert(&g->conf, &p->chain, &p->key) != 0)
 			return ERR_NOMEM;
@@ -325,7 +239,7 @@ gen_add_tickets(struct tls_generation *g, struct errtext *e)
 	    &g->tickets, rand_callback, NULL, MBEDTLS_CIPHER_AES_256_GCM, TLS_TICKET_S);
 
 	if (ret != 0)
-		return tls_fail(e, ret, "cannot make the keys of session tickets", "TLS");
+		return tls_pairs_fail(e, ret, "cannot make the keys of session tickets", "TLS");
 	mbedtls_ssl_conf_session_tickets_cb(
 	    &g->conf, mbedtls_ssl_ticket_write, mbedtls_ssl_ticket_parse, &g->tickets);
 	return 0;
@@ -337,17 +251,18 @@ gen_new_server(struct tls_server_ctx *ctx, struct tls_generation **out, struct e
 	struct tls_generation *g = gen_new();
 	int r;
 
-	if (g == NULL || (g->pairs = mem_array(ctx->n, sizeof *g->pairs)) == NULL) {
+	if (g == NULL || (g->pairs = mem_array(ctx->files->n, sizeof(void *))) == NULL) {
 		r = err_set(e, ERR_NOMEM, "out of memory");
 		goto fail;
 	}
-	for (; g->n_pairs < ctx->n; g->n_pairs++) {
-		mbedtls_x509_crt_init(&g->pairs[g->n_pairs].chain);
-		mbedtls_pk_init(&g->pairs[g->n_pairs].key);
+	for (size_t i = 0; i < ctx->files->n; i++)
+		if (ctx->files->v[i].loaded != NULL)
+			g->pairs[g->n_pairs++] = tls_loaded_ref(ctx->files->v[i].loaded);
+	if (g->n_pairs == 0) {
+		r = err_set(e, ERR_NOTFOUND, "no certificate: %s has none",
+		    ctx->files->n_given > 0 ? ctx->files->given[0].cert_file : "");
+		goto fail;
 	}
-	for (size_t i = 0; i < ctx->n; i++)
-		if ((r = read_pair(ctx->files[i].cert, ctx->files[i].key, &g->pairs[i], e)) != 0)
-			goto fail;
 	if ((r = gen_configure(g, MBEDTLS_SSL_IS_SERVER, e)) != 0 ||
 	    (r = gen_add_tickets(g, e)) != 0)
 		goto fail;
@@ -362,15 +277,6 @@ fail:
 	return r;
 }
 
-static void
-take_stamps(struct tls_server_ctx *ctx)
-{
-	for (size_t i = 0; i < ctx->n; i++) {
-		file_stamp_take(&ctx->files[i].cert_stamp, ctx->files[i].cert);
-		file_stamp_take(&ctx->files[i].key_stamp, ctx->files[i].key);
-	}
-}
-
 int
 tls_server_new(
     const struct tls_pair *pairs, size_t n, struct tls_server_ctx **out, struct errtext *e)
@@ -382,22 +288,13 @@ tls_server_new(
 		return err_set(
 		    e, ERR_LIMIT, "%zu certificates given; 1 to %d are possible", n, TLS_PAIRS_MAX);
 	ctx = mem_zalloc(sizeof *ctx);
-	if (ctx == NULL || (ctx->files = mem_array(n, sizeof *ctx->files)) == NULL) {
+	if (ctx == NULL || tls_pairs_new(pairs, n, &ctx->files) != 0) {
 		mem_free(ctx);
 		return err_set(e, ERR_NOMEM, "out of memory");
 	}
 	pthread_mutex_init(&ctx->lock, NULL);
-	for (; ctx->n < n; ctx->n++) {
-		ctx->files[ctx->n].cert = mem_strdup(pairs[ctx->n].cert_file);
-		ctx->files[ctx->n].key = mem_strdup(pairs[ctx->n].key_file);
-		if (ctx->files[ctx->n].cert == NULL || ctx->files[ctx->n].key == NULL) {
-			ctx->n++;
-			tls_server_free(ctx);
-			return err_set(e, ERR_NOMEM, "out of memory");
-		}
-	}
-	take_stamps(ctx);
-	if ((r = gen_new_server(ctx, &ctx->cur, e)) != 0) {
+	if ((r = tls_pairs_read(ctx->files, e)) != 0 ||
+	    (r = gen_new_server(ctx, &ctx->cur, e)) != 0) {
 		tls_server_free(ctx);
 		return r;
 	}
@@ -411,11 +308,7 @@ tls_server_free(struct tls_server_ctx *ctx)
 	if (ctx == NULL)
 		return;
 	tls_generation_drop(ctx->cur);
-	for (size_t i = 0; i < ctx->n; i++) {
-		mem_free(ctx->files[i].cert);
-		mem_free(ctx->files[i].key);
-	}
-	mem_free(ctx->files);
+	tls_pairs_free(ctx->files);
 	pthread_mutex_destroy(&ctx->lock);
 	mem_free(ctx);
 }
@@ -434,34 +327,26 @@ tls_generation_server(struct tls_server_ctx *ctx)
 bool
 tls_server_changed(struct tls_server_ctx *ctx)
 {
-	for (size_t i = 0; i < ctx->n; i++) {
-		struct file_stamp cert, key;
-
-		file_stamp_take(&cert, ctx->files[i].cert);
-		file_stamp_take(&key, ctx->files[i].key);
-		if (!file_stamp_same(&cert, &ctx->files[i].cert_stamp) ||
-		    !file_stamp_same(&key, &ctx->files[i].key_stamp))
-			return true;
-	}
-	return false;
+	return ctx->stale || tls_pairs_changed(ctx->files);
 }
 
 int
 tls_server_reload(struct tls_server_ctx *ctx, struct errtext *e)
 {
+	int r = tls_pairs_read(ctx->files, e), made;
 	struct tls_generation *fresh, *old;
-	int r;
+	struct errtext why = { "" };
 
-	/* Before the files are read: a change while they are read is seen at the next look. */
-	take_stamps(ctx);
-	if ((r = gen_new_server(ctx, &fresh, e)) != 0)
-		return r;
+	made = gen_new_server(ctx, &fresh, &why);
+	ctx->stale = made == ERR_NOMEM;
+	if (made != 0)
+		return r != 0 ? r : err_set(e, made, "%s", why.s);
 	pthread_mutex_lock(&ctx->lock);
 	old = ctx->cur;
 	ctx->cur = fresh;
 	pthread_mutex_unlock(&ctx->lock);
 	tls_generation_drop(old);
-	return 0;
+	return r;
 }
 
 /* ---- client ---- */
@@ -507,7 +392,7 @@ read_system_roots(struct tls_generation *g, struct errtext *e)
 
 	if (path == NULL || path[0] == '\0')
 		path = TLS_SYSTEM_CA;
-	r = read_certs(path, &g->roots, true, &why);
+	r = tls_pairs_read_certs(path, &g->roots, true, &why);
 	if (r != 0)
 		return err_set(e, r,
 		    "no authorities to check certificates with: %s; "
@@ -529,7 +414,7 @@ gen_new_client(const struct tls_client_opts *opts, struct tls_generation **out, 
 	    (r = read_pins(g, opts->pins, e)) != 0)
 		goto fail;
 	if (opts->ca_file != NULL)
-		r = read_certs(opts->ca_file, &g->roots, false, e);
+		r = tls_pairs_read_certs(opts->ca_file, &g->roots, false, e);
 	else if (g->n_pins == 0)
 		r = read_system_roots(g, e);
 	if (r != 0)

@@ -12,7 +12,7 @@
  * no name or an unknown one the first pair and those that share a name with it.  Of these the
  * client gets one that it can check (RFC 8446 4.2.3), of the kind of key it likes most; of several
  * of that kind an exact name goes before a wildcard, and the first before the next.
- * tls_server_reload() reads all files anew.  Connections keep the certificates they began with;
+ * tls_server_reload() reads what has changed.  Connections keep the certificates they began with;
  * they hold a reference to that generation.  Session tickets (RFC 8446 4.6.1, RFC 5077) are sealed
  * with keys that change every TLS_TICKET_S seconds and are never written anywhere.
  *
@@ -52,6 +52,10 @@ struct tls_client_ctx;
 /*
  * Files of one server certificate: PEM, the chain with the server's own certificate first, and its
  * private key.
+ *
+ * key_file NULL: cert_file is a directory, in which each NAME.crt with a NAME.key beside it (lego)
+ * and each NAME/fullchain.pem with NAME/privkey.pem (certbot's "live") is a pair, in the order of
+ * their names.  Names that begin with a dot do not count.
  */
 struct tls_pair {
 	const char *cert_file;
@@ -59,7 +63,7 @@ struct tls_pair {
 };
 
 /*
- * tls_server_new - read n pairs (1 to TLS_PAIRS_MAX; names are copied).
+ * tls_server_new - read n pairs (1 to TLS_PAIRS_MAX, with those of directories; names are copied).
  * Returns 0 and *out for tls_server_free(); ERR_NOTFOUND, ERR_INVALID (not PEM, a key that does not
  * belong to its certificate, a certificate that is not for servers), ERR_LIMIT, ERR_SYS, ERR_NOMEM
  * or ERR_TLS with e naming the file.
@@ -71,14 +75,16 @@ int tls_server_new(const struct tls_pair *pairs, size_t n, struct tls_server_ctx
 void tls_server_free(struct tls_server_ctx *ctx);
 
 /*
- * tls_server_changed - have any of the files changed since they were read, as far as stat(2) tells?
+ * tls_server_changed - have any of the files changed since they were read, come or gone, as far as
+ * stat(2) tells?  From one thread, as tls_server_reload.
  */
 bool tls_server_changed(struct tls_server_ctx *ctx);
 
 /*
- * tls_server_reload - read the files again; connections that begin from now on use what they hold.
- * Errors as tls_server_new; the context then goes on with what it had, and tls_server_changed() is
- * false until the files change again, so that a broken file is reported once.
+ * tls_server_reload - read what has changed; connections that begin from now on use it.
+ * Errors as tls_server_new, of the first pair that cannot be read: it stays as it was, and the
+ * others are renewed all the same.  tls_server_changed() is false until the files change again, so
+ * that a broken file is reported once.
  */
 int tls_server_reload(struct tls_server_ctx *ctx, struct errtext *e) WARN_UNUSED;
 

@@ -19,19 +19,14 @@
 #include "lib/base/hash.h"
 #include "lib/tls/tls.h"
 #include "lib/tls/tls_names.h"
-
-struct tls_generation_pair {
-	/* The server's own certificate first. */
-	mbedtls_x509_crt chain;
-	mbedtls_pk_context key;
-};
+#include "lib/tls/tls_pairs.h"
 
 struct tls_generation {
 	atomic_uint refs;
 	mbedtls_ssl_config conf;
 
-	/* Server: owned. */
-	struct tls_generation_pair *pairs;
+	/* Server: references. */
+	struct tls_loaded **pairs;
 	size_t n_pairs;
 	/* By number in pairs. */
 	struct tls_names names;

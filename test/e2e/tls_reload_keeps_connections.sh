@@ -31,7 +31,7 @@ install_cert two
 wait_for "the second certificate" shows "$(pin_of two)"
 
 echo broken >"$tmp/in.pem"
-wait_for "the complaint" has_line "$tmp/relay.log" "in.pem.*certificates in use stay"
+wait_for "the complaint" has_line "$tmp/relay.log" "in.pem.*this certificate stays as it was"
 shows "$(pin_of two)" || fail "the broken file was taken up"
 
 install_cert three

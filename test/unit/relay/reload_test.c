@@ -490,7 +490,7 @@ it_says_what_was_read_and_what_stays(void **state)
 	put(x->cert, "no certificate");
 	log_of(x, said, sizeof said);
 	assert_non_null(strstr(said, "/creds: read again"));
-	assert_non_null(strstr(said, "the certificates in use stay"));
+	assert_non_null(strstr(said, "this certificate stays as it was"));
 	assert_null(strstr(said, "certificates read again"));
 	put(x->creds, "no credentials");
 	put_pair(x);

@@ -485,6 +485,184 @@ a_broken_file_keeps_what_there_was(void **state)
 	tls_server_free(ctx);
 }
 
+/* One broken pair of hundreds must not hold up the renewal of the others. */
+static void
+others_are_renewed_beside_a_broken_file(void **state)
+{
+	struct tls_server_ctx *ctx = server(2);
+	struct errtext e;
+
+	(void)state;
+	put_cert(0, 2);
+	put_cert(1, 3);
+	put_key(1, 3);
+	assert_int_equal(tls_server_reload(ctx, &e), ERR_INVALID);
+	assert_non_null(strstr(e.s, key[0]));
+	expect_cert(ctx, "first.test", 0);
+	expect_cert(ctx, "later.test", 3);
+	/* It is told again when somebody asks, and read when it is whole. */
+	assert_false(tls_server_changed(ctx));
+	assert_int_equal(tls_server_reload(ctx, &e), ERR_INVALID);
+	put_key(0, 2);
+	assert_true(tls_server_changed(ctx));
+	assert_int_equal(tls_server_reload(ctx, &e), 0);
+	expect_cert(ctx, "exact.wild.test", 2);
+	tls_server_free(ctx);
+}
+
+/* ---- directories ---- */
+
+static char live[PATH], pairs_dir[PATH];
+
+__attribute__((format(printf, 1, 2))) static void
+run(const char *fmt, ...)
+{
+	char command[4 * PATH + 64];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(command, sizeof command, fmt, ap);
+	va_end(ap);
+	assert_int_equal(system(command), 0);
+}
+
+/* Copy pair i to DIR/NAME.crt and .key, or as certbot has them. */
+static void
+put_pair(int i, const char *name, bool certbot)
+{
+	char to[2 * PATH];
+
+	if (certbot) {
+		snprintf(to, sizeof to, "%s/%s", live, name);
+		run("mkdir -p %s", to);
+		snprintf(to, sizeof to, "%s/%s/fullchain.pem", live, name);
+		put(to, certs[i].pem, strlen(certs[i].pem));
+		snprintf(to, sizeof to, "%s/%s/privkey.pem", live, name);
+	} else {
+		snprintf(to, sizeof to, "%s/%s.crt", pairs_dir, name);
+		put(to, certs[i].pem, strlen(certs[i].pem));
+		snprintf(to, sizeof to, "%s/%s.key", pairs_dir, name);
+	}
+	put(to, secret_bytes(certs[i].key_pem), secret_len(certs[i].key_pem));
+}
+
+static int
+make_dirs(void **state)
+{
+	snprintf(live, sizeof live, "%s/live", dir);
+	snprintf(pairs_dir, sizeof pairs_dir, "%s/pairs", dir);
+	run("mkdir %s %s", live, pairs_dir);
+	return make_files(state);
+}
+
+static int
+drop_dirs(void **state)
+{
+	(void)state;
+	run("rm -r %s %s", live, pairs_dir);
+	return 0;
+}
+
+static struct tls_server_ctx *
+server_of_dirs(void)
+{
+	struct tls_pair both[] = { { live, NULL }, { pairs_dir, NULL } };
+	struct tls_server_ctx *ctx;
+	struct errtext e;
+
+	if (tls_server_new(both, 2, &ctx, &e) != 0)
+		fail_msg("%s", e.s);
+	return ctx;
+}
+
+static void
+a_directory_is_its_pairs(void **state)
+{
+	struct tls_server_ctx *ctx;
+	char path[2 * PATH];
+
+	(void)state;
+	put_pair(2, "b", true);
+	put_pair(0, "a", true);
+	put_pair(3, "later.test", false);
+	/* What is no pair: a chain of lego's without a key, a README, a backup. */
+	snprintf(path, sizeof path, "%s/later.test.issuer.crt", pairs_dir);
+	put(path, "x", 1);
+	snprintf(path, sizeof path, "%s/README", live);
+	put(path, "x", 1);
+	put_pair(1, ".old", false);
+	snprintf(path, sizeof path, "%s/.old.crt", pairs_dir);
+	put(path, "x", 1);
+	ctx = server_of_dirs();
+	expect_cert(ctx, "first.test", 0);
+	expect_cert(ctx, "exact.wild.test", 2);
+	expect_cert(ctx, "later.test", 3);
+	/* The first is that of the first name. */
+	expect_refusal(
+	    ctx, "unknown.test", pem[0], "certificate of unknown.test is for first.test");
+	tls_server_free(ctx);
+}
+
+static void
+pairs_come_and_go_in_a_directory(void **state)
+{
+	struct tls_server_ctx *ctx;
+	struct errtext e;
+
+	(void)state;
+	put_pair(0, "a", true);
+	ctx = server_of_dirs();
+	assert_false(tls_server_changed(ctx));
+	put_pair(2, "b", true);
+	put_pair(3, "0", true);
+	assert_true(tls_server_changed(ctx));
+	assert_int_equal(tls_server_reload(ctx, &e), 0);
+	assert_false(tls_server_changed(ctx));
+	expect_cert(ctx, "first.test", 0);
+	expect_cert(ctx, "exact.wild.test", 2);
+	expect_cert(ctx, "later.test", 3);
+	run("rm -r %s/b", live);
+	assert_true(tls_server_changed(ctx));
+	assert_int_equal(tls_server_reload(ctx, &e), 0);
+	expect_refusal(
+	    ctx, "exact.wild.test", pem[2], "certificate of exact.wild.test is for later.test");
+	/* Without any, and without the directory, all stays as it was; told once. */
+	run("rm -r %s/*", live);
+	assert_int_equal(tls_server_reload(ctx, &e), ERR_NOTFOUND);
+	assert_false(tls_server_changed(ctx));
+	expect_cert(ctx, "first.test", 0);
+	run("rmdir %s", live);
+	assert_true(tls_server_changed(ctx));
+	assert_int_equal(tls_server_reload(ctx, &e), ERR_NOTFOUND);
+	assert_non_null(strstr(e.s, "no directory that can be read"));
+	assert_false(tls_server_changed(ctx));
+	expect_cert(ctx, "first.test", 0);
+	put_pair(2, "b", true);
+	assert_true(tls_server_changed(ctx));
+	assert_int_equal(tls_server_reload(ctx, &e), 0);
+	expect_cert(ctx, "exact.wild.test", 2);
+	tls_server_free(ctx);
+}
+
+static void
+mistakes_in_a_directory_are_named(void **state)
+{
+	struct tls_pair none = { "/nonexistent", NULL }, empty = { pairs_dir, NULL };
+	struct tls_server_ctx *ctx;
+	struct errtext e;
+
+	(void)state;
+	assert_int_equal(tls_server_new(&none, 1, &ctx, &e), ERR_NOTFOUND);
+	assert_non_null(strstr(e.s, "/nonexistent: no directory that can be read"));
+	assert_int_equal(tls_server_new(&empty, 1, &ctx, &e), ERR_NOTFOUND);
+	assert_non_null(strstr(e.s, pairs_dir));
+	put_pair(0, "x", false);
+	put_key(1, 1);
+	run("cp %s %s/x.key", key[1], pairs_dir);
+	assert_int_equal(tls_server_new(&empty, 1, &ctx, &e), ERR_INVALID);
+	assert_non_null(strstr(e.s, "pairs/x.key: the key does not belong"));
+}
+
 /* ---- what a client trusts ---- */
 
 static void
@@ -557,6 +735,12 @@ main(void)
 		    without_a_known_name_the_first_certificate_counts, make_files),
 		cmocka_unit_test_setup(a_reload_leaves_open_connections_alone, make_files),
 		cmocka_unit_test_setup(a_broken_file_keeps_what_there_was, make_files),
+		cmocka_unit_test_setup(others_are_renewed_beside_a_broken_file, make_files),
+		cmocka_unit_test_setup_teardown(a_directory_is_its_pairs, make_dirs, drop_dirs),
+		cmocka_unit_test_setup_teardown(
+		    pairs_come_and_go_in_a_directory, make_dirs, drop_dirs),
+		cmocka_unit_test_setup_teardown(
+		    mistakes_in_a_directory_are_named, make_dirs, drop_dirs),
 		cmocka_unit_test_setup(mistakes_in_client_options_are_named, make_files),
 		cmocka_unit_test_setup(
 		    the_systems_authorities_are_read_from_where_the_environment_says, make_files),
