@@ -20,7 +20,7 @@
 struct agent_opts {
 	struct uplink_opts uplink;
 	char *name;
-	struct opt_list tcp, allow;
+	struct opt_list tcp, http, tls, allow;
 	uint64_t drain_ms, max_streams;
 	char *ready_file;
 	struct cmd_common common;
@@ -44,6 +44,19 @@ static const struct opt_row rows[] = {
 	    .env = "TUNNEL_TCP",
 	    .help = "offer a service at PORT, HOST:PORT or unix:PATH; with ;public=PORT or "
 		    ";public=auto, or as PORT=TARGET or auto=TARGET, the relay publishes it" },
+	{ .name = "http",
+	    .kind = OPT_LIST,
+	    .off = OFF(http),
+	    .arg = "[HOST=]TARGET",
+	    .env = "TUNNEL_HTTP",
+	    .help = "publish a web service: under the agent's own name, a label (shop=3000), a "
+		    "name, a wildcard or a random one (random=3000)" },
+	{ .name = "tls",
+	    .kind = OPT_LIST,
+	    .off = OFF(tls),
+	    .arg = "[HOST=]TARGET",
+	    .env = "TUNNEL_TLS",
+	    .help = "publish a service that speaks TLS itself, by the name its visitors ask for" },
 	{ .name = "allow",
 	    .letter = 'a',
 	    .kind = OPT_LIST,
@@ -99,6 +112,7 @@ struct agent {
 	struct timer drain;
 	/* --config once more: what it says, and how it is read. */
 	struct agent_opts fresh;
+	struct offers *fresh_offers;
 	struct reread reread;
 	struct cmd_ready ready_file;
 	/* Looks, at the end of a turn, whether the ready file is to be written. */
@@ -322,32 +336,43 @@ on_term(void *arg)
 
 /* ---- SIGHUP: the configuration file once more ---- */
 
+/* In the thread that has read the file, since there are more files to be read. */
 static int
-use_offers(struct agent *a, const struct opt_result *now, struct errtext *e)
+read_offers(void *arg, const struct opt_result *now, struct errtext *e)
 {
-	const struct opt_list *tcp = &a->opts.tcp, *allow = &a->opts.allow;
-	struct offers *o = NULL;
+	struct agent *a = arg;
+	struct agent_opts *old = &a->opts, *new = &a->fresh;
+	const struct offer_lists lists = {
+		.tcp = opt_is_files(&spec, now, "tcp") ? &new->tcp : &old->tcp,
+		.http = opt_is_files(&spec, now, "http") ? &new->http : &old->http,
+		.tls = opt_is_files(&spec, now, "tls") ? &new->tls : &old->tls,
+		.allow = opt_is_files(&spec, now, "allow") ? &new->allow : &old->allow,
+	};
+	struct errtext why = { "" };
 	int r;
 
-	if (opt_is_files(&spec, now, "tcp"))
-		tcp = &a->fresh.tcp;
-	if (opt_is_files(&spec, now, "allow"))
-		allow = &a->fresh.allow;
-	if ((r = offers_new(tcp, allow, &o, e)) != 0)
-		return r;
+	/* Of one that could not tell that it had ended. */
+	offers_free(a->fresh_offers);
+	r = offers_new(&lists, &a->fresh_offers, &why);
+	return r != 0 ? err_set(e, r, "%s: %s", old->common.config, why.s) : 0;
+}
+
+static void
+use_offers(struct agent *a)
+{
 	log_info("%s: read again", a->opts.common.config);
-	services_use(a->services, o);
+	services_use(a->services, a->fresh_offers);
 	offers_free(a->offers);
-	a->offers = o;
-	if (publisher_use(a->publisher, o) != 0)
+	a->offers = a->fresh_offers;
+	a->fresh_offers = NULL;
+	if (publisher_use(a->publisher, a->offers) != 0)
 		log_errorx("out of memory: not all services are published");
-	return 0;
 }
 
 static void
 tell_of_others(const struct agent *a, const struct opt_result *now)
 {
-	static const char *const taken[] = { "tcp", "allow", NULL };
+	static const char *const taken[] = { "tcp", "http", "tls", "allow", NULL };
 	struct strbuf names;
 
 	strbuf_init(&names, LOG_LINE_MAX / 2);
@@ -362,18 +387,15 @@ static void
 on_reread(void *arg, const struct opt_result *now, int r, const char *text)
 {
 	struct agent *a = arg;
-	struct errtext why = { "" };
 
-	if (a->draining)
-		return;
-	if (r != 0) {
+	if (r != 0 && !a->draining)
 		log_errorx("%s; the configuration in use stays", text);
+	if (r != 0 || a->draining) {
+		offers_free(a->fresh_offers);
+		a->fresh_offers = NULL;
 		return;
 	}
-	if (use_offers(a, now, &why) != 0) {
-		log_errorx("%s: %s; the configuration in use stays", a->opts.common.config, why.s);
-		return;
-	}
+	use_offers(a);
 	tell_of_others(a, now);
 }
 
@@ -395,6 +417,7 @@ init_hangup(struct agent *a)
 		.path = a->opts.common.config,
 		.fresh = &a->fresh,
 		.size = sizeof a->fresh,
+		.prepare = read_offers,
 		.done = on_reread,
 		.arg = a,
 	};
@@ -410,6 +433,8 @@ init_hangup(struct agent *a)
 static int
 agent_init(struct agent *a, struct errtext *e)
 {
+	const struct offer_lists lists = { &a->opts.tcp, &a->opts.http, &a->opts.tls,
+		&a->opts.allow };
 	int r;
 
 	if (a->opts.name == NULL || !ctl_is_name(a->opts.name))
@@ -423,7 +448,7 @@ agent_init(struct agent *a, struct errtext *e)
 	if (a->loop == NULL)
 		return err_sys(e, "cannot make the event loop");
 	task_init(&a->look, on_look, a);
-	if ((r = offers_new(&a->opts.tcp, &a->opts.allow, &a->offers, e)) != 0)
+	if ((r = offers_new(&lists, &a->offers, e)) != 0)
 		return r;
 	if ((a->services = services_new(a->loop, a->offers, a->opts.max_streams)) == NULL)
 		return err_set(e, ERR_NOMEM, "out of memory");
@@ -460,6 +485,7 @@ agent_fini(struct agent *a)
 	publisher_free(a->publisher);
 	mem_free(a->ready);
 	offers_free(a->offers);
+	offers_free(a->fresh_offers);
 	sig_fini(&a->term);
 	sig_fini(&a->intr);
 	sig_fini(&a->hup);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* offer - from the words of --tcp and --allow to services. */
-#include "cmd/agent/offer.h"
+/* offer - from the words of --tcp, --http, --tls and --allow to services. */
+#include "cmd/agent/offer_int.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -15,8 +15,8 @@ is_digits(const char *s)
 	return s[0] != '\0' && s[strspn(s, "0123456789")] == '\0';
 }
 
-static int
-read_port(const char *s, uint16_t *out, struct errtext *e)
+int
+offer_port(const char *s, uint16_t *out, struct errtext *e)
 {
 	uint64_t port;
 
@@ -50,8 +50,8 @@ read_range(char *s, struct range *out, struct errtext *e)
 	int r;
 
 	*dash = '\0';
-	if ((r = read_port(s, &out->first, e)) != 0 ||
-	    (r = read_port(dash + 1, &out->last, e)) != 0)
+	if ((r = offer_port(s, &out->first, e)) != 0 ||
+	    (r = offer_port(dash + 1, &out->last, e)) != 0)
 		return r;
 	if (out->first > out->last)
 		return err_set(
@@ -78,7 +78,7 @@ read_target(const char *s, struct offer *f, struct errtext *e)
 	}
 	/* "80" and ":80" are this machine's. */
 	if (is_digits(s))
-		r = read_port(s, &at.port, e);
+		r = offer_port(s, &at.port, e);
 	else
 		r = hostport_parse(s, HOSTPORT_ANY_HOST, &at, e);
 	if (r != 0)
@@ -113,192 +113,64 @@ read_target_range(char *s, const struct range *public, struct offer *f, struct e
 	return r;
 }
 
-/* ---- options behind the target ---- */
-
-static int
-take_public(struct offer *f, char *value, struct errtext *e)
-{
-	if (f->published)
-		return err_set(e, ERR_INVALID, "the public port is there already");
-	f->published = true;
-	if (strcmp(value, "auto") == 0)
-		return 0;
-	if (!is_digits(value))
-		return err_set(e, ERR_INVALID, "write public=PORT or public=auto");
-	return read_port(value, &f->public, e);
-}
-
-static int
-take_nets(const char *option, char *value, struct addr_net *nets, size_t *n, struct errtext *e)
-{
-	char *save = NULL;
-
-	for (char *s = strtok_r(value, ",", &save); s != NULL; s = strtok_r(NULL, ",", &save)) {
-		int r;
-
-		if (*n == REQUEST_NETS_MAX)
-			return err_set(e, ERR_INVALID, "%s has more than %d networks", option,
-			    REQUEST_NETS_MAX);
-		if ((r = addr_net_parse(s, &nets[*n])) != 0)
-			return err_set(e, ERR_INVALID,
-			    r == ERR_LIMIT ? "%s=%s: there are bits beyond the prefix"
-					   : "%s=%s: neither an address nor a network like "
-					     "10.0.0.0/8",
-			    option, s);
-		(*n)++;
-	}
-	return *n > 0 ? 0 : err_set(e, ERR_INVALID, "%s= names no network", option);
-}
-
-static int
-take_allow(struct offer *f, char *value, struct errtext *e)
-{
-	return take_nets("allow", value, f->rules.allow, &f->rules.n_allow, e);
-}
-
-static int
-take_deny(struct offer *f, char *value, struct errtext *e)
-{
-	return take_nets("deny", value, f->rules.deny, &f->rules.n_deny, e);
-}
-
-static int
-take_limit(const char *option, const char *value, uint32_t *out, struct errtext *e)
-{
-	uint64_t n;
-
-	if (*out != 0)
-		return err_set(e, ERR_INVALID, "%s is given twice", option);
-	if (str_parse_u64(value, 1, REQUEST_LIMIT_MAX, &n) != 0)
-		return err_set(e, ERR_INVALID, "%s=%s: write a number from 1 to %d", option, value,
-		    REQUEST_LIMIT_MAX);
-	*out = (uint32_t)n;
-	return 0;
-}
-
-static int
-take_max_connections(struct offer *f, char *value, struct errtext *e)
-{
-	return take_limit("max-connections", value, &f->rules.max_connections, e);
-}
-
-static int
-take_max_rate(struct offer *f, char *value, struct errtext *e)
-{
-	return take_limit("max-rate", value, &f->rules.max_rate, e);
-}
-
-static int
-take_proxy(struct offer *f, char *value, struct errtext *e)
-{
-	if (f->rules.proxy != 0)
-		return err_set(e, ERR_INVALID, "proxy is given twice");
-	if (strcmp(value, "v1") != 0 && strcmp(value, "v2") != 0)
-		return err_set(e, ERR_INVALID, "write proxy=v1 or proxy=v2");
-	f->rules.proxy = value[1] - '0';
-	return 0;
-}
-
-static const struct {
-	const char *name;
-	int (*take)(struct offer *f, char *value, struct errtext *e);
-} options[] = {
-	{ "public", take_public },
-	{ "allow", take_allow },
-	{ "deny", take_deny },
-	{ "max-connections", take_max_connections },
-	{ "max-rate", take_max_rate },
-	{ "proxy", take_proxy },
-};
-
-#define N_OPTIONS (sizeof options / sizeof options[0])
-
-static int
-no_such_option(const char *name, struct errtext *e)
-{
-	struct str_near near;
-
-	str_near_start(&near, name);
-	for (size_t i = 0; i < N_OPTIONS; i++)
-		str_near_offer(&near, options[i].name);
-	if (str_near_best(&near) != NULL)
-		return err_set(e, ERR_INVALID, "there is no option \"%s\"; did you mean \"%s\"?",
-		    name, str_near_best(&near));
-	return err_set(e, ERR_INVALID,
-	    "there is no option \"%s\"; there are public, allow, deny, max-connections, max-rate, "
-	    "proxy",
-	    name);
-}
-
-/* "allow=10.0.0.0/8;proxy=v2", or NULL. */
-static int
-read_options(char *s, struct offer *f, struct errtext *e)
-{
-	char *next, *equals;
-	size_t i;
-	int r = 0;
-
-	for (; s != NULL && r == 0; s = next) {
-		if ((next = strchr(s, ';')) != NULL)
-			*next++ = '\0';
-		if ((equals = strchr(s, '=')) != NULL)
-			*equals++ = '\0';
-		for (i = 0; i < N_OPTIONS && strcmp(options[i].name, s) != 0; i++)
-			;
-		if (i == N_OPTIONS)
-			r = no_such_option(s, e);
-		else if (equals == NULL)
-			r = err_set(e, ERR_INVALID, "%s has no value: write %s=...", s, s);
-		else
-			r = options[i].take(f, equals, e);
-	}
-	return r;
-}
-
 /* ---- the left side ---- */
 
 static bool
-is_taken(const struct offers *o, const char *name)
+is_taken(const struct offers *o, const struct offer *f, const char *name)
 {
-	return offers_find(o, name) != NULL;
+	return offers_find(o, offer_protocol(f), name) != NULL;
 }
 
 /* One that has no name gets one. */
 static void
 make_name(const struct offers *o, struct offer *f)
 {
-	if (f->public != 0) {
-		snprintf(f->name, sizeof f->name, "%u", f->public);
-		return;
-	}
-	snprintf(f->name, sizeof f->name, "auto");
-	for (unsigned i = 2; is_taken(o, f->name); i++)
-		snprintf(f->name, sizeof f->name, "auto-%u", i);
+	char first[CTL_NAME_MAX - 8];
+
+	if (f->public != 0)
+		snprintf(first, sizeof first, "%u", f->public);
+	else if (f->random)
+		snprintf(first, sizeof first, "%s-random", f->kind);
+	else
+		snprintf(first, sizeof first, "auto");
+	snprintf(f->name, sizeof f->name, "%s", first);
+	for (unsigned i = 2; f->public == 0 && is_taken(o, f, f->name); i++)
+		snprintf(f->name, sizeof f->name, "%s-%u", first, i);
 }
 
 static int
-add(struct offers *o, const struct offer *f, struct errtext *e)
+check_new(const struct offers *o, const struct offer *f, struct errtext *e)
 {
-	size_t n_nets = f->rules.n_allow + f->rules.n_deny;
-	struct offer *v;
-
 	if (o->n == OFFERS_MAX)
 		return err_set(e, ERR_INVALID, "more than %d services", OFFERS_MAX);
 	for (size_t i = 0; f->public != 0 && i < o->n; i++)
-		if (o->v[i].public == f->public)
+		if (o->v[i].public == f->public &&
+		    strcmp(offer_protocol(&o->v[i]), offer_protocol(f)) == 0)
 			return err_set(
 			    e, ERR_INVALID, "the public port %u is given twice", f->public);
-	if (is_taken(o, f->name))
-		return err_set(e, ERR_INVALID, "there are two services of that name");
-	if (o->n_nets + n_nets > OFFERS_NETS_MAX)
+	if (is_taken(o, f, f->name))
+		return err_set(e, ERR_INVALID, "there are two services of that name, %s", f->name);
+	if (o->n_nets + f->rules.n_allow + f->rules.n_deny > OFFERS_NETS_MAX)
 		return err_set(e, ERR_INVALID, "more than %d networks in all", OFFERS_NETS_MAX);
+	return 0;
+}
+
+/* What f owns is o's then. */
+static int
+add(struct offers *o, const struct offer *f, struct errtext *e)
+{
+	struct offer *v;
+	int r = check_new(o, f, e);
+
+	if (r != 0)
+		return r;
 	if ((v = mem_resize(o->v, o->n + 1, sizeof *v)) == NULL)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	o->v = v;
 	v[o->n] = *f;
 	if (f->name[0] == '\0')
 		make_name(o, &v[o->n]);
-	o->n_nets += n_nets;
+	o->n_nets += f->rules.n_allow + f->rules.n_deny;
 	o->n++;
 	return 0;
 }
@@ -316,7 +188,7 @@ add_range(
 	    (r = read_target_range(target, &public, f, e)) != 0)
 		return r;
 	f->public = public.first;
-	r = read_options(rest, f, e);
+	r = offer_options(rest, f, e);
 	for (;; f->public ++, f->port++) {
 		if (r == 0)
 			r = add(o, f, e);
@@ -326,14 +198,14 @@ add_range(
 }
 
 static int
-add_one(struct offers *o, const char *left, const char *target, char *rest, struct offer *f,
+add_port(struct offers *o, const char *left, const char *target, char *rest, struct offer *f,
     struct errtext *e)
 {
 	int r = 0;
 
 	f->published = is_digits(left) || strcmp(left, "auto") == 0;
 	if (is_digits(left))
-		r = read_port(left, &f->public, e);
+		r = offer_port(left, &f->public, e);
 	else if (f->published)
 		;
 	else if (!ctl_is_name(left))
@@ -342,35 +214,76 @@ add_one(struct offers *o, const char *left, const char *target, char *rest, stru
 	else
 		snprintf(f->name, sizeof f->name, "%s", left);
 	if (r == 0 && (r = read_target(target, f, e)) == 0)
-		r = read_options(rest, f, e);
+		r = offer_options(rest, f, e);
 	if (r == 0 && !f->published && rest != NULL)
 		r = err_set(e, ERR_INVALID,
 		    "only a published service has options: add public=PORT or public=auto");
 	return r != 0 ? r : add(o, f, e);
 }
 
+/* left: what stands before the equals sign, NULL: there is none. */
 static int
-add_tcp(struct offers *o, const char *arg, struct errtext *e)
+add_web(struct offers *o, const char *left, const char *target, char *rest, struct offer *f,
+    struct errtext *e)
+{
+	int r;
+
+	if ((r = offer_web(f, left, e)) != 0 || (r = read_target(target, f, e)) != 0 ||
+	    (r = offer_options(rest, f, e)) != 0)
+		return r;
+	return add(o, f, e);
+}
+
+static void
+offer_fini(struct offer *f)
+{
+	request_web_unref(f->web);
+	mem_free(f->auth);
+}
+
+/* s: "LEFT=TARGET;OPTION...", or "TARGET;OPTION..." of a web service; it is changed. */
+static int
+add_service(struct offers *o, char *s, struct offer *f, struct errtext *e)
+{
+	bool web = strcmp(f->kind, "http") == 0 || strcmp(f->kind, "tls") == 0;
+	char *rest, *target;
+
+	if ((rest = strchr(s, ';')) != NULL)
+		*rest++ = '\0';
+	if ((target = strchr(s, '=')) != NULL &&
+	    !(web && strncmp(s, ADDR_UNIX_PREFIX, strlen(ADDR_UNIX_PREFIX)) == 0))
+		*target++ = '\0';
+	else if (web)
+		return add_web(o, NULL, s, rest, f, e);
+	else
+		return err_set(e, ERR_INVALID, "not of the form NAME=TARGET or PORT=TARGET");
+	if (web)
+		return add_web(o, s, target, rest, f, e);
+	return looks_like_range(s) ? add_range(o, s, target, rest, f, e)
+				   : add_port(o, s, target, rest, f, e);
+}
+
+/* kind: the name of the option. */
+static int
+add_kind(struct offers *o, const char *kind, const char *arg, struct errtext *e)
 {
 	struct offer *f = mem_zalloc(sizeof *f);
-	char *left = mem_strdup(arg), *target, *rest;
+	char *copy = mem_strdup(arg);
 	struct errtext why = { "" };
 	int r;
 
-	if (f == NULL || left == NULL) {
+	if (f == NULL || copy == NULL) {
 		r = err_set(&why, ERR_NOMEM, "out of memory");
-	} else if ((target = strchr(left, '=')) == NULL) {
-		r = err_set(&why, ERR_INVALID, "not of the form NAME=TARGET or PORT=TARGET");
 	} else {
-		*target++ = '\0';
-		if ((rest = strchr(target, ';')) != NULL)
-			*rest++ = '\0';
-		r = (looks_like_range(left) ? add_range(o, left, target, rest, f, &why)
-					    : add_one(o, left, target, rest, f, &why));
+		snprintf(f->kind, sizeof f->kind, "%s", kind);
+		r = add_service(o, copy, f, &why);
 	}
-	if (r != 0)
-		err_set(e, r, "--tcp %.200s: %s", arg, why.s);
-	mem_free(left);
+	if (r != 0) {
+		err_set(e, r, "--%s %.200s: %s", kind, arg, why.s);
+		if (f != NULL)
+			offer_fini(f);
+	}
+	mem_free(copy);
 	mem_free(f);
 	return r;
 }
@@ -384,27 +297,82 @@ add_allow(struct offers *o, const struct opt_list *allow, struct errtext *e)
 	int r = 0;
 
 	o->allow = match_new();
-	if (o->allow == NULL || (allow->n == 0 && match_add_loopback(o->allow) != 0))
+	if (o->allow == NULL ||
+	    ((allow == NULL || allow->n == 0) && match_add_loopback(o->allow) != 0))
 		return err_set(e, ERR_NOMEM, "out of memory");
-	for (size_t i = 0; r == 0 && i < allow->n; i++)
+	for (size_t i = 0; r == 0 && allow != NULL && i < allow->n; i++)
 		if ((r = match_add(o->allow, allow->v[i], &why)) != 0)
 			err_set(e, r, "--allow: %s", why.s);
 	return r;
 }
 
+/* What the relay is to be asked must fit into a frame, and all of it into a session. */
+static int
+check_size(struct offers *o, const struct offer *f, struct errtext *e)
+{
+	struct request q;
+	size_t n = 0;
+	char *body;
+
+	offer_request(f, &q);
+	if ((body = request_dump(&q, &n)) == NULL)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	mem_free(body);
+	o->n_web += n;
+	if (n > OFFER_REQUEST_MAX)
+		return err_set(e, ERR_INVALID,
+		    "--%s %s: its options are longer than %d bytes in all", f->kind, f->name,
+		    OFFER_REQUEST_MAX);
+	if (o->n_web > OFFERS_WEB_MAX)
+		return err_set(e, ERR_INVALID,
+		    "--%s %s: the options of all are longer than %d bytes", f->kind, f->name,
+		    OFFERS_WEB_MAX);
+	return 0;
+}
+
+/* Nothing else is in our hands here: a thread that waits for a file may be cancelled. */
+static int
+finish_web(struct offers *o, struct errtext *e)
+{
+	struct errtext why = { "" };
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < o->n; i++) {
+		struct offer *f = &o->v[i];
+
+		if (f->auth != NULL && (r = offer_web_users(f, &why)) != 0)
+			err_set(e, r, "--%s %s: auth: %s", f->kind, f->name, why.s);
+		if (r == 0 && f->web != NULL)
+			r = check_size(o, f, e);
+	}
+	return r == ERR_LIMIT || r == ERR_NOTFOUND ? ERR_INVALID : r;
+}
+
+static int
+add_all(struct offers *o, const char *kind, const struct opt_list *l, struct errtext *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && l != NULL && i < l->n; i++)
+		r = add_kind(o, kind, l->v[i], e);
+	return r;
+}
+
 int
-offers_new(const struct opt_list *tcp, const struct opt_list *allow, struct offers **out,
-    struct errtext *e)
+offers_new(const struct offer_lists *l, struct offers **out, struct errtext *e)
 {
 	struct offers *o = mem_zalloc(sizeof *o);
-	int r = o == NULL ? err_set(e, ERR_NOMEM, "out of memory") : add_allow(o, allow, e);
+	int r;
 
-	for (size_t i = 0; r == 0 && i < tcp->n; i++)
-		r = add_tcp(o, tcp->v[i], e);
-	if (r == 0)
-		*out = o;
-	else
-		offers_free(o);
+	if (o == NULL)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	*out = o;
+	if ((r = add_allow(o, l->allow, e)) == 0 && (r = add_all(o, "tcp", l->tcp, e)) == 0 &&
+	    (r = add_all(o, "http", l->http, e)) == 0 && (r = add_all(o, "tls", l->tls, e)) == 0 &&
+	    (r = finish_web(o, e)) == 0)
+		return 0;
+	offers_free(o);
+	*out = NULL;
 	return r;
 }
 
@@ -413,18 +381,41 @@ offers_free(struct offers *o)
 {
 	if (o == NULL)
 		return;
+	for (size_t i = 0; i < o->n; i++)
+		offer_fini(&o->v[i]);
 	match_free(o->allow);
 	mem_free(o->v);
 	mem_free(o);
 }
 
+const char *
+offer_protocol(const struct offer *f)
+{
+	return strcmp(f->kind, "udp") == 0 ? "udp" : "tcp";
+}
+
 const struct offer *
-offers_find(const struct offers *o, const char *name)
+offers_find(const struct offers *o, const char *protocol, const char *name)
 {
 	for (size_t i = 0; i < o->n; i++)
-		if (strcmp(o->v[i].name, name) == 0)
+		if (strcmp(o->v[i].name, name) == 0 &&
+		    strcmp(offer_protocol(&o->v[i]), protocol) == 0)
 			return &o->v[i];
 	return NULL;
+}
+
+void
+offer_request(const struct offer *f, struct request *q)
+{
+	*q = (struct request){ .id = 1,
+		.verb = REQUEST_PUBLISH,
+		.port = f->public,
+		.rules = f->rules,
+		.random = f->random,
+		.web = f->web };
+	snprintf(q->kind, sizeof q->kind, "%s", f->kind);
+	snprintf(q->service, sizeof q->service, "%s", f->name);
+	snprintf(q->host, sizeof q->host, "%s", f->web_host);
 }
 
 const char *
@@ -455,8 +446,14 @@ bool
 offer_same_rules(const struct offer *a, const struct offer *b)
 {
 	const struct request_rules *x = &a->rules, *y = &b->rules;
+	const struct request_web *x_web = a->web, *y_web = b->web;
 
-	return a->published == b->published && a->public == b->public &&
+	if ((x_web == NULL) != (y_web == NULL) ||
+	    (x_web != NULL && !request_web_same(x_web, y_web)))
+		return false;
+	return strcmp(a->kind, b->kind) == 0 && a->published == b->published &&
+	       a->public == b->public && a->random == b->random &&
+	       strcmp(a->web_host, b->web_host) == 0 &&
 	       same_nets(x->allow, x->n_allow, y->allow, y->n_allow) &&
 	       same_nets(x->deny, x->n_deny, y->deny, y->n_deny) &&
 	       x->max_connections == y->max_connections && x->max_rate == y->max_rate &&

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * offer - what --tcp and --allow say: which services an agent has, where they are, and which of
- * them the relay is to publish.
+ * offer - what --tcp, --http, --tls and --allow say: which services an agent has, where they are,
+ * and which of them the relay is to publish.
  *
  *     ssh=127.0.0.1:22                     private: for clients, by its name
  *     ssh=22;public=2222                   published at that port of the relay, too
@@ -9,6 +9,13 @@
  *     2222=22    auto=22                   the same without a name of its own
  *     6000-6010=10.0.0.7:6000-6010         as many services as there are ports
  *     web=unix:/run/web.sock;public=8080;allow=10.0.0.0/8,192.0.2.7;max-connections=50
+ *
+ * Of the web, by host name:
+ *
+ *     3000                                 the agent's own name, under the relay's domain
+ *     shop=3000                            another label there
+ *     www.acme.test=3000  *.acme.test=80   a name of one's own, and all under it
+ *     random=3000;auth=/etc/users          one that nobody guesses, for those in a file
  *
  * A target is PORT, HOST:PORT, [ADDR]:PORT or unix:PATH.
  */
@@ -25,10 +32,15 @@
  * below what a session takes (MUX_CONTROL_MAX).
  */
 #define OFFERS_NETS_MAX 8192
+/* Bytes of what asks for one web service, and for all: the port or host that it had comes to it. */
+#define OFFER_REQUEST_MAX (CTL_BODY_MAX - 512)
+#define OFFERS_WEB_MAX (256 * 1024)
 #define OFFER_TARGET_MAX (HOSTPORT_TEXT_MAX + 1)
 
 /* One service. */
 struct offer {
+	/* "tcp", "http", "tls" */
+	char kind[8];
 	/* What clients and the relay's OPENs name. */
 	char name[CTL_NAME_MAX + 1];
 	/* A name, an address, or "unix:PATH" with port 0. */
@@ -38,6 +50,13 @@ struct offer {
 	bool published;
 	uint16_t public;
 	struct request_rules rules;
+	/* http, tls: the host that is asked for, "": the agent's own label, or a random one. */
+	char web_host[REQUEST_HOST_MAX + 1];
+	bool random;
+	/* http: the rest of what is asked for; a reference, NULL of other kinds. */
+	struct request_web *web;
+	/* The file of its users; NULL: none. */
+	char *auth;
 };
 
 /* All of them.  Read only. */
@@ -46,20 +65,33 @@ struct offers {
 	size_t n;
 	/* Of all rules. */
 	size_t n_nets;
+	/* Bytes of what asks for the web services. */
+	size_t n_web;
 	/* Targets that clients may name. */
 	struct match *allow;
 };
 
+/* The options, each NULL if there are none. */
+struct offer_lists {
+	const struct opt_list *tcp, *http, *tls, *allow;
+};
+
 /*
- * offers_new - from --tcp and --allow; without an --allow targets on loopback are allowed.
- * ERR_INVALID, ERR_NOMEM with e.
+ * offers_new - from the options, and the files that these name; without an --allow targets on
+ * loopback are allowed.  ERR_INVALID, ERR_SYS, ERR_NOMEM with e.  *out is NULL then; the thread may
+ * be cancelled while it waits for a file, and *out is to be freed then.
  */
-int offers_new(const struct opt_list *tcp, const struct opt_list *allow, struct offers **out,
-    struct errtext *e) WARN_UNUSED;
+int offers_new(const struct offer_lists *l, struct offers **out, struct errtext *e) WARN_UNUSED;
 void offers_free(struct offers *o);
 
+/* offer_protocol - of the streams to it: "tcp", "udp".  A name is one service's of a protocol. */
+const char *offer_protocol(const struct offer *f);
+
 /* offers_find - NULL: there is no service of this name. */
-const struct offer *offers_find(const struct offers *o, const char *name);
+const struct offer *offers_find(const struct offers *o, const char *protocol, const char *name);
+
+/* offer_request - what the relay is asked for, but for the id and what it had; borrows from f. */
+void offer_request(const struct offer *f, struct request *q);
 
 /* offer_target - where it is, as text; returns out. */
 const char *offer_target(const struct offer *f, char out[OFFER_TARGET_MAX]);

@@ -34,8 +34,9 @@ struct publication {
 	/* By carrier: the request that has no answer yet; 0: none. */
 	int64_t waiting[PUBLISHER_CARRIERS_MAX];
 	uint64_t asked_ms;
-	/* The port that it was granted last. */
+	/* The port or host that it was granted last. */
 	uint16_t had;
+	char had_host[REQUEST_HOST_MAX + 1];
 	/* Of the last yes, and the last no. */
 	char public[REQUEST_PUBLIC_MAX + 1];
 	char error[REQUEST_ERROR_MAX + 1];
@@ -68,6 +69,12 @@ set_state(struct publication *b, enum publish_state next)
 	assert(state_can[b->state][next]);
 	log_debug("public %s: %s -> %s", b->offer.name, state_name[b->state], state_name[next]);
 	b->state = next;
+}
+
+static bool
+is_web(const struct publication *b)
+{
+	return strcmp(b->offer.kind, "http") == 0 || strcmp(b->offer.kind, "tls") == 0;
 }
 
 static bool
@@ -114,6 +121,7 @@ static void
 forget(struct publisher *p, struct publication *b)
 {
 	TAILQ_REMOVE(&p->all, b, link);
+	request_web_unref(b->offer.web);
 	mem_free(b);
 }
 
@@ -150,21 +158,34 @@ arm(struct publisher *p)
 		    first + PUBLISHER_AGAIN_MS > now ? first + PUBLISHER_AGAIN_MS - now : 0);
 }
 
+/* What is withdrawn is named, no more. */
+static void
+only_names(struct request *q)
+{
+	q->port = q->had = 0;
+	q->rules = (struct request_rules){ 0 };
+	q->host[0] = q->had_host[0] = '\0';
+	q->random = false;
+	q->web = NULL;
+}
+
 /* By one carrier. */
 static int
 say(struct publisher *p, struct publication *b, unsigned carrier, enum request_verb verb)
 {
-	struct request q = { .id = ++p->last_id, .verb = verb, .kind = "tcp" };
+	struct request q;
 	size_t n = 0;
 	char *body;
 	int r;
 
-	snprintf(q.service, sizeof q.service, "%s", b->offer.name);
-	if (verb == REQUEST_PUBLISH) {
-		q.port = b->offer.public;
-		q.had = q.port == 0 ? b->had : 0;
-		q.rules = b->offer.rules;
-	}
+	offer_request(&b->offer, &q);
+	q.id = ++p->last_id;
+	q.verb = verb;
+	q.had = q.port == 0 ? b->had : 0;
+	if (q.random)
+		snprintf(q.had_host, sizeof q.had_host, "%s", b->had_host);
+	if (verb == REQUEST_WITHDRAW)
+		only_names(&q);
 	b->waiting[carrier] = 0;
 	b->asked_ms = loop_now_ms(p->loop);
 	if ((body = request_dump(&q, &n)) == NULL)
@@ -201,8 +222,8 @@ refused(struct publisher *p, struct publication *b, const char *why)
 		return;
 	set_state(b, PUBLISH_REFUSED);
 	snprintf(b->error, sizeof b->error, "%s", why);
-	log_warnx("not published: tcp %s (%s): %s; it is asked for again every %d s", b->offer.name,
-	    offer_target(&b->offer, target), why, PUBLISHER_AGAIN_MS / 1000);
+	log_warnx("not published: %s %s (%s): %s; it is asked for again every %d s", b->offer.kind,
+	    b->offer.name, offer_target(&b->offer, target), why, PUBLISHER_AGAIN_MS / 1000);
 	p->user->changed(p->arg);
 }
 
@@ -223,27 +244,36 @@ public_text(
 	snprintf(out, REQUEST_PUBLIC_MAX + 1, "%s", hostport_text(&at, text));
 }
 
+/* What a yes must tell; NULL: it does. */
+static const char *
+what_is_missing(const struct publication *b, const struct request_reply *a)
+{
+	if (a->public[0] == '\0' || (!is_web(b) && a->port == 0) ||
+	    (b->offer.random && a->host[0] == '\0'))
+		return "the relay says yes, but not where";
+	if (b->offer.public != 0 && a->port != b->offer.public)
+		return "the relay says yes to another port";
+	return NULL;
+}
+
 static void
 granted(struct publisher *p, struct publication *b, const struct request_reply *a)
 {
 	char target[OFFER_TARGET_MAX], public[REQUEST_PUBLIC_MAX + 1];
 
-	if (a->public[0] == '\0' || a->port == 0) {
-		refused(p, b, "the relay says yes, but not where");
-		return;
-	}
-	if (b->offer.public != 0 && a->port != b->offer.public) {
-		refused(p, b, "the relay says yes to another port");
+	if (what_is_missing(b, a) != NULL) {
+		refused(p, b, what_is_missing(b, a));
 		return;
 	}
 	b->had = a->port;
+	memcpy(b->had_host, a->host, sizeof b->had_host);
 	public_text(p, a, public);
 	if (b->state == PUBLISH_GRANTED && strcmp(b->public, public) == 0)
 		return;
 	set_state(b, PUBLISH_GRANTED);
 	memcpy(b->public, public, sizeof b->public);
-	log_info("published: tcp %s (%s) at %s", b->offer.name, offer_target(&b->offer, target),
-	    b->public);
+	log_info("published: %s %s (%s) at %s", b->offer.kind, b->offer.name,
+	    offer_target(&b->offer, target), b->public);
 	p->user->changed(p->arg);
 }
 
@@ -251,7 +281,8 @@ static void
 withdrawn(struct publisher *p, struct publication *b, const struct request_reply *a)
 {
 	if (!a->ok)
-		log_warnx("the relay does not withdraw tcp %s: %s", b->offer.name, a->error);
+		log_warnx("the relay does not withdraw %s %s: %s", b->offer.kind, b->offer.name,
+		    a->error);
 	if (!is_waiting(b))
 		forget(p, b);
 }
@@ -419,14 +450,23 @@ on_again(void *arg)
 /* ---- what is to be published ---- */
 
 static struct publication *
-find(struct publisher *p, const char *name)
+find(struct publisher *p, const struct offer *f)
 {
 	struct publication *b;
 
 	TAILQ_FOREACH (b, &p->all, link)
-		if (strcmp(b->offer.name, name) == 0)
+		if (strcmp(b->offer.name, f->name) == 0 && strcmp(b->offer.kind, f->kind) == 0)
 			break;
 	return b;
+}
+
+/* NULL: it is none of these any more. */
+static const struct offer *
+find_offer(const struct offers *o, const struct publication *b)
+{
+	const struct offer *f = offers_find(o, offer_protocol(&b->offer), b->offer.name);
+
+	return f != NULL && f->published && strcmp(f->kind, b->offer.kind) == 0 ? f : NULL;
 }
 
 /* Ports are given back before others ask for them. */
@@ -436,12 +476,12 @@ withdraw_others(struct publisher *p, const struct offers *o)
 	struct publication *b;
 
 	TAILQ_FOREACH (b, &p->all, link) {
-		const struct offer *f = offers_find(o, b->offer.name);
+		const struct offer *f = find_offer(o, b);
 
 		if (b->state == PUBLISH_WITHDRAWN)
 			continue;
-		if (f == NULL || !f->published) {
-			log_info("withdrawn: tcp %s", b->offer.name);
+		if (f == NULL) {
+			log_info("withdrawn: %s %s", b->offer.kind, b->offer.name);
 			set_state(b, PUBLISH_WITHDRAWN);
 			say_by_all(p, b, REQUEST_WITHDRAW);
 		} else if (f->public != b->offer.public) {
@@ -453,7 +493,7 @@ withdraw_others(struct publisher *p, const struct offers *o)
 static int
 use_offer(struct publisher *p, const struct offer *f)
 {
-	struct publication *b = find(p, f->name);
+	struct publication *b = find(p, f);
 	bool same = b != NULL && b->state != PUBLISH_WITHDRAWN && offer_same_rules(&b->offer, f);
 
 	if (b == NULL) {
@@ -461,7 +501,10 @@ use_offer(struct publisher *p, const struct offer *f)
 			return ERR_NOMEM;
 		TAILQ_INSERT_TAIL(&p->all, b, link);
 	}
+	request_web_unref(b->offer.web);
 	b->offer = *f;
+	request_web_ref(b->offer.web);
+	b->offer.auth = NULL;
 	if (same)
 		return 0;
 	set_state(b, PUBLISH_ASKED);
@@ -505,13 +548,13 @@ as_object(const struct publication *b)
 	char target[OFFER_TARGET_MAX];
 	int r;
 
-	if ((r = jobj_set_str(o, "kind", "tcp")) != 0 ||
+	if ((r = jobj_set_str(o, "kind", b->offer.kind)) != 0 ||
 	    (r = jobj_set_str(o, "service", b->offer.name)) != 0)
 		;
 	else if (b->state == PUBLISH_REFUSED)
 		r = jobj_set_str(o, "error", b->error);
 	else if ((r = jobj_set_str(o, "target", offer_target(&b->offer, target))) == 0)
-		r = jobj_set_str(o, "public", b->public);
+		r = jobj_set_str(o, is_web(b) ? "url" : "public", b->public);
 	if (r == 0)
 		return o;
 	jobj_free(o);

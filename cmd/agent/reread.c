@@ -18,6 +18,8 @@ reread_run(void *arg)
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 	rl->r = opt_reread(
 	    rl->user.spec, rl->user.before, rl->user.path, rl->user.fresh, &rl->now, &rl->why);
+	if (rl->r == 0)
+		rl->r = rl->user.prepare(rl->user.arg, &rl->now, &rl->why);
 	if (loop_post(rl->loop, on_read, NULL, rl) != 0) {
 		log_errorx("%s: out of memory, it is not read again", rl->user.path);
 		atomic_store(&rl->undelivered, true);

@@ -24,6 +24,11 @@ struct reread_user {
 	void *fresh;
 	size_t size;
 	/*
+	 * In the thread, once fresh holds what is in the file: what else is to be read or checked.
+	 * ERR_* with its sentence.  It is cancelled where it waits for a file (lib/base/file.h).
+	 */
+	int (*prepare)(void *arg, const struct opt_result *now, struct errtext *why);
+	/*
 	 * It has been read: fresh and what opt_changed() needs, until this returns; or r is an
 	 * ERR_* and why its sentence.
 	 */

@@ -370,7 +370,7 @@ void
 services_open(struct services *sv, struct stream *s, const struct ctl_open *o)
 {
 	struct serving *sg = mem_zalloc(sizeof *sg);
-	const struct offer *named = offers_find(sv->offers, o->service);
+	const struct offer *named = offers_find(sv->offers, o->protocol, o->service);
 	uint16_t port = named != NULL ? named->port : o->port;
 
 	if (sg == NULL) {

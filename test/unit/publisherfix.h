@@ -17,6 +17,7 @@
 #include "lib/base/log_limit.h"
 #include "lib/base/mem.h"
 #include "test/unit/heardlog.h"
+#include "test/unit/offerwords.h"
 
 enum { SAID_MAX = 64 };
 
@@ -132,33 +133,31 @@ on_changed(void *arg)
 
 static const struct publisher_user user = { .send = on_send, .changed = on_changed };
 
-/* Services, separated by blanks. */
 static inline struct offers *
-offers_of(const char *tcp)
+offers_of(const struct offer_words *words)
 {
-	static char words[2048];
-	static char *v[32];
-	struct opt_list list = { v, 0 }, none = { 0 };
 	struct errtext why = { "" };
 	struct offers *o = NULL;
-	char *save = NULL;
 
-	snprintf(words, sizeof words, "%s", tcp);
-	for (char *w = strtok_r(words, " ", &save); w != NULL; w = strtok_r(NULL, " ", &save))
-		v[list.n++] = w;
-	if (offers_new(&list, &none, &o, &why) != 0)
+	if (offers_of_words(words, &o, &why) != 0)
 		fail_msg("%s", why.s);
 	return o;
 }
 
 static inline void
-use(const char *tcp)
+use_all(const struct offer_words *words)
 {
-	struct offers *o = offers_of(tcp);
+	struct offers *o = offers_of(words);
 
 	assert_int_equal(publisher_use(p, o), 0);
 	/* Nothing of them is kept. */
 	offers_free(o);
+}
+
+static inline void
+use(const char *tcp)
+{
+	use_all(&(struct offer_words){ .tcp = tcp });
 }
 
 static inline int

@@ -12,35 +12,29 @@
 #include "cmd/agent/offer.h"
 #include "lib/base/mem.h"
 #include "test/unit/heap.h"
+#include "test/unit/offerwords.h"
 
 static struct errtext e;
 
-/* Services and patterns, separated by blanks.  NULL, and e says why. */
+/* NULL, and e says why. */
 static struct offers *
-read_words(const char *tcp, const char *allow)
+read_all(const struct offer_words *words)
 {
-	static char words[2][16384];
-	static char *v[2][OFFERS_MAX + 8];
-	struct opt_list list[2] = { 0 };
-	const char *text[2] = { tcp, allow };
 	struct offers *o = NULL;
 	int r;
 
-	for (int k = 0; k < 2; k++) {
-		char *save = NULL;
-
-		snprintf(words[k], sizeof words[k], "%s", text[k]);
-		list[k].v = v[k];
-		for (char *w = strtok_r(words[k], " ", &save); w != NULL;
-		     w = strtok_r(NULL, " ", &save))
-			v[k][list[k].n++] = w;
-	}
 	errtext_clear(&e);
-	r = offers_new(&list[0], &list[1], &o, &e);
+	r = offers_of_words(words, &o, &e);
 	assert_true(r == 0 ? o != NULL : o == NULL && e.s[0] != '\0');
 	if (r != 0 && r != ERR_NOMEM)
 		assert_int_equal(r, ERR_INVALID);
 	return o;
+}
+
+static struct offers *
+read_words(const char *tcp, const char *allow)
+{
+	return read_all(&(struct offer_words){ .tcp = tcp, .allow = allow });
 }
 
 /* What is offered, one a line: name, target and, if published, "@" and the port, 0 for any. */
@@ -127,8 +121,8 @@ options_travel_with_it(void **state)
 	assert_int_equal(r->proxy, 2);
 	assert_int_equal(o->v[1].rules.max_rate, 7);
 	assert_int_equal(o->v[2].rules.max_rate, 7);
-	assert_ptr_equal(offers_find(o, "6001"), &o->v[2]);
-	assert_null(offers_find(o, "6002"));
+	assert_ptr_equal(offers_find(o, "tcp", "6001"), &o->v[2]);
+	assert_null(offers_find(o, "tcp", "6002"));
 	offers_free(o);
 }
 

@@ -435,7 +435,7 @@ static void
 each_allocation_may_fail(void **state)
 {
 	(void)state;
-	offers = offers_of("ssh=22;public=2222 7000=7");
+	offers = offers_of(&(struct offer_words){ .tcp = "ssh=22;public=2222 7000=7" });
 	is_out_of_memory = true;
 	for (long n = 0, done = 0; done == 0; n++) {
 		struct publisher *q;
@@ -485,7 +485,7 @@ static void
 everything_is_given_back(void **state)
 {
 	(void)state;
-	offers = offers_of("ssh=22;public=2222 7000=7");
+	offers = offers_of(&(struct offer_words){ .tcp = "ssh=22;public=2222 7000=7" });
 	is_up[0] = true;
 	heap_is_given_back(round_trip);
 }

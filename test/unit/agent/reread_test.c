@@ -74,6 +74,15 @@ static struct fix {
 	char name[16], names[128], why[ERR_TEXT_MAX];
 } x;
 
+static int
+on_prepare(void *arg, const struct opt_result *now, struct errtext *why)
+{
+	(void)arg; /* the file is all there is */
+	(void)now;
+	(void)why;
+	return 0;
+}
+
 static void
 on_done(void *arg, const struct opt_result *now, int r, const char *why)
 {
@@ -111,6 +120,7 @@ setup(void **state)
 		.path = x.path,
 		.fresh = &x.fresh,
 		.size = sizeof x.fresh,
+		.prepare = on_prepare,
 		.done = on_done,
 		.arg = &x });
 	return 0;

@@ -22,6 +22,7 @@
 #include "lib/net/listen.h"
 #include "test/unit/fakesession.h"
 #include "test/unit/memfilter.h"
+#include "test/unit/offerwords.h"
 #include "test/unit/turns.h"
 
 /* More than the kernels take for a target with a small buffer. */
@@ -63,14 +64,13 @@ setup(void **state)
 	static struct fix x;
 	struct errtext why = { "" };
 	struct addr at;
-	char tcp[64], *v[1] = { tcp };
-	struct opt_list list = { v, 1 }, none = { NULL, 0 };
+	char tcp[64];
 
 	x.loop = loop_new();
 	assert_int_equal(listen_open("127.0.0.1:0", &x.listener, &why), 0);
 	assert_int_equal(addr_local(x.listener, &at), 0);
 	snprintf(tcp, sizeof tcp, "ssh=127.0.0.1:%u", addr_port(&at));
-	assert_int_equal(offers_new(&list, &none, &x.offers, &why), 0);
+	assert_int_equal(offers_of_words(&(struct offer_words){ .tcp = tcp }, &x.offers, &why), 0);
 	x.sv = services_new(x.loop, x.offers, 3);
 	assert_non_null(x.sv);
 	x.relay = fake_new();

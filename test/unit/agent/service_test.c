@@ -22,6 +22,7 @@
 #include "test/unit/heap.h"
 #include "test/unit/fakesession.h"
 #include "test/unit/listen_on.h"
+#include "test/unit/offerwords.h"
 #include "test/unit/turns.h"
 
 static struct loop *l;
@@ -72,29 +73,16 @@ teardown(void **state)
 	return 0;
 }
 
-/* Services and patterns, separated by blanks. */
 static int
 serve(const char *tcp, const char *allow)
 {
-	char words[2][4096], *v[2][128];
-	struct opt_list list[2] = { 0 };
-	const char *text[2] = { tcp, allow };
 	int r;
 
-	for (int k = 0; k < 2; k++) {
-		char *save = NULL;
-
-		snprintf(words[k], sizeof words[k], "%s", text[k]);
-		list[k].v = v[k];
-		for (char *w = strtok_r(words[k], " ", &save); w != NULL;
-		     w = strtok_r(NULL, " ", &save))
-			v[k][list[k].n++] = w;
-	}
 	services_free(sv);
 	offers_free(offers);
 	sv = NULL;
-	offers = NULL;
-	if ((r = offers_new(&list[0], &list[1], &offers, &e)) != 0)
+	if ((r = offers_of_words(
+		 &(struct offer_words){ .tcp = tcp, .allow = allow }, &offers, &e)) != 0)
 		return r;
 	sv = services_new(l, offers, 100);
 	return sv != NULL ? 0 : err_set(&e, ERR_NOMEM, "out of memory");
@@ -281,7 +269,6 @@ static void
 what_is_open_goes_on_with_other_offers(void **state)
 {
 	struct offers *others = NULL;
-	struct opt_list none = { 0 };
 	struct fake_stream *s, *dialled;
 	char got[64];
 
@@ -291,7 +278,7 @@ what_is_open_goes_on_with_other_offers(void **state)
 	take();
 	assert_true(turns_until(l, is_answered, s));
 	dialled = ask("tcp", "db", "", 0);
-	assert_int_equal(offers_new(&none, &none, &others, &e), 0);
+	assert_int_equal(offers_of_words(&(struct offer_words){ .tcp = "" }, &others, &e), 0);
 	services_use(sv, others);
 	offers_free(offers);
 	offers = others;
