@@ -20,7 +20,7 @@
 struct listeners;
 
 /*
- * listeners_open - bind every --listen of r.
+ * listeners_open - bind every --listen, --http and --https of r.
  * Returns 0 and *out, which listeners_stop frees; else the error with e, and nothing is left open.
  * A listener that other machines can reach is refused (ERR_INVALID) if there are no credentials and
  * no --insecure.
@@ -32,6 +32,9 @@ int listeners_start(struct listeners *ls, struct loop *l) WARN_UNUSED;
 
 /* listeners_stop - close all and free ls; accepts NULL.  What was dealt out goes on. */
 void listeners_stop(struct listeners *ls);
+
+/* listeners_web_port - of the first for the web, with or without TLS; 0: there is none. */
+uint16_t listeners_web_port(const struct listeners *ls, bool tls);
 
 /*
  * listeners_ready_json - the addresses, as --ready-file holds them.  mem_free it; NULL when out of

@@ -10,6 +10,7 @@
 #include "cmd/relay/admit.h"
 #include "cmd/relay/account.h"
 #include "cmd/relay/guest.h"
+#include "cmd/relay/ingress/pages.h"
 #include "cmd/relay/ingress/publish.h"
 #include "cmd/relay/listen.h"
 #include "cmd/relay/origin.h"
@@ -42,6 +43,18 @@ static const struct opt_row rows[] = {
 	    .env = "TUNNEL_LISTEN",
 	    .help = "where to listen; unix:PATH; plain:ADDR:PORT for no TLS beside TLS listeners "
 		    "(127.0.0.1:8080)" },
+	{ .name = "http",
+	    .kind = OPT_LIST,
+	    .off = OFF(http),
+	    .arg = "ADDR:PORT",
+	    .env = "TUNNEL_HTTP",
+	    .help = "where visitors of web services come in; may be a --listen, too" },
+	{ .name = "https",
+	    .kind = OPT_LIST,
+	    .off = OFF(https),
+	    .arg = "ADDR:PORT",
+	    .env = "TUNNEL_HTTPS",
+	    .help = "the same with TLS (--tls-cert)" },
 	{ .name = "tls-cert",
 	    .kind = OPT_LIST,
 	    .off = OFF(tls_cert),
@@ -80,6 +93,13 @@ static const struct opt_row rows[] = {
 	    .arg = "PATH",
 	    .env = "TUNNEL_PATH",
 	    .help = "URL path of the tunnel endpoint (/ and /tunnel)" },
+	{ .name = "error-pages",
+	    .kind = OPT_STRING,
+	    .off = OFF(error_pages),
+	    .arg = "DIR",
+	    .env = "TUNNEL_ERROR_PAGES",
+	    .help = "own pages (404.html, 503.html ...) for what the relay answers to visitors; "
+		    "read again on SIGHUP" },
 	{ .name = "trusted-proxy",
 	    .kind = OPT_LIST,
 	    .off = OFF(trusted_proxy),
@@ -171,6 +191,71 @@ static const struct opt_row rows[] = {
 	    .max = 600000,
 	    .help = "from the connection to the login" },
 	CMD_DRAIN_ROW(struct relay_opts, drain_ms),
+	{ .name = "head-timeout",
+	    .kind = OPT_DURATION,
+	    .off = OFF(head_ms),
+	    .arg = "TIME",
+	    .env = "TUNNEL_HEAD_TIMEOUT",
+	    .def = "10s",
+	    .min = 100,
+	    .max = 600000,
+	    .help = "for the whole head of a web request" },
+	{ .name = "body-timeout",
+	    .kind = OPT_DURATION,
+	    .off = OFF(body_ms),
+	    .arg = "TIME",
+	    .env = "TUNNEL_BODY_TIMEOUT",
+	    .def = "30s",
+	    .min = 100,
+	    .max = 86400000,
+	    .help = "for some more of the body of a web request" },
+	{ .name = "request-timeout",
+	    .kind = OPT_DURATION,
+	    .off = OFF(request_ms),
+	    .arg = "TIME",
+	    .env = "TUNNEL_REQUEST_TIMEOUT",
+	    .def = "60s",
+	    .min = 100,
+	    .max = 86400000,
+	    .help = "for a web service to answer, from the last byte of the request on; services "
+		    "may have their own (;timeout=)" },
+	{ .name = "answer-timeout",
+	    .kind = OPT_DURATION,
+	    .off = OFF(answer_ms),
+	    .arg = "TIME",
+	    .env = "TUNNEL_ANSWER_TIMEOUT",
+	    .def = "60s",
+	    .min = 100,
+	    .max = 86400000,
+	    .help = "for a visitor to take, or a service to send, some more of an answer" },
+	{ .name = "idle-timeout",
+	    .kind = OPT_DURATION,
+	    .off = OFF(idle_ms),
+	    .arg = "TIME",
+	    .env = "TUNNEL_IDLE_TIMEOUT",
+	    .def = "60s",
+	    .min = 100,
+	    .max = 86400000,
+	    .help = "from a web answer to the next request on the same connection" },
+	{ .name = "upgrade-timeout",
+	    .kind = OPT_DURATION,
+	    .off = OFF(upgrade_ms),
+	    .arg = "TIME",
+	    .env = "TUNNEL_UPGRADE_TIMEOUT",
+	    .def = "1h",
+	    .min = 100,
+	    .max = 604800000,
+	    .help = "for a byte in either direction of a WebSocket" },
+	{ .name = "max-idle",
+	    .kind = OPT_U64,
+	    .off = OFF(max_idle),
+	    .arg = "N",
+	    .env = "TUNNEL_MAX_IDLE",
+	    .def = "16384",
+	    .min = 1,
+	    .max = 1000000,
+	    .help = "visitors' connections that carry no request, a quarter of them from one "
+		    "address" },
 	{ .name = "max-agents",
 	    .kind = OPT_U64,
 	    .off = OFF(max_agents),
@@ -311,6 +396,17 @@ relay_creds(struct relay *r)
 	return c;
 }
 
+struct pages *
+relay_pages(struct relay *r)
+{
+	struct pages *p;
+
+	pthread_mutex_lock(&r->creds_lock);
+	p = r->pages != NULL ? pages_ref(r->pages) : NULL;
+	pthread_mutex_unlock(&r->creds_lock);
+	return p;
+}
+
 /* ---- reload ---- */
 
 static void
@@ -333,7 +429,7 @@ on_hup(void *arg)
 {
 	struct control *c = arg;
 
-	reload_start(&c->reload, true, true);
+	reload_start(&c->reload, RELOAD_ALL);
 }
 
 /* Files that changed, and credentials that expired meanwhile. */
@@ -359,6 +455,7 @@ drain_peers(void *worker)
 
 	publish_stop(w);
 	pool_stop(&w->pool);
+	fronts_drain(w);
 	TAILQ_FOREACH (p, &w->peers, link)
 		peer_drain(p);
 }
@@ -483,16 +580,24 @@ relay_load(struct relay *r, struct control *c, struct errtext *e)
 	}
 	if ((rc = ingress_open(r, e)) != 0)
 		return rc;
+	if (r->opts.error_pages != NULL &&
+	    (rc = pages_load(r->opts.error_pages, &r->pages, e)) != 0)
+		return rc;
 	budget_init(&r->memory, r->opts.max_memory, NULL);
 	r->registry = registry_new(n);
 	r->gate = guests_gate(r, n);
+	r->fronts = fronts_gate(r, n);
 	r->accounts = accounts_new(&r->opts.identity, &r->memory);
-	if (r->registry == NULL || r->gate == NULL || r->accounts == NULL ||
+	if (r->registry == NULL || r->gate == NULL || r->fronts == NULL || r->accounts == NULL ||
 	    default_listen(&r->opts) != 0)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	if ((rc = load_tls(r, e)) != 0 || (rc = workers_init(r, n, e)) != 0)
 		return rc;
-	return listeners_open(r, &c->listeners, e);
+	if ((rc = listeners_open(r, &c->listeners, e)) != 0)
+		return rc;
+	r->ingress.http_port = listeners_web_port(c->listeners, false);
+	r->ingress.https_port = listeners_web_port(c->listeners, true);
+	return 0;
 }
 
 static int
@@ -616,11 +721,13 @@ relay_main(int argc, char **argv)
 		workers_fini(&r);
 		registry_free(r.registry);
 		gate_free(r.gate);
+		gate_free(r.fronts);
 		accounts_free(r.accounts);
 		mem_free(r.proxies);
 		ingress_close(&r);
 		tls_server_free(r.tls);
 		creds_unref(r.creds);
+		pages_unref(r.pages);
 		f_ws_thread_fini();
 		buf_pool_free();
 	}

@@ -32,6 +32,7 @@ struct accounts;
 struct gate;
 struct admitter;
 struct dialect;
+struct pages;
 struct registry;
 struct tls_server_ctx;
 struct worker;
@@ -41,7 +42,7 @@ enum relay_duplicate { DUPLICATE_REPLACE, DUPLICATE_REFUSE };
 
 /* The command line and the configuration file; the rows in relay.c say what each one means. */
 struct relay_opts {
-	struct opt_list listen;
+	struct opt_list listen, http, https;
 	struct opt_list tls_cert, tls_key, tls_dir;
 	struct opt_list path;
 	struct opt_list trusted_proxy;
@@ -49,7 +50,7 @@ struct relay_opts {
 	struct opt_list domain, relay_host;
 	char *public_url;
 	struct opt_list proxy_from;
-	char *state;
+	char *state, *error_pages;
 	uint64_t grace_ms;
 	char *credentials;
 	char *ready_file;
@@ -58,6 +59,9 @@ struct relay_opts {
 	int on_duplicate;
 	bool insecure;
 	uint64_t keepalive_ms, drain_ms, handshake_ms;
+	/* How long a visitor of the web may take; and what it is answered by. */
+	uint64_t head_ms, body_ms, answer_ms, idle_ms, request_ms, upgrade_ms;
+	uint64_t max_idle;
 	uint64_t max_agents, max_clients, max_handshakes, max_streams, connection_rate, max_window,
 	    max_memory;
 	/* of one identity */
@@ -80,8 +84,8 @@ struct relay {
 	struct addr_net *proxies;
 	size_t n_proxies;
 	struct ingress ingress;
-	/* Places of those that have not logged in. */
-	struct gate *gate;
+	/* Places of those that have not logged in, and of visitors without a request. */
+	struct gate *gate, *fronts;
 	/* What is served, and where; constant, NULL-terminated (proto/dialect/dialect.h). */
 	const struct dialect *const *dialects;
 	/* Who may log in; constant. */
@@ -94,10 +98,12 @@ struct relay {
 	/* n_workers of them; the first is the main thread's. */
 	struct worker *workers;
 	int n_workers;
-	/* Guards the pointer creds.  Nothing else is taken while it is held. */
+	/* Guards the pointers creds and pages.  Nothing else is taken while it is held. */
 	pthread_mutex_t creds_lock;
 	/* NULL: none were given, everybody is let in. */
 	struct creds *creds;
+	/* NULL: no --error-pages. */
+	struct pages *pages;
 	/* Set once, at the first SIGTERM: no login succeeds any more. */
 	atomic_bool draining;
 	/* Names this process in its HELLOs (PROTOCOL.md 4.1). */
@@ -109,5 +115,8 @@ struct relay {
  * Returns a reference that the caller gives back by creds_unref, or NULL: none are configured.
  */
 struct creds *relay_creds(struct relay *r);
+
+/* relay_pages - the same of --error-pages; pages_unref. */
+struct pages *relay_pages(struct relay *r);
 
 #endif

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: ISC */
-/* reload - credentials and certificates read again while the relay runs. */
+/* reload - credentials, certificates and pages read again while the relay runs. */
 #include "cmd/relay/reload.h"
 
 #include <errno.h>
 
+#include "cmd/relay/ingress/pages.h"
 #include "cmd/relay/worker.h"
 #include "lib/base/log.h"
 #include "lib/tls/tls.h"
 
 static void on_read(void *arg);
+static void begin(struct reload *rl, bool only_changed);
 
 static bool
 creds_changed(struct reload *rl)
@@ -27,15 +29,20 @@ reload_run(void *arg)
 	/* But while it waits for a file (lib/base/file.h). */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 	if (rl->only_changed) {
-		rl->with_creds = rl->with_creds && creds_changed(rl);
-		rl->with_tls = rl->with_tls && tls_server_changed(rl->relay->tls);
+		if ((rl->with & RELOAD_CREDS) != 0 && !creds_changed(rl))
+			rl->with &= ~(unsigned)RELOAD_CREDS;
+		if ((rl->with & RELOAD_TLS) != 0 && !tls_server_changed(rl->relay->tls))
+			rl->with &= ~(unsigned)RELOAD_TLS;
 	}
-	if (rl->with_creds) {
+	if ((rl->with & RELOAD_CREDS) != 0) {
 		reload_seen(rl);
 		rl->creds_rc = creds_load(rl->relay->opts.credentials, &rl->fresh, &rl->creds_why);
 	}
-	if (rl->with_tls)
+	if ((rl->with & RELOAD_TLS) != 0)
 		rl->tls_rc = tls_server_reload(rl->relay->tls, &rl->tls_why);
+	if ((rl->with & RELOAD_PAGES) != 0)
+		rl->pages_rc =
+		    pages_load(rl->relay->opts.error_pages, &rl->fresh_pages, &rl->pages_why);
 	if (loop_post(rl->relay->workers[0].loop, on_read, NULL, rl) != 0)
 		atomic_store(&rl->undelivered, true);
 	return NULL;
@@ -63,6 +70,25 @@ use_creds(struct reload *rl)
 }
 
 static void
+use_pages(struct reload *rl)
+{
+	struct relay *r = rl->relay;
+	struct pages *old;
+
+	if (rl->pages_rc != 0) {
+		log_errorx("--error-pages: %s; the pages in use stay", rl->pages_why.s);
+		return;
+	}
+	pthread_mutex_lock(&r->creds_lock);
+	old = r->pages;
+	r->pages = rl->fresh_pages;
+	pthread_mutex_unlock(&r->creds_lock);
+	rl->fresh_pages = NULL;
+	pages_unref(old);
+	log_info("%s: read again", r->opts.error_pages);
+}
+
+static void
 join(struct reload *rl)
 {
 	pthread_join(rl->thread, NULL);
@@ -75,14 +101,16 @@ on_read(void *arg)
 	struct reload *rl = arg;
 
 	join(rl); /* posting this was the last thing it did */
-	if (rl->with_creds)
+	if ((rl->with & RELOAD_CREDS) != 0)
 		use_creds(rl);
-	if (rl->with_tls && rl->tls_rc != 0)
+	if ((rl->with & RELOAD_TLS) != 0 && rl->tls_rc != 0)
 		log_errorx("%s; this certificate stays as it was", rl->tls_why.s);
-	else if (rl->with_tls)
+	else if ((rl->with & RELOAD_TLS) != 0)
 		log_info("certificates read again");
-	if (rl->creds_wanted || rl->tls_wanted)
-		reload_start(rl, rl->creds_wanted, rl->tls_wanted);
+	if ((rl->with & RELOAD_PAGES) != 0)
+		use_pages(rl);
+	if (rl->wanted != 0)
+		begin(rl, false);
 }
 
 void
@@ -105,45 +133,54 @@ take_back(struct reload *rl)
 	join(rl);
 	creds_unref(rl->fresh);
 	rl->fresh = NULL;
-	rl->creds_wanted = rl->creds_wanted || rl->with_creds;
-	rl->tls_wanted = rl->tls_wanted || rl->with_tls;
+	pages_unref(rl->fresh_pages);
+	rl->fresh_pages = NULL;
+	rl->wanted |= rl->with;
 	log_errorx("reload: out of memory, once more");
 }
 
-static void
-begin(struct reload *rl, bool creds, bool tls, bool only_changed)
+static unsigned
+configured(const struct relay *r)
 {
+	return (r->opts.credentials != NULL ? RELOAD_CREDS : 0u) |
+	       (r->tls != NULL ? RELOAD_TLS : 0u) |
+	       (r->opts.error_pages != NULL ? RELOAD_PAGES : 0u);
+}
+
+/* What is wanted; or only_changed: of credentials and certificates, what differs from before. */
+static void
+begin(struct reload *rl, bool only_changed)
+{
+	const struct relay *r = rl->relay;
 	int rc;
 
-	rl->creds_wanted = rl->tls_wanted = false;
 	rl->only_changed = only_changed;
-	rl->with_creds = creds && rl->relay->opts.credentials != NULL;
-	rl->with_tls = tls && rl->relay->tls != NULL;
+	rl->with = (only_changed ? RELOAD_CREDS | RELOAD_TLS : rl->wanted) & configured(r);
+	rl->wanted = 0;
 	rl->fresh = NULL;
+	rl->fresh_pages = NULL;
 	atomic_store(&rl->undelivered, false);
-	if (!rl->with_creds && !rl->with_tls)
+	if (rl->with == 0)
 		return;
 	rc = pthread_create(&rl->thread, NULL, reload_run, rl);
 	rl->running = rc == 0;
 	if (rl->running)
 		return;
 	/* The next look tries again what was asked for; what has changed it finds by itself. */
-	rl->creds_wanted = !only_changed && rl->with_creds;
-	rl->tls_wanted = !only_changed && rl->with_tls;
+	rl->wanted = only_changed ? 0 : rl->with;
 	errno = rc;
-	log_limited(&rl->failed_log, loop_now_ms(rl->relay->workers[0].loop), LOG_LEVEL_ERROR,
+	log_limited(&rl->failed_log, loop_now_ms(r->workers[0].loop), LOG_LEVEL_ERROR,
 	    "reload: no thread, nothing is read again: %s", err_str(ERR_SYS));
 }
 
 void
-reload_start(struct reload *rl, bool creds, bool tls)
+reload_start(struct reload *rl, unsigned what)
 {
 	if (rl->running && atomic_load(&rl->undelivered))
 		take_back(rl);
-	rl->creds_wanted = rl->creds_wanted || creds;
-	rl->tls_wanted = rl->tls_wanted || tls;
+	rl->wanted |= what;
 	if (!rl->running)
-		begin(rl, rl->creds_wanted, rl->tls_wanted, false);
+		begin(rl, false);
 }
 
 void
@@ -151,12 +188,8 @@ reload_watch(struct reload *rl)
 {
 	if (rl->running && atomic_load(&rl->undelivered))
 		take_back(rl);
-	if (rl->running)
-		return;
-	if (rl->creds_wanted || rl->tls_wanted)
-		begin(rl, rl->creds_wanted, rl->tls_wanted, false);
-	else
-		begin(rl, true, true, true);
+	if (!rl->running)
+		begin(rl, rl->wanted == 0);
 }
 
 void
@@ -172,5 +205,7 @@ reload_fini(struct reload *rl)
 	}
 	creds_unref(rl->fresh);
 	rl->fresh = NULL;
+	pages_unref(rl->fresh_pages);
+	rl->fresh_pages = NULL;
 	log_limit_fini(&rl->failed_log);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * reload - credentials and certificates read again while the relay runs.
+ * reload - credentials, certificates and error pages read again while the relay runs.
  *
  * Files may be slow (a network file system, a disk that wakes up), and the loops must not wait: a
  * thread of its own looks at them, reads and checks them, and worker 0's loop puts the result in
@@ -19,6 +19,8 @@
 #include "lib/base/file.h"
 #include "lib/base/log_limit.h"
 
+enum { RELOAD_CREDS = 1, RELOAD_TLS = 2, RELOAD_PAGES = 4, RELOAD_ALL = 7 };
+
 /* Embedded.  Members are private. */
 struct reload {
 	struct relay *relay;
@@ -30,16 +32,17 @@ struct reload {
 	/* It ended without its message, for want of memory. */
 	atomic_bool undelivered;
 	/* Asked for while it was running. */
-	bool creds_wanted, tls_wanted;
+	unsigned wanted;
 	struct log_limit failed_log;
 	/* From here on the thread's, from its start to its end. */
 	bool only_changed;
-	bool with_creds, with_tls;
+	unsigned with;
 	/* The file as it was when it was read last. */
 	struct file_stamp creds_stamp;
 	struct creds *fresh;
-	int creds_rc, tls_rc;
-	struct errtext creds_why, tls_why;
+	struct pages *fresh_pages;
+	int creds_rc, tls_rc, pages_rc;
+	struct errtext creds_why, tls_why, pages_why;
 };
 
 /* reload_init - done(arg) is called in worker 0's loop each time new credentials are in force. */
@@ -57,10 +60,8 @@ void reload_seen(struct reload *rl);
  */
 void reload_watch(struct reload *rl);
 
-/*
- * reload_start - read credentials, certificates or both, those that are configured, changed or not.
- */
-void reload_start(struct reload *rl, bool creds, bool tls);
+/* reload_start - read these (RELOAD_*), as far as they are configured, changed or not. */
+void reload_start(struct reload *rl, unsigned what);
 
 /* reload_fini - end a thread that still reads.  After the loop has ended, before it is freed. */
 void reload_fini(struct reload *rl);

@@ -26,6 +26,7 @@ workers_init(struct relay *r, int n, struct errtext *e)
 		TAILQ_INIT(&w->peers);
 		TAILQ_INIT(&w->guests);
 		TAILQ_INIT(&w->visitors);
+		TAILQ_INIT(&w->fronts);
 		w->reserve.fd = -1;
 		log_limit_init(&w->evicted_log, LOG_LIMIT_FEW, LOG_LIMIT_LONG_MS,
 		    "connections that are not logged in");
@@ -41,6 +42,7 @@ void
 worker_drop_all(struct worker *w)
 {
 	guest_drop_all(w);
+	front_drop_all(w);
 	publish_stop(w);
 	pool_stop(&w->pool);
 	visitor_drop_all(w);

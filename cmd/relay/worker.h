@@ -16,6 +16,7 @@
 #include <sys/queue.h>
 
 #include "cmd/relay/ingress/pool.h"
+#include "cmd/relay/ingress/front.h"
 #include "cmd/relay/ingress/visitor.h"
 #include "cmd/relay/relay.h"
 #include "lib/base/log_limit.h"
@@ -50,6 +51,8 @@ struct worker {
 	struct visitor_list visitors;
 	/* Streams to services that wait for the next request. */
 	struct pool pool;
+	/* Visitors of web listeners. */
+	struct front_list fronts;
 	/* For its public ports; made with the first. */
 	struct rlimit_reserve reserve;
 	/*

@@ -207,6 +207,16 @@ filter_written(struct filter *f)
 }
 
 size_t
+filter_backlog(const struct filter *f)
+{
+	size_t n = 0;
+
+	for (; f != NULL; f = f->below)
+		n += filter_pending(f);
+	return n;
+}
+
+size_t
 filter_unacked(const struct filter *f)
 {
 	size_t n = 0;

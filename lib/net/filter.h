@@ -170,6 +170,12 @@ uint64_t filter_written(struct filter *f);
 size_t filter_pending(const struct filter *f);
 
 /*
+ * filter_backlog - bytes written to the filter, or what they have become, that the kernel has not
+ * taken.
+ */
+size_t filter_backlog(const struct filter *f);
+
+/*
  * filter_unacked - bytes that were written, or what they have become, and that the kernel at the
  * other end does not have.  Pipes and terminals have no such question: what they took has arrived.
  */

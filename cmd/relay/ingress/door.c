@@ -22,14 +22,17 @@ door_words(enum door_answer a)
 	return words[a];
 }
 
-struct account *
-door_account(struct worker *w, const struct addr *from)
+bool
+door_known(struct door_pass *pass, struct worker *w, const struct addr *from)
 {
 	static const struct creds_id nobody = { .kind = CREDS_NOBODY };
 	uint8_t who[ADDR_IDENTITY_LEN];
 
+	if (pass->account != NULL)
+		return true;
 	addr_identity(from, who);
-	return accounts_get(w->relay->accounts, &nobody, who, NULL);
+	pass->account = accounts_get(w->relay->accounts, &nobody, who, NULL);
+	return pass->account != NULL;
 }
 
 enum door_answer
@@ -37,7 +40,6 @@ door_enter(struct door_pass *pass, struct publication *pub, const struct addr *f
 {
 	static const uint8_t one_for_all[RATELIMIT_KEY_LEN];
 	uint64_t now_us = loop_now_us(pub->w->loop);
-	struct account *a;
 
 	if (!request_admits(&pub->rules, from))
 		return DOOR_DENIED;
@@ -45,16 +47,11 @@ door_enter(struct door_pass *pass, struct publication *pub, const struct addr *f
 		return DOOR_CONNECTIONS;
 	if (pub->rate != NULL && !ratelimit_take(pub->rate, one_for_all, now_us / 1000))
 		return DOOR_RATE;
-	a = door_account(pub->w, from);
-	if (a == NULL)
+	if (!door_known(pass, pub->w, from))
 		return DOOR_NO_MEMORY;
-	account_opened(a, now_us);
-	if (account_wait_ms(a, now_us) == 0 && account_open(a)) {
-		pass->account = a;
-		return DOOR_IN;
-	}
-	account_put(pub->w->relay->accounts, a, now_us / 1000);
-	return DOOR_ADDRESS;
+	account_opened(pass->account, now_us);
+	pass->entered = account_wait_ms(pass->account, now_us) == 0 && account_open(pass->account);
+	return pass->entered ? DOOR_IN : DOOR_ADDRESS;
 }
 
 enum door_answer
@@ -82,7 +79,9 @@ door_leave(struct door_pass *pass, struct worker *w)
 	pass->party = NULL;
 	if (pass->account == NULL)
 		return;
-	account_close(pass->account);
+	if (pass->entered)
+		account_close(pass->account);
+	pass->entered = false;
 	account_put(w->relay->accounts, pass->account, loop_now_ms(w->loop));
 	pass->account = NULL;
 }

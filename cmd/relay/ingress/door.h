@@ -12,6 +12,8 @@
 #ifndef CMD_RELAY_INGRESS_DOOR_H
 #define CMD_RELAY_INGRESS_DOOR_H
 
+#include <stdbool.h>
+
 #include "lib/net/addr.h"
 
 struct account;
@@ -36,14 +38,16 @@ enum door_answer {
 
 /* What one that was let in holds; zeroed before.  Members may be read. */
 struct door_pass {
-	/* Its address's, from DOOR_IN on; a reference. */
+	/* Its address's, from door_known or DOOR_IN on; a reference. */
 	struct account *account;
+	/* Counted there. */
+	bool entered;
 	/* What that has at the agent; a reference, from the DOOR_IN of door_stream on. */
 	struct party *party;
 };
 
-/* door_account - of an address; a reference for the caller.  NULL: out of memory. */
-struct account *door_account(struct worker *w, const struct addr *from);
+/* door_known - whose the address is, for whoever is not let in, too.  false: out of memory. */
+bool door_known(struct door_pass *pass, struct worker *w, const struct addr *from);
 
 /* door_enter - may somebody from there use this service, which counts him already? */
 enum door_answer door_enter(

@@ -142,6 +142,7 @@ publication_new(struct peer *p, const struct publication_kind *kind, const struc
 	pub->fd = -1;
 	pub->ask = (struct registry_ask){ on_bound, pub };
 	TAILQ_INIT(&pub->arriving);
+	TAILQ_INIT(&pub->waiting);
 	snprintf(pub->service, sizeof pub->service, "%s", q->service);
 	log_limit_init(&pub->log, PUBLICATION_LOG_LINES, LOG_LIMIT_MS, "visitors of %s:%s", p->name,
 	    q->service);

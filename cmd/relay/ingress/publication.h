@@ -14,6 +14,7 @@
 
 #include "cmd/common/acceptor.h"
 #include "cmd/relay/ingress/pool.h"
+#include "cmd/relay/ingress/exchange.h"
 #include "cmd/relay/ingress/visitor.h"
 #include "cmd/relay/peer.h"
 #include "cmd/relay/registry.h"
@@ -81,6 +82,8 @@ struct publication {
 	struct claims *claims;
 	/* Of kind "http": how requests are treated; a reference. */
 	struct request_web *web;
+	/* Requests that wait for the agent. */
+	struct exchange_list waiting;
 	/* New ones a second; NULL: as many as come. */
 	struct ratelimit *rate;
 	/* Those that are on their way to the agent, and how many there are with those carried. */

@@ -271,17 +271,12 @@ host_may_stay(const struct publication *pub, const struct creds *c)
 static void
 host_close(struct publication *pub)
 {
+	exchanges_leave(pub);
 	if (pub->claims == NULL)
 		return;
 	release_all(pub);
 	mem_free(pub->claims);
 	pub->claims = NULL;
-}
-
-static void
-host_joined(struct publication *pub)
-{
-	(void)pub; /* nobody waits here */
 }
 
 static void
@@ -298,7 +293,7 @@ const struct publication_kind publish_http = {
 	.open = host_open,
 	.may_stay = host_may_stay,
 	.close = host_close,
-	.joined = host_joined,
+	.joined = exchanges_go,
 	.tell = host_tell,
 };
 
@@ -310,7 +305,7 @@ const struct publication_kind publish_tls = {
 	.open = host_open,
 	.may_stay = host_may_stay,
 	.close = host_close,
-	.joined = host_joined,
+	.joined = exchanges_go,
 	.tell = host_tell,
 };
 

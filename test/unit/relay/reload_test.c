@@ -18,6 +18,7 @@
 
 #include <cmocka.h>
 
+#include "cmd/relay/ingress/pages.h"
 #include "cmd/relay/reload.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -103,6 +104,7 @@ teardown(void **state)
 
 	reload_fini(&x->rl);
 	tls_server_free(x->r.tls);
+	pages_unref(x->r.pages);
 	relaytest_fini(&x->r);
 	unlink(x->creds);
 	unlink(x->cert);
@@ -144,7 +146,7 @@ what_was_left_out_of_the_log_is_told_at_the_end(void **state)
 	put(x->creds, B);
 	heardlog_begin(LOG_LEVEL_INFO);
 	no_thread = true;
-	reload_start(&x->rl, true, false);
+	reload_start(&x->rl, RELOAD_CREDS);
 	for (int i = 0; i < LOG_LIMIT_FEW; i++)
 		reload_watch(&x->rl);
 	no_thread = false;
@@ -230,10 +232,10 @@ on_demand_a_file_is_read_changed_or_not(void **state)
 	struct fix *x = *state;
 
 	begin_with(x, A);
-	reload_start(&x->rl, true, true);
+	reload_start(&x->rl, RELOAD_CREDS | RELOAD_TLS);
 	settle(x);
 	assert_int_equal(x->n_done, 1);
-	reload_start(&x->rl, false, true);
+	reload_start(&x->rl, RELOAD_TLS);
 	settle(x);
 	assert_int_equal(x->n_done, 1);
 }
@@ -244,7 +246,7 @@ without_files_there_is_nothing_to_read(void **state)
 	struct fix *x = *state;
 
 	x->r.opts.credentials = NULL;
-	reload_start(&x->rl, true, true);
+	reload_start(&x->rl, RELOAD_CREDS | RELOAD_TLS);
 	assert_false(x->rl.running);
 	reload_watch(&x->rl);
 	assert_false(x->rl.running);
@@ -256,7 +258,7 @@ static void
 begin_slowly(struct fix *x)
 {
 	assert_int_equal(mkfifo(x->creds, 0600), 0);
-	reload_start(&x->rl, true, false);
+	reload_start(&x->rl, RELOAD_CREDS);
 	assert_true(x->rl.running);
 }
 
@@ -274,8 +276,8 @@ what_is_asked_for_meanwhile_is_done_once_more(void **state)
 	struct fix *x = *state;
 
 	begin_slowly(x);
-	reload_start(&x->rl, true, false);
-	reload_start(&x->rl, true, false);
+	reload_start(&x->rl, RELOAD_CREDS);
+	reload_start(&x->rl, RELOAD_CREDS);
 	/* A look at the clock asks for nothing. */
 	reload_watch(&x->rl);
 	write_fifo(x, A);
@@ -347,70 +349,95 @@ certificates_are_looked_at_too(void **state)
 	assert_int_equal(tls_server_new(&pair, 1, &x->r.tls, NULL), 0);
 	reload_watch(&x->rl);
 	settle(x);
-	assert_false(x->rl.with_tls);
+	assert_int_equal(x->rl.with & RELOAD_TLS, 0);
 	put_pair(x);
 	reload_watch(&x->rl);
 	settle(x);
-	assert_true(x->rl.with_tls);
+	assert_int_not_equal(x->rl.with & RELOAD_TLS, 0);
 	assert_int_equal(x->rl.tls_rc, 0);
 	assert_false(tls_server_changed(x->r.tls));
 	put(x->cert, "not a certificate");
 	reload_watch(&x->rl);
 	settle(x);
-	assert_true(x->rl.with_tls);
+	assert_int_not_equal(x->rl.with & RELOAD_TLS, 0);
 	assert_int_equal(x->rl.tls_rc, ERR_INVALID);
 	assert_int_equal(x->n_done, 0);
 	x->r.opts.credentials = x->creds;
 }
 
-/* Credentials that were read, and certificates. */
+/* Credentials and certificates that were read, and pages. */
 static void
-begin_with_both(struct fix *x)
+begin_with_all(struct fix *x)
 {
 	struct tls_pair pair = { x->cert, x->key };
 
 	begin_with(x, A);
 	put_pair(x);
 	assert_int_equal(tls_server_new(&pair, 1, &x->r.tls, NULL), 0);
+	x->r.opts.error_pages = x->dir;
 }
 
-/* Each way to ask on demand: for the one, for the other, for both. */
-enum { ASK_CREDS = 1, ASK_TLS = 2, ASK_ALL = 3 };
+static void
+pages_are_read_again_and_a_wrong_one_leaves_those_in_use(void **state)
+{
+	struct fix *x = *state;
+	char path[128];
+	size_t n;
+
+	begin_with_all(x);
+	snprintf(path, sizeof path, "%s/404.html", x->dir);
+	put(path, "first");
+	reload_start(&x->rl, RELOAD_PAGES);
+	settle(x);
+	assert_memory_equal(pages_find(x->r.pages, 404, &n), "first", 5);
+	assert_int_equal(n, 5);
+	assert_null(pages_find(x->r.pages, 503, &n));
+	unlink(path);
+	assert_int_equal(mkdir(path, 0700), 0);
+	reload_start(&x->rl, RELOAD_PAGES);
+	settle(x);
+	assert_int_not_equal(x->rl.pages_rc, 0);
+	assert_memory_equal(pages_find(x->r.pages, 404, &n), "first", 5);
+	assert_int_equal(rmdir(path), 0);
+	reload_start(&x->rl, RELOAD_PAGES);
+	settle(x);
+	assert_null(pages_find(x->r.pages, 404, &n));
+}
 
 static void
 without_a_thread_what_was_asked_for_is_done_at_the_next_look(void **state)
 {
 	struct fix *x = *state;
 
-	begin_with_both(x);
-	for (int ask = ASK_CREDS; ask <= ASK_ALL; ask++) {
+	begin_with_all(x);
+	for (unsigned ask = 1; ask <= RELOAD_ALL; ask++) {
 		int before = x->n_done;
 
 		no_thread = true;
-		reload_start(&x->rl, (ask & ASK_CREDS) != 0, (ask & ASK_TLS) != 0);
+		reload_start(&x->rl, ask);
 		assert_false(x->rl.running);
 		no_thread = false;
 		reload_watch(&x->rl);
 		assert_true(x->rl.running);
 		settle(x);
-		assert_int_equal(x->rl.with_creds, (ask & ASK_CREDS) != 0);
-		assert_int_equal(x->rl.with_tls, (ask & ASK_TLS) != 0);
-		assert_int_equal(x->n_done - before, (ask & ASK_CREDS) != 0);
+		assert_int_equal(x->rl.with, ask);
+		assert_int_equal(x->n_done - before, (ask & RELOAD_CREDS) != 0);
 		/* And then no more. */
 		reload_watch(&x->rl);
 		settle(x);
-		assert_false(x->rl.with_creds || x->rl.with_tls);
+		assert_int_equal(x->rl.with, 0);
 	}
 	/* What a look has found, the next one finds by itself. */
 	put(x->creds, B);
 	no_thread = true;
 	reload_watch(&x->rl);
-	assert_false(x->rl.running || x->rl.creds_wanted || x->rl.tls_wanted);
+	assert_false(x->rl.running);
+	assert_int_equal(x->rl.wanted, 0);
 	no_thread = false;
 	reload_watch(&x->rl);
 	settle(x);
 	assert_true(lets_in(x, "b"));
-	assert_false(x->rl.with_tls);
+	assert_int_equal(x->rl.with & RELOAD_TLS, 0);
 }
 
 static void
@@ -418,25 +445,23 @@ a_lost_message_takes_back_what_it_was_to_do_and_no_more(void **state)
 {
 	struct fix *x = *state;
 
-	begin_with_both(x);
-	for (int ask = ASK_CREDS; ask <= ASK_ALL; ask++) {
-		for (int more = 0; more <= ASK_ALL; more++) {
-			int all = ask | more;
+	begin_with_all(x);
+	for (unsigned ask = 1; ask <= RELOAD_ALL; ask++) {
+		for (unsigned more = 0; more <= RELOAD_ALL; more++) {
+			unsigned all = ask | more;
 
 			atomic_store(&no_post, true);
-			reload_start(&x->rl, (ask & ASK_CREDS) != 0, (ask & ASK_TLS) != 0);
+			reload_start(&x->rl, ask);
 			assert_true(turns_until(x->l, is_undelivered, x));
 			atomic_store(&no_post, false);
 			/* By the next look, or by who asks for something again. */
 			if (more == 0)
 				reload_watch(&x->rl);
 			else
-				reload_start(
-				    &x->rl, (more & ASK_CREDS) != 0, (more & ASK_TLS) != 0);
+				reload_start(&x->rl, more);
 			settle(x);
-			assert_int_equal(x->rl.with_creds, (all & ASK_CREDS) != 0);
-			assert_int_equal(x->rl.with_tls, (all & ASK_TLS) != 0);
-			assert_false(x->rl.creds_wanted || x->rl.tls_wanted);
+			assert_int_equal(x->rl.with, all);
+			assert_int_equal(x->rl.wanted, 0);
 		}
 	}
 }
@@ -447,15 +472,15 @@ certificates_asked_for_meanwhile_are_read_alone(void **state)
 {
 	struct fix *x = *state;
 
-	begin_with_both(x);
+	begin_with_all(x);
 	assert_int_equal(unlink(x->creds), 0);
 	begin_slowly(x);
-	reload_start(&x->rl, false, true);
+	reload_start(&x->rl, RELOAD_TLS);
 	write_fifo(x, A);
 	settle(x);
 	assert_int_equal(x->n_done, 1);
-	assert_false(x->rl.with_creds);
-	assert_true(x->rl.with_tls);
+	assert_int_equal(x->rl.with & RELOAD_CREDS, 0);
+	assert_int_not_equal(x->rl.with & RELOAD_TLS, 0);
 }
 
 /* What is said in one reading on demand. */
@@ -467,7 +492,7 @@ log_of(struct fix *x, char *said, size_t room)
 
 	assert_int_equal(pipe(p), 0);
 	log_init(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, p[1]);
-	reload_start(&x->rl, true, true);
+	reload_start(&x->rl, RELOAD_CREDS | RELOAD_TLS);
 	settle(x);
 	log_init(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, STDERR_FILENO);
 	close(p[1]);
@@ -482,7 +507,7 @@ it_says_what_was_read_and_what_stays(void **state)
 	struct fix *x = *state;
 	char said[2048];
 
-	begin_with_both(x);
+	begin_with_all(x);
 	log_of(x, said, sizeof said);
 	assert_non_null(strstr(said, "/creds: read again"));
 	assert_non_null(strstr(said, "certificates read again"));
@@ -515,6 +540,7 @@ main(void)
 		T(a_reading_that_waits_can_be_ended),
 		T(a_lost_message_is_made_good_at_the_next_look),
 		T(certificates_are_looked_at_too),
+		T(pages_are_read_again_and_a_wrong_one_leaves_those_in_use),
 		T(without_a_thread_what_was_asked_for_is_done_at_the_next_look),
 		T(a_lost_message_takes_back_what_it_was_to_do_and_no_more),
 		T(certificates_asked_for_meanwhile_are_read_alone),
