@@ -31,6 +31,8 @@ struct worker;
 
 TAILQ_HEAD(exchange_list, exchange);
 
+/* How long an agent may take to reach a service that says nothing of its own. */
+#define EXCHANGE_CONNECT_MS 10000
 /* How long the body waits for an answer to Expect: 100-continue. */
 #define EXCHANGE_EXPECT_MS 1000
 /* Of a request on a stream that was used before, what is kept to be sent once more. */

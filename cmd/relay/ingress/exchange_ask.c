@@ -144,8 +144,10 @@ ask(struct exchange *x, struct peer *agent)
 		.visitor = &x->visitor,
 		.to = x->to,
 		.proxy = x->pub->rules.proxy,
-		.connect_ms = x->rules->connect_ms,
-		.timeout_ms = x->rules->timeout_ms,
+		.connect_ms =
+		    x->rules->connect_ms != 0 ? x->rules->connect_ms : EXCHANGE_CONNECT_MS,
+		.timeout_ms =
+		    x->rules->timeout_ms != 0 ? x->rules->timeout_ms : exchange_opts(x)->request_ms,
 		.is_head = x->is_head,
 		.upgrade = asks_upgrade ? x->upgrade : NULL,
 		.fresh = x->was_again,
