@@ -79,6 +79,20 @@ an_overdrawn_budget_gives_nothing(void **state)
 }
 
 static void
+a_full_budget_is_not_over_yet(void **state)
+{
+	struct budget process, account;
+
+	(void)state;
+	budget_init(&process, 100, NULL);
+	budget_init(&account, 1000, &process);
+	budget_charge(&account, 0, 100);
+	assert_false(budget_is_over(&account));
+	budget_charge(&account, 100, 101);
+	assert_true(budget_is_over(&account));
+}
+
+static void
 streams_are_counted_at_every_level(void **state)
 {
 	struct budget process, account;
@@ -104,6 +118,7 @@ main(void)
 		cmocka_unit_test(many_streams_get_small_shares_until_they_have_moved),
 		cmocka_unit_test(what_is_charged_already_counts_as_left),
 		cmocka_unit_test(an_overdrawn_budget_gives_nothing),
+		cmocka_unit_test(a_full_budget_is_not_over_yet),
 		cmocka_unit_test(streams_are_counted_at_every_level),
 	};
 

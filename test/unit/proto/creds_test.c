@@ -28,7 +28,7 @@ static const char rich[] =
     "\"ports\":[2222,\"6000-6010\"],\"max-services\":3},"
     "\"none\":{\"secret\":\"x\",\"services\":[]},"
     "\"gate\":{\"secret\":\"g\",\"targets\":[\"127.0.0.1:80-90\",\"*.lan:22\"]},"
-    "\"both\":{\"secret\":\"b\",\"services\":[\"ssh\"],\"targets\":[\"10.0.0.0/8:443\"]}},"
+    "\"both\":{\"secret\":\"b\",\"services\":[\"ssh\",\"x\"],\"targets\":[\"10.0.0.0/8:443\"]}},"
     "\"access-client-secrets\":[\"shared-1\",\"shared-2\"],"
     "\"clients\":{\"alice\":{\"secret\":\"alice-1\",\"agents\":[\"pi\",\"lab-*\"],"
     "\"targets\":[\"ssh\",\"127.0.0.1:22\",\"10.0.0.0/8:*\"]},"
@@ -211,6 +211,7 @@ an_agents_targets_are_all_that_it_reaches(void **state)
 	assert_true(may(c, "shared-1", "gate", "", "nas.lan", 22));
 	assert_false(may(c, "shared-1", "gate", "ssh", "", 0));
 	assert_true(may(c, "shared-1", "both", "ssh", "", 0));
+	assert_true(may(c, "shared-1", "both", "x", "", 0));
 	assert_false(may(c, "shared-1", "both", "db", "", 0));
 	assert_true(may(c, "shared-1", "both", "", "10.1.2.3", 443));
 	assert_false(may(c, "shared-1", "both", "", "10.1.2.3", 22));
