@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: ISC
 # demo - what the program is for, shown on real input: a private sshd, a relay with its own certificate, an agent, and
-# ssh through ProxyCommand that carries DEMO_MIB (256) MiB each way; then a local web server at a public web address and at a
-# public port of the same agent, which curl reaches without any of our programs.  Prints the hashes of both sides, the speed,
-# and the speed of the same programs without a tunnel.  Stops all it has started; fails if a hash differs.
+# ssh through ProxyCommand that carries DEMO_MIB (256) MiB each way; then a local web server at a public port of the same
+# agent, which curl reaches without any of our programs.  Prints the hashes of both sides, the speed, and the speed of the
+# same programs without a tunnel.  Stops all it has started; fails if a hash differs.
 set -u
 
 tunnel=${TUNNEL_BIN:-$(pwd)/tunnel}
@@ -115,24 +115,21 @@ start_relay() {
 		 "clients": {"you": {"secret": "$client_digest", "agents": ["demo"], "targets": ["ssh"]}}}
 	END
 	"$tunnel" relay --listen 127.0.0.1:0 --tls-cert "$dir/cert.pem" --tls-key "$dir/key.pem" \
-		--credentials "$dir/creds.json" --ports 30000-39999 --http 127.0.0.1:0 --domain localhost --ready-file "$dir/relay.ready" 2>"$dir/relay.log" &
+		--credentials "$dir/creds.json" --ports 30000-39999 --ready-file "$dir/relay.ready" 2>"$dir/relay.log" &
 	relay_pid=$!
 	pids="$relay_pid $pids"
 	until_true $relay_pid test -s "$dir/relay.ready" || die "the relay does not start"
-	relay=wss://127.0.0.1:$(sed 's/.*"tunnel":\[{[^}]*"port":\([0-9]*\).*/\1/' "$dir/relay.ready")
+	relay=wss://127.0.0.1:$(sed 's/.*"port":\([0-9]*\).*/\1/' "$dir/relay.ready")
 }
 
 start_agent() {
 	"$tunnel" agent --relay "$relay" --ca "$dir/cert.pem" --name demo --secret-file "$dir/agent.secret" \
-		--tcp "ssh=127.0.0.1:$sshd_port" --tcp "auto=127.0.0.1:$web_port" --http "127.0.0.1:$web_port" \
-		--ready-file "$dir/agent.ready" 2>"$dir/agent.log" &
+		--tcp "ssh=127.0.0.1:$sshd_port" --tcp "auto=127.0.0.1:$web_port" --ready-file "$dir/agent.ready" 2>"$dir/agent.log" &
 	agent_pid=$!
 	pids="$agent_pid $pids"
 	until_true $agent_pid test -s "$dir/agent.ready" || die "the agent does not connect"
 	public=$(sed -n 's/.*"public":"\([^"]*\)".*/\1/p' "$dir/agent.ready")
 	[ -n "$public" ] || die "the agent got no public port"
-	url=$(sed -n 's/.*"url":"\([^"]*\)".*/\1/p' "$dir/agent.ready")
-	[ -n "$url" ] || die "the agent got no web address"
 }
 
 # ---- transfers ----
@@ -198,14 +195,12 @@ want=$(sha256sum <"$dir/web/data")
 want=${want%% *}
 both up 'at sshd  '
 both down 'from sshd'
-say "== a public web address and a public port of the same agent =="
+say "== a public port of the same agent =="
 say "  web server  127.0.0.1:$web_port, process $web_pid"
-say "  curl $url/data        the agent's own host name, to programs that know nothing of tunnel"
-say "  curl http://$public/data             a port of the relay"
-say "    here            $want"
-by_curl 'from the name  ' "$url/data"
-by_curl 'from the port  ' "http://$public/data"
-by_curl 'without tunnel ' "http://127.0.0.1:$web_port/data"
+say "  curl http://$public/data        a port of the relay, open to programs that know nothing of tunnel"
+say "    here           $want"
+by_curl 'from the port ' "http://$public/data"
+by_curl 'without tunnel' "http://127.0.0.1:$web_port/data"
 if [ $failed != 0 ]; then
 	die "a hash differs"
 fi

@@ -55,8 +55,8 @@ exchange_opts(const struct exchange *x)
 /* ---- the end ---- */
 
 /* One line for each request, as far as its visitor may have lines. */
-static void
-log_request(const struct exchange *x)
+void
+exchange_log(const struct exchange *x)
 {
 	uint64_t now = exchange_now_ms(x);
 	char from[ADDR_TEXT];
@@ -93,7 +93,10 @@ release(struct exchange *x)
 {
 	exchange_leave_publication(x);
 	exchange_set_state(x, EXCHANGE_OVER);
-	log_request(x);
+	if (x->splice != NULL)
+		splice_stop(x->splice);
+	if (x->head != NULL)
+		exchange_log(x);
 	task_cancel(x->w->loop, &x->flush);
 	exchange_close_backend(x);
 	request_web_unref(x->rules);

@@ -15,6 +15,7 @@
 #include "cmd/relay/ingress/heads.h"
 #include "cmd/relay/ingress/publish.h"
 #include "cmd/relay/ingress/routes.h"
+#include "cmd/relay/ingress/splice.h"
 
 /* Of an id that the visitor brings; ours have 16 digits. */
 #define EXCHANGE_ID_MAX 64
@@ -66,6 +67,8 @@ struct exchange {
 	/* Counted among the relay's visitors. */
 	bool counted;
 	struct backend *b;
+	/* Of EXCHANGE_TUNNEL. */
+	struct splice *splice;
 	char upgrade[HEADS_UPGRADE_MAX];
 
 	/* The request's body: all has come; it waits for 100; the backend takes no more now. */
@@ -102,6 +105,8 @@ extern const struct backend_user exchange_backend_user;
 void exchange_set_state(struct exchange *x, enum exchange_state next);
 uint64_t exchange_now_ms(const struct exchange *x);
 const struct relay_opts *exchange_opts(const struct exchange *x);
+/* exchange_log - the line of a request whose answer has begun or is over. */
+void exchange_log(const struct exchange *x);
 /* exchange_set_why - for the line in the log. */
 void exchange_set_why(struct exchange *x, const char *why);
 void exchange_close_backend(struct exchange *x);

@@ -7,6 +7,8 @@
  */
 #include "cmd/relay/ingress/exchange_int.h"
 
+#include "cmd/relay/account.h"
+
 /* ---- the request's body ---- */
 
 /* The visitor is read while somebody wants what it sends. */
@@ -193,12 +195,76 @@ pass_final(struct exchange *x, const struct http_head *h)
 		exchange_stop_holding(x);
 }
 
+/* ---- what follows a 101 ---- */
+
+static void
+on_spliced(void *arg, const struct splice_result *res)
+{
+	struct exchange *x = arg;
+	uint64_t now = exchange_now_ms(x);
+
+	x->splice = NULL;
+	log_limited(account_log(x->pass.account), now, LOG_LEVEL_INFO,
+	    "request %s: ended by %s%s%s, %llu bytes up, %llu down, %llu ms", x->id,
+	    res->side == SPLICE_A   ? "visitor"
+	    : res->side == SPLICE_B ? "service"
+				    : "relay",
+	    res->text[0] != '\0' ? ": " : "", res->text, (unsigned long long)res->bytes[SPLICE_A],
+	    (unsigned long long)res->bytes[SPLICE_B], (unsigned long long)(now - x->since_ms));
+	exchange_finish(x, EXCHANGE_TAKEN);
+}
+
+/* From here on the two connections are the splice's. */
+static void
+join(struct exchange *x)
+{
+	struct filter *service = backend_upgraded(x->b);
+
+	x->user->taken(x->arg);
+	filter_set_user(x->f, NULL, NULL);
+	x->splice =
+	    splice_new(x->w->loop, x->f, service, exchange_opts(x)->upgrade_ms, on_spliced, x);
+	if (x->splice != NULL)
+		return;
+	filter_reset(x->f, true);
+	filter_free(x->f);
+	filter_free(service);
+	exchange_finish(x, EXCHANGE_TAKEN);
+}
+
+static void
+begin_tunnel(struct exchange *x, const struct http_head *h)
+{
+	struct http_build b;
+
+	if (heads_switch(&b, h) != 0) {
+		exchange_refuse(x, bad_answer, "the answer's head cannot be passed on");
+		return;
+	}
+	if (!write_head(x, &b))
+		return;
+	task_cancel(x->w->loop, &x->flush);
+	filter_flush(x->f);
+	if (x->state == EXCHANGE_OVER)
+		return;
+	exchange_set_state(x, EXCHANGE_TUNNEL);
+	x->status = 101;
+	x->first_ms = exchange_now_ms(x);
+	exchange_log(x);
+	/* It may last for days. */
+	http_head_free(x->head);
+	x->head = NULL;
+	join(x);
+}
+
 static void
 on_head(void *arg, const struct http_head *h)
 {
 	struct exchange *x = arg;
 
-	if (http_status(h) >= 200)
+	if (http_status(h) == 101)
+		begin_tunnel(x, h);
+	else if (http_status(h) >= 200)
 		pass_final(x, h);
 	else
 		pass_interim(x, h);
