@@ -26,6 +26,7 @@ done
 
 # Of public ports: what is wrong, and what the message says of it.
 echo '{"1": 7}' >"$tmp/dir/ports.json"
+echo 7 >"$tmp/dir/names.key"
 while IFS='|' read -r arguments words; do
 	# shellcheck disable=SC2086
 	exit_code "$TUNNEL_BIN" relay --listen 127.0.0.1:0 $arguments
@@ -44,6 +45,13 @@ done <<-LIST
 	--state $tmp/nothing --ports 9-9|no directory that can be written
 	--state $tmp/client.secret --ports 9-9|no directory that can be written
 	--state $tmp/dir --ports 9-9|ports.json: not a port and its owner
+	--state $tmp/dir --domain t.test|names.key: not 64 hexadecimal digits
+	--domain a_b..test|--domain a_b..test: not a host name
+	--domain 192.0.2.1|--domain 192.0.2.1: not a host name
+	--domain *.t.test|--domain *.t.test: not a host name
+	--relay-host -x|--relay-host -x: not a host name
+	--public-url t.example.com|--public-url
+	--public-url https://t.example.com/path|hosts of their own and no path
 LIST
 expect "a state that is none of ours" '{"1": 7}' "$(cat "$tmp/dir/ports.json")"
 

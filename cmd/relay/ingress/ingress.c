@@ -48,17 +48,33 @@ parse_options(struct relay *r, struct errtext *e)
 	return r->opts.ports != NULL ? parse_ports(r, e) : 0;
 }
 
+/* --state */
+static int
+remember(struct relay *r, struct errtext *e)
+{
+	struct ingress *in = &r->ingress;
+	bool labels = names_has_labels(&in->names);
+	uint8_t key[STATE_KEY_LEN];
+	int rc;
+
+	if (in->ports == NULL && !labels)
+		return err_set(e, ERR_INVALID,
+		    "--state %s: there is nothing to remember without --ports or --domain",
+		    r->opts.state);
+	if (labels && (rc = state_key(r->opts.state, key, e)) != 0)
+		return rc;
+	if (labels)
+		names_set_key(&in->names, key);
+	mem_wipe(key, sizeof key);
+	return in->ports != NULL ? state_open(r->opts.state, in->ports, &in->state, e) : 0;
+}
+
 int
 ingress_open(struct relay *r, struct errtext *e)
 {
 	int rc = parse_options(r, e);
 
-	if (rc != 0 || r->opts.state == NULL)
-		return rc;
-	if (r->ingress.ports == NULL)
-		return err_set(e, ERR_INVALID,
-		    "--state %s: there is nothing to remember without --ports", r->opts.state);
-	return state_open(r->opts.state, r->ingress.ports, &r->ingress.state, e);
+	return rc == 0 && r->opts.state != NULL ? remember(r, e) : rc;
 }
 
 void

@@ -89,9 +89,9 @@ names_fini(struct names *n)
 }
 
 void
-names_set_key(struct names *n, const uint8_t key[NAMES_KEY_LEN])
+names_set_key(struct names *n, const uint8_t key[STATE_KEY_LEN])
 {
-	memcpy(n->key, key, NAMES_KEY_LEN);
+	memcpy(n->key, key, STATE_KEY_LEN);
 	n->has_key = true;
 }
 

@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cmd/relay/ingress/state.h"
 #include "lib/base/err.h"
 #include "lib/http/host.h"
 #include "proto/request.h"
@@ -25,7 +26,6 @@ struct relay_opts;
 
 #define NAMES_DOMAINS_MAX 32
 #define NAMES_LABEL_MAX 63
-#define NAMES_KEY_LEN 32
 /* 130 bits as base32 */
 #define NAMES_RANDOM_LEN 26
 
@@ -41,7 +41,7 @@ struct names {
 	bool public_tls;
 	uint16_t public_port;
 	/* what random names are made from */
-	uint8_t key[NAMES_KEY_LEN];
+	uint8_t key[STATE_KEY_LEN];
 	/* which outlives this process, and the names with it */
 	bool has_key;
 };
@@ -51,7 +51,7 @@ int names_init(struct names *n, const struct relay_opts *o, struct errtext *e) W
 /* names_fini - accepts a zeroed one. */
 void names_fini(struct names *n);
 /* names_set_key - the one that an earlier process had. */
-void names_set_key(struct names *n, const uint8_t key[NAMES_KEY_LEN]);
+void names_set_key(struct names *n, const uint8_t key[STATE_KEY_LEN]);
 
 /* names_has_labels - is there a --domain, so that labels can be published? */
 bool names_has_labels(const struct names *n);

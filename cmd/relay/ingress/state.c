@@ -14,8 +14,10 @@
 #include "cmd/relay/ingress/ports.h"
 #include "lib/base/clock.h"
 #include "lib/base/file.h"
+#include "lib/base/hash.h"
 #include "lib/base/log_limit.h"
 #include "lib/base/mem.h"
+#include "lib/base/rand.h"
 
 enum { FILE_MODE = 0600 };
 
@@ -117,6 +119,62 @@ check_dir(const char *dir, struct errtext *e)
 		close(fd);
 	return r;
 }
+
+/* ---- the key ---- */
+
+enum { KEY_TEXT = HASH_HEX_LEN(STATE_KEY_LEN) };
+
+static int
+make_key(const char *path, uint8_t key[STATE_KEY_LEN], struct errtext *e)
+{
+	char text[KEY_TEXT + 2];
+	int r;
+
+	if (rand_bytes(key, STATE_KEY_LEN) != 0)
+		return err_set(e, ERR_SYS, "the system gives no random bytes");
+	hash_hex(text, key, STATE_KEY_LEN);
+	memcpy(text + KEY_TEXT, "\n", 2);
+	r = file_create_new(path, text, KEY_TEXT + 1, FILE_MODE, e);
+	mem_wipe(text, sizeof text);
+	return r;
+}
+
+static int
+read_key(const char *path, uint8_t key[STATE_KEY_LEN], struct errtext *e)
+{
+	char *text = NULL;
+	size_t n = 0;
+	int r = file_read_all(path, KEY_TEXT + 1, &text, &n, e);
+
+	if (r == ERR_NOTFOUND)
+		return make_key(path, key, e);
+	if (r == 0) {
+		if (n == KEY_TEXT + 1 && text[KEY_TEXT] == '\n')
+			text[KEY_TEXT] = '\0';
+		if (!hash_unhex(key, STATE_KEY_LEN, text))
+			r = err_set(e, ERR_INVALID,
+			    "%s: not %d hexadecimal digits; put the key back, or remove it and "
+			    "each random name becomes another",
+			    path, KEY_TEXT);
+		mem_wipe(text, n);
+	}
+	mem_free(text);
+	return r;
+}
+
+int
+state_key(const char *dir, uint8_t key[STATE_KEY_LEN], struct errtext *e)
+{
+	char path[PATH_MAX];
+	int n = snprintf(path, sizeof path, "%s/names.key", dir), r;
+
+	if (n < 0 || (size_t)n >= sizeof path)
+		return err_set(e, ERR_INVALID, "--state: the path is too long");
+	r = check_dir(dir, e);
+	return r != 0 ? r : read_key(path, key, e);
+}
+
+/* ---- the ports ---- */
 
 static int
 start_thread(struct state *st)

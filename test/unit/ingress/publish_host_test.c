@@ -406,7 +406,7 @@ the_host_is_anybodys_after_the_grace_period(void **state)
 static void
 random_names_are_the_key_and_who_asks(void **state)
 {
-	static const uint8_t key[NAMES_KEY_LEN] = { 1, 2, 3 };
+	static const uint8_t key[STATE_KEY_LEN] = { 1, 2, 3 };
 	char first[REQUEST_PUBLIC_MAX + 1], more[512];
 	const struct request_reply *a;
 

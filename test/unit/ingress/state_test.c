@@ -345,6 +345,73 @@ several_threads_change_them(void **state)
 	restart();
 }
 
+/* ---- the key ---- */
+
+static char key_path[96];
+
+static int
+setup_key(void **state)
+{
+	int r = setup(state);
+
+	snprintf(key_path, sizeof key_path, "%s/names.key", dir);
+	return r;
+}
+
+static int
+teardown_key(void **state)
+{
+	unlink(key_path);
+	return teardown(state);
+}
+
+static void
+a_key_is_made_once(void **state)
+{
+	uint8_t first[STATE_KEY_LEN], again[STATE_KEY_LEN], zero[STATE_KEY_LEN] = { 0 };
+	struct errtext e = { "" };
+	struct stat sb;
+
+	(void)state;
+	assert_int_equal(state_key(dir, first, &e), 0);
+	assert_memory_not_equal(first, zero, sizeof first);
+	assert_int_equal(stat(key_path, &sb), 0);
+	assert_int_equal(sb.st_mode & 0777, 0600);
+	assert_int_equal(state_key(dir, again, &e), 0);
+	assert_memory_equal(first, again, sizeof first);
+	unlink(key_path);
+	assert_int_equal(state_key(dir, again, &e), 0);
+	assert_memory_not_equal(first, again, sizeof first);
+}
+
+static void
+what_is_no_key_is_refused_and_stays(void **state)
+{
+	static const char *const bad[] = { "", "\n", "00", "xyz\n",
+		"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f00\n",
+		"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1fx",
+		"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1g" };
+	uint8_t key[STATE_KEY_LEN];
+	struct errtext e;
+
+	(void)state;
+	memcpy(path, key_path, sizeof path);
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		put(bad[i]);
+		errtext_clear(&e);
+		assert_int_not_equal(state_key(dir, key, &e), 0);
+		assert_non_null(strstr(e.s, "names.key"));
+	}
+	put("000102030405060708090A0B0C0D0E0F101112131415161718191a1b1c1d1e1f");
+	assert_int_equal(state_key(dir, key, &e), 0);
+	assert_int_equal(key[31], 0x1f);
+	assert_int_equal(state_key("/nowhere/at/all", key, &e), ERR_INVALID);
+	assert_non_null(strstr(e.s, "--state /nowhere/at/all"));
+	mem_fail_after(0);
+	assert_int_equal(state_key(dir, key, &e), ERR_NOMEM);
+	mem_fail_after(MEM_NO_FAIL);
+}
+
 int
 main(void)
 {
@@ -365,6 +432,9 @@ main(void)
 		    what_has_not_changed_is_not_written_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_is_left_behind, setup, teardown),
 		cmocka_unit_test_setup_teardown(several_threads_change_them, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_key_is_made_once, setup_key, teardown_key),
+		cmocka_unit_test_setup_teardown(
+		    what_is_no_key_is_refused_and_stays, setup_key, teardown_key),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
