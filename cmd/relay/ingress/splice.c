@@ -50,6 +50,7 @@ struct splice {
 	char text[128];
 	/* When something moved last, or it broke. */
 	uint64_t since_ms;
+	uint64_t idle_ms;
 	struct timer timer;
 	struct grave grave;
 };
@@ -254,20 +255,20 @@ static void
 on_timer(void *arg)
 {
 	struct splice *s = arg;
-	uint64_t due = s->since_ms + SPLICE_IDLE_MS, now = loop_now_ms(s->loop);
+	uint64_t due = s->since_ms + s->idle_ms, now = loop_now_ms(s->loop);
 
 	if (s->life == LIFE_BREAKING)
 		try_to_break(s);
 	else if (due > now)
 		timer_set(&s->timer, due - now);
 	else
-		splice_break(s, NULL, "nothing has moved for an hour");
+		splice_break(s, NULL, "nothing has moved for too long");
 }
 
 /* ---- life ---- */
 
 struct splice *
-splice_new(struct loop *l, struct filter *a, struct filter *b,
+splice_new(struct loop *l, struct filter *a, struct filter *b, uint64_t idle_ms,
     void (*done)(void *arg, const struct splice_result *res), void *arg)
 {
 	struct splice *s = mem_zalloc(sizeof *s);
@@ -286,6 +287,7 @@ splice_new(struct loop *l, struct filter *a, struct filter *b,
 	s->done = done;
 	s->arg = arg;
 	s->since_ms = loop_now_ms(l);
+	s->idle_ms = idle_ms;
 	for (int i = 0; i < SPLICE_SIDES; i++) {
 		struct end *e = &s->end[i];
 
@@ -299,7 +301,7 @@ splice_new(struct loop *l, struct filter *a, struct filter *b,
 	}
 	for (int i = 0; i < SPLICE_SIDES; i++)
 		filter_want(s->end[i].f, filter_room(s->end[1 - i].f));
-	timer_set(&s->timer, SPLICE_IDLE_MS);
+	timer_set(&s->timer, idle_ms);
 	return s;
 }
 

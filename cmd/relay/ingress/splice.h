@@ -8,7 +8,7 @@
  *
  * One that is broken breaks the other, behind what came before, and by a reset: a program must not
  * take a part for the whole.  Nobody who has something to read is waited for without end: nothing
- * may move for SPLICE_IDLE_MS, in either direction, and what is left when the other side is broken
+ * may move for a while, in either direction, and what is left when the other side is broken
  * has SPLICE_LINGER_MS.
  *
  * Back-pressure: a side is read as far as the other has room.
@@ -18,7 +18,6 @@
 
 #include "lib/net/filter.h"
 
-#define SPLICE_IDLE_MS 3600000
 /* How long the last bytes may take to arrive before a reset, and how often that is looked at. */
 #define SPLICE_LINGER_MS 5000
 #define SPLICE_POLL_MS 20
@@ -40,10 +39,11 @@ struct splice_result {
 
 /*
  * splice_new - join them; both are taken over, with what stands unread in them.
- *   done  called once, not before the loop's next turn, when both are freed
+ *   idle_ms  without a byte in either direction, after which both are broken
+ *   done     called once, not before the loop's next turn, when both are freed
  * NULL: out of memory; nothing was taken.
  */
-struct splice *splice_new(struct loop *l, struct filter *a, struct filter *b,
+struct splice *splice_new(struct loop *l, struct filter *a, struct filter *b, uint64_t idle_ms,
     void (*done)(void *arg, const struct splice_result *res), void *arg);
 
 /* splice_stop - end it from outside: both sides are reset at once; done is not called. */

@@ -27,7 +27,7 @@ uint64_t __real_loop_now_ms(struct loop *l);
 void __wrap_timer_set(struct timer *t, uint64_t ms);
 void __real_timer_set(struct timer *t, uint64_t ms);
 
-enum { MUCH = 3 * 1024 * 1024 };
+enum { MUCH = 3 * 1024 * 1024, IDLE_MS = 3600000 };
 
 static struct fix {
 	struct loop *l;
@@ -84,7 +84,7 @@ setup(void **state)
 	(void)state;
 	x = (struct fix){ .l = loop_new(), .hurried_ms = UINT64_MAX };
 	make_ends();
-	x.s = splice_new(x.l, x.f[SPLICE_A], x.f[SPLICE_B], on_done, NULL);
+	x.s = splice_new(x.l, x.f[SPLICE_A], x.f[SPLICE_B], IDLE_MS, on_done, NULL);
 	return x.s != NULL ? 0 : -1;
 }
 
@@ -244,7 +244,7 @@ what_stood_unread_goes_first(void **state)
 		filter_pause(x.f[i], true);
 		assert_int_equal(bufq_copy(&x.f[i]->in, "early ", 6), 0);
 	}
-	x.s = splice_new(x.l, x.f[SPLICE_A], x.f[SPLICE_B], on_done, NULL);
+	x.s = splice_new(x.l, x.f[SPLICE_A], x.f[SPLICE_B], IDLE_MS, on_done, NULL);
 	hears(SPLICE_A, "early ");
 	hears(SPLICE_B, "early ");
 }
@@ -385,15 +385,15 @@ the_relays_end_resets_both(void **state)
 }
 
 static void
-an_hour_of_silence_ends_it(void **state)
+silence_for_too_long_ends_it(void **state)
 {
 	(void)state;
 	teardown(NULL);
 	x.l = loop_new();
 	make_ends();
-	x.hurried_ms = SPLICE_IDLE_MS;
-	x.s = splice_new(x.l, x.f[SPLICE_A], x.f[SPLICE_B], on_done, NULL);
-	x.skew_ms = SPLICE_IDLE_MS;
+	x.hurried_ms = IDLE_MS;
+	x.s = splice_new(x.l, x.f[SPLICE_A], x.f[SPLICE_B], IDLE_MS, on_done, NULL);
+	x.skew_ms = IDLE_MS;
 	done(false, SPLICE_SIDES);
 	assert_non_null(strstr(x.text, "nothing has moved"));
 	assert_int_equal(ends_after(SPLICE_A, 0), ECONNRESET);
@@ -410,11 +410,11 @@ either_direction_counts(void **state)
 		make_ends();
 		x.skew_ms = 0;
 		x.hurried_ms = UINT64_MAX;
-		x.s = splice_new(x.l, x.f[SPLICE_A], x.f[SPLICE_B], on_done, NULL);
-		x.skew_ms = SPLICE_IDLE_MS - 60000;
+		x.s = splice_new(x.l, x.f[SPLICE_A], x.f[SPLICE_B], IDLE_MS, on_done, NULL);
+		x.skew_ms = IDLE_MS - 60000;
 		say(i, "ping");
 		hears(1 - i, "ping");
-		x.skew_ms = SPLICE_IDLE_MS + 60000;
+		x.skew_ms = IDLE_MS + 60000;
 		say(1 - i, "pong");
 		hears(i, "pong");
 		assert_int_equal(x.n_done, 0);
@@ -433,7 +433,7 @@ want_of_memory_takes_nothing(void **state)
 		close(x.fd[i]);
 	make_ends();
 	mem_fail_after(0);
-	s = splice_new(x.l, x.f[SPLICE_A], x.f[SPLICE_B], on_done, NULL);
+	s = splice_new(x.l, x.f[SPLICE_A], x.f[SPLICE_B], IDLE_MS, on_done, NULL);
 	mem_fail_after(-1);
 	assert_null(s);
 	for (int i = 0; i < SPLICE_SIDES; i++)
@@ -470,7 +470,7 @@ main(void)
 		TEST(a_reset_after_one_end_is_no_good_end),
 		TEST(last_bytes_have_their_time_and_no_more),
 		TEST(the_relays_end_resets_both),
-		TEST(an_hour_of_silence_ends_it),
+		TEST(silence_for_too_long_ends_it),
 		TEST(either_direction_counts),
 		TEST(want_of_memory_takes_nothing),
 		cmocka_unit_test(everything_is_given_back),
