@@ -18,7 +18,7 @@
 #include "test/unit/handclock.h"
 #include "test/unit/publictest.h"
 
-enum { BACKENDFIX_TIMEOUT_MS = 25000, BACKENDFIX_CONNECT_MS = 10000 };
+enum { BACKENDFIX_CONNECT_MS = 10000, BACKENDFIX_TIMEOUT_MS = 25000, BACKENDFIX_STALL_MS = 60000 };
 
 static struct relay r;
 static struct worker *w;
@@ -166,7 +166,8 @@ ask_by(const char *address)
 				 .visitor = &visitor,
 				 .to = &to,
 				 .connect_ms = BACKENDFIX_CONNECT_MS,
-				 .timeout_ms = BACKENDFIX_TIMEOUT_MS } };
+				 .timeout_ms = BACKENDFIX_TIMEOUT_MS,
+				 .stall_ms = BACKENDFIX_STALL_MS } };
 }
 
 /* Also gives the reference of ask_by back. */

@@ -33,8 +33,6 @@ struct backend;
 struct peer;
 struct publication;
 
-/* How long an answer that has begun may stand still, unless it is paused. */
-#define BACKEND_STALL_MS 60000
 /* How long a service may take to close a connection that is not kept. */
 #define BACKEND_LEAVE_MS 2000
 /*
@@ -58,7 +56,7 @@ enum backend_failure {
 	BACKEND_UNREACHED,
 	/* no head within timeout_ms, counted from the last byte that was acknowledged: 504 */
 	BACKEND_SILENT,
-	/* the answer stands still for BACKEND_STALL_MS */
+	/* the answer stands still for stall_ms */
 	BACKEND_STALLED,
 	/* no HTTP/1.x, or against its rules; a switch of protocols that was not asked for: 502 */
 	BACKEND_MALFORMED,
@@ -95,7 +93,8 @@ struct backend_request {
 	const struct addr *visitor, *to;
 	/* 1 or 2: the version of the PROXY header; 0: none */
 	int proxy;
-	uint64_t connect_ms, timeout_ms;
+	/* for OPEN_OK; for a head; for some more of an answer that is not paused */
+	uint64_t connect_ms, timeout_ms, stall_ms;
 	/* HEAD: the answer has no body, whatever its head says */
 	bool is_head;
 	/* the names of Upgrade that were asked for, as one list; NULL: none, 101 is malformed */

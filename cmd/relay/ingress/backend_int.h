@@ -39,7 +39,7 @@ struct backend {
 	/* Not to be kept. */
 	bool once;
 	char *upgrade;
-	uint64_t connect_ms, timeout_ms;
+	uint64_t connect_ms, timeout_ms, stall_ms;
 	/* Of the answer. */
 	struct http_head *head;
 	struct body_reader body;

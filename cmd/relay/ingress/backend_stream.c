@@ -149,7 +149,7 @@ deadline(const struct backend *b, enum backend_failure *f, const char **why)
 	if (b->answer == ANSWER_BODY) {
 		*f = BACKEND_STALLED;
 		*why = "the answer stands still";
-		return b->paused ? UINT64_MAX : b->since_ms + BACKEND_STALL_MS;
+		return b->paused ? UINT64_MAX : b->since_ms + b->stall_ms;
 	}
 	/* While the visitor says nothing there is nothing to answer. */
 	if (b->ask != ASK_WHOLE && filter_unacked(b->f) == 0)
@@ -490,6 +490,7 @@ begin(struct backend *b, const struct backend_request *q, const struct backend_u
 	b->once = q->once || q->proxy != 0 || q->upgrade != NULL;
 	b->connect_ms = q->connect_ms;
 	b->timeout_ms = q->timeout_ms;
+	b->stall_ms = q->stall_ms;
 	b->n_interim = 0;
 	b->early = b->paused = false;
 	b->before = b->acked = f_stream_acked(b->f) + filter_unacked(b->f);

@@ -148,6 +148,7 @@ ask(struct exchange *x, struct peer *agent)
 		    x->rules->connect_ms != 0 ? x->rules->connect_ms : EXCHANGE_CONNECT_MS,
 		.timeout_ms =
 		    x->rules->timeout_ms != 0 ? x->rules->timeout_ms : exchange_opts(x)->request_ms,
+		.stall_ms = x->w->relay->opts.answer_ms,
 		.is_head = x->is_head,
 		.upgrade = asks_upgrade ? x->upgrade : NULL,
 		.fresh = x->was_again,

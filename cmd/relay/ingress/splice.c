@@ -288,6 +288,7 @@ splice_new(struct loop *l, struct filter *a, struct filter *b, uint64_t idle_ms,
 	s->done = done;
 	s->arg = arg;
 	s->since_ms = loop_now_ms(l);
+	s->idle_ms = idle_ms;
 	for (int i = 0; i < SPLICE_SIDES; i++) {
 		struct end *e = &s->end[i];
 

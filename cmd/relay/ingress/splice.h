@@ -39,7 +39,8 @@ struct splice_result {
 
 /*
  * splice_new - join them; both are taken over, with what stands unread in them.
- *   done  called once, not before the loop's next turn, when both are freed
+ *   idle_ms  without a byte in either direction, after which both are broken
+ *   done     called once, not before the loop's next turn, when both are freed
  * NULL: out of memory; nothing was taken.
  */
 struct splice *splice_new(struct loop *l, struct filter *a, struct filter *b, uint64_t idle_ms,

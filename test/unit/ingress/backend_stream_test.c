@@ -550,12 +550,12 @@ an_answer_that_stands_still_is_given_up_unless_paused(void **state)
 	s = ask_taken(&a);
 	service_says(s, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe");
 	backend_pause(a.b, true);
-	handclock_pass(10 * BACKEND_STALL_MS);
+	handclock_pass(10 * BACKENDFIX_STALL_MS);
 	assert_false(a.failed);
 	backend_pause(a.b, false);
-	handclock_pass(BACKEND_STALL_MS - 1);
+	handclock_pass(BACKENDFIX_STALL_MS - 1);
 	service_says(s, "l");
-	handclock_pass(BACKEND_STALL_MS - 1);
+	handclock_pass(BACKENDFIX_STALL_MS - 1);
 	assert_false(a.failed);
 	handclock_pass(1);
 	assert_int_equal(a.failure, BACKEND_STALLED);
@@ -577,7 +577,7 @@ the_shorter_limit_counts_whatever_comes_first(void **state)
 	ask_close(&a);
 	b.q.timeout_ms = 900000;
 	service_says(ask_taken(&b), "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
-	handclock_pass(BACKEND_STALL_MS);
+	handclock_pass(BACKENDFIX_STALL_MS);
 	assert_int_equal(b.failure, BACKEND_STALLED);
 	ask_close(&b);
 }
@@ -635,7 +635,7 @@ a_switch_that_was_asked_for_gives_the_stream(void **state)
 	assert_non_null(a.switched);
 	assert_int_equal(bufq_read(&a.switched->in, 0, got, sizeof got), 2);
 	assert_memory_equal(got, "hi", 2);
-	handclock_pass(10 * BACKEND_STALL_MS);
+	handclock_pass(10 * BACKENDFIX_STALL_MS);
 	assert_false(a.failed);
 	filter_free(a.switched);
 	ask_close(&a);
