@@ -302,12 +302,8 @@ cut(struct http_head *h)
 	static char empty[1];
 
 	if (h->kind == HTTP_HEAD_REQUEST) {
-		if (h->target == NULL || !is_target(h->target, h->target_len))
-			return "a request target with forbidden characters";
-		/* RFC 9112 3: one space on either side, which llhttp does not insist on. */
-		if (h->target - h->text < 2 || h->target[-1] != ' ' || h->target[-2] == ' ' ||
-		    memcmp(h->target + h->target_len, " HTTP/", 6) != 0)
-			return "a request line with space in excess";
+		if (h->target == NULL)
+			return "a request without a target";
 		h->target[h->target_len] = 0;
 	}
 	if (h->reason_len > 0)
@@ -335,7 +331,10 @@ cut(struct http_head *h)
 	return NULL;
 }
 
-/* A non-negative decimal number of digits alone (RFC 9110 8.6), and not a list of them. */
+/*
+ * A non-negative decimal number of digits alone (RFC 9110 8.6), and not a list of them.  What
+ * others may not be able to count is none.
+ */
 static bool
 parse_length(const char *s, uint64_t *out)
 {
@@ -344,7 +343,7 @@ parse_length(const char *s, uint64_t *out)
 	if (*s == 0)
 		return false;
 	for (; *s != 0; s++) {
-		if (*s < '0' || *s > '9' || v > (UINT64_MAX - 9) / 10)
+		if (*s < '0' || *s > '9' || v > (INT64_MAX - 9) / 10)
 			return false;
 		v = v * 10 + (uint64_t)(*s - '0');
 	}
@@ -382,16 +381,92 @@ check_framing(struct http_head *h)
 	return NULL;
 }
 
+/* ---- the first line, in which llhttp lets pass what is no HTTP/1.x ---- */
+
+/* The methods of HTTP that llhttp knows; it knows those of RTSP, too. */
+static bool
+is_known_method(const char *s, size_t n)
+{
+#define NAME(num, name, string) #string,
+	static const char *const known[] = { HTTP_METHOD_MAP(NAME) };
+#undef NAME
+
+	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+		if (strlen(known[i]) == n && memcmp(known[i], s, n) == 0)
+			return true;
+	return false;
+}
+
+/* "HTTP/1.0" or "HTTP/1.1" (RFC 9112 2.3).  Returns 0, or the status that refuses it. */
+static int
+check_version(const char *s, size_t n)
+{
+	if (n != 8 || memcmp(s, "HTTP/", 5) != 0 || s[5] < '0' || s[5] > '9' || s[6] != '.' ||
+	    s[7] < '0' || s[7] > '9')
+		return 400;
+	return s[5] == '1' && s[7] <= '1' ? 0 : 505;
+}
+
+/* RFC 9112 3: method SP target SP version. */
+static int
+check_request_line(struct http_head *h, const char *s, size_t n, struct errtext *e)
+{
+	const char *target = memchr(s, ' ', n), *version;
+	size_t method_len = target == NULL ? n : (size_t)(target - s);
+	int status;
+
+	if (target == NULL || !is_token(s, method_len))
+		return refuse(h, e, 400, ERR_PROTO, "no request line");
+	target++;
+	version = memchr(target, ' ', n - method_len - 1);
+	if (version == NULL)
+		return refuse(h, e, 505, ERR_PROTO, "a request line without a version");
+	version++;
+	status = check_version(version, n - (size_t)(version - s));
+	if (status == 505)
+		return refuse(h, e, 505, ERR_PROTO, "an unknown HTTP version");
+	if (status != 0)
+		return refuse(h, e, status, ERR_PROTO, "a request line without an HTTP version");
+	if (!is_target(target, (size_t)(version - target) - 1))
+		return refuse(h, e, 400, ERR_PROTO, "a request target with forbidden characters");
+	if (!is_known_method(s, method_len))
+		return refuse(h, e, 501, ERR_PROTO, "an unknown method");
+	return 0;
+}
+
+/* RFC 9112 4: version SP status [SP reason]; the space before no reason is often left out. */
+static int
+check_status_line(struct http_head *h, const char *s, size_t n, struct errtext *e)
+{
+	if (n < 12 || check_version(s, 8) != 0 || s[8] != ' ')
+		return refuse(h, e, 505, ERR_PROTO, "an unknown HTTP version");
+	for (size_t i = 9; i < 12; i++)
+		if (s[i] < (i == 9 ? '1' : '0') || s[i] > '9')
+			return refuse(h, e, 400, ERR_PROTO, "a status that is not of three digits");
+	if (n > 12 && s[12] != ' ')
+		return refuse(h, e, 400, ERR_PROTO, "a status that is not of three digits");
+	return 0;
+}
+
+static int
+check_first_line(struct http_head *h, struct errtext *e)
+{
+	const char *s = h->text, *end;
+
+	/* Each CR has its LF, and some line is not empty. */
+	while (*s == '\r')
+		s += 2;
+	end = memchr(s, '\r', h->len - (size_t)(s - h->text));
+	return h->kind == HTTP_HEAD_REQUEST ? check_request_line(h, s, (size_t)(end - s), e)
+					    : check_status_line(h, s, (size_t)(end - s), e);
+}
+
 /* Why llhttp stopped before the end of the headers. */
 static int
 refuse_parsed(struct http_head *h, const llhttp_t *p, llhttp_errno_t r, struct errtext *e)
 {
 	if (h->too_many)
 		return refuse(h, e, 431, ERR_LIMIT, "too many headers");
-	if (r == HPE_INVALID_METHOD)
-		return refuse(h, e, 501, ERR_PROTO, "an unknown method");
-	if (r == HPE_INVALID_VERSION)
-		return refuse(h, e, 505, ERR_PROTO, "an unknown HTTP version");
 	return refuse(h, e, 400, ERR_PROTO,
 	    r == HPE_OK || p->reason == NULL || p->reason[0] == 0 ? "no proper end" : p->reason);
 }
@@ -403,7 +478,10 @@ parse(struct http_head *h, struct errtext *e)
 	llhttp_t p;
 	llhttp_errno_t r;
 	const char *why;
+	int refused = check_first_line(h, e);
 
+	if (refused != 0)
+		return refused;
 	llhttp_settings_init(&settings);
 	settings.on_url = on_url;
 	settings.on_status = on_status;
@@ -417,12 +495,10 @@ parse(struct http_head *h, struct errtext *e)
 	if (r != HPE_PAUSED)
 		return refuse_parsed(h, &p, r, e);
 	h->minor = p.http_minor;
-	if (p.http_major != 1 || h->minor > 1)
-		return refuse(h, e, 505, ERR_PROTO, "an unknown HTTP version");
 	if (h->kind == HTTP_HEAD_REQUEST)
 		h->method = llhttp_method_name((llhttp_method_t)p.method);
-	else if ((h->status = p.status_code) < 100 || h->status > 999)
-		return refuse(h, e, 400, ERR_PROTO, "a status that is not of three digits");
+	else
+		h->status = p.status_code;
 	if ((why = cut(h)) != NULL || (why = check_framing(h)) != NULL)
 		return refuse(h, e, 400, ERR_PROTO, why);
 	h->done = true;

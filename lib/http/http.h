@@ -8,8 +8,9 @@
  * the standards let a recipient choose, because what two programs on the way read differently is
  * how requests are smuggled (RFC 9112 11.2).  Refused are: a bare CR or LF, NUL and other control
  * characters, folded lines (5.2), space before the colon (5.1), names that are no tokens,
- * Content-Length beside Transfer-Encoding or twice, Host twice or missing, versions other than 1.0
- * and 1.1.
+ * Content-Length beside Transfer-Encoding or twice or beyond INT64_MAX, a Transfer-Encoding that is
+ * not "chunked" alone or in HTTP/1.0, Host twice or missing, versions other than 1.0 and 1.1, and
+ * methods that are none of HTTP's.
  *
  * Life cycle: http_head_new, http_head_feed until http_head_is_done, the questions, http_head_free
  * (or http_head_reset for the next message on the same connection).  All strings that are handed

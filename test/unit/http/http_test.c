@@ -297,11 +297,43 @@ what_could_be_read_in_two_ways_is_refused(void **state)
 		{ "GET / HTTP/2.0\r\nHost: a" E, 505 },
 		{ "GET / HTTP/1.2\r\nHost: a" E, 505 },
 		{ "GET / HTTP/0.9\r\nHost: a" E, 505 },
+		{ "GET / HTTP/3\r\nHost: a" E, 400 },
+		{ "GET / HTTP/1.10\r\nHost: a" E, 400 },
+		{ "GET / HTTP/01.1\r\nHost: a" E, 400 },
+		{ "GET / HTTP/1.1 \r\nHost: a" E, 400 },
+		{ "GET / HTTP/1,1\r\nHost: a" E, 400 },
+		{ "GET / http/1.1\r\nHost: a" E, 400 },
+		{ "GET / RTSP/1.0\r\nHost: a" E, 400 },
+		{ "GET / ICE/1.0\r\nHost: a" E, 400 },
+		{ "GET /a b HTTP/1.1\r\nHost: a" E, 400 },
+		{ "GET\t/ HTTP/1.1\r\nHost: a" E, 400 },
+		{ "GET /  HTTP/1.1\r\nHost: a" E, 400 },
+		{ "GET /\x80 HTTP/1.1\r\nHost: a" E, 400 },
+		{ "GET HTTP/1.1\r\nHost: a" E, 505 },
 		{ "GET /\r\n\r\n", 505 },
+		{ "GET\r\n\r\n", 400 },
+		{ "PRI * HTTP/2.0\r\n\r\n", 505 },
+		{ "PRI * HTTP/1.1\r\nHost: a" E, 501 },
+		{ "DESCRIBE / HTTP/1.1\r\nHost: a" E, 501 },
+		{ "SETUP / RTSP/1.0\r\nHost: a" E, 400 },
 		{ "BREW / HTTP/1.1\r\nHost: a" E, 501 },
 		{ "get / HTTP/1.1\r\nHost: a" E, 501 },
+		{ "GETX / HTTP/1.1\r\nHost: a" E, 501 },
+		{ "G@T / HTTP/1.1\r\nHost: a" E, 400 },
+		{ "G\xc3\xa4T / HTTP/1.1\r\nHost: a" E, 400 },
+		{ G "Content-Length: 9223372036854775808" E, 400 },
+		{ G "Content-Length: 18446744073709551615" E, 400 },
+		{ G "Content-Length: 1_0" E, 400 },
+		{ G "Content-Length: 1 0" E, 400 },
+		{ G "Transfer-Encoding:" E, 400 },
+		{ G "Transfer-Encoding: identity" E, 400 },
+		{ G "Transfer-Encoding: chunked, chunked" E, 400 },
+		{ G "Transfer-Encoding: chunked;q=1" E, 400 },
+		{ G "Transfer-Encoding: \"chunked\"" E, 400 },
+		{ G "Transfer-Encoding: chunked," E, 400 },
+		{ G "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity" E, 400 },
 		{ "\x16\x03\x01\x02\x00\x01", 400 },
-		{ "SSH-2.0-OpenSSH_9.2\r\n\r\n", 501 },
+		{ "SSH-2.0-OpenSSH_9.2\r\n\r\n", 400 },
 	};
 
 	(void)state;
@@ -316,6 +348,44 @@ what_could_be_read_in_two_ways_is_refused(void **state)
 			http_head_free(h);
 		}
 	}
+}
+
+static void
+responses_that_could_be_read_in_two_ways_are_refused(void **state)
+{
+#define R "HTTP/1.1 200 OK\r\n"
+	static const char *const good[] = { "HTTP/1.1 200\r\n\r\n", "HTTP/1.1 200 \r\n\r\n",
+		"HTTP/1.0 404 a  b\r\n\r\n", "HTTP/1.1 999 x\r\n\r\n",
+		"HTTP/1.1 200 \xc3\xa4\r\n\r\n", R "A:b\r\n\r\n" };
+	static const char *const bad[] = { "HTTP/1.1  200 OK" E, "HTTP/1.1 20 OK" E,
+		"HTTP/1.1 2000 OK" E, "HTTP/1.1 099 OK" E, "HTTP/1.1 2 0 OK" E, "HTTP/1.1 +20 OK" E,
+		"HTTP/1.1\t200 OK" E, "HTTP/1.1 200\tOK" E, "HTTP/1.1 200OK" E, "HTTP/1.1" E,
+		"HTTP/2.0 200 OK" E, "HTTP/1.2 200 OK" E, "HTTP/0.9 200 OK" E, "HTTP/2 200" E,
+		"HTTP/1.10 200 OK" E, R "Content-Length: 1\r\nContent-Length: 1" E,
+		R "Content-Length: 1\r\nContent-Length: 2" E, R "Content-Length: 1, 1" E,
+		R "Content-Length: 1\r\nTransfer-Encoding: chunked" E,
+		R "Transfer-Encoding: gzip, chunked" E, R "Transfer-Encoding: chunked, gzip" E,
+		"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked" E, R "A : b" E, R " A: b" E,
+		R "A: b\r\n c" E, R "A: b\rc" E, R "A\r\n" E,
+		R "Content-Length: 9223372036854775808" E };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+		struct http_head *h = http_head_new(HTTP_HEAD_RESPONSE);
+
+		if (feed(h, good[i], strlen(good[i]), 1) != (ssize_t)strlen(good[i]) ||
+		    !http_head_is_done(h))
+			fail_msg("%s", good[i]);
+		http_head_free(h);
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		struct http_head *h = http_head_new(HTTP_HEAD_RESPONSE);
+
+		if (feed(h, bad[i], strlen(bad[i]), 1) != ERR_PROTO)
+			fail_msg("%s", bad[i]);
+		http_head_free(h);
+	}
+#undef R
 }
 
 static void
@@ -568,6 +638,7 @@ main(void)
 		cmocka_unit_test(tokens_and_values_have_their_characters),
 		cmocka_unit_test(a_status_line_has_three_digits_and_one_line),
 		cmocka_unit_test(what_could_be_read_in_two_ways_is_refused),
+		cmocka_unit_test(responses_that_could_be_read_in_two_ways_are_refused),
 		cmocka_unit_test(nul_is_refused),
 		cmocka_unit_test(heads_are_bounded),
 		cmocka_unit_test(a_queue_gives_up_the_head_only),
