@@ -181,6 +181,8 @@ teardown(void **state)
 	publisher_free(p);
 	offers_free(offers);
 	offers = NULL;
+	while (n_said > 0)
+		request_fini(&said[--n_said].q);
 	return 0;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * creds_publish_test - which ports of the relay an agent may take and how many services it may
- * publish, as its entry of the credentials says.
+ * creds_publish_test - which ports of the relay an agent may take, which hosts it may have and how
+ * many services it may publish, as its entry of the credentials says.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -192,6 +192,102 @@ what_is_no_port_is_refused_with_its_place(void **state)
 	refused("{\"clients\":{\"bob\":{\"secret\":\"b\",\"max-services\":1}}}");
 }
 
+/* ---- hosts ---- */
+
+static bool
+may(const struct creds *c, const struct creds_id *id, const char *label, const char *domain)
+{
+	char host[256];
+
+	snprintf(host, sizeof host, "%s%s%s", label, label[0] != '\0' ? "." : "", domain);
+	return creds_agent_may_host(c, id, label, host);
+}
+
+static void
+without_a_list_an_agent_has_its_own_name(void **state)
+{
+	struct creds *c =
+	    parsed("{\"edge-agents\":{\"Pi\":\"p\",\"lab\":{\"secret\":\"l\","
+		   "\"targets\":[\"*:*\"]},\"den\":{\"secret\":\"d\",\"ports\":[]}}}");
+	struct creds_id pi = agent(c, "Pi", "p"), lab = agent(c, "lab", "l"),
+			den = agent(c, "den", "d"), nobody = { .kind = CREDS_NOBODY };
+
+	(void)state;
+	assert_true(may(c, &pi, "pi", "t.test"));
+	assert_true(may(c, &pi, "pi", "u.test"));
+	assert_false(may(c, &pi, "lab", "t.test"));
+	assert_false(may(c, &pi, "", "pi"));
+	assert_false(may(c, &pi, "", "www.acme.test"));
+	assert_true(creds_agent_may_random(c, &pi));
+	/* Of the web nothing was said, and the rest is limited. */
+	assert_false(may(c, &lab, "lab", "t.test"));
+	assert_false(creds_agent_may_random(c, &lab));
+	assert_true(may(c, &den, "den", "t.test"));
+	assert_false(may(c, &nobody, "pi", "t.test"));
+	assert_false(creds_agent_may_random(c, &nobody));
+	assert_true(may(NULL, &nobody, "pi", "t.test"));
+	assert_true(creds_agent_may_random(NULL, &nobody));
+	assert_string_equal(creds_agent_of_label(c, "pi"), "Pi");
+	assert_string_equal(creds_agent_of_label(c, "LAB"), "lab");
+	assert_null(creds_agent_of_label(c, "p"));
+	assert_null(creds_agent_of_label(c, ""));
+	assert_null(creds_agent_of_label(NULL, "pi"));
+	creds_unref(c);
+}
+
+static void
+a_list_names_labels_hosts_and_patterns(void **state)
+{
+	struct creds *c = parsed("{\"edge-agents\":{\"pi\":{\"secret\":\"p\",\"hosts\":[\"Shop\","
+				 "\"web-*\",\"*.Acme.test\",\"www.x.test\"]},"
+				 "\"all\":{\"secret\":\"a\",\"hosts\":[\"*\"],\"services\":[]},"
+				 "\"none\":{\"secret\":\"n\",\"hosts\":[]},"
+				 "\"luck\":{\"secret\":\"r\",\"hosts\":[\"random\"]}}}");
+	struct creds_id pi = agent(c, "pi", "p"), all = agent(c, "all", "a"),
+			none = agent(c, "none", "n"), luck = agent(c, "luck", "r");
+
+	(void)state;
+	assert_true(may(c, &pi, "shop", "t.test"));
+	assert_true(may(c, &pi, "web-1", "t.test"));
+	assert_true(may(c, &pi, "", "www.x.test"));
+	assert_true(may(c, &pi, "", "a.acme.test"));
+	assert_true(may(c, &pi, "", "a.b.acme.test"));
+	assert_true(may(c, &pi, "", "*.acme.test"));
+	/* An item without a dot is no name, and one with a dot no label. */
+	assert_false(may(c, &pi, "", "shop.evil.test"));
+	assert_false(may(c, &pi, "", "web-1.evil.test"));
+	assert_false(may(c, &pi, "", "acme.test"));
+	assert_false(may(c, &pi, "", "xacme.test"));
+	assert_false(may(c, &pi, "", "*.x.test"));
+	assert_false(may(c, &pi, "pi", "t.test"));
+	assert_false(creds_agent_may_random(c, &pi));
+	assert_true(may(c, &all, "pi", "t.test"));
+	assert_true(may(c, &all, "", "a.b"));
+	assert_true(creds_agent_may_random(c, &all));
+	assert_false(may(c, &none, "none", "t.test"));
+	assert_false(creds_agent_may_random(c, &none));
+	assert_true(creds_agent_may_random(c, &luck));
+	assert_false(may(c, &luck, "luck", "t.test"));
+	creds_unref(c);
+}
+
+static void
+what_is_no_pattern_of_hosts_is_refused_with_its_place(void **state)
+{
+	static const char *const bad[] = { "7", "true", "null", "[]", "\"\"", "\"a b\"", "\"a/b\"",
+		"\"a:80\"", "\"caf\\u00e9.test\"" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		char text[200];
+
+		snprintf(text, sizeof text, ENTRY(",\"hosts\":[\"a\",%s]"), bad[i]);
+		assert_non_null(strstr(refused(text), "\"hosts\": item 2"));
+	}
+	refused(ENTRY(",\"hosts\":\"*\""));
+	refused(ENTRY(",\"hosts\":{}"));
+}
+
 static void
 the_list_has_a_limit(void **state)
 {
@@ -213,7 +309,8 @@ the_list_has_a_limit(void **state)
 static void
 running_out_of_memory_is_survived(void **state)
 {
-	static const char text[] = ENTRY(",\"ports\":[2222,\"6000-6010\"],\"max-services\":1");
+	static const char text[] =
+	    ENTRY(",\"ports\":[2222,\"6000-6010\"],\"hosts\":[\"a\",\"*.b\"],\"max-services\":1");
 	struct creds *c = NULL;
 	long i;
 
@@ -240,6 +337,9 @@ main(void)
 		cmocka_unit_test(who_is_no_agent_of_the_file_may_publish_nothing),
 		cmocka_unit_test(the_number_of_services_has_bounds),
 		cmocka_unit_test(what_is_no_port_is_refused_with_its_place),
+		cmocka_unit_test(without_a_list_an_agent_has_its_own_name),
+		cmocka_unit_test(a_list_names_labels_hosts_and_patterns),
+		cmocka_unit_test(what_is_no_pattern_of_hosts_is_refused_with_its_place),
 		cmocka_unit_test(the_list_has_a_limit),
 		cmocka_unit_test(running_out_of_memory_is_survived),
 	};
