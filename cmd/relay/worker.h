@@ -26,6 +26,7 @@ struct group;
 struct guest;
 struct party;
 struct peer;
+struct udp_guard;
 
 TAILQ_HEAD(guest_list, guest);
 TAILQ_HEAD(peer_list, peer);
@@ -52,6 +53,8 @@ struct worker {
 	struct pool pool;
 	/* For its public ports; made with the first. */
 	struct rlimit_reserve reserve;
+	/* For those of UDP; made with the first. */
+	struct udp_guard *udp;
 	/*
 	 * Of lines about guests that made room for others, and about proxies that name no client.
 	 */

@@ -2,7 +2,7 @@
 /*
  * state - what the relay remembers beyond its own end (--state DIR): whose each public port was.
  *
- *     DIR/ports.json    { "30000": "pi/tcp/ssh" }
+ *     DIR/ports.json    { "30000": "pi/tcp/ssh", "30000/udp": "pi/udp/dns" }
  *
  * A thread of its own writes, so that no loop waits for a disk; the file is replaced by rename.
  * Changes that come while it writes are written together.  A disk that does not take it is told of
