@@ -17,7 +17,7 @@
 #include "proto/budget.h"
 #include "proto/frame.h"
 
-/* Of one stream: a hundredth of a second at 200 Mbit/s, and four of the largest. */
+/* Of one stream: a hundredth of a second at 200 Mbit/s, and three of the largest. */
 #define DATAGRAMS_MAX (256 * 1024)
 /* What each weighs beside its bytes, so that empty ones are bounded too. */
 #define DATAGRAMS_COST 64

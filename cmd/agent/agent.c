@@ -20,7 +20,7 @@
 struct agent_opts {
 	struct uplink_opts uplink;
 	char *name;
-	struct opt_list tcp, http, tls, allow;
+	struct opt_list tcp, udp, http, tls, allow;
 	uint64_t drain_ms, max_streams;
 	char *ready_file;
 	struct cmd_common common;
@@ -44,6 +44,12 @@ static const struct opt_row rows[] = {
 	    .env = "TUNNEL_TCP",
 	    .help = "offer a service at PORT, HOST:PORT or unix:PATH; with ;public=PORT or "
 		    ";public=auto, or as PORT=TARGET or auto=TARGET, the relay publishes it" },
+	{ .name = "udp",
+	    .kind = OPT_LIST,
+	    .off = OFF(udp),
+	    .arg = "NAME=TARGET",
+	    .env = "TUNNEL_UDP",
+	    .help = "the same for a service of UDP, at PORT or HOST:PORT" },
 	{ .name = "http",
 	    .kind = OPT_LIST,
 	    .off = OFF(http),
@@ -329,6 +335,7 @@ on_term(void *arg)
 	log_info("shutting down: streams have %llu s to finish",
 	    (unsigned long long)a->opts.drain_ms / 1000);
 	publisher_stop(a->publisher);
+	services_drain(a->services);
 	timer_set(&a->drain, a->opts.drain_ms);
 	for (unsigned i = 0; i < a->n_uplinks; i++)
 		uplink_finish(a->uplinks[i].uplink, "the agent is shutting down");
@@ -344,6 +351,7 @@ read_offers(void *arg, const struct opt_result *now, struct errtext *e)
 	struct agent_opts *old = &a->opts, *new = &a->fresh;
 	const struct offer_lists lists = {
 		.tcp = opt_is_files(&spec, now, "tcp") ? &new->tcp : &old->tcp,
+		.udp = opt_is_files(&spec, now, "udp") ? &new->udp : &old->udp,
 		.http = opt_is_files(&spec, now, "http") ? &new->http : &old->http,
 		.tls = opt_is_files(&spec, now, "tls") ? &new->tls : &old->tls,
 		.allow = opt_is_files(&spec, now, "allow") ? &new->allow : &old->allow,
@@ -372,7 +380,7 @@ use_offers(struct agent *a)
 static void
 tell_of_others(const struct agent *a, const struct opt_result *now)
 {
-	static const char *const taken[] = { "tcp", "http", "tls", "allow", NULL };
+	static const char *const taken[] = { "tcp", "udp", "http", "tls", "allow", NULL };
 	struct strbuf names;
 
 	strbuf_init(&names, LOG_LINE_MAX / 2);
@@ -433,8 +441,13 @@ init_hangup(struct agent *a)
 static int
 agent_init(struct agent *a, struct errtext *e)
 {
-	const struct offer_lists lists = { &a->opts.tcp, &a->opts.http, &a->opts.tls,
-		&a->opts.allow };
+	const struct offer_lists lists = {
+		.tcp = &a->opts.tcp,
+		.udp = &a->opts.udp,
+		.http = &a->opts.http,
+		.tls = &a->opts.tls,
+		.allow = &a->opts.allow,
+	};
 	int r;
 
 	if (a->opts.name == NULL || !ctl_is_name(a->opts.name))

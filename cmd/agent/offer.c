@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* offer - from the words of --tcp, --http, --tls and --allow to services. */
+/* offer - from the words of --tcp, --udp, --http, --tls and --allow to services. */
 #include "cmd/agent/offer_int.h"
 
 #include <stdio.h>
@@ -72,6 +72,8 @@ read_target(const char *s, struct offer *f, struct errtext *e)
 		return err_set(
 		    e, ERR_INVALID, "no target: write PORT, HOST:PORT or " ADDR_UNIX_PREFIX "PATH");
 	if (strncmp(s, ADDR_UNIX_PREFIX, strlen(ADDR_UNIX_PREFIX)) == 0) {
+		if (strcmp(f->kind, "udp") == 0)
+			return err_set(e, ERR_INVALID, "datagrams go to no Unix socket");
 		if ((r = addr_parse(s, &a, e)) == 0)
 			snprintf(f->host, sizeof f->host, "%s", s);
 		return r;
@@ -368,8 +370,8 @@ offers_new(const struct offer_lists *l, struct offers **out, struct errtext *e)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	*out = o;
 	if ((r = add_allow(o, l->allow, e)) == 0 && (r = add_all(o, "tcp", l->tcp, e)) == 0 &&
-	    (r = add_all(o, "http", l->http, e)) == 0 && (r = add_all(o, "tls", l->tls, e)) == 0 &&
-	    (r = finish_web(o, e)) == 0)
+	    (r = add_all(o, "udp", l->udp, e)) == 0 && (r = add_all(o, "http", l->http, e)) == 0 &&
+	    (r = add_all(o, "tls", l->tls, e)) == 0 && (r = finish_web(o, e)) == 0)
 		return 0;
 	offers_free(o);
 	*out = NULL;

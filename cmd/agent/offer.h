@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * offer - what --tcp, --http, --tls and --allow say: which services an agent has, where they are,
- * and which of them the relay is to publish.
+ * offer - what --tcp, --udp, --http, --tls and --allow say: which services an agent has, where they
+ * are, and which of them the relay is to publish.
  *
  *     ssh=127.0.0.1:22                     private: for clients, by its name
  *     ssh=22;public=2222                   published at that port of the relay, too
@@ -10,7 +10,7 @@
  *     6000-6010=10.0.0.7:6000-6010         as many services as there are ports
  *     web=unix:/run/web.sock;public=8080;allow=10.0.0.0/8,192.0.2.7;max-connections=50
  *
- * Of the web, by host name:
+ * The same of UDP, whose names and ports are others.  Of the web, by host name:
  *
  *     3000                                 the agent's own name, under the relay's domain
  *     shop=3000                            another label there
@@ -39,7 +39,7 @@
 
 /* One service. */
 struct offer {
-	/* "tcp", "http", "tls" */
+	/* "tcp", "udp", "http", "tls" */
 	char kind[8];
 	/* What clients and the relay's OPENs name. */
 	char name[CTL_NAME_MAX + 1];
@@ -73,7 +73,7 @@ struct offers {
 
 /* The options, each NULL if there are none. */
 struct offer_lists {
-	const struct opt_list *tcp, *http, *tls, *allow;
+	const struct opt_list *tcp, *udp, *http, *tls, *allow;
 };
 
 /*

@@ -8,6 +8,7 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
+#include "cmd/common/dpump.h"
 #include "cmd/common/pump.h"
 #include "lib/net/f_sock.h"
 #include "lib/net/sockopt.h"
@@ -16,17 +17,21 @@
 #include "lib/base/mem.h"
 #include "lib/net/addr.h"
 #include "lib/net/dial.h"
+#include "proto/datagrams.h"
 
 /* Lines a second about the streams of all clients. */
 #define SERVICE_LOG_LINES 100
 
-/* One stream and its connection: first dialled, then carried by a pump. */
+/* One stream and its connection: first dialled, then carried by a pump, or a dpump. */
 struct serving {
 	struct services *sv;
 	/* While it is dialled. */
 	struct stream *s;
 	struct dial *dial;
 	struct pump *pump;
+	/* Of datagrams, those that came before the target's address was known; NULL: of bytes. */
+	struct datagrams *datagrams;
+	struct dpump *dpump;
 	/* A declared service needs no --allow. */
 	bool vetted;
 	/*
@@ -60,6 +65,10 @@ struct services {
 	uint64_t n_open, max_open;
 	unsigned n_lingering;
 	struct serving *tokens;
+	/* Of this thread; made for the first stream of datagrams. */
+	struct udp_batch *batch;
+	/* What early datagrams may take. */
+	struct budget early;
 	/* Clients decide how often streams open and close. */
 	struct log_limit log;
 };
@@ -76,6 +85,7 @@ services_new(struct loop *l, const struct offers *offers, uint64_t max_streams)
 	sv->max_open = max_streams;
 	TAILQ_INIT(&sv->open);
 	TAILQ_INIT(&sv->lingering);
+	budget_init(&sv->early, SERVICE_EARLY_MAX, NULL);
 	log_limit_init(&sv->log, SERVICE_LOG_LINES, LOG_LIMIT_MS, "streams");
 	return sv;
 }
@@ -116,6 +126,10 @@ serving_free(struct serving *sg)
 	dial_cancel(sg->dial);
 	sg->dial = NULL;
 	bufq_fini(&sg->early);
+	if (sg->datagrams != NULL)
+		datagrams_fini(sg->datagrams);
+	mem_free(sg->datagrams);
+	sg->datagrams = NULL;
 	loop_bury(sg->sv->loop, &sg->grave, serving_dispose, sg);
 }
 
@@ -130,12 +144,25 @@ services_free(struct services *sv)
 	    (sg = TAILQ_FIRST(&sv->lingering)) != NULL || (sg = TAILQ_FIRST(&sv->open)) != NULL) {
 		if (sg->pump != NULL)
 			pump_stop(sg->pump, CODE_GONE, "the agent is shutting down");
+		else if (sg->dpump != NULL)
+			dpump_stop(sg->dpump, CODE_GONE, "the agent is shutting down");
 		else
 			stream_reset(sg->s, CODE_GONE, "the agent is shutting down");
 		serving_free(sg);
 	}
 	log_limit_fini(&sv->log);
+	udp_batch_free(sv->batch);
 	mem_free(sv);
+}
+
+void
+services_drain(struct services *sv)
+{
+	struct serving *sg;
+
+	TAILQ_FOREACH (sg, &sv->open, link)
+		if (sg->dpump != NULL)
+			dpump_quiet(sg->dpump, SERVICE_DRAIN_QUIET_MS);
 }
 
 /* A line about a stream. */
@@ -228,6 +255,57 @@ carry(struct serving *sg, int fd, const struct ctl_open_ok *ok)
 	pump_start(sg->pump);
 }
 
+/* ---- datagrams ---- */
+
+static void
+on_flow_done(void *arg, const struct pump_result *res, const struct flow_counts *n)
+{
+	struct serving *sg = arg;
+	uint64_t ms = loop_now_ms(sg->sv->loop) - sg->since_ms;
+	char counts[FLOW_COUNTS_TEXT];
+
+	log_stream(sg, LOG_LEVEL_INFO, "closed by %s: %s%s%s, %s, %llu.%03llu s",
+	    res->local ? "target" : "peer",
+	    res->code == CODE_OK ? "ended" : frame_code_str(res->code),
+	    res->text[0] != '\0' ? ": " : "", res->text, flow_counts_text(n, counts),
+	    (unsigned long long)ms / 1000, (unsigned long long)ms % 1000);
+	serving_free(sg);
+}
+
+/* Those that came early; the first that the target refuses ends it. */
+static void
+deliver_early(struct serving *sg)
+{
+	bool more = true;
+
+	while (more && sg->datagrams != NULL && sg->datagrams->n > 0) {
+		struct bufq q = { 0 };
+
+		more = datagrams_take(sg->datagrams, &q) == 0;
+		if (more)
+			dpump_deliver(sg->dpump, &q);
+		bufq_fini(&q);
+	}
+}
+
+static void
+carry_flow(struct serving *sg, int fd, const struct ctl_open_ok *ok)
+{
+	struct services *sv = sg->sv;
+
+	if (sv->batch == NULL)
+		sv->batch = udp_batch_new();
+	if (sv->batch != NULL && stream_accept(sg->s, ok) == 0)
+		sg->dpump = dpump_new(sv->loop, fd, sg->s, sv->batch, false, on_flow_done, sg);
+	if (sg->dpump == NULL) {
+		close(fd);
+		refuse(sg, CODE_INTERNAL, "out of memory");
+		return;
+	}
+	log_stream(sg, LOG_LEVEL_INFO, "opened");
+	deliver_early(sg);
+}
+
 static void
 on_dialled(void *arg, int fd, int err, const char *text)
 {
@@ -253,7 +331,10 @@ on_dialled(void *arg, int fd, int err, const char *text)
 	 */
 	if (!sg->vetted && addr_peer(fd, &at) == 0)
 		snprintf(ok.target, sizeof ok.target, "%s", addr_text(&at, text_at));
-	carry(sg, fd, &ok);
+	if (sg->datagrams != NULL)
+		carry_flow(sg, fd, &ok);
+	else
+		carry(sg, fd, &ok);
 }
 
 /* PROTOCOL.md: the agent's own list decides, on the address that is really dialled. */
@@ -282,6 +363,16 @@ on_data(void *arg, struct bufq *in)
 	/* It may stand here until the dial has failed. */
 	if (bufq_keep(&sg->early, in, in->len) != 0)
 		refuse(sg, CODE_INTERNAL, "out of memory");
+}
+
+static void
+on_datagram(void *arg, struct bufq *in)
+{
+	struct serving *sg = arg;
+	unsigned dropped;
+
+	/* Without memory it is lost, as others are without room. */
+	IGNORE_RESULT(datagrams_put(sg->datagrams, in, &dropped));
 }
 
 static void
@@ -320,6 +411,7 @@ on_closed(void *arg, uint32_t code, const char *text)
 static const struct stream_user early_user = {
 	.opened = on_opened,
 	.data = on_data,
+	.datagram = on_datagram,
 	.eof = on_eof,
 	.sent = on_sent,
 	.acked = on_acked,
@@ -347,10 +439,25 @@ start_dial(struct serving *sg, uint16_t port)
 	if (hashtab_has(sg))
 		sg->dial = dial_start(
 		    sv->loop, sg->host, port, sg->client + 1ULL, SERVICE_DIAL_MS, on_dialled, sg);
-	if (sg->dial == NULL)
+	if (sg->dial == NULL) {
 		refuse(sg, CODE_INTERNAL, "out of memory");
-	else
-		dial_set_vet(sg->dial, may_dial, sg);
+		return;
+	}
+	dial_set_vet(sg->dial, may_dial, sg);
+	if (sg->datagrams != NULL)
+		dial_set_datagrams(sg->dial);
+}
+
+/* The protocol of the stream.  False: none that is served here, or out of memory. */
+static bool
+set_protocol(struct serving *sg, const char *protocol)
+{
+	if (strcmp(protocol, CTL_UDP) != 0)
+		return strcmp(protocol, CTL_TCP) == 0;
+	sg->datagrams = mem_alloc(sizeof *sg->datagrams);
+	if (sg->datagrams != NULL)
+		datagrams_init(sg->datagrams, &sg->sv->early);
+	return sg->datagrams != NULL;
 }
 
 static void
@@ -390,8 +497,8 @@ services_open(struct services *sv, struct stream *s, const struct ctl_open *o)
 	stream_set_user(s, &early_user, sg);
 	if (sv->n_open > sv->max_open)
 		refuse(sg, CODE_LIMIT, "the agent has as many streams as it may have");
-	else if (strcmp(o->protocol, "tcp") != 0)
-		refuse(sg, CODE_NOT_FOUND, "only protocol tcp is served");
+	else if (!set_protocol(sg, o->protocol))
+		refuse(sg, CODE_NOT_FOUND, "only the protocols tcp and udp are served");
 	else if (o->service[0] != '\0' && named == NULL)
 		refuse(sg, CODE_NOT_FOUND, "no such service at this agent");
 	else if (is_resumption(sv, o))

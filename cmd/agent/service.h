@@ -20,6 +20,11 @@
  */
 #define SERVICE_LINGER_MAX 256
 
+/* Datagrams that wait for the look-up of their target's name, of all streams together. */
+#define SERVICE_EARLY_MAX (4 * 1024 * 1024)
+
+#define SERVICE_DRAIN_QUIET_MS 500
+
 struct services;
 
 /*
@@ -30,6 +35,11 @@ struct services *services_new(
     struct loop *l, const struct offers *offers, uint64_t max_streams) WARN_UNUSED;
 /* services_use - others from now on; what is being dialled and carried goes on. */
 void services_use(struct services *sv, const struct offers *offers);
+/*
+ * services_drain - the process is to end: flows of datagrams, which have no end of their own, end
+ * when they are silent for SERVICE_DRAIN_QUIET_MS.
+ */
+void services_drain(struct services *sv);
 /* services_free - ends what is being dialled and carried. */
 void services_free(struct services *sv);
 

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd/cmd.h"
 #include "lib/base/log.h"
@@ -20,15 +21,17 @@ enum conn_state { CONN_WAITING, CONN_ASKING, CONN_CARRIED, CONN_OVER };
 struct conn {
 	struct route *route;
 	enum conn_state state;
-	/* Until the pump has it. */
+	/* One of them, until the pump or the dpump has it; fd -1: bytes. */
 	struct filter *f;
+	int fd;
 	struct ctl_open open;
 	/* NULL while WAITING. */
 	struct uplink *via;
 	/* While ASKING. */
 	struct stream *s;
-	/* While CARRIED. */
+	/* While CARRIED, one of them. */
 	struct pump *pump;
+	struct dpump *dpump;
 	conn_answer_fn *answer;
 	conn_done_fn *done;
 	void *arg;
@@ -384,6 +387,8 @@ conn_free(struct conn *cn)
 	timer_fini(&cn->wait);
 	if (cn->f != NULL)
 		filter_free(cn->f);
+	if (cn->fd >= 0)
+		close(cn->fd);
 	loop_bury(c->loop, &cn->grave, mem_free, cn);
 	if (--c->n_conns == 0 && c->state == CLIENT_ENDING)
 		client_cancel(c, CMD_OK, "the client has ended");
@@ -394,6 +399,8 @@ conn_kill(struct conn *cn, const char *text)
 {
 	if (cn->pump != NULL)
 		pump_stop(cn->pump, CODE_CANCELLED, text);
+	else if (cn->dpump != NULL)
+		dpump_stop(cn->dpump, CODE_CANCELLED, text);
 	else if (cn->s != NULL)
 		stream_reset(cn->s, CODE_CANCELLED, text);
 	conn_free(cn);
@@ -434,18 +441,20 @@ client_fini(struct client *c)
 	routes_free(c);
 	timer_fini(&c->deadline);
 	log_limit_fini(&c->log);
+	udp_batch_free(c->batch);
 }
 
 /* ---- connections ---- */
 
 int
-conn_target(struct ctl_open *o, const char *text, const char *what, struct errtext *e)
+conn_target(
+    struct ctl_open *o, const char *protocol, const char *text, const char *what, struct errtext *e)
 {
 	struct hostport at;
 	struct errtext why = { "" };
 
 	memset(o, 0, sizeof *o);
-	snprintf(o->protocol, sizeof o->protocol, "tcp");
+	snprintf(o->protocol, sizeof o->protocol, "%s", protocol);
 	if (strchr(text, ':') == NULL) {
 		if (!ctl_is_name(text))
 			return err_set(e, ERR_INVALID, "%s: %s is no service's name", what, text);
@@ -487,20 +496,50 @@ on_pump_done(void *arg, const struct pump_result *res)
 }
 
 static void
+on_dpump_done(void *arg, const struct pump_result *res, const struct flow_counts *n)
+{
+	struct conn *cn = arg;
+	char counts[FLOW_COUNTS_TEXT];
+
+	if (n->dropped > 0)
+		log_warnx("%s: %s", cn->route->agent, flow_counts_text(n, counts));
+	on_pump_done(cn, res);
+}
+
+/* From here on a pump or a dpump has the local side. */
+static bool
+conn_pump(struct conn *cn, struct stream *s)
+{
+	struct client *c = cn->route->client;
+	struct udp_batch *batch;
+
+	if (cn->f != NULL) {
+		cn->pump = pump_new(c->loop, cn->f, s, on_pump_done, cn);
+	} else if ((batch = client_batch(c)) != NULL) {
+		cn->dpump = dpump_new(c->loop, cn->fd, s, batch, true, on_dpump_done, cn);
+	}
+	if (cn->pump == NULL && cn->dpump == NULL)
+		return false;
+	cn->f = NULL;
+	cn->fd = -1;
+	return true;
+}
+
+static void
 conn_carry(struct conn *cn, bool accepted)
 {
 	struct stream *s = cn->s;
 
 	conn_set(cn, CONN_CARRIED);
-	cn->pump = pump_new(cn->route->client->loop, cn->f, s, on_pump_done, cn);
 	cn->s = NULL;
-	if (cn->pump == NULL) {
+	if (!conn_pump(cn, s)) {
 		TAILQ_REMOVE(&cn->route->carried, cn, link);
 		stream_reset(s, CODE_INTERNAL, "out of memory");
 		conn_fail(cn, CODE_INTERNAL, "out of memory");
 		return;
 	}
-	cn->f = NULL;
+	if (cn->pump == NULL)
+		return;
 	if (!accepted)
 		pump_await(cn->pump);
 	pump_start(cn->pump);
@@ -607,35 +646,87 @@ on_wait_over(void *arg)
 	conn_fail(cn, CODE_GONE, "there is no connection to the relay");
 }
 
+/* One that has its place; its local side is still to be set. */
+static struct conn *
+conn_new(struct route *r, const struct ctl_open *o, conn_done_fn *done, void *arg)
+{
+	struct conn *cn = mem_zalloc(sizeof *cn);
+
+	if (cn == NULL)
+		return NULL;
+	cn->open = *o;
+	if (rand_bytes(cn->open.token, sizeof cn->open.token) != 0 ||
+	    timer_init(&cn->wait, r->client->loop, on_wait_over, cn) != 0) {
+		mem_free(cn);
+		return NULL;
+	}
+	cn->route = r;
+	cn->fd = -1;
+	cn->done = done;
+	cn->arg = arg;
+	r->client->n_conns++;
+	return cn;
+}
+
+static struct conn *
+conn_begin(struct conn *cn)
+{
+	struct uplink *k = route_uplink_now(cn->route);
+
+	TAILQ_INSERT_TAIL(&cn->route->waiting, cn, link);
+	if (k != NULL)
+		conn_go(cn, k);
+	else if (!cn->route->client->once) /* there the uplink itself says when it is over */
+		timer_set(&cn->wait, CLIENT_WAIT_MS);
+	return cn;
+}
+
 struct conn *
 conn_start(struct route *r, struct filter *f, const struct ctl_open *o, conn_answer_fn *answer,
     conn_done_fn *done, void *arg)
 {
-	struct conn *cn = mem_zalloc(sizeof *cn);
-	struct uplink *k = route_uplink_now(r);
+	struct conn *cn = conn_new(r, o, done, arg);
 
 	filter_reset(f, true); /* until it has ended in good order, or is the caller's again */
-	if (cn == NULL)
-		goto fail;
-	cn->open = *o;
-	if (rand_bytes(cn->open.token, sizeof cn->open.token) != 0 ||
-	    timer_init(&cn->wait, r->client->loop, on_wait_over, cn) != 0)
-		goto fail;
-	cn->route = r;
+	if (cn == NULL) {
+		filter_free(f);
+		return NULL;
+	}
 	cn->f = f;
 	cn->answer = answer;
-	cn->done = done;
-	cn->arg = arg;
-	r->client->n_conns++;
 	filter_pause(f, true);
-	TAILQ_INSERT_TAIL(&r->waiting, cn, link);
-	if (k != NULL)
-		conn_go(cn, k);
-	else if (!r->client->once) /* there the uplink itself says when it is over */
-		timer_set(&cn->wait, CLIENT_WAIT_MS);
-	return cn;
-fail:
-	filter_free(f);
-	mem_free(cn);
-	return NULL;
+	return conn_begin(cn);
+}
+
+struct conn *
+conn_start_datagrams(
+    struct route *r, int fd, const struct ctl_open *o, conn_done_fn *done, void *arg)
+{
+	struct conn *cn = conn_new(r, o, done, arg);
+
+	if (cn == NULL) {
+		close(fd);
+		return NULL;
+	}
+	cn->fd = fd;
+	return conn_begin(cn);
+}
+
+struct stream *
+route_stream(struct route *r, struct ctl_open *o, const struct stream_user *user, void *arg)
+{
+	struct uplink *k = route_uplink_now(r);
+	struct errtext why = { "" };
+
+	if (k == NULL || rand_bytes(o->token, sizeof o->token) != 0)
+		return NULL;
+	return uplink_open(k, o, user, arg, &why);
+}
+
+struct udp_batch *
+client_batch(struct client *c)
+{
+	if (c->batch == NULL)
+		c->batch = udp_batch_new();
+	return c->batch;
 }

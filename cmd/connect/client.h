@@ -20,6 +20,7 @@
 
 #include "cmd/cmd.h"
 #include "cmd/common/uplink.h"
+#include "cmd/common/dpump.h"
 #include "cmd/common/pump.h"
 #include "lib/base/log_limit.h"
 
@@ -56,6 +57,8 @@ struct client {
 	struct timer deadline;
 	enum client_state state;
 	unsigned n_conns;
+	/* Of this thread; made for the first that carries datagrams. */
+	struct udp_batch *batch;
 	/* Standard input and output: the first failure to reach the relay is the end. */
 	bool once;
 	/* Of lines about single connections: programs, and web pages in them, decide how many. */
@@ -91,11 +94,21 @@ void client_end(struct client *c);
 struct route *route_get(struct client *c, const char *agent);
 
 /*
- * conn_target - fill o from "SERVICE" or "HOST:PORT"; what: the option for messages.  ERR_INVALID
- * with e.
+ * route_stream - a stream on one of the route's sessions; o gets its token here.  NULL: none is up,
+ * or it takes no more.
  */
-int conn_target(
-    struct ctl_open *o, const char *text, const char *what, struct errtext *e) WARN_UNUSED;
+struct stream *route_stream(
+    struct route *r, struct ctl_open *o, const struct stream_user *user, void *arg) WARN_UNUSED;
+
+/* client_batch - the thread's.  NULL: out of memory. */
+struct udp_batch *client_batch(struct client *c);
+
+/*
+ * conn_target - fill o from "SERVICE" or "HOST:PORT", for CTL_TCP or CTL_UDP; what: the option for
+ * messages.  ERR_INVALID with e.
+ */
+int conn_target(struct ctl_open *o, const char *protocol, const char *text, const char *what,
+    struct errtext *e) WARN_UNUSED;
 
 /*
  * How a conn that waits for the target's answer (SOCKS) is told: the stream stands, or was refused
@@ -114,5 +127,12 @@ typedef void conn_done_fn(void *arg, const struct pump_result *res);
  */
 struct conn *conn_start(struct route *r, struct filter *f, const struct ctl_open *o,
     conn_answer_fn *answer, conn_done_fn *done, void *arg);
+
+/*
+ * conn_start_datagrams - the same for a socket that keeps the boundaries of datagrams (dpump.h),
+ * and an o of CTL_UDP.  Nobody waits for an answer.
+ */
+struct conn *conn_start_datagrams(
+    struct route *r, int fd, const struct ctl_open *o, conn_done_fn *done, void *arg);
 
 #endif

@@ -21,8 +21,9 @@ static const struct opt_row rows[] = {
 	    .off = OFF(local),
 	    .arg = "[BIND:]PORT=AGENT:TARGET",
 	    .env = "TUNNEL_LOCAL",
-	    .help = "listen on a local port, or on unix:PATH in its place; TARGET is SERVICE or "
-		    "HOST:PORT at the agent" },
+	    .help =
+		"listen on a local port, or on unix:PATH or udp:[BIND:]PORT in its place; TARGET "
+		"is SERVICE or HOST:PORT at the agent" },
 	{ .name = "socks",
 	    .letter = 'D',
 	    .kind = OPT_LIST,
@@ -38,7 +39,7 @@ static const struct opt_row rows[] = {
 static const struct opt_spec spec = {
 	.prog = "tunnel connect",
 	.synopsis = "[OPTION...] AGENT SERVICE\n"
-		    "[OPTION...] AGENT HOST PORT [tcp]\n"
+		    "[OPTION...] AGENT HOST PORT [tcp|udp]\n"
 		    "[OPTION...] -L [BIND:]PORT=AGENT:TARGET... -D [BIND:]PORT=AGENT...",
 	.about = "Reaches a service through an agent: with standard input and output (ssh's "
 		 "ProxyCommand), local ports, or a SOCKS "
@@ -92,6 +93,7 @@ start_stdio(struct client *c, const struct opt_list *args, struct errtext *e)
 	char text[HOSTPORT_TEXT_MAX + 1];
 	const char *host = args->n > 1 ? args->v[1] : "";
 	bool bare_v6 = strchr(host, ':') != NULL && host[0] != '[';
+	bool udp = args->n == 4 && strcmp(args->v[3], CTL_UDP) == 0;
 	int r;
 
 	if (args->n < 2)
@@ -99,15 +101,18 @@ start_stdio(struct client *c, const struct opt_list *args, struct errtext *e)
 		    "usage: tunnel connect AGENT SERVICE, AGENT HOST PORT, -L or -D (see --help)");
 	if (!ctl_is_name(args->v[0]))
 		return err_set(e, ERR_INVALID, "\"%s\": not an agent's name", args->v[0]);
-	if (args->n == 4 && strcmp(args->v[3], "tcp") != 0)
-		return err_set(e, ERR_INVALID, "%s: the only protocol is tcp", args->v[3]);
+	if (args->n == 4 && !udp && strcmp(args->v[3], CTL_TCP) != 0)
+		return err_set(e, ERR_INVALID, "%s: the protocols are tcp and udp", args->v[3]);
 	if (args->n == 2)
 		snprintf(text, sizeof text, "%s", host);
 	else if (snprintf(text, sizeof text, bare_v6 ? "[%s]:%s" : "%s:%s", host, args->v[2]) >=
 		 (int)sizeof text)
 		return err_set(e, ERR_INVALID, "%s: too long for a host", host);
-	r = conn_target(&o, text, "target", e);
-	return r != 0 ? r : stdio_start(c, args->v[0], &o, e);
+	r = conn_target(&o, udp ? CTL_UDP : CTL_TCP, text, "target", e);
+	if (r != 0)
+		return r;
+	return udp ? stdio_start_datagrams(c, args->v[0], &o, e)
+		   : stdio_start(c, args->v[0], &o, e);
 }
 
 static int

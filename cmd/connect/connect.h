@@ -14,6 +14,12 @@
 int stdio_start(
     struct client *c, const char *agent, const struct ctl_open *o, struct errtext *e) WARN_UNUSED;
 /*
+ * stdio_start_datagrams - the same for an o of CTL_UDP: each read of standard input is a datagram,
+ * each that comes is one write.
+ */
+int stdio_start_datagrams(
+    struct client *c, const char *agent, const struct ctl_open *o, struct errtext *e) WARN_UNUSED;
+/*
  * stdio_end - after the loop: wait until what was written has left the helper thread.
  *   cut   by a signal: at most STDIO_CUT_S seconds, since a terminal may be stopped for ever
  * ERR_SYS, logged: it could not.
@@ -28,7 +34,7 @@ struct forward;
 TAILQ_HEAD(forward_list, forward);
 
 /*
- * forward_local - "[BIND:]PORT=AGENT:SERVICE" or "=AGENT:HOST:PORT"; forward_socks -
+ * forward_local - "[udp:][BIND:]PORT=AGENT:SERVICE" or "=AGENT:HOST:PORT"; forward_socks -
  * "[BIND:]PORT=AGENT".  ERR_INVALID, ERR_SYS with e.
  */
 int forward_local(

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * stdio - standard input and output as one byte stream.
+ * stdio - standard input and output as one byte stream, or as one flow of datagrams.
  *
  * Pipes and sockets are read and written by the loop itself.  Files and terminals cannot be (epoll
  * refuses files, and a non-blocking terminal would be so for every other program on it), so a
  * thread of its own moves their bytes to or from a socket pair, and may block.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -30,6 +31,8 @@ struct copier {
 	bool started;
 	/* from is a terminal: when it hangs up it has ended. */
 	bool tty;
+	/* One of two threads at one socket of packets; see copiers_start_packets. */
+	bool packets;
 	/* errno of a failed read of standard input, or write of standard output. */
 	atomic_int error;
 	pthread_t thread;
@@ -78,7 +81,7 @@ copy_run(void *arg)
 	struct copier *c = arg;
 
 	for (;;) {
-		ssize_t n = read(c->from, c->buf, sizeof c->buf);
+		ssize_t n = read(c->from, c->buf, c->packets ? FRAME_DATAGRAM_MAX : COPY_BYTES);
 
 		if (n < 0 && would_block(c->from, POLLIN))
 			continue;
@@ -96,9 +99,11 @@ copy_run(void *arg)
 	 * Input that failed is no end: with the mark unread the loop's end is reset, after the
 	 * bytes before.
 	 */
-	if (c == &self.in && c->error == 0)
+	if (c == &self.in && c->error == 0 && !c->packets)
 		IGNORE_RESULT(read(c->to, c->buf, 1) != 1); /* the mark is always there */
 	/* The loop's end sees end of file on one side, a broken pipe on the other. */
+	if (c->packets)
+		shutdown(c == &self.in ? c->to : c->from, c == &self.in ? SHUT_WR : SHUT_RD);
 	close(c == &self.in ? c->to : c->from);
 	return NULL;
 }
@@ -126,6 +131,37 @@ copier_start(struct copier *c, int fd, bool input)
 		pthread_detach(c->thread);
 	c->started = true;
 	return sv[1];
+}
+
+/*
+ * The same for both, of whatever kind they are, and with one socket of packets: what one read
+ * brings stays together, and so does what one write gets.
+ */
+static int
+copiers_start_packets(void)
+{
+	int sv[2], other;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) != 0)
+		return -1;
+	other = fcntl(sv[0], F_DUPFD_CLOEXEC, 0);
+	self.in = (struct copier){ .from = 0, .to = sv[0], .tty = isatty(0), .packets = true };
+	self.out = (struct copier){ .from = other, .to = 1, .packets = true };
+	self.in.started =
+	    other >= 0 && pthread_create(&self.in.thread, NULL, copy_run, &self.in) == 0;
+	self.out.started =
+	    self.in.started && pthread_create(&self.out.thread, NULL, copy_run, &self.out) == 0;
+	if (self.in.started)
+		pthread_detach(self.in.thread);
+	if (self.out.started)
+		return sv[1];
+	/* What a thread has already it closes. */
+	if (!self.in.started)
+		close(sv[0]);
+	if (other >= 0)
+		close(other);
+	close(sv[1]);
+	return -1;
 }
 
 /* ---- descriptors ---- */
@@ -217,6 +253,40 @@ stdio_start(struct client *c, const char *agent, const struct ctl_open *o, struc
 		return err_set(e, ERR_NOMEM, "out of memory");
 	}
 	if (conn_start(r, f, o, NULL, on_done, c) == NULL)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	return 0;
+}
+
+/* The agent ends a flow that was silent for a minute. */
+static void
+on_flow_done(void *arg, const struct pump_result *res)
+{
+	struct client *c = arg;
+
+	if (res->local || res->code != CODE_CANCELLED) {
+		on_done(arg, res);
+		return;
+	}
+	log_info("the flow has ended: %s", res->text);
+	client_leave(c, CMD_OK);
+}
+
+int
+stdio_start_datagrams(
+    struct client *c, const char *agent, const struct ctl_open *o, struct errtext *e)
+{
+	int fd = copiers_start_packets();
+	struct route *r;
+
+	c->once = true;
+	if (fd < 0)
+		return err_sys(e, "standard input and output");
+	r = route_get(c, agent);
+	if (r == NULL) {
+		close(fd);
+		return err_set(e, ERR_NOMEM, "out of memory");
+	}
+	if (conn_start_datagrams(r, fd, o, on_flow_done, c) == NULL)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	return 0;
 }

@@ -42,6 +42,9 @@ struct bridge {
 	uint64_t since_ms;
 	/* bytes from the client, and sent to it */
 	uint64_t up, down;
+	/* a stream of datagrams: those that came, and those that were dropped here, both ways */
+	bool datagrams;
+	uint64_t n_up, n_down, n_dropped;
 	char label[ADDR_TEXT + CTL_NAME_MAX + CTL_HOST_MAX + 16];
 	struct grave grave;
 	bool over;
@@ -96,14 +99,20 @@ static void
 bridge_end(struct bridge *b, const char *side, uint32_t code, const char *text)
 {
 	uint64_t ms = loop_now_ms(b->w->loop) - b->since_ms;
+	char datagrams[96] = "";
 
 	if (b->over)
 		return;
 	b->over = true;
+	if (b->datagrams)
+		snprintf(datagrams, sizeof datagrams,
+		    " in %llu datagrams up, %llu down, %llu dropped here",
+		    (unsigned long long)b->n_up, (unsigned long long)b->n_down,
+		    (unsigned long long)b->n_dropped);
 	log_limited(account_log(payer(b)), loop_now_ms(b->w->loop), LOG_LEVEL_INFO,
-	    "stream %s: closed by %s: %s%s%s, %llu bytes up, %llu down, %llu.%03llu s", b->label,
+	    "stream %s: closed by %s: %s%s%s, %llu bytes up, %llu down%s, %llu.%03llu s", b->label,
 	    side, code == CODE_OK ? "ended" : frame_code_str(code), text[0] != '\0' ? ": " : "",
-	    text, (unsigned long long)b->up, (unsigned long long)b->down,
+	    text, (unsigned long long)b->up, (unsigned long long)b->down, datagrams,
 	    (unsigned long long)ms / 1000, (unsigned long long)ms % 1000);
 	b->party->streams--;
 	account_close(payer(b));
@@ -436,6 +445,63 @@ static const struct stream_user agent_user = {
 	.closed = agent_closed,
 };
 
+/* ---- datagrams: each is passed on at once, or dropped (stream_datagram) ---- */
+
+/* One from side i. */
+static void
+pass_datagram(struct bridge *b, int i, struct bufq *in)
+{
+	struct stream *to = stream_at(b, 1 - i);
+	unsigned dropped;
+
+	if (to == NULL)
+		return;
+	if (i == CLIENT) {
+		b->n_up++;
+		b->up += in->len;
+	} else {
+		b->n_down++;
+		b->down += in->len;
+	}
+	if (stream_datagram(to, in, &dropped) != 0)
+		dropped = 1;
+	b->n_dropped += dropped;
+}
+
+static void
+client_datagram(void *arg, struct bufq *in)
+{
+	pass_datagram(arg, CLIENT, in);
+}
+
+static void
+agent_datagram(void *arg, struct bufq *in)
+{
+	pass_datagram(arg, AGENT, in);
+}
+
+static void
+datagram_sent(void *arg, size_t n)
+{
+	/* What waits is the streams' own business. */
+	(void)arg;
+	(void)n;
+}
+
+static const struct stream_user client_datagrams = {
+	.opened = client_opened,
+	.datagram = client_datagram,
+	.sent = datagram_sent,
+	.closed = client_closed,
+};
+
+static const struct stream_user agent_datagrams = {
+	.opened = agent_opened,
+	.datagram = agent_datagram,
+	.sent = datagram_sent,
+	.closed = agent_closed,
+};
+
 /* ---- opening ---- */
 
 const char *
@@ -453,6 +519,8 @@ bridge_open(struct peer *client, struct peer *agent, struct stream *s, const str
 {
 	struct bridge *b = mem_zalloc(sizeof *b);
 	struct ctl_open onward = *o;
+	bool datagrams = strcmp(o->protocol, CTL_UDP) == 0;
+	unsigned can = carrier_session(agent->carrier)->can;
 	struct errtext why = { "" };
 	char target[RELAY_TARGET_TEXT];
 
@@ -461,12 +529,18 @@ bridge_open(struct peer *client, struct peer *agent, struct stream *s, const str
 		return;
 	}
 	b->w = client->w;
+	b->datagrams = datagrams;
 	b->since_ms = loop_now_ms(b->w->loop);
 	snprintf(b->label, sizeof b->label, "%s -> %s:%s", client->from, agent->name,
 	    relay_target_text(o, target));
 	/* What the client says of its own address is not believed. */
 	snprintf(onward.source, sizeof onward.source, "%.*s", (int)sizeof onward.source - 1,
 	    client->from);
+	if (datagrams && (can & SESSION_DATAGRAMS) == 0) {
+		peer_deny(client, s, o, CODE_NOT_FOUND, "the agent's protocol has no datagrams");
+		mem_free(b);
+		return;
+	}
 	if (!account_open(client->account)) {
 		peer_deny(
 		    client, s, o, CODE_LIMIT, "this identity has as many streams as it may have");
@@ -475,7 +549,7 @@ bridge_open(struct peer *client, struct peer *agent, struct stream *s, const str
 	}
 	onward.client = account_number(client->account);
 	b->agent = session_open(carrier_session(agent->carrier), &onward,
-	    account_budget(client->account), &agent_user, b, &why);
+	    account_budget(client->account), datagrams ? &agent_datagrams : &agent_user, b, &why);
 	if (b->agent == NULL) {
 		account_close(client->account);
 		peer_deny(client, s, o, session_open_code(carrier_session(agent->carrier)), why.s);
@@ -485,12 +559,11 @@ bridge_open(struct peer *client, struct peer *agent, struct stream *s, const str
 	b->client = s;
 	b->side[CLIENT] =
 	    (struct side){ .peer = client, .can = carrier_session(client->carrier)->can };
-	b->side[AGENT] =
-	    (struct side){ .peer = agent, .can = carrier_session(agent->carrier)->can };
+	b->side[AGENT] = (struct side){ .peer = agent, .can = can };
 	b->party = party_ref(client->party);
 	b->party->streams++;
 	b->counted = true;
-	stream_set_user(s, &client_user, b);
+	stream_set_user(s, datagrams ? &client_datagrams : &client_user, b);
 	log_limited(
 	    account_log(payer(b)), b->since_ms, LOG_LEVEL_INFO, "stream %s: opened", b->label);
 }

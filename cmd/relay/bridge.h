@@ -18,6 +18,9 @@
  *                     streams wait for others.  One stream that stands still may so stop the rest
  *                     of that peer, and of that peer only.
  *
+ * A stream of datagrams is passed on one by one; what the next hop does not take in time is
+ * dropped, and counted in the line that tells of the stream's end.
+ *
  * A bridge belongs to nobody: it is the user of its two streams and goes when both have gone.
  */
 #ifndef CMD_RELAY_BRIDGE_H

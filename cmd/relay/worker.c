@@ -8,6 +8,7 @@
 
 #include "cmd/relay/guest.h"
 #include "cmd/relay/ingress/publish.h"
+#include "cmd/relay/ingress/udp.h"
 #include "cmd/relay/peer.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -48,6 +49,8 @@ worker_drop_all(struct worker *w)
 	visitor_drop_all(w);
 	peer_drop_all(w);
 	rlimit_reserve_fini(&w->reserve);
+	udp_guard_free(w->udp);
+	w->udp = NULL;
 }
 
 static void *

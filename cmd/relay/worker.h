@@ -27,6 +27,7 @@ struct group;
 struct guest;
 struct party;
 struct peer;
+struct udp_guard;
 
 TAILQ_HEAD(guest_list, guest);
 TAILQ_HEAD(peer_list, peer);
@@ -55,6 +56,8 @@ struct worker {
 	struct front_list fronts;
 	/* For its public ports; made with the first. */
 	struct rlimit_reserve reserve;
+	/* For those of UDP; made with the first. */
+	struct udp_guard *udp;
 	/*
 	 * Of lines about guests that made room for others, and about proxies that name no client.
 	 */

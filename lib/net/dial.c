@@ -42,6 +42,8 @@ struct dial {
 	void *may_arg;
 	/* addresses it refused */
 	size_t vetoed;
+	/* SOCK_STREAM or SOCK_DGRAM */
+	int type;
 	uint64_t timeout_ms;
 	/* while looking up */
 	struct resolve *resolve;
@@ -150,7 +152,8 @@ dial_win(struct dial *d, struct attempt *t)
 
 	io_fini(&t->io);
 	t->fd = -1;
-	sockopt_nodelay(fd);
+	if (d->type == SOCK_STREAM)
+		sockopt_nodelay(fd);
 	dial_end(d, fd, 0, "");
 }
 
@@ -182,7 +185,7 @@ attempt_start(struct attempt *t)
 {
 	int r;
 
-	t->fd = socket(t->a.u.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	t->fd = socket(t->a.u.sa.sa_family, t->d->type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (t->fd < 0) {
 		t->error = errno;
 		return ERR_SYS;
@@ -338,6 +341,7 @@ dial_start(struct loop *l, const char *host, uint16_t port, uint64_t asker, uint
 	d->fn = fn;
 	d->arg = arg;
 	d->timeout_ms = timeout_ms;
+	d->type = SOCK_STREAM;
 	task_init(&d->begin, on_begin, d);
 	for (int i = 0; i < RESOLVE_ADDRS_MAX; i++)
 		d->attempts[i] = (struct attempt){ .d = d, .fd = -1 };
@@ -356,6 +360,12 @@ dial_set_vet(struct dial *d, bool (*may)(void *arg, const struct addr *a), void 
 {
 	d->may = may;
 	d->may_arg = arg;
+}
+
+void
+dial_set_datagrams(struct dial *d)
+{
+	d->type = SOCK_DGRAM;
 }
 
 void

@@ -50,6 +50,12 @@ struct dial *dial_start(struct loop *l, const char *host, uint16_t port, uint64_
  */
 void dial_set_vet(struct dial *d, bool (*may)(void *arg, const struct addr *a), void *arg);
 
+/*
+ * dial_set_datagrams - a socket of UDP in place of a connection, connected to the first address to
+ * which there is a way: nobody is asked whether there is anybody.  To be called as dial_set_vet.
+ */
+void dial_set_datagrams(struct dial *d);
+
 /* dial_cancel - give up without calling fn; accepts NULL.  Not after fn was called. */
 void dial_cancel(struct dial *d);
 

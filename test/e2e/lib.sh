@@ -258,6 +258,15 @@ start_tcp() {
 	tcp_port=$(cat "$tmp/$tcp_name.port")
 }
 
+# start_udp NAME MODE [ARGUMENT...] - a server of test/e2e/udp.py on a free port: $udp_port.
+start_udp() {
+	udp_name=$1
+	shift
+	start "$udp_name" python3 "$here/udp.py" "$tmp/$udp_name.port" "$@"
+	started_file "$udp_name" "$tmp/$udp_name.port"
+	udp_port=$(cat "$tmp/$udp_name.port")
+}
+
 # make_data FILE BYTES - random bytes.
 make_data() { head -c "$2" /dev/urandom >"$1"; }
 

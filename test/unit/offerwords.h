@@ -11,7 +11,7 @@
 
 /* For each option its values, separated by blanks; NULL: none. */
 struct offer_words {
-	const char *tcp, *http, *tls, *allow;
+	const char *tcp, *http, *tls, *allow, *udp;
 };
 
 /* text is changed and lent to the list, whose array is to be freed. */
@@ -35,20 +35,21 @@ offer_word_list(char *text)
 static inline int
 offers_of_words(const struct offer_words *words, struct offers **out, struct errtext *e)
 {
-	const char *text[] = { words->tcp, words->http, words->tls, words->allow };
-	struct opt_list l[4];
-	char *copy[4];
+	const char *text[] = { words->tcp, words->http, words->tls, words->allow, words->udp };
+	struct opt_list l[5];
+	char *copy[5];
 	int r;
 
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 5; i++) {
 		copy[i] = strdup(text[i] != NULL ? text[i] : "");
 		l[i] = offer_word_list(copy[i]);
 	}
 	*out = NULL;
 	r = offers_new(
-	    &(struct offer_lists){ .tcp = &l[0], .http = &l[1], .tls = &l[2], .allow = &l[3] }, out,
-	    e);
-	for (int i = 0; i < 4; i++) {
+	    &(struct offer_lists){
+		.tcp = &l[0], .http = &l[1], .tls = &l[2], .allow = &l[3], .udp = &l[4] },
+	    out, e);
+	for (int i = 0; i < 5; i++) {
 		free(l[i].v);
 		free(copy[i]);
 	}

@@ -6,6 +6,8 @@
  * another takes it: a service that asks for any port gets the one it had before, after the agent's
  * absence and, with --state, after a restart of the relay.
  *
+ * A number is one port of TCP and one of UDP, which may have different owners.
+ *
  * Threads: any; one lock.
  */
 #ifndef CMD_RELAY_INGRESS_PORTS_H
@@ -22,8 +24,8 @@
 /* Ports that are tried for one service: others may listen on those of the range. */
 #define PORTS_TRIES_MAX 1024
 
-/* Bytes of a dump: 65,536 ports, each with an owner's name. */
-#define PORTS_FILE_MAX (65536 * (PORTS_OWNER_MAX + 16))
+/* Bytes of a dump: 65,536 ports of each, with their owners' names. */
+#define PORTS_FILE_MAX (2 * 65536 * (PORTS_OWNER_MAX + 24))
 
 struct ports;
 
@@ -45,18 +47,18 @@ struct ports_user {
 };
 
 /*
- * ports_take - a port for the owner.
+ * ports_take - a port for the owner, of UDP or of TCP.
  *   want  this one; 0: the one it had last, then had (0: none), then others
  * Returns 0 with *port, which is the caller's until ports_release.  Errors: for a port that is
  * wanted ERR_DENIED (outside the range) and ERR_EXISTS (another has it); for any ERR_LIMIT (none is
  * left, or PORTS_TRIES_MAX were tried in vain); ERR_NOMEM, when try may have said yes; and what try
  * says.
  */
-int ports_take(struct ports *t, const char *owner, uint16_t want, uint16_t had,
+int ports_take(struct ports *t, bool udp, const char *owner, uint16_t want, uint16_t had,
     const struct ports_user *u, uint16_t *port) WARN_UNUSED;
 
 /* ports_release - nobody listens there any more; whose it was is remembered. */
-void ports_release(struct ports *t, uint16_t port);
+void ports_release(struct ports *t, bool udp, uint16_t port);
 
 /*
  * ports_dump - who had which port, as JSON; the caller's (mem_free); NULL: out of memory.

@@ -32,6 +32,7 @@ enum publication_state { PUBLICATION_LIVE, PUBLICATION_AWAY, PUBLICATION_OVER, P
 
 struct claims;
 struct publication;
+struct udp_port;
 
 /* A kind: what is different from the others.  All members are set. */
 struct publication_kind {
@@ -78,6 +79,8 @@ struct publication {
 	int fd;
 	uint16_t port;
 	struct acceptor acceptor;
+	/* Of a port of UDP, whose fd it has. */
+	struct udp_port *udp;
 	/* Of hosts. */
 	struct claims *claims;
 	/* Of kind "http": how requests are treated; a reference. */

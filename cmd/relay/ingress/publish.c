@@ -11,7 +11,8 @@
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 
-static const struct publication_kind *const kinds[] = { &publish_tcp, &publish_http, &publish_tls };
+static const struct publication_kind *const kinds[] = { &publish_tcp, &publish_udp, &publish_http,
+	&publish_tls };
 
 #define N_KINDS (sizeof kinds / sizeof kinds[0])
 

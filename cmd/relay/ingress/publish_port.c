@@ -4,12 +4,21 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cmd/relay/group.h"
 #include "cmd/relay/ingress/ports.h"
 #include "cmd/relay/ingress/state.h"
+#include "cmd/relay/ingress/udp.h"
 #include "lib/net/listen.h"
 #include "lib/net/sockopt.h"
+#include "lib/net/udp.h"
+
+static bool
+is_udp(const struct publication *pub)
+{
+	return pub->kind == &publish_udp;
+}
 
 /* ---- which port ---- */
 
@@ -41,7 +50,10 @@ try_port(void *arg, uint16_t port)
 		return err_set(
 		    t->why, ERR_DENIED, "the credentials do not allow this agent port %u", port);
 	addr_set_port(&at, port);
-	r = listen_open(addr_text(&at, spec), &t->pub->fd, t->why);
+	if (is_udp(t->pub))
+		r = udp_open(&at, &t->pub->fd, t->why);
+	else
+		r = listen_open(addr_text(&at, spec), &t->pub->fd, t->why);
 	return r == ERR_SYS && errno == EADDRINUSE ? ERR_EXISTS : r;
 }
 
@@ -56,7 +68,7 @@ take_port(
 	int r;
 
 	snprintf(owner, sizeof owner, "%s/%s/%s", pub->group->name, pub->kind->name, pub->service);
-	r = ports_take(in->ports, owner, q->port, q->had, &user, &pub->port);
+	r = ports_take(in->ports, is_udp(pub), owner, q->port, q->had, &user, &pub->port);
 	if (r != 0 && pub->fd >= 0) {
 		listen_close(pub->fd);
 		pub->fd = -1;
@@ -87,6 +99,8 @@ port_check(
 		    why, ERR_DENIED, "the credentials do not name %s as a service", q->service);
 	if (p->w->relay->ingress.ports == NULL)
 		return err_set(why, ERR_DENIED, "this relay has no public ports (--ports)");
+	if (q->rules.proxy != 0 && strcmp(q->kind, publish_udp.name) == 0)
+		return err_set(why, ERR_INVALID, "datagrams have no PROXY header");
 	return 0;
 }
 
@@ -104,7 +118,7 @@ port_clear_way(struct group *g, const struct request *q)
 
 	for (pub = TAILQ_FIRST(&g->published); pub != NULL; pub = next) {
 		next = TAILQ_NEXT(pub, link);
-		if (pub->kind == &publish_tcp && pub->port == q->port &&
+		if (strcmp(pub->kind->name, q->kind) == 0 && pub->port == q->port &&
 		    pub->state == PUBLICATION_AWAY)
 			publication_end(pub, "its agent wants the port for another service");
 	}
@@ -121,6 +135,10 @@ begin_accepting(struct publication *pub)
 {
 	struct acceptor_config cfg = { pub->fd, pub->name, &pub->w->reserve, on_accepted, pub };
 
+	if (is_udp(pub))
+		return udp_start(pub);
+	/* A visitor who vanished must not have a place for ever. */
+	sockopt_keepalive(pub->fd);
 	if (pub->w->reserve.fd < 0 && rlimit_reserve_init(&pub->w->reserve) != 0)
 		return ERR_SYS;
 	return acceptor_init(&pub->acceptor, pub->w->loop, &cfg);
@@ -138,8 +156,6 @@ port_open(
 		return r;
 	if (addr_local(pub->fd, &at) != 0)
 		return err_sys(why, "the public port is lost");
-	/* A visitor who vanished must not have a place for ever. */
-	sockopt_keepalive(pub->fd);
 	snprintf(pub->public, sizeof pub->public, "%s", addr_text(&at, text));
 	publication_set_name(pub);
 	if (publication_set_rules(pub, q) != 0 || begin_accepting(pub) != 0)
@@ -158,13 +174,16 @@ port_may_stay(const struct publication *pub, const struct creds *c)
 static void
 port_close(struct publication *pub)
 {
+	bool is_open = pub->fd >= 0 || pub->udp != NULL;
+
 	visitors_leave(pub);
 	acceptor_fini(&pub->acceptor);
-	if (pub->fd >= 0) {
+	udp_stop(pub);
+	if (pub->fd >= 0)
 		listen_close(pub->fd);
-		ports_release(pub->w->relay->ingress.ports, pub->port);
-	}
 	pub->fd = -1;
+	if (is_open)
+		ports_release(pub->w->relay->ingress.ports, is_udp(pub), pub->port);
 }
 
 static void
@@ -181,6 +200,19 @@ const struct publication_kind publish_tcp = {
 	.open = port_open,
 	.may_stay = port_may_stay,
 	.close = port_close,
+	.joined = visitors_go,
+	.tell = port_tell,
+};
+
+const struct publication_kind publish_udp = {
+	.name = "udp",
+	.check = port_check,
+	.is_at = port_is_at,
+	.clear_way = port_clear_way,
+	.open = port_open,
+	.may_stay = port_may_stay,
+	.close = port_close,
+	/* None of its waits. */
 	.joined = visitors_go,
 	.tell = port_tell,
 };

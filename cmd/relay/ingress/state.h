@@ -3,7 +3,7 @@
  * state - what the relay remembers beyond its own end (--state DIR): whose each public port was,
  * and what random names are made from.
  *
- *     DIR/ports.json    { "30000": "pi/tcp/ssh" }
+ *     DIR/ports.json    { "30000": "pi/tcp/ssh", "30000/udp": "pi/udp/dns" }
  *     DIR/names.key     64 hexadecimal digits
  *
  * A thread of its own writes, so that no loop waits for a disk; the file is replaced by rename.

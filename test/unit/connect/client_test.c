@@ -81,7 +81,7 @@ setup(void **state)
 	c = (struct client){ .loop = loop_new() };
 	c.opts.uplink.carriers = 1;
 	assert_int_equal(client_init(&c), 0);
-	assert_int_equal(conn_target(&ssh, "ssh", "target", &e), 0);
+	assert_int_equal(conn_target(&ssh, CTL_TCP, "ssh", "target", &e), 0);
 	r = route_get(&c, "pi");
 	assert_non_null(r);
 	return 0;
@@ -656,19 +656,19 @@ a_target_is_a_service_or_a_host_and_port(void **state)
 	struct errtext e;
 
 	(void)state;
-	assert_int_equal(conn_target(&o, "db", "target", &e), 0);
+	assert_int_equal(conn_target(&o, CTL_TCP, "db", "target", &e), 0);
 	assert_string_equal(o.service, "db");
 	assert_string_equal(o.host, "");
 	assert_int_equal(o.port, 0);
-	assert_int_equal(conn_target(&o, "printer.lan:631", "target", &e), 0);
+	assert_int_equal(conn_target(&o, CTL_TCP, "printer.lan:631", "target", &e), 0);
 	assert_string_equal(o.service, "");
 	assert_string_equal(o.host, "printer.lan");
 	assert_int_equal(o.port, 631);
-	assert_int_equal(conn_target(&o, "[::1]:22", "target", &e), 0);
+	assert_int_equal(conn_target(&o, CTL_TCP, "[::1]:22", "target", &e), 0);
 	assert_string_equal(o.host, "::1");
 	assert_int_equal(o.port, 22);
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-		if (conn_target(&o, bad[i], "-L x", &e) != ERR_INVALID)
+		if (conn_target(&o, CTL_TCP, bad[i], "-L x", &e) != ERR_INVALID)
 			fail_msg("\"%s\" is a target", bad[i]);
 		assert_memory_equal(e.s, "-L x: ", 6);
 	}

@@ -147,7 +147,7 @@ child(struct outcome *o)
 
 	c = (struct client){ .loop = loop_new() };
 	c.opts.uplink.carriers = 1;
-	if (client_init(&c) != 0 || conn_target(&target, "ssh", "target", &e) != 0)
+	if (client_init(&c) != 0 || conn_target(&target, CTL_TCP, "ssh", "target", &e) != 0)
 		abort();
 	mem_fail_after(allocations);
 	o->started = stdio_start(&c, "pi", &target, &e);

@@ -52,7 +52,7 @@ take_by(struct ports *t, const char *owner, uint16_t want, uint16_t had, struct 
 {
 	const struct ports_user u = { next, try, s };
 
-	return ports_take(t, owner, want, had, &u, port);
+	return ports_take(t, false, owner, want, had, &u, port);
 }
 
 static int
@@ -87,11 +87,11 @@ a_port_that_is_wanted_has_one_taker(void **state)
 	assert_int_equal(take(t, "b", 103, 0, &port), ERR_DENIED);
 	assert_int_equal(take(t, "b", 100, 0, &port), 0);
 	assert_int_equal(take(t, "b", 102, 0, &port), 0);
-	ports_release(t, 101);
+	ports_release(t, false, 101);
 	assert_int_equal(take(t, "b", 101, 0, &port), 0);
 	/* Nobody's business. */
-	ports_release(t, 99);
-	ports_release(t, 103);
+	ports_release(t, false, 99);
+	ports_release(t, false, 103);
 	ports_free(t);
 }
 
@@ -104,8 +104,8 @@ any_port_is_the_one_it_had(void **state)
 	(void)state;
 	assert_int_equal(any(t, "a"), 100);
 	assert_int_equal(any(t, "b"), 101);
-	ports_release(t, 100);
-	ports_release(t, 101);
+	ports_release(t, false, 100);
+	ports_release(t, false, 101);
 	/* Others take what was nobody's first. */
 	assert_int_equal(any(t, "c"), 102);
 	assert_int_equal(any(t, "b"), 101);
@@ -118,9 +118,9 @@ any_port_is_the_one_it_had(void **state)
 	assert_int_equal(port, 103);
 	assert_int_equal(take(t, "f", 0, 0, &port), ERR_LIMIT);
 	/* Of those who are away the first one's is taken, when nothing else is left. */
-	ports_release(t, 102);
+	ports_release(t, false, 102);
 	assert_int_equal(any(t, "f"), 102);
-	ports_release(t, 102);
+	ports_release(t, false, 102);
 	assert_int_equal(take(t, "c", 0, 200, &port), 0);
 	assert_int_equal(port, 102);
 	ports_free(t);
@@ -138,7 +138,7 @@ a_port_that_cannot_be_had_is_not_remembered(void **state)
 	assert_int_equal(port, 102);
 	assert_int_equal(s.n_tried, 3);
 	assert_int_equal(any(t, "b"), 100);
-	ports_release(t, 102);
+	ports_release(t, false, 102);
 	assert_int_equal(any(t, "a"), 102);
 	/* One that is wanted is tried alone. */
 	s = (struct script){ { ERR_EXISTS }, .n = 1 };
@@ -208,8 +208,8 @@ another_port_takes_the_place_of_the_one_before(void **state)
 	assert_int_equal(any(t, "a"), 100);
 	/* As when an agent asks for another port: the old one is released later. */
 	assert_int_equal(take(t, "a", 103, 0, &port), 0);
-	ports_release(t, 100);
-	ports_release(t, 103);
+	ports_release(t, false, 100);
+	ports_release(t, false, 103);
 	text = ports_dump(t, &n);
 	assert_string_equal(text, "{\"103\":\"a\"}");
 	mem_free(text);
@@ -229,7 +229,7 @@ what_was_dumped_is_known_again(void **state)
 	(void)state;
 	assert_int_equal(take(t, "pi/tcp/ssh", 103, 0, &port), 0);
 	assert_int_equal(any(t, "pi/tcp/web"), 100);
-	ports_release(t, 103);
+	ports_release(t, false, 103);
 	text = ports_dump(t, &n);
 	assert_non_null(text);
 	assert_string_equal(text, "{\"100\":\"pi/tcp/web\",\"103\":\"pi/tcp/ssh\"}");
@@ -244,10 +244,37 @@ what_was_dumped_is_known_again(void **state)
 }
 
 static void
+a_number_is_a_port_of_each(void **state)
+{
+	const struct ports_user u = { next, try, &(struct script){ .n = 1 } };
+	struct ports *t = ports_new(100, 104), *later = ports_new(100, 104);
+	uint16_t port = 0;
+	size_t n = 0;
+	char *text;
+
+	(void)state;
+	assert_int_equal(take(t, "pi/tcp/iperf", 103, 0, &port), 0);
+	assert_int_equal(ports_take(t, true, "pi/udp/iperf", 103, 0, &u, &port), 0);
+	assert_int_equal(ports_take(t, true, "pi/udp/other", 103, 0, &u, &port), ERR_EXISTS);
+	ports_release(t, false, 103);
+	assert_int_equal(ports_take(t, true, "pi/udp/other", 103, 0, &u, &port), ERR_EXISTS);
+	ports_release(t, true, 103);
+	text = ports_dump(t, &n);
+	assert_string_equal(text, "{\"103\":\"pi/tcp/iperf\",\"103/udp\":\"pi/udp/iperf\"}");
+	assert_int_equal(ports_load(later, text, n, NULL), 0);
+	assert_int_equal(ports_take(later, true, "pi/udp/iperf", 0, 0, &u, &port), 0);
+	assert_int_equal(port, 103);
+	mem_free(text);
+	ports_free(t);
+	ports_free(later);
+}
+
+static void
 what_is_no_dump_is_refused(void **state)
 {
 	static const char *const bad[] = { "", "[1", "{\"x\":\"a\"}", "{\"0\":\"a\"}",
-		"{\"65536\":\"a\"}", "{\"100\":7}", "{\"100\":null}" };
+		"{\"65536\":\"a\"}", "{\"100\":7}", "{\"100\":null}", "{\"100/\":\"a\"}",
+		"{\"100/tcp\":\"a\"}", "{\"100/udp/\":\"a\"}", "{\"/udp\":\"a\"}" };
 	struct ports *t = ports_new(100, 104);
 	char longest[PORTS_OWNER_MAX + 32];
 
@@ -299,6 +326,7 @@ main(void)
 		cmocka_unit_test(what_the_owner_may_not_have_is_no_try),
 		cmocka_unit_test(another_port_takes_the_place_of_the_one_before),
 		cmocka_unit_test(what_was_dumped_is_known_again),
+		cmocka_unit_test(a_number_is_a_port_of_each),
 		cmocka_unit_test(what_is_no_dump_is_refused),
 		cmocka_unit_test(without_memory_nothing_is_taken),
 	};

@@ -118,7 +118,7 @@ take(const char *owner)
 {
 	uint16_t port = 0;
 
-	assert_int_equal(ports_take(ports, owner, 0, 0, &user, &port), 0);
+	assert_int_equal(ports_take(ports, false, owner, 0, 0, &user, &port), 0);
 	return port;
 }
 
@@ -254,7 +254,7 @@ a_disk_that_is_full_is_told_and_tried_again(void **state)
 		int before = n_writes;
 
 		snprintf(owner, sizeof owner, "pi/tcp/%d", i);
-		ports_release(ports, take(owner));
+		ports_release(ports, false, take(owner));
 		state_changed(st);
 		for (int k = 0; k < 2000 && n_writes == before; k++)
 			usleep(1000);
@@ -321,10 +321,10 @@ be_busy(void *arg)
 
 	for (int i = 0; i < 300; i++) {
 		snprintf(owner, sizeof owner, "%s/tcp/%d", (const char *)arg, i % 3);
-		if (ports_take(ports, owner, 0, 0, &user, &port) != 0)
+		if (ports_take(ports, false, owner, 0, 0, &user, &port) != 0)
 			continue;
 		state_changed(st);
-		ports_release(ports, port);
+		ports_release(ports, false, port);
 	}
 	return NULL;
 }
