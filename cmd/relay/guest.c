@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "cmd/relay/admit.h"
+#include "cmd/relay/ingress/acme.h"
+#include "cmd/relay/ingress/front.h"
 #include "cmd/relay/origin.h"
 #include "cmd/relay/peer.h"
 #include "lib/net/f_sock.h"
@@ -64,8 +66,12 @@ struct guest {
 	/* of the client, as soon as a trusted proxy has told it */
 	struct addr addr;
 	char from[ADDR_TEXT];
-	/* What TLS says of the connection; "" without. */
-	char tls[64];
+	/* It came to a listener that is the web's, too; then: what it connected to. */
+	bool beside;
+	struct addr to;
+	bool tls;
+	/* What TLS says of it; "" without. */
+	char tls_words[64];
 	TAILQ_ENTRY(guest) link;
 	struct grave grave;
 };
@@ -211,7 +217,7 @@ become_peer(struct guest *g, const struct creds_id *id)
 {
 	const struct dialect *d = g->dialect;
 	const struct f_ws_config cfg = carrier_ws(d->carries, d->message_max);
-	const struct dialect_from from = { g->head, g->from, g->tls };
+	const struct dialect_from from = { g->head, g->from, g->tls_words };
 	struct filter *ws;
 
 	if (!answer_101(g))
@@ -253,7 +259,7 @@ on_admitted(void *arg, int err, const struct creds_id *id)
 static void
 ask_who(struct guest *g)
 {
-	const struct dialect_from from = { g->head, g->from, g->tls };
+	const struct dialect_from from = { g->head, g->from, g->tls_words };
 	struct relay *r = g->w->relay;
 	int err = g->dialect->login(&from, &g->hello);
 
@@ -286,6 +292,40 @@ is_health(const struct http_head *h)
 	       (strcmp(http_method(h), "GET") == 0 || strcmp(http_method(h), "HEAD") == 0);
 }
 
+/*
+ * Addresses, and no host at all, are ours: nobody publishes them, and who looks after us asks so.
+ * A challenge is answered for every host.
+ */
+static bool
+is_for_web(const struct guest *g)
+{
+	const struct ingress *in = &g->w->relay->ingress;
+	struct errtext why = { "" };
+	struct http_site site;
+
+	if (!g->beside)
+		return false;
+	if (http_site(g->head, &site, &why) != 0)
+		return true;
+	if (acme_token(site.target) != NULL)
+		return true;
+	return !site.is_literal && site.host[0] != '\0' && !names_is_relay(&in->names, site.host);
+}
+
+static void
+hand_on(struct guest *g)
+{
+	struct http_head *head = g->head;
+	struct filter *f = g->f;
+
+	if (g->tls)
+		f_tls_set_ready(f, NULL, NULL);
+	g->f = NULL;
+	g->head = NULL;
+	front_adopt(g->w, f, head, &g->addr, &g->to, g->tls);
+	guest_free(g);
+}
+
 static void
 handle_request(struct guest *g)
 {
@@ -296,7 +336,9 @@ handle_request(struct guest *g)
 
 	g->dialect =
 	    dialect_find(r->dialects, http_target(g->head), r->opts.path.v, r->opts.path.n);
-	if (is_health(g->head))
+	if (is_for_web(g))
+		hand_on(g);
+	else if (is_health(g->head))
 		answer_health(g);
 	else if (g->dialect == NULL || !ws_handshake_is_upgrade(g->head))
 		guest_status(g, 404, NULL);
@@ -419,11 +461,11 @@ on_tls_ready(void *arg)
 {
 	struct guest *g = arg;
 
-	snprintf(g->tls, sizeof g->tls, "%s", f_tls_describe(g->f));
+	snprintf(g->tls_words, sizeof g->tls_words, "%s", f_tls_describe(g->f));
 }
 
 static int
-build_stack(struct guest *g, int *fd, bool tls)
+build_stack(struct guest *g, int *fd)
 {
 	struct filter *f = f_sock_new(g->w->loop, *fd, true);
 
@@ -431,7 +473,7 @@ build_stack(struct guest *g, int *fd, bool tls)
 		return ERR_NOMEM;
 	*fd = -1;
 	g->f = f;
-	if (tls) {
+	if (g->tls) {
 		f = f_tls_server(f, g->w->loop, g->w->relay->tls);
 		if (f == NULL)
 			return ERR_NOMEM;
@@ -443,7 +485,7 @@ build_stack(struct guest *g, int *fd, bool tls)
 }
 
 static int
-guest_begin(struct guest *g, int *fd, bool tls)
+guest_begin(struct guest *g, int *fd)
 {
 	int r;
 
@@ -452,14 +494,16 @@ guest_begin(struct guest *g, int *fd, bool tls)
 		return ERR_NOMEM;
 	r = timer_init(&g->deadline, g->w->loop, on_deadline, g);
 	if (r == 0)
-		r = build_stack(g, fd, tls);
+		r = build_stack(g, fd);
 	if (r == 0)
 		timer_set(&g->deadline, g->w->relay->opts.handshake_ms);
 	return r;
 }
 
-void
-guest_start(struct worker *w, int fd, const struct addr *from, bool tls, struct gate_place *place)
+/* to: NULL if it is not beside. */
+static void
+start(struct worker *w, int fd, const struct addr *from, const struct addr *to, bool tls,
+    struct gate_place *place)
 {
 	struct guest *g = mem_zalloc(sizeof *g);
 	int r = ERR_NOMEM;
@@ -471,10 +515,13 @@ guest_start(struct worker *w, int fd, const struct addr *from, bool tls, struct 
 		g->w = w;
 		g->place = place;
 		g->addr = *from;
+		g->tls = tls;
+		g->beside = to != NULL;
+		if (g->beside)
+			g->to = *to;
 		addr_text(from, g->from);
 		TAILQ_INSERT_TAIL(&w->guests, g, link);
-		r = gate_claim(w->relay->gate, place, &g->owner) ? guest_begin(g, &fd, tls)
-								 : ERR_LIMIT;
+		r = gate_claim(w->relay->gate, place, &g->owner) ? guest_begin(g, &fd) : ERR_LIMIT;
 	}
 	if (r == 0)
 		return;
@@ -484,6 +531,19 @@ guest_start(struct worker *w, int fd, const struct addr *from, bool tls, struct 
 		close(fd);
 	if (g != NULL)
 		guest_free(g);
+}
+
+void
+guest_start(struct worker *w, int fd, const struct addr *from, bool tls, struct gate_place *place)
+{
+	start(w, fd, from, NULL, tls, place);
+}
+
+void
+guest_start_beside(struct worker *w, int fd, const struct addr *from, const struct addr *to,
+    bool tls, struct gate_place *place)
+{
+	start(w, fd, from, to, tls, place);
 }
 
 void

@@ -8,7 +8,8 @@
  * need its place, and no more.
  *
  *     head ──> (asked: who the request says that it is) ──> peer: 101, until the login is settled
- *       └────────────┴──> answered: another status, until the other side has closed
+ *       ├────────────┴──> answered: another status, until the other side has closed
+ *       └──> handed on: it is the web's (guest_start_beside)
  *
  * A guest belongs to its worker and ends by itself: when the login is settled (peer.h), when an
  * answer has been sent and the other side has closed, when the connection is lost, or at its
@@ -38,6 +39,14 @@ struct gate *guests_gate(struct relay *r, int n_workers);
  */
 void guest_start(
     struct worker *w, int fd, const struct addr *from, bool tls, struct gate_place *place);
+
+/*
+ * guest_start_beside - the same on a listener where the web's visitors come in, too: who asks for
+ * another host than the relay's own is handed on with its first request (front.h).
+ *   to  what it connected to; borrowed
+ */
+void guest_start_beside(struct worker *w, int fd, const struct addr *from, const struct addr *to,
+    bool tls, struct gate_place *place);
 
 /* guest_drop_all - end every guest of w at once; at the end of the process. */
 void guest_drop_all(struct worker *w);

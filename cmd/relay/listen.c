@@ -9,7 +9,7 @@
 
 #include "cmd/common/acceptor.h"
 #include "cmd/relay/guest.h"
-#include "cmd/relay/ingress/front.h"
+#include "cmd/relay/ingress/entry.h"
 #include "cmd/relay/origin.h"
 #include "cmd/relay/worker.h"
 #include "lib/net/listen.h"
@@ -46,7 +46,7 @@ struct listeners {
 struct arrival {
 	struct worker *w;
 	int fd;
-	bool tls, tunnel;
+	bool tls, tunnel, web;
 	struct addr from;
 	struct gate_place *place;
 };
@@ -280,10 +280,13 @@ gate_of(const struct relay *r, bool tunnel)
 static void
 arrive(const struct arrival *a)
 {
-	if (a->tunnel)
-		guest_start(a->w, a->fd, &a->from, a->tls, a->place);
+	struct gate *gate = gate_of(a->w->relay, a->tunnel);
+
+	if (a->web)
+		entry_start(a->w,
+		    &(struct entry_from){ a->fd, a->from, a->tls, a->tunnel, gate, a->place });
 	else
-		front_start(a->w, a->fd, &a->from, a->tls, a->place);
+		guest_start(a->w, a->fd, &a->from, a->tls, a->place);
 }
 
 static void
@@ -309,7 +312,7 @@ static void
 deal(
     struct listener *l, struct worker *w, int fd, const struct addr *from, struct gate_place *place)
 {
-	const struct arrival here = { w, fd, l->tls, l->tunnel, *from, place };
+	const struct arrival here = { w, fd, l->tls, l->tunnel, l->web, *from, place };
 	struct listeners *ls = l->all;
 	struct arrival *a;
 
@@ -379,6 +382,9 @@ welcome(void *arg, int fd, const struct addr *from)
 	enum gate_answer answer;
 
 	origin_who(r, from, &who);
+	/* For whom a proxy stands it says later (entry.h). */
+	if (l->web && addr_in_nets(from, r->ingress.proxies, r->ingress.n_proxies))
+		who.any_rate = who.any_places = true;
 	answer = gate_enter(gate_of(r, l->tunnel), &who, w->index, loop_now_ms(ls->loop), &place);
 	if (answer == GATE_IN) {
 		ls->next_worker = (ls->next_worker + 1) % r->n_workers;

@@ -26,12 +26,15 @@ workers_init(struct relay *r, int n, struct errtext *e)
 		snprintf(w->name, sizeof w->name, "w%d", w->index);
 		TAILQ_INIT(&w->peers);
 		TAILQ_INIT(&w->guests);
+		TAILQ_INIT(&w->entries);
 		TAILQ_INIT(&w->visitors);
 		TAILQ_INIT(&w->fronts);
 		w->reserve.fd = -1;
 		log_limit_init(&w->evicted_log, LOG_LIMIT_FEW, LOG_LIMIT_LONG_MS,
 		    "connections that are not logged in");
 		log_limit_init(&w->proxy_log, LOG_LIMIT_FEW, LOG_LIMIT_LONG_MS, "trusted proxies");
+		log_limit_init(&w->entry_log, LOG_LIMIT_FEW, LOG_LIMIT_LONG_MS,
+		    "connections to web listeners");
 		w->loop = loop_new();
 		if (w->loop == NULL || pool_init(&w->pool, w->loop) != 0)
 			return err_sys(e, "cannot make the event loop of worker %d", w->index);
@@ -42,6 +45,7 @@ workers_init(struct relay *r, int n, struct errtext *e)
 void
 worker_drop_all(struct worker *w)
 {
+	entry_drop_all(w);
 	guest_drop_all(w);
 	front_drop_all(w);
 	publish_stop(w);
@@ -117,6 +121,7 @@ workers_fini(struct relay *r)
 		loop_free(r->workers[i].loop);
 		log_limit_fini(&r->workers[i].evicted_log);
 		log_limit_fini(&r->workers[i].proxy_log);
+		log_limit_fini(&r->workers[i].entry_log);
 	}
 	mem_free(r->workers);
 }

@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <sys/queue.h>
 
+#include "cmd/relay/ingress/entry.h"
 #include "cmd/relay/ingress/pool.h"
 #include "cmd/relay/ingress/front.h"
 #include "cmd/relay/ingress/visitor.h"
@@ -48,6 +49,8 @@ struct worker {
 	/* All that are in this thread, let in or not. */
 	struct peer_list peers;
 	struct guest_list guests;
+	/* On web listeners, before it is known who serves them. */
+	struct entry_list entries;
 	/* Those that are carried. */
 	struct visitor_list visitors;
 	/* Streams to services that wait for the next request. */
@@ -59,9 +62,10 @@ struct worker {
 	/* For those of UDP; made with the first. */
 	struct udp_guard *udp;
 	/*
-	 * Of lines about guests that made room for others, and about proxies that name no client.
+	 * Of lines about guests that made room for others, about proxies that name no client, and
+	 * about entries that were turned away.
 	 */
-	struct log_limit evicted_log, proxy_log;
+	struct log_limit evicted_log, proxy_log, entry_log;
 };
 
 /* workers_init - make n workers and their loops; none runs yet.  ERR_SYS with e. */

@@ -8,6 +8,7 @@
 #include "cmd/relay/ingress/publish_host.h"
 #include "lib/base/hash.h"
 #include "lib/base/mem.h"
+#include "lib/tls/f_tls.h"
 #include "proto/request_web.h"
 
 /* ---- whose it is ---- */
@@ -19,6 +20,23 @@ will_refuse(struct exchange *x, int status, const char *text, const char *why)
 {
 	x->refusal = (struct refusal){ status, text };
 	exchange_set_why(x, why);
+}
+
+/*
+ * RFC 9110 15.5.20: on another connection the visitor's program gets the certificate of this host.
+ * The host of an address has none.
+ */
+static bool
+is_misdirected(const struct exchange *x)
+{
+	return x->tls && !x->site.is_literal && x->site.host[0] != '\0' &&
+	       !f_tls_covers(x->f, x->site.host);
+}
+
+static void
+will_misdirect(struct exchange *x, const char *why)
+{
+	will_refuse(x, 421, "this connection is not for that host", why);
 }
 
 /* Whose is it? */
@@ -38,6 +56,10 @@ exchange_route(struct exchange *x)
 		will_refuse(x, 503, "the relay is shutting down", "shutting down");
 		return;
 	}
+	if (is_misdirected(x)) {
+		will_misdirect(x, "not a host of the certificate");
+		return;
+	}
 	switch (
 	    x->site.is_literal ? ROUTE_NONE : publish_route(x->w->relay, x->site.host, &x->route)) {
 	case ROUTE_NONE:
@@ -49,7 +71,12 @@ exchange_route(struct exchange *x)
 	case ROUTE_FOUND:
 		break;
 	}
-	if (strcmp(x->route.kind, "http") != 0)
+	if (strcmp(x->route.kind, "http") == 0)
+		return;
+	/* The service has a certificate of its own, and is found by the name in the handshake. */
+	if (x->tls)
+		will_misdirect(x, "published with TLS of its own");
+	else
 		will_refuse(x, 404, "there is no such host", "published with TLS only");
 }
 

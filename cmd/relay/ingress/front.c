@@ -12,7 +12,6 @@
 #include "cmd/relay/ingress/answers.h"
 #include "cmd/relay/ingress/door.h"
 #include "cmd/relay/ingress/exchange.h"
-#include "cmd/relay/ingress/proxied.h"
 #include "cmd/relay/move.h"
 #include "cmd/relay/origin.h"
 #include "lib/base/mem.h"
@@ -25,8 +24,6 @@
 #define PLACES_PART 4
 
 enum front_state {
-	/* Its proxy has yet to say who it is. */
-	FRONT_PROXIED,
 	/* The TLS handshake, and a head. */
 	FRONT_HEAD,
 	/* An answer is through, and nothing has come since. */
@@ -40,12 +37,10 @@ enum front_state {
 	FRONT_STATES
 };
 
-static const char *const state_name[] = { "proxied", "head", "idle", "moving", "carried", "ending",
-	"over" };
+static const char *const state_name[] = { "head", "idle", "moving", "carried", "ending", "over" };
 
 /* From the row's state to the column's. */
 static const bool state_can[FRONT_STATES][FRONT_STATES] = {
-	[FRONT_PROXIED] = { [FRONT_HEAD] = true, [FRONT_OVER] = true },
 	[FRONT_HEAD] = { [FRONT_MOVING] = true,
 	    [FRONT_CARRIED] = true,
 	    [FRONT_ENDING] = true,
@@ -61,9 +56,6 @@ struct front {
 	struct gate_owner owner;
 	struct worker *w;
 	enum front_state state;
-	/* Of FRONT_PROXIED; -1 once the filter has it. */
-	int fd;
-	struct io io;
 	/* NULL: a tunnel has it. */
 	struct filter *f;
 	/* While one is being read. */
@@ -164,12 +156,9 @@ front_free(struct front *fr)
 	move_cancel(&fr->move);
 	task_cancel(fr->w->loop, &fr->next);
 	timer_fini(&fr->timer);
-	io_fini(&fr->io);
 	http_head_free(fr->head);
 	exchange_free(fr->x);
 	filter_free(fr->f);
-	if (fr->fd >= 0)
-		close(fr->fd);
 	TAILQ_REMOVE(&fr->w->fronts, fr, link);
 	gate_leave(r->fronts, fr->place);
 	loop_bury(fr->w->loop, &fr->grave, front_dispose, fr);
@@ -604,11 +593,6 @@ on_timer(void *arg)
 	}
 	fr->due_ms = UINT64_MAX;
 	switch (fr->state) {
-	case FRONT_PROXIED:
-		log_front(
-		    fr, LOG_LEVEL_WARN, "turned away: its proxy sent no PROXY header in time");
-		front_free(fr);
-		break;
 	case FRONT_HEAD:
 		head_is_late(fr);
 		break;
@@ -630,7 +614,7 @@ on_timer(void *arg)
 /* ---- life ---- */
 
 static struct front *
-front_new(struct worker *w, const struct addr *from, bool tls)
+front_new(struct worker *w, const struct addr *from, const struct addr *to, bool tls)
 {
 	struct front *fr = mem_zalloc(sizeof *fr);
 
@@ -641,25 +625,26 @@ front_new(struct worker *w, const struct addr *from, bool tls)
 	}
 	fr->owner.evict = front_evicted;
 	fr->w = w;
-	fr->fd = -1;
 	fr->from = *from;
+	fr->to = *to;
 	fr->tls = tls;
 	fr->due_ms = UINT64_MAX;
 	task_init(&fr->next, on_next, fr);
 	move_init(&fr->move, &move_user, fr);
+	fr->state = FRONT_HEAD;
 	TAILQ_INSERT_TAIL(&w->fronts, fr, link);
 	return fr;
 }
 
-/* From here on the filter has the socket. */
+/* From here on the filter has the socket; fd is -1 then. */
 static int
-build_stack(struct front *fr)
+build_stack(struct front *fr, int *fd)
 {
-	struct filter *f = f_sock_new(fr->w->loop, fr->fd, false);
+	struct filter *f = f_sock_new(fr->w->loop, *fd, false);
 
 	if (f == NULL)
 		return ERR_NOMEM;
-	fr->fd = -1;
+	*fd = -1;
 	fr->f = f;
 	if (fr->tls) {
 		f = f_tls_server(f, fr->w->loop, fr->w->relay->tls);
@@ -671,89 +656,45 @@ build_stack(struct front *fr)
 	return 0;
 }
 
-static void
-speak_http(struct front *fr)
-{
-	if (build_stack(fr) != 0) {
-		log_warnx("a visitor's connection is dropped: out of memory");
-		front_free(fr);
-		return;
-	}
-	set_due_in(fr, opts(fr)->head_ms);
-}
-
-static void
-on_header(void *arg, int what)
-{
-	struct front *fr = arg;
-	struct errtext why = { "" };
-	int r = proxied_read(fr->fd, &fr->from, &fr->to, &why);
-
-	(void)what;
-	if (r == ERR_AGAIN)
-		return;
-	if (r != 0) {
-		log_front(fr, LOG_LEVEL_WARN, "turned away: %s", why.s);
-		front_free(fr);
-		return;
-	}
-	io_fini(&fr->io);
-	set_state(fr, FRONT_HEAD);
-	speak_http(fr);
-}
-
-static void
-await_header(struct front *fr)
-{
-	sockopt_reset(fr->fd, true);
-	set_due_in(fr, PROXIED_MS);
-	if (io_init(&fr->io, fr->w->loop, fr->fd, true, on_header, fr) != 0 ||
-	    io_want(&fr->io, IO_READ) != 0)
-		front_free(fr);
-}
-
 void
-front_start(struct worker *w, int fd, const struct addr *from, bool tls, struct gate_place *place)
+front_start(struct worker *w, int fd, const struct addr *from, const struct addr *to, bool tls,
+    struct gate_place *place)
 {
-	const struct ingress *in = &w->relay->ingress;
-	struct front *fr = front_new(w, from, tls);
+	struct front *fr = front_new(w, from, to, tls);
 
 	if (fr == NULL) {
 		gate_leave(w->relay->fronts, place);
 		close(fd);
 		return;
 	}
-	fr->fd = fd;
 	fr->place = place;
-	if (!gate_claim(w->relay->fronts, place, &fr->owner) || addr_local(fd, &fr->to) != 0) {
-		front_free(fr);
-		return;
-	}
 	/* A visitor who vanished must not have a place for ever. */
 	sockopt_keepalive(fd);
-	if (addr_in_nets(from, in->proxies, in->n_proxies)) {
-		await_header(fr);
-		return;
+	if (!gate_claim(w->relay->fronts, place, &fr->owner)) {
+		front_free(fr);
+	} else if (build_stack(fr, &fd) != 0) {
+		log_warnx("a visitor's connection is dropped: out of memory");
+		front_free(fr);
+	} else {
+		set_due_in(fr, opts(fr)->head_ms);
 	}
-	set_state(fr, FRONT_HEAD);
-	speak_http(fr);
+	if (fd >= 0)
+		close(fd);
 }
 
 void
 front_adopt(struct worker *w, struct filter *f, struct http_head *head, const struct addr *from,
     const struct addr *to, bool tls)
 {
-	struct front *fr = front_new(w, from, tls);
+	struct front *fr = front_new(w, from, to, tls);
 
 	if (fr == NULL) {
 		http_head_free(head);
 		filter_free(f);
 		return;
 	}
-	fr->to = *to;
 	fr->f = f;
 	fr->head = head;
-	set_state(fr, FRONT_HEAD);
 	filter_set_user(f, &filter_user, fr);
 	begin_request(fr);
 }

@@ -2,8 +2,8 @@
 /*
  * front - one visitor's connection to a web listener: socket, [TLS], one request after the other.
  *
- *     PROXIED ── its proxy has said who it is ──> HEAD ── whole ──> CARRIED ──> IDLE ──> HEAD ...
- *                                                   └──> MOVING ──────^ └──> ENDING ──> OVER
+ *     HEAD ── whole ──> CARRIED ──> IDLE ──> HEAD ...
+ *       └──> MOVING ──────^ └──> ENDING ──> OVER
  *
  * Each request is routed on its own (exchange.h), and the connection goes to the worker of the
  * agent that it is for.  The next one is read when the answer is through, so pipelined requests
@@ -42,14 +42,14 @@ TAILQ_HEAD(front_list, front);
 struct gate *fronts_gate(struct relay *r, int n_workers);
 
 /*
- * front_start - a connection that was just accepted.
- *   fd     taken over, also on failure
- *   from   its address; borrowed
- *   tls    begin with a TLS handshake, after the PROXY header if there has to be one
- *   place  of fronts_gate; taken over, also on failure
+ * front_start - a connection that has said nothing yet, but for its PROXY header.
+ *   fd        taken over, also on failure
+ *   from, to  the other end and ours; borrowed
+ *   tls       begin with a TLS handshake
+ *   place     of fronts_gate; taken over, also on failure
  */
-void front_start(
-    struct worker *w, int fd, const struct addr *from, bool tls, struct gate_place *place);
+void front_start(struct worker *w, int fd, const struct addr *from, const struct addr *to, bool tls,
+    struct gate_place *place);
 
 /*
  * front_adopt - a connection whose first head was read by somebody else.

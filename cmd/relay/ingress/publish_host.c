@@ -272,6 +272,7 @@ static void
 host_close(struct publication *pub)
 {
 	exchanges_leave(pub);
+	visitors_leave(pub);
 	if (pub->claims == NULL)
 		return;
 	release_all(pub);
@@ -305,7 +306,7 @@ const struct publication_kind publish_tls = {
 	.open = host_open,
 	.may_stay = host_may_stay,
 	.close = host_close,
-	.joined = exchanges_go,
+	.joined = visitors_go,
 	.tell = host_tell,
 };
 

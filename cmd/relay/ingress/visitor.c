@@ -199,7 +199,7 @@ open_stream(struct visitor *v, struct peer *agent, struct errtext *why)
 		err_set(why, ERR_SYS, "the system gives no random bytes");
 		return NULL;
 	}
-	snprintf(o.protocol, sizeof o.protocol, "%s", v->pub->kind->name);
+	snprintf(o.protocol, sizeof o.protocol, "%s", CTL_TCP);
 	snprintf(o.service, sizeof o.service, "%s", v->pub->service);
 	snprintf(
 	    o.source, sizeof o.source, "%.*s", (int)sizeof o.source - 1, addr_text(&v->from, from));
@@ -343,10 +343,10 @@ on_header(void *arg, int what)
 
 /* ---- life ---- */
 
-void
-visitor_start(struct publication *pub, int fd, const struct addr *from)
+/* NULL: it could not be begun, and is reset. */
+static struct visitor *
+visitor_new(struct publication *pub, int fd, const struct addr *from)
 {
-	const struct ingress *in = &pub->w->relay->ingress;
 	struct visitor *v = mem_zalloc(sizeof *v);
 
 	if (v == NULL || timer_init(&v->deadline, pub->w->loop, on_deadline, v) != 0 ||
@@ -355,7 +355,7 @@ visitor_start(struct publication *pub, int fd, const struct addr *from)
 			timer_fini(&v->deadline);
 		mem_free(v);
 		close_by_reset(fd);
-		return;
+		return NULL;
 	}
 	v->w = pub->w;
 	v->pub = pub;
@@ -365,17 +365,46 @@ visitor_start(struct publication *pub, int fd, const struct addr *from)
 	pub->n_visitors++;
 	TAILQ_INSERT_TAIL(&pub->arriving, v, link);
 	set_label(v);
-	if (!addr_in_nets(from, in->proxies, in->n_proxies)) {
-		v->state = VISITOR_WAITING;
-		come(v);
-		return;
-	}
+	return v;
+}
+
+static void
+await_header(struct visitor *v)
+{
 	timer_set(&v->deadline, PROXIED_MS);
-	if (io_init(&v->io, pub->w->loop, fd, true, on_header, v) != 0 ||
+	if (io_init(&v->io, v->w->loop, v->fd, true, on_header, v) != 0 ||
 	    io_want(&v->io, IO_READ) != 0)
 		turn_away(v, "out of memory");
 	else if (!has_waiting_place(v))
 		turn_away(v, "too many whose proxy has not said who they are");
+}
+
+void
+visitor_start(struct publication *pub, int fd, const struct addr *from)
+{
+	const struct ingress *in = &pub->w->relay->ingress;
+	struct visitor *v = visitor_new(pub, fd, from);
+
+	if (v == NULL)
+		return;
+	if (addr_in_nets(from, in->proxies, in->n_proxies)) {
+		await_header(v);
+		return;
+	}
+	v->state = VISITOR_WAITING;
+	come(v);
+}
+
+void
+visitor_adopt(struct publication *pub, int fd, const struct addr *from, const struct addr *to)
+{
+	struct visitor *v = visitor_new(pub, fd, from);
+
+	if (v == NULL)
+		return;
+	v->to = *to;
+	v->state = VISITOR_WAITING;
+	come(v);
 }
 
 void

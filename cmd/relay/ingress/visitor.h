@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * visitor - one connection to a public port: admitted or turned away, carried to the agent as a
- * stream.
+ * visitor - one connection to a public port, or one that asks for a name that the agent serves with
+ * TLS of its own: admitted or turned away, carried to the agent as a stream.
  *
  *     PROXIED ── its proxy has said who it is ──> (admitted) ── the agent is there ──> CARRIED
  *                                                     └─> WAITING ── the agent is back ──> CARRIED
@@ -37,6 +37,12 @@ TAILQ_HEAD(visitor_list, visitor);
 
 /* visitor_start - a connection that was just accepted; fd is taken over in every case. */
 void visitor_start(struct publication *pub, int fd, const struct addr *from);
+
+/*
+ * visitor_adopt - the same with one whose PROXY header has been read, if it had to have one.
+ *   from, to  the visitor and what it connected to; borrowed
+ */
+void visitor_adopt(struct publication *pub, int fd, const struct addr *from, const struct addr *to);
 
 /* visitors_go - the agent is there: those that wait are carried. */
 void visitors_go(struct publication *pub);
