@@ -161,7 +161,7 @@ what_is_not_understood_is_refused_or_ignored(void **state)
 		fake_control(agent, ignored[i]);
 	assert_int_equal(agent->n_control, 0);
 	assert_says(refusal(agent, "\"request\":\"dance\""), "no such request");
-	assert_says(refusal(agent, "\"request\":\"publish\",\"kind\":\"udp\",\"service\":\"s\""),
+	assert_says(refusal(agent, "\"request\":\"publish\",\"kind\":\"sctp\",\"service\":\"s\""),
 	    "publishes tcp,");
 	refusal(agent, "\"request\":\"publish\",\"kind\":\"tcp\"");
 	refusal(agent, "\"request\":\"publish\",\"kind\":\"tcp\",\"service\":\"s\",\"port\":65536");
