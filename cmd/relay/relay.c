@@ -55,6 +55,18 @@ static const struct opt_row rows[] = {
 	    .arg = "ADDR:PORT",
 	    .env = "TUNNEL_HTTPS",
 	    .help = "the same with TLS (--tls-cert)" },
+	{ .name = "https-only",
+	    .kind = OPT_FLAG,
+	    .off = OFF(https_only),
+	    .env = "TUNNEL_HTTPS_ONLY",
+	    .help =
+		"answer requests on --http by a redirection to https, for hosts that there are" },
+	{ .name = "acme-dir",
+	    .kind = OPT_STRING,
+	    .off = OFF(acme_dir),
+	    .arg = "DIR",
+	    .env = "TUNNEL_ACME_DIR",
+	    .help = "webroot where certbot or lego put what an authority looks for (HTTP-01)" },
 	{ .name = "tls-cert",
 	    .kind = OPT_LIST,
 	    .off = OFF(tls_cert),
@@ -597,6 +609,7 @@ relay_load(struct relay *r, struct control *c, struct errtext *e)
 		return rc;
 	r->ingress.http_port = listeners_web_port(c->listeners, false);
 	r->ingress.https_port = listeners_web_port(c->listeners, true);
+	r->ingress.https_public = names_https_port(&r->ingress.names, r->ingress.https_port);
 	return 0;
 }
 
@@ -718,6 +731,7 @@ relay_main(int argc, char **argv)
 	if (code == CMD_GO) {
 		cmd_begin(&r.opts.common);
 		code = relay_run(&r);
+		ingress_stop(&r);
 		workers_fini(&r);
 		registry_free(r.registry);
 		gate_free(r.gate);

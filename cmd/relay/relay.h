@@ -44,6 +44,8 @@ enum relay_duplicate { DUPLICATE_REPLACE, DUPLICATE_REFUSE };
 struct relay_opts {
 	struct opt_list listen, http, https;
 	struct opt_list tls_cert, tls_key, tls_dir;
+	bool https_only;
+	char *acme_dir;
 	struct opt_list path;
 	struct opt_list trusted_proxy;
 	char *public, *ports;

@@ -24,6 +24,8 @@
 #define ACME_TOKEN_MAX 128
 /* Bytes of a file; a token and the hash of a key are in it. */
 #define ACME_FILE_MAX 4096
+/* How long a visitor waits for the disk. */
+#define ACME_WAIT_MS 5000
 /* Questions that wait for the thread. */
 #define ACME_ASKS_MAX 64
 

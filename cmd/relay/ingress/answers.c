@@ -35,6 +35,12 @@ make_body(struct body *b, const struct answer *a, const struct http_head *h, con
 {
 	bool json = wants_json(h);
 
+	if (a->body != NULL) {
+		*b = (struct body){
+			.type = "application/octet-stream", .text = a->body, .len = a->len
+		};
+		return;
+	}
 	b->type = "text/html; charset=utf-8";
 	b->text = json ? NULL : pages_find(p, a->status, &b->len);
 	if (b->text != NULL)
@@ -52,12 +58,29 @@ make_body(struct body *b, const struct answer *a, const struct http_head *h, con
 }
 
 static void
+add_location(struct http_build *b, const struct answer *a)
+{
+	char port[8] = "";
+
+	if (a->port != 0)
+		snprintf(port, sizeof port, ":%u", a->port);
+	http_build_name(b, "Location");
+	http_build_piece(b, "https://");
+	http_build_piece(b, a->host);
+	http_build_piece(b, port);
+	http_build_piece(b, a->target);
+	http_build_line(b);
+}
+
+static void
 add_fields(
     struct http_build *b, const struct answer *a, const struct http_head *h, const struct body *y)
 {
 	http_build_header(b, "Content-Type", y->type);
 	http_build_headerf(b, "Content-Length", "%zu", y->len);
 	http_build_header(b, "Cache-Control", "no-store");
+	if (a->status == 308)
+		add_location(b, a);
 	if (a->request_id[0] != '\0')
 		http_build_header(b, "X-Request-Id", a->request_id);
 	/* RFC 6585 4, RFC 9110 15.6.4 */

@@ -12,6 +12,8 @@
 #ifndef CMD_RELAY_INGRESS_ANSWERS_H
 #define CMD_RELAY_INGRESS_ANSWERS_H
 
+#include <stdint.h>
+
 #include "lib/http/http.h"
 
 struct filter;
@@ -26,6 +28,12 @@ struct answer {
 	bool keep;
 	/* "" before a request has one */
 	const char *request_id;
+	/* Of 308: the same target of this host by https; port 0: the usual one. */
+	const char *host, *target;
+	uint16_t port;
+	/* Bytes in place of the sentence; NULL: none. */
+	const char *body;
+	size_t len;
 };
 
 /*

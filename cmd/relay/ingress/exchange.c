@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cmd/relay/account.h"
+#include "cmd/relay/ingress/acme.h"
 #include "cmd/relay/ingress/answers.h"
 #include "cmd/relay/origin.h"
 #include "lib/base/mem.h"
@@ -98,6 +99,8 @@ release(struct exchange *x)
 	if (x->head != NULL)
 		exchange_log(x);
 	task_cancel(x->w->loop, &x->flush);
+	acme_cancel(x->challenge);
+	x->challenge = NULL;
 	exchange_close_backend(x);
 	request_web_unref(x->rules);
 	door_leave(&x->pass, x->w);
@@ -139,31 +142,51 @@ exchange_answered(struct exchange *x, bool keep)
 
 const struct refusal exchange_no_memory = { 503, "the relay is out of memory" };
 
+/* a: what is to be said; the rest is filled in. */
+static void
+answer(struct exchange *x, struct answer *a)
+{
+	bool written;
+
+	/* RFC 9112 9.3: the next request stands behind this one's body. */
+	a->keep = x->keep && x->body_done && !atomic_load(&x->w->relay->draining);
+	a->request_id = x->id;
+	x->status = a->status;
+	x->first_ms = exchange_now_ms(x);
+	written = answer_send(x->w->relay, x->f, a, x->head) == 0;
+	/* The connection may have turned out to be broken. */
+	if (x->state == EXCHANGE_OVER)
+		return;
+	if (written)
+		exchange_answered(x, a->keep);
+	else
+		exchange_finish(x, EXCHANGE_CUT);
+}
+
 /* Answer in the service's place; what has begun is cut. */
 void
 exchange_refuse(struct exchange *x, struct refusal no, const char *why)
 {
-	/* RFC 9112 9.3: the next request stands behind this one's body. */
-	struct answer a = { no.status, no.text, x->keep && x->body_done, x->id };
-	bool written;
+	struct answer a = { .status = no.status, .text = no.text };
 
 	if (x->state == EXCHANGE_ANSWERED) {
 		exchange_cut(x, why);
 		return;
 	}
-	x->status = no.status;
-	x->first_ms = exchange_now_ms(x);
+	if (no.status == 308) {
+		a.host = x->site.host;
+		a.target = x->site.target[0] == '/' ? x->site.target : "/";
+		a.port = x->w->relay->ingress.https_public;
+	}
 	exchange_set_why(x, why);
-	if (atomic_load(&x->w->relay->draining))
-		a.keep = false;
-	written = answer_send(x->w->relay, x->f, &a, x->head) == 0;
-	/* The connection may have turned out to be broken. */
-	if (x->state == EXCHANGE_OVER)
-		return;
-	if (written)
-		exchange_answered(x, a.keep);
-	else
-		exchange_finish(x, EXCHANGE_CUT);
+	answer(x, &a);
+}
+
+void
+exchange_answer_text(struct exchange *x, const char *text, size_t n)
+{
+	x->down = n;
+	answer(x, &(struct answer){ .status = 200, .body = text, .len = n });
 }
 
 /* ---- what is due ---- */
@@ -185,7 +208,7 @@ exchange_arrange(struct exchange *x)
 {
 	uint64_t at = UINT64_MAX;
 
-	if (x->state == EXCHANGE_WAITING || x->holding)
+	if (x->state == EXCHANGE_WAITING || x->holding || x->challenge != NULL)
 		at = x->until_ms;
 	if (exchange_awaits_body(x))
 		at = earlier(at, x->body_ms + exchange_opts(x)->body_ms);
@@ -238,7 +261,12 @@ void
 exchange_tick(struct exchange *x, uint64_t now)
 {
 	static const struct refusal slow = { 408, "the body of the request does not come" };
+	static const struct refusal late = { 504, "the relay's disk does not answer in time" };
 
+	if (x->challenge != NULL && now >= x->until_ms) {
+		exchange_refuse(x, late, "the file of a challenge is not read in time");
+		return;
+	}
 	if (x->state == EXCHANGE_WAITING && now >= x->until_ms) {
 		exchange_away(x);
 		return;

@@ -3,8 +3,10 @@
 #include "cmd/relay/ingress/exchange_int.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "cmd/relay/group.h"
+#include "cmd/relay/ingress/acme.h"
 #include "cmd/relay/ingress/publish_host.h"
 #include "lib/base/hash.h"
 #include "lib/base/mem.h"
@@ -39,12 +41,26 @@ will_misdirect(struct exchange *x, const char *why)
 	will_refuse(x, 421, "this connection is not for that host", why);
 }
 
+/*
+ * --https-only, unless it came by https to a proxy of ours.  An authority that looks for a
+ * challenge's file comes by http, and whose file it is only its owner knows.
+ */
+static bool
+is_to_be_https(const struct exchange *x)
+{
+	const char *proto = x->trusted ? http_header(x->head, "X-Forwarded-Proto") : NULL;
+
+	return exchange_opts(x)->https_only && !x->tls && acme_token(x->site.target) == NULL &&
+	       (proto == NULL || strcasecmp(proto, "https") != 0);
+}
+
 /* Whose is it? */
 void
 exchange_route(struct exchange *x)
 {
 	struct errtext why = { "" };
 	int r = http_site(x->head, &x->site, &why);
+	enum publish_route found;
 
 	if (r != 0 || !fields_connection_is_honest(x->head)) {
 		x->keep = false;
@@ -60,16 +76,19 @@ exchange_route(struct exchange *x)
 		will_misdirect(x, "not a host of the certificate");
 		return;
 	}
-	switch (
-	    x->site.is_literal ? ROUTE_NONE : publish_route(x->w->relay, x->site.host, &x->route)) {
-	case ROUTE_NONE:
+	found =
+	    x->site.is_literal ? ROUTE_NONE : publish_route(x->w->relay, x->site.host, &x->route);
+	if (found == ROUTE_NONE) {
 		will_refuse(x, 404, "there is no such host", "no such host");
 		return;
-	case ROUTE_AWAY:
+	}
+	if (is_to_be_https(x)) {
+		will_refuse(x, 308, "this host is reached by https", "--https-only");
+		return;
+	}
+	if (found == ROUTE_AWAY) {
 		will_refuse(x, 503, away.text, "the agent is away");
 		return;
-	case ROUTE_FOUND:
-		break;
 	}
 	if (strcmp(x->route.kind, "http") == 0)
 		return;
@@ -280,15 +299,13 @@ wait_for_agent(struct exchange *x)
 	exchange_arrange(x);
 }
 
-void
-exchange_begin(struct exchange *x)
+static void
+carry(struct exchange *x)
 {
 	static const struct refusal who = { 401, "this service asks for a name and a password" };
 	enum door_answer a;
 	struct peer *agent;
 
-	atomic_fetch_add(&x->w->relay->counts.visitors, 1);
-	x->counted = true;
 	if (x->refusal.status != 0) {
 		exchange_refuse(x, x->refusal, x->why);
 		return;
@@ -311,6 +328,51 @@ exchange_begin(struct exchange *x)
 		ask(x, agent);
 	else
 		wait_for_agent(x);
+}
+
+/* ---- challenges, whatever the host is ---- */
+
+static void
+on_challenge(void *arg, const char *text, size_t n)
+{
+	struct exchange *x = arg;
+
+	x->challenge = NULL;
+	if (text == NULL)
+		carry(x);
+	else
+		exchange_answer_text(x, text, n);
+}
+
+/* Is there a file to be looked for?  Then the answer comes later. */
+static bool
+look_up_challenge(struct exchange *x)
+{
+	static const struct refusal busy = { 503, "too many challenges at once" };
+	struct acme *a = x->w->relay->ingress.acme;
+	const char *m = http_method(x->head), *token;
+
+	if (a == NULL || x->refusal.status == 400 || x->refusal.status == 501 ||
+	    (strcmp(m, "GET") != 0 && strcmp(m, "HEAD") != 0) ||
+	    (token = acme_token(x->site.target)) == NULL)
+		return false;
+	x->challenge = acme_ask(a, x->w->loop, token, on_challenge, x);
+	if (x->challenge == NULL) {
+		exchange_refuse(x, busy, "too many challenges at once");
+		return true;
+	}
+	x->until_ms = exchange_now_ms(x) + ACME_WAIT_MS;
+	exchange_arrange(x);
+	return true;
+}
+
+void
+exchange_begin(struct exchange *x)
+{
+	atomic_fetch_add(&x->w->relay->counts.visitors, 1);
+	x->counted = true;
+	if (!look_up_challenge(x))
+		carry(x);
 }
 
 void

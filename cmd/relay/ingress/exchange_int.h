@@ -58,6 +58,8 @@ struct exchange {
 	struct route route;
 	/* It is known already that it will not be carried; status 0: it is not. */
 	struct refusal refusal;
+	/* What --acme-dir has for it is being looked up. */
+	struct acme_ask *challenge;
 	char id[EXCHANGE_ID_MAX + 1];
 	struct door_pass pass;
 	/* A reference, NULL: not found yet; and it is counted there. */
@@ -84,7 +86,7 @@ struct exchange {
 	bool keep, whole, paused, reset;
 	struct task flush;
 
-	/* When it began, and until when it waits for the agent, or for 100. */
+	/* When it began, and until when it waits: for a file, for the agent, or for 100. */
 	uint64_t since_ms, until_ms;
 	/* When payload came last; when the visitor took something, what it had to take then. */
 	uint64_t body_ms, moved_ms;
@@ -120,6 +122,8 @@ void exchange_answered(struct exchange *x, bool keep);
 void exchange_cut(struct exchange *x, const char *why);
 /* exchange_refuse - answer in the service's place; what has begun is cut. */
 void exchange_refuse(struct exchange *x, struct refusal no, const char *why);
+/* exchange_answer_text - 200 and n bytes, which the relay has by itself. */
+void exchange_answer_text(struct exchange *x, const char *text, size_t n);
 /* exchange_awaits_body - is it the visitor's turn to send? */
 bool exchange_awaits_body(const struct exchange *x);
 /* exchange_arrange - tell the connection what is due. */

@@ -396,7 +396,7 @@ begin_request(struct front *fr)
 static void
 answer_bad_head(struct front *fr, int status, const char *text, const char *why)
 {
-	struct answer a = { status, text, false, "" };
+	struct answer a = { .status = status, .text = text, .request_id = "" };
 	bool written;
 
 	log_front(fr, LOG_LEVEL_INFO, "%d: %s", status, why);

@@ -2,6 +2,7 @@
 /* ingress - how the public comes in: from the relay's options to what stands behind them. */
 #include "cmd/relay/ingress/ingress.h"
 
+#include "cmd/relay/ingress/acme.h"
 #include "cmd/relay/ingress/ports.h"
 #include "cmd/relay/ingress/routes.h"
 #include "cmd/relay/ingress/state.h"
@@ -69,12 +70,34 @@ remember(struct relay *r, struct errtext *e)
 	return in->ports != NULL ? state_open(r->opts.state, in->ports, &in->state, e) : 0;
 }
 
+static int
+check_https_only(const struct relay *r, struct errtext *e)
+{
+	if (!r->opts.https_only || r->opts.https.n > 0 || r->ingress.names.public_tls)
+		return 0;
+	return err_set(e, ERR_INVALID,
+	    "--https-only: there is no --https listener to send visitors to, nor a --public-url "
+	    "with https");
+}
+
 int
 ingress_open(struct relay *r, struct errtext *e)
 {
+	struct ingress *in = &r->ingress;
 	int rc = parse_options(r, e);
 
-	return rc == 0 && r->opts.state != NULL ? remember(r, e) : rc;
+	if (rc != 0 || (rc = check_https_only(r, e)) != 0)
+		return rc;
+	if (r->opts.acme_dir != NULL && (rc = acme_open(r->opts.acme_dir, &in->acme, e)) != 0)
+		return rc;
+	return r->opts.state != NULL ? remember(r, e) : 0;
+}
+
+void
+ingress_stop(struct relay *r)
+{
+	acme_close(r->ingress.acme);
+	r->ingress.acme = NULL;
 }
 
 void

@@ -7,6 +7,7 @@
 #include "lib/base/err.h"
 #include "lib/net/addr.h"
 
+struct acme;
 struct ports;
 struct relay;
 struct routes;
@@ -24,6 +25,10 @@ struct ingress {
 	struct names names;
 	/* Of the first --http and --https listener, as bound; 0: there is none. */
 	uint16_t http_port, https_port;
+	/* What a redirection to https names; 0: the usual one. */
+	uint16_t https_public;
+	/* Files of challenges (--acme-dir); NULL: none. */
+	struct acme *acme;
 	/* Who has to say for whom it stands (--proxy-from). */
 	struct addr_net *proxies;
 	size_t n_proxies;
@@ -37,5 +42,11 @@ struct ingress {
  */
 int ingress_open(struct relay *r, struct errtext *e) WARN_UNUSED;
 void ingress_close(struct relay *r);
+
+/*
+ * ingress_stop - end the threads that answer into the workers' loops; when nobody asks any more,
+ * and before the loops are freed.
+ */
+void ingress_stop(struct relay *r);
 
 #endif

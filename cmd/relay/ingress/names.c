@@ -210,6 +210,14 @@ names_is_random(const char *label)
 
 /* ---- for people ---- */
 
+uint16_t
+names_https_port(const struct names *n, uint16_t https)
+{
+	uint16_t port = n->public_tls ? n->public_port : https;
+
+	return port == 443 ? 0 : port;
+}
+
 void
 names_public(const struct names *n, const char *asked, char out[REQUEST_HOST_MAX + 1])
 {

@@ -90,6 +90,11 @@ bool names_is_random(const char *label);
  */
 int names_url(const struct names *n, const char *asked, uint16_t http, uint16_t https, bool tls,
     char out[REQUEST_PUBLIC_MAX + 1]) WARN_UNUSED;
+/*
+ * names_https_port - of https URLs: --public-url's, or else that of the listener.  0: the usual
+ * one.
+ */
+uint16_t names_https_port(const struct names *n, uint16_t https);
 /* names_public - the host of that URL. */
 void names_public(const struct names *n, const char *asked, char out[REQUEST_HOST_MAX + 1]);
 
