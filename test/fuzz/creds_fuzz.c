@@ -32,10 +32,16 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		assert(!creds_agent_may_publish(c, &id, 0) ||
 		       creds_agent_may_publish(c, &id, UINT16_MAX));
 		assert(creds_max_services(c, &id) <= CREDS_SERVICES_MAX);
+		/* Every host is random ones, too; and its name is an agent's. */
+		assert(!creds_agent_may_host(c, &id, "pi", "pi.t.test") ||
+		       !creds_agent_may_host(c, &id, "", "*.test") ||
+		       !creds_agent_may_host(c, &id, "", "x") || creds_agent_may_random(c, &id));
+		assert(creds_agent_of_label(c, "PI") != NULL);
 	}
 	if (creds_client(c, "s", 0, &id) == 0) {
 		assert(creds_still_valid(c, &id, 0));
 		assert(!creds_agent_may_publish(c, &id, 22));
+		assert(!creds_agent_may_host(c, &id, "pi", "pi.t.test"));
 		if (id.kind == CREDS_SHARED)
 			assert(creds_client_may(c, &id, "pi", &by_host, 0));
 		else

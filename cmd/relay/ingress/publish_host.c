@@ -344,6 +344,9 @@ publish_route(struct relay *r, const char *host, struct route *out)
 	char label[NAMES_LABEL_MAX + 1];
 	bool there;
 
+	/* Nobody can ask for it, and no wildcard covers it. */
+	if (names_is_relay(&in->names, host))
+		return ROUTE_NONE;
 	switch (routes_find(in->routes, host, out)) {
 	case ROUTES_EXACT:
 		return ROUTE_FOUND;

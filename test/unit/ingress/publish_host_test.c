@@ -168,6 +168,18 @@ where_nothing_can_be_published_it_is_said_why(void **state)
 }
 
 static void
+no_wildcard_covers_the_relays_own_hosts(void **state)
+{
+	(void)state;
+	publictest_web(&r, 80, 0, D, "*");
+	url(agent, "a", "*.example.com");
+	url(agent, "b", "t");
+	assert_string_equal(whose("x.example.com"), "pi:a");
+	assert_string_equal(whose(D), "none");
+	assert_string_equal(whose("t.other.test"), "pi:b");
+}
+
+static void
 a_host_has_one_holder(void **state)
 {
 	struct fake_session *other = relaytest_login(&r, 0, CTL_AGENT, "lab");
@@ -459,6 +471,8 @@ main(void)
 		    a_star_is_the_first_label_of_any_host, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    where_nothing_can_be_published_it_is_said_why, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    no_wildcard_covers_the_relays_own_hosts, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_host_has_one_holder, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_service_may_move, setup, teardown),
 		cmocka_unit_test_setup_teardown(
