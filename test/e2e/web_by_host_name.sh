@@ -6,20 +6,12 @@
 # limit: 200
 . "$(dirname "$0")/lib.sh"
 
-# start_service NAME - web_service.py: $service_port
-start_service() {
-	start "$1" python3 "$here/web_service.py" "$tmp/$1.port" "$1"
-	started_file "$1" "$tmp/$1.port"
-	service_port=$(cat "$tmp/$1.port")
-}
-
 start_service one
 one_port=$service_port
 start_service two
 secrets
 sed 's/"pi": "\([^"]*\)"/"pi": {"secret": "\1", "hosts": ["*"]}/' "$tmp/creds.json" >"$tmp/hosts.json"
-start_relay relay --credentials "$tmp/hosts.json" --http 127.0.0.1:0 --domain t.test --threads 3
-http_port=$(json "$tmp/relay.ready" 'd["http"][0]["port"]')
+start_web --credentials "$tmp/hosts.json" --threads 3
 start_agent pi --http "127.0.0.1:$one_port" --http "rw=127.0.0.1:$one_port;host=inner.test;header+=X-Added: yes;header-=Accept"
 start_agent lab --http "127.0.0.1:$service_port"
 expect "its URL" "http://pi.t.test:$http_port" "$(json "$tmp/pi.ready" 'd["services"][0]["url"]')"
