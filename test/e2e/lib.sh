@@ -267,6 +267,19 @@ start_udp() {
 	udp_port=$(cat "$tmp/$udp_name.port")
 }
 
+# start_service NAME - a web service, web_service.py, that says NAME: $service_port.
+start_service() {
+	start "$1" python3 "$here/web_service.py" "$tmp/$1.port" "$1"
+	started_file "$1" "$tmp/$1.port"
+	service_port=$(cat "$tmp/$1.port")
+}
+
+# start_web OPTION... - a relay with --http and --domain t.test: $http_port.
+start_web() {
+	start_relay relay --http 127.0.0.1:0 --domain t.test "$@"
+	http_port=$(json "$tmp/relay.ready" 'd["http"][0]["port"]')
+}
+
 # make_data FILE BYTES - random bytes.
 make_data() { head -c "$2" /dev/urandom >"$1"; }
 

@@ -102,8 +102,10 @@ def chunk(b):
     return b"%x\r\n%s\r\n" % (len(b), b)
 
 
-def big(s, n):
+def big(s, n, method):
     s.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {n}\r\n\r\n".encode())
+    if method == "HEAD":
+        return
     block = bytes(range(256)) * 256
     while n > 0:
         s.sendall(block[:n])
@@ -191,7 +193,7 @@ def serve_one(s, r):
     elif target == "/same":
         s.sendall(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 77\r\nETag: \"a\"\r\n\r\n")
     elif target.startswith("/big/"):
-        big(s, int(target[5:]))
+        big(s, int(target[5:]), method)
     elif target == "/sse":
         sse(s)
     elif target == "/next":
