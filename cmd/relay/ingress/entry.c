@@ -149,6 +149,8 @@ pass_on(struct entry *e, const struct route *route)
 	const struct passage here = { w, e->from.fd, e->from.from, e->to, *route };
 	struct passage *p;
 
+	/* From here on the descriptor, or its number, may be another thread's. */
+	io_fini(&e->io);
 	if (w == e->w) {
 		e->from.fd = -1;
 		pass(&here);
