@@ -49,7 +49,7 @@ start_relay relay --listen plain:127.0.0.1:0 --https 127.0.0.1:0 --domain t.test
 	--tls-cert relay.pem --tls-key relay.key --ports 20000-20010 --grace 60s --drain 1s
 https=$(json relay.ready 'd["https"][0]["port"]')
 cat >pi.json <<-JSON
-	{"tls": ["shop.acme.test=127.0.0.1:$shop_port;proxy=v2", "*.shop.acme.test=127.0.0.1:$shop_port;proxy=v2"],
+	{"tls": ["shop.acme.test=127.0.0.1:$shop_port;proxy=v2;deny=127.0.0.5;max-connections=3", "*.shop.acme.test=127.0.0.1:$shop_port;proxy=v2"],
 	 "http": ["pi=$web_port"]}
 JSON
 begin_agent() { start_agent pi --config pi.json; }
@@ -134,6 +134,24 @@ has_line other.out 'CN = localhost' || fail "no name: not the relay's certificat
 # A service that has its own is none of the relay's, whatever Host says.
 expect "Host of a service with its own certificate" 421 "$(curl -s -o /dev/null -w '%{http_code}' --cacert relay.pem \
 	--resolve "pi.t.test:$https:127.0.0.1" -H 'Host: shop.acme.test' "https://pi.t.test:$https/who")"
+
+# ---- the service's rules ----
+exit_code to_shop --interface 127.0.0.5 -o down "https://shop.acme.test:$https/who"
+[ "$code" = 35 ] || [ "$code" = 56 ] || fail "who is denied: curl ended with $code: $(cat err.log)"
+has_line relay.log 'turned away: .*network' || fail "no line about the one who is denied"
+cat >idle.py <<'PYTHON'
+import socket, ssl, sys
+port, ca = int(sys.argv[1]), sys.argv[2]
+held = []
+try:
+    while len(held) < 10:
+        raw = socket.create_connection(("127.0.0.1", port))
+        held.append(ssl.create_default_context(cafile=ca).wrap_socket(raw, server_hostname="shop.acme.test"))
+except OSError:
+    pass
+print(len(held))
+PYTHON
+expect "connections of a service that may have 3" 3 "$(python3 idle.py "$https" shop.pem)"
 
 # ---- a PROXY header comes before the hello ----
 cat >proxied.py <<'PYTHON'

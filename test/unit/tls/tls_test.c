@@ -411,6 +411,14 @@ a_host_is_covered_by_what_the_client_was_shown(void **state)
 	expect_covered(ctx, "more.test", 4, "more.test", others, "+++--");
 	expect_covered(ctx, "b.more.test", 4, "b.more.test", others, "+++--");
 	tls_server_free(ctx);
+
+	/* Of two for one name the client may have been shown either: what both cover counts. */
+	if (tls_server_new(
+		(struct tls_pair[]){ { pem[2], key[2] }, { pem[4], key[4] } }, 2, &ctx, &e) != 0)
+		fail_msg("%s", e.s);
+	expect_covered(ctx, "exact.wild.test", 2, "exact.wild.test", others, "+----");
+	expect_covered(ctx, "more.test", 4, "more.test", others, "+++--");
+	tls_server_free(ctx);
 }
 
 /* A name that nobody asked for, or that no certificate is for: the first one is shown. */
