@@ -83,7 +83,7 @@ read_token(struct acme *a, struct acme_ask *q)
 {
 	char path[sizeof ACME_PATH + ACME_TOKEN_MAX];
 
-	snprintf(path, sizeof path, "%s%s", ACME_PATH + 1, q->token);
+	snprintf(path, sizeof path, "%s%s", &ACME_PATH[1], q->token);
 	if (read_at(a, path, q) != 0 && read_at(a, q->token, q) != 0)
 		q->text = NULL;
 }

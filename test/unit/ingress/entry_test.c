@@ -376,7 +376,7 @@ a_proxys_header_comes_first(void **state)
 		come_from("127.0.0.2", tls == 1, false);
 		say(PROXY, 20);
 		expect_waiting();
-		say(PROXY + 20, strlen(PROXY) - 20);
+		say(&PROXY[20], strlen(PROXY) - 20);
 		if (tls == 1)
 			expect_waiting();
 		say(x->hello, x->hello_len);
