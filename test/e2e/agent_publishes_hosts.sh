@@ -128,7 +128,10 @@ expect "the password in use" one "$(at in.acme.test -u ann:other)"
 mkfifo "$tmp/slow"
 config "{\"http\": [\"$one;auth=$tmp/slow\"]}"
 kill -HUP "$(pid_of pi)"
-start writer sh -c 'exec 9>"$0" && : >"$1" && exec sleep 600' "$tmp/slow" "$tmp/writer.ready"
+start writer python3 -c 'import os, signal, sys
+os.open(sys.argv[1], os.O_WRONLY)
+open(sys.argv[2], "w").close()
+signal.pause()' "$tmp/slow" "$tmp/writer.ready"
 started_file writer "$tmp/writer.ready"
 expect "meanwhile" two "$(at pi.t.test)"
 stop pi
