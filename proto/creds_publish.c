@@ -165,9 +165,10 @@ creds_publish_admits_host(const struct creds_publish *p, const char *label, cons
 {
 	for (size_t i = 0; i < p->n_hosts; i++) {
 		const char *item = p->hosts[i];
+		const char *text = strchr(item, '.') != NULL ? host : label;
 
-		if (strcmp(item, "*") == 0 ||
-		    match_glob(item, strchr(item, '.') != NULL ? host : label))
+		/* Without a label there is nothing for a pattern of labels, "**" included. */
+		if (strcmp(item, "*") == 0 || (text[0] != '\0' && match_glob(item, text)))
 			return true;
 	}
 	return false;

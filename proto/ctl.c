@@ -126,12 +126,9 @@ get_offset(const struct jobj *o, uint64_t *out, struct errtext *why)
 	return r;
 }
 
-/*
- * get_abilities - an array of short words, if there is one (PROTOCOL.md 4.1); the ones we know into
- * *out, which may be NULL.
- */
-static int
-get_abilities(const struct jobj *o, const char *name, unsigned *out, struct errtext *why)
+int
+ctl_each_text(const struct jobj *o, const char *name, size_t max, const char *thing,
+    int (*take)(void *arg, const char *s, struct errtext *why), void *arg, struct errtext *why)
 {
 	const struct jobj *a = NULL;
 	int r = jobj_arr(o, name, &a, why);
@@ -140,18 +137,42 @@ get_abilities(const struct jobj *o, const char *name, unsigned *out, struct errt
 		return 0;
 	if (r != 0)
 		return ERR_PROTO;
-	if (jobj_count(a) > CTL_WORDS_MAX)
-		return err_set(
-		    why, ERR_PROTO, "\"%s\" has more than %d words", name, CTL_WORDS_MAX);
+	if (jobj_count(a) > max)
+		return err_set(why, ERR_PROTO, "\"%s\" has more than %zu %ss", name, max, thing);
 	for (size_t i = 0; i < jobj_count(a); i++) {
 		const char *s = jobj_as_str(jobj_at(a, i));
+		struct errtext sub = { "" };
 
-		if (s == NULL || !str_is_name(s, CTL_NAME_MAX))
-			return err_set(why, ERR_PROTO, "\"%s\" holds what is no word", name);
-		if (out != NULL && strcmp(s, ABILITY_PUBLISH) == 0)
-			*out |= CTL_CAN_PUBLISH;
+		r = s != NULL ? take(arg, s, &sub) : ERR_PROTO;
+		if (r == ERR_NOMEM)
+			return err_set(why, r, "out of memory");
+		if (r != 0 && sub.s[0] != '\0')
+			return err_set(why, ERR_PROTO, "\"%s\": %s", name, sub.s);
+		if (r != 0)
+			return err_set(why, ERR_PROTO, "\"%s\" holds what is no %s", name, thing);
 	}
 	return 0;
+}
+
+/* arg: where those that we know go, or NULL. */
+static int
+take_ability(void *arg, const char *s, struct errtext *why)
+{
+	unsigned *known = arg;
+
+	(void)why;
+	if (!str_is_name(s, CTL_NAME_MAX))
+		return ERR_PROTO;
+	if (known != NULL && strcmp(s, ABILITY_PUBLISH) == 0)
+		*known |= CTL_CAN_PUBLISH;
+	return 0;
+}
+
+/* PROTOCOL.md 4.1 */
+static int
+get_abilities(const struct jobj *o, unsigned *out, struct errtext *why)
+{
+	return ctl_each_text(o, "abilities", CTL_WORDS_MAX, "word", take_ability, out, why);
 }
 
 static int
@@ -198,7 +219,7 @@ ctl_hello_parse(struct ctl_hello *h, const void *p, size_t n, struct errtext *wh
 	    (r = ctl_get_text(o, "secret", false, h->secret, sizeof h->secret, why)) != 0 ||
 	    (r = ctl_get_text(o, "software", false, h->software, sizeof h->software, why)) != 0 ||
 	    (r = get_id(o, "instance", h->instance, why)) != 0 ||
-	    (r = get_abilities(o, "abilities", &h->abilities, why)) != 0 ||
+	    (r = get_abilities(o, &h->abilities, why)) != 0 ||
 	    (r = ctl_get_int(o, "keepalive_ms", 0, CTL_KEEPALIVE_MAX_MS, &keepalive, why)) != 0)
 		goto out;
 	if (version == 0)
@@ -255,8 +276,7 @@ ctl_open_parse(struct ctl_open *o, const void *p, size_t n, struct errtext *why)
 	    (r = ctl_get_text(j, "source", false, o->source, sizeof o->source, why)) != 0 ||
 	    (r = ctl_get_int(j, "client", 1, UINT32_MAX, &client, why)) != 0 ||
 	    (r = ctl_get_int(j, "window", CTL_WINDOW_MIN, CTL_WINDOW_MAX, &window, why)) != 0 ||
-	    (r = get_abilities(j, "abilities", NULL, why)) != 0 ||
-	    (r = get_offset(j, &o->received, why)) != 0)
+	    (r = get_abilities(j, NULL, why)) != 0 || (r = get_offset(j, &o->received, why)) != 0)
 		goto out;
 	o->port = (uint16_t)port;
 	o->client = (uint32_t)client;
@@ -291,7 +311,7 @@ ctl_open_ok_parse(struct ctl_open_ok *o, const void *p, size_t n, struct errtext
 	memset(o, 0, sizeof *o);
 	if ((r = ctl_parse_body(p, n, &j, why)) != 0 || (r = get_offset(j, &o->received, why)) != 0)
 		goto out;
-	if ((r = get_abilities(j, "abilities", NULL, why)) == 0)
+	if ((r = get_abilities(j, NULL, why)) == 0)
 		r = ctl_get_text(j, "target", false, o->target, sizeof o->target, why);
 out:
 	if (r == 0) {

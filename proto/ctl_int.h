@@ -19,6 +19,16 @@ int ctl_get_text(const struct jobj *o, const char *name, bool must, char *out, s
 int ctl_get_int(const struct jobj *o, const char *name, int64_t min, int64_t max, int64_t *out,
     struct errtext *why) WARN_UNUSED;
 
+/*
+ * ctl_each_text - an array of up to max texts, if it is there, each through take.
+ *   thing  what one is: "word"
+ *   take   0, or ERR_* and why it is none, where there is more to say
+ * ERR_PROTO for a mistake of the peer's, ERR_NOMEM.
+ */
+int ctl_each_text(const struct jobj *o, const char *name, size_t max, const char *thing,
+    int (*take)(void *arg, const char *s, struct errtext *why), void *arg,
+    struct errtext *why) WARN_UNUSED;
+
 /* ctl_set_text - nothing for "": absent and empty mean the same. */
 int ctl_set_text(struct jobj *o, const char *name, const char *s) WARN_UNUSED;
 

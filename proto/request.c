@@ -24,27 +24,29 @@ is_kind(const struct request *q, const char *kind)
 
 /* ---- reading ---- */
 
+struct nets {
+	struct addr_net *v;
+	size_t *n;
+};
+
+static int
+take_net(void *arg, const char *s, struct errtext *why)
+{
+	struct nets *nets = arg;
+	int r = addr_net_parse(s, &nets->v[*nets->n]);
+
+	(void)why;
+	*nets->n += r == 0;
+	return r;
+}
+
 static int
 get_nets(
     const struct jobj *o, const char *name, struct addr_net *out, size_t *n, struct errtext *why)
 {
-	const struct jobj *a = NULL;
-	int r = jobj_arr(o, name, &a, why);
+	struct nets nets = { out, n };
 
-	if (r == ERR_NOTFOUND)
-		return 0;
-	if (r != 0)
-		return ERR_PROTO;
-	if (jobj_count(a) > REQUEST_NETS_MAX)
-		return err_set(
-		    why, ERR_PROTO, "\"%s\" has more than %d networks", name, REQUEST_NETS_MAX);
-	for (; *n < jobj_count(a); (*n)++) {
-		const char *s = jobj_as_str(jobj_at(a, *n));
-
-		if (s == NULL || addr_net_parse(s, &out[*n]) != 0)
-			return err_set(why, ERR_PROTO, "\"%s\" holds what is no network", name);
-	}
-	return 0;
+	return ctl_each_text(o, name, REQUEST_NETS_MAX, "network", take_net, &nets, why);
 }
 
 static int

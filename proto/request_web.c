@@ -233,53 +233,32 @@ as_proto(int r)
 	return r == 0 || r == ERR_NOMEM ? r : ERR_PROTO;
 }
 
-/* The items of an array of strings, if there is one. */
-static int
-each_text(const struct jobj *o, const char *name, struct request_web *w,
-    int (*take)(struct request_web *w, char *s, struct errtext *why), struct errtext *why)
-{
-	char text[REQUEST_FIELD_NAME_MAX + 2 + REQUEST_FIELD_VALUE_MAX + 1];
-	struct errtext sub = { "" };
-	const struct jobj *a = NULL;
-	int r = jobj_arr(o, name, &a, why);
-
-	if (r == ERR_NOTFOUND)
-		return 0;
-	for (size_t i = 0; r == 0 && i < jobj_count(a); i++) {
-		const char *s = jobj_as_str(jobj_at(a, i));
-
-		if (s == NULL || strlen(s) >= sizeof text)
-			return err_set(
-			    why, ERR_PROTO, "\"%s\" holds what does not belong there", name);
-		snprintf(text, sizeof text, "%s", s);
-		if ((r = take(w, text, &sub)) != 0)
-			err_set(why, r, "\"%s\": %s", name, sub.s);
-	}
-	return as_proto(r);
-}
-
 /* "NAME: VALUE" */
 static int
-take_add(struct request_web *w, char *s, struct errtext *why)
+take_add(void *arg, const char *s, struct errtext *why)
 {
-	char *colon = strstr(s, ": ");
+	const char *colon = strstr(s, ": ");
+	char name[REQUEST_FIELD_NAME_MAX + 1];
 
 	if (colon == NULL)
 		return err_set(why, ERR_INVALID, "not of the form NAME: VALUE");
-	*colon = '\0';
-	return request_web_add_field(w, s, colon + 2, why);
+	if ((size_t)(colon - s) >= sizeof name)
+		return err_set(why, ERR_INVALID, "the name of a header field is too long");
+	memcpy(name, s, (size_t)(colon - s));
+	name[colon - s] = '\0';
+	return request_web_add_field(arg, name, colon + 2, why);
 }
 
 static int
-take_remove(struct request_web *w, char *s, struct errtext *why)
+take_remove(void *arg, const char *s, struct errtext *why)
 {
-	return request_web_add_field(w, s, NULL, why);
+	return request_web_add_field(arg, s, NULL, why);
 }
 
 static int
-take_upgrade(struct request_web *w, char *s, struct errtext *why)
+take_upgrade(void *arg, const char *s, struct errtext *why)
 {
-	return request_web_add_upgrade(w, s, why);
+	return request_web_add_upgrade(arg, s, why);
 }
 
 static int
@@ -318,9 +297,12 @@ request_web_take(struct request_web *w, const struct jobj *o, struct errtext *wh
 	if ((r = ctl_get_text(o, "rewrite_host", false, host, sizeof host, why)) != 0 ||
 	    (r = ctl_get_int(o, "connect_ms", 1, REQUEST_TIME_MAX_MS, &connect_ms, why)) != 0 ||
 	    (r = ctl_get_int(o, "timeout_ms", 1, REQUEST_TIME_MAX_MS, &timeout_ms, why)) != 0 ||
-	    (r = each_text(o, "add_fields", w, take_add, why)) != 0 ||
-	    (r = each_text(o, "remove_fields", w, take_remove, why)) != 0 ||
-	    (r = each_text(o, "upgrades", w, take_upgrade, why)) != 0 ||
+	    (r = ctl_each_text(
+		 o, "add_fields", REQUEST_FIELDS_MAX, "header field", take_add, w, why)) != 0 ||
+	    (r = ctl_each_text(o, "remove_fields", REQUEST_FIELDS_MAX, "header field", take_remove,
+		 w, why)) != 0 ||
+	    (r = ctl_each_text(
+		 o, "upgrades", REQUEST_UPGRADES_MAX, "protocol", take_upgrade, w, why)) != 0 ||
 	    (r = take_users(w, o, why)) != 0)
 		return r;
 	if (host[0] != '\0' && request_web_set_host(w, host, NULL) != 0)

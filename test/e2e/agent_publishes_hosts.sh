@@ -124,6 +124,23 @@ kill -HUP "$(pid_of pi)"
 wait_for "the mistake" has_line "$tmp/pi.log" 'http-in.acme.test: auth: .*users: line 1: .*; the configuration in use stays'
 expect "the password in use" one "$(at in.acme.test -u ann:other)"
 
+# One that does not come holds up nothing, and not the end either.
+mkfifo "$tmp/slow"
+config "{\"http\": [\"$one;auth=$tmp/slow\"]}"
+kill -HUP "$(pid_of pi)"
+start writer python3 -c 'import os, signal, sys
+os.open(sys.argv[1], os.O_WRONLY)
+open(sys.argv[2], "w").close()
+signal.pause()' "$tmp/slow" "$tmp/writer.ready"
+started_file writer "$tmp/writer.ready"
+expect "meanwhile" two "$(at pi.t.test)"
+stop pi
+expect "exit status while a file of users is awaited" 0 "$code"
+stop writer
+config "{\"http\": [\"$two\", \"in.acme.test=$one;auth=$tmp/good\"]}"
+printf 'ann:other\n' >"$tmp/good"
+start_agent pi --config "$tmp/pi.json"
+
 # ---- reload of the relay ----
 stop den
 creds ', "hosts": ["in.acme.test"]'

@@ -5,7 +5,6 @@
  *
  * link: -Wl,--wrap=loop_post,--wrap=pthread_create
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,33 +20,9 @@
 #include "cmd/agent/reread.h"
 #include "lib/base/file.h"
 #include "lib/base/log.h"
+#include "test/unit/nopost.h"
+#include "test/unit/nothread.h"
 #include "test/unit/turns.h"
-
-int __real_loop_post(struct loop *l, void (*fn)(void *arg), void (*drop)(void *arg), void *arg);
-int __wrap_loop_post(struct loop *l, void (*fn)(void *arg), void (*drop)(void *arg), void *arg);
-
-/* Messages are lost, for want of memory. */
-static atomic_bool no_post;
-
-int
-__wrap_loop_post(struct loop *l, void (*fn)(void *arg), void (*drop)(void *arg), void *arg)
-{
-	return atomic_load(&no_post) ? ERR_NOMEM : __real_loop_post(l, fn, drop, arg);
-}
-
-int __real_pthread_create(
-    pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *arg), void *arg);
-int __wrap_pthread_create(
-    pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *arg), void *arg);
-
-/* There is no thread to be had. */
-static bool no_thread;
-
-int
-__wrap_pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *arg), void *arg)
-{
-	return no_thread ? EAGAIN : __real_pthread_create(t, attr, fn, arg);
-}
 
 struct target {
 	char *name;

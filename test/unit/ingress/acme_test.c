@@ -5,8 +5,6 @@
  *
  * link: -Wl,--wrap=pthread_create
  */
-#include <errno.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,21 +22,8 @@
 #include "lib/base/mem.h"
 #include "lib/net/buf.h"
 #include "test/unit/heardlog.h"
+#include "test/unit/nothread.h"
 #include "test/unit/turns.h"
-
-int __real_pthread_create(
-    pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *arg), void *arg);
-int __wrap_pthread_create(
-    pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *arg), void *arg);
-
-/* There is no thread to be had. */
-static bool no_thread;
-
-int
-__wrap_pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *arg), void *arg)
-{
-	return no_thread ? EAGAIN : __real_pthread_create(t, attr, fn, arg);
-}
 
 static char dir[64], webroot[160], command[256];
 static struct acme *a;

@@ -15,10 +15,12 @@
 #include "cmd/relay/group.h"
 #include "cmd/relay/ingress/publish_host.h"
 #include "lib/base/mem.h"
+#include "test/unit/heap.h"
 #include "test/unit/publictest.h"
 #include "test/unit/turns.h"
 
 #define D "t.example.com"
+#define HEX "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 /* Everybody has the same secret. */
 #define ENTRY(name, more) "\"" name "\":{\"secret\":\"s\"" more "}"
 #define CREDS(entries) "{\"edge-agents\":{" entries "}}"
@@ -461,6 +463,60 @@ without_a_key_that_lasts_the_agent_says_what_it_had(void **state)
 	    ask(agent, "http", "a", ",\"random\":true")->host, "abcdefghijklmnopqrstuvwxyz." D);
 }
 
+/* ---- memory ---- */
+
+static void
+want_of_memory_is_an_answer_or_none(void **state)
+{
+	bool done = false;
+
+	(void)state;
+	publictest_web(&r, 80, 0, D, "other.test");
+	for (long n = 0; !done; n++) {
+		int before = agent->n_control;
+		bool there, yes;
+
+		assert_true(n < 300);
+		mem_fail_after(n);
+		fake_control(agent,
+		    "{\"id\":5,\"request\":\"publish\",\"kind\":\"http\",\"service\":\"a\","
+		    "\"host\":\"shop\",\"add_fields\":[\"A: b\"],\"max_rate\":7}");
+		mem_fail_after(MEM_NO_FAIL);
+		there = publictest_find(w, "pi", "a") != NULL;
+		yes = agent->n_control > before && strstr(agent->control, "\"ok\":true") != NULL;
+		assert_true(there || !yes);
+		done = yes;
+		/* Nothing is held by what has failed, and all by what has not. */
+		assert_string_equal(whose("shop." D), there ? "pi:a" : "none");
+		assert_string_equal(whose("shop.other.test"), there ? "pi:a" : "none");
+		if (there)
+			publictest_ask(
+			    agent, "\"request\":\"withdraw\",\"kind\":\"http\",\"service\":\"a\"");
+		relaytest_settle(&r);
+	}
+	assert_string_equal(whose("shop." D), "none");
+}
+
+static void
+publish_once(void)
+{
+	assert_true(ask(agent, "http", "a", ",\"auth\":{\"a\":\"" HEX "\"}")->ok);
+	assert_true(ask(agent, "http", "b", ",\"random\":true")->ok);
+	assert_true(ask(agent, "http", "b", ",\"host\":\"moved\"")->ok);
+	assert_false(ask(agent, "http", "c", ",\"host\":\"moved\"")->ok);
+	publish_stop(w);
+	relaytest_settle(&r);
+}
+
+static void
+nothing_is_left_behind(void **state)
+{
+	(void)state;
+	heap_is_given_back(publish_once);
+	assert_string_equal(whose("pi." D), "none");
+	assert_string_equal(whose("moved." D), "none");
+}
+
 int
 main(void)
 {
@@ -492,6 +548,9 @@ main(void)
 		    random_names_are_the_key_and_who_asks, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    without_a_key_that_lasts_the_agent_says_what_it_had, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    want_of_memory_is_an_answer_or_none, setup, teardown),
+		cmocka_unit_test_setup_teardown(nothing_is_left_behind, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

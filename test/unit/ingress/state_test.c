@@ -5,7 +5,6 @@
  *
  * link: -Wl,--wrap=pthread_create,--wrap=file_write_atomic
  */
-#include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -28,20 +27,7 @@
 #include "lib/base/mem.h"
 #include "test/unit/heap.h"
 #include "test/unit/heardlog.h"
-
-int __real_pthread_create(
-    pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *arg), void *arg);
-int __wrap_pthread_create(
-    pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *arg), void *arg);
-
-/* There is no thread to be had. */
-static bool no_thread;
-
-int
-__wrap_pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *arg), void *arg)
-{
-	return no_thread ? EAGAIN : __real_pthread_create(t, attr, fn, arg);
-}
+#include "test/unit/nothread.h"
 
 int __real_file_write_atomic(
     const char *path, const void *p, size_t n, mode_t mode, struct errtext *e);

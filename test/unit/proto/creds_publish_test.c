@@ -269,6 +269,12 @@ a_list_names_labels_hosts_and_patterns(void **state)
 	assert_true(creds_agent_may_random(c, &luck));
 	assert_false(may(c, &luck, "luck", "t.test"));
 	creds_unref(c);
+	/* Stars that are not alone stand for labels. */
+	c = parsed(ENTRY(",\"hosts\":[\"**\"]"));
+	pi = agent(c, "pi", "s");
+	assert_true(may(c, &pi, "shop", "t.test"));
+	assert_false(may(c, &pi, "", "www.x.test"));
+	creds_unref(c);
 }
 
 static void

@@ -13,23 +13,14 @@
 #include <cmocka.h>
 
 #include "cmd/relay/move.h"
+#include "test/unit/nopost.h"
 #include "test/unit/relaytest.h"
-
-int __wrap_loop_post(struct loop *l, void (*fn)(void *arg), void (*drop)(void *arg), void *arg);
-int __real_loop_post(struct loop *l, void (*fn)(void *arg), void (*drop)(void *arg), void *arg);
 
 static struct relay r;
 static struct move m;
-static bool no_memory;
 /* What the mover was told, and about which worker. */
 static int n_left, n_arrived, n_lost;
 static struct worker *at;
-
-int
-__wrap_loop_post(struct loop *l, void (*fn)(void *arg), void (*drop)(void *arg), void *arg)
-{
-	return no_memory ? ERR_NOMEM : __real_loop_post(l, fn, drop, arg);
-}
 
 static void
 on_leave(void *arg)
@@ -62,7 +53,7 @@ setup(void **state)
 	(void)state;
 	relaytest_init(&r, 2);
 	n_left = n_arrived = n_lost = 0;
-	no_memory = false;
+	no_post = false;
 	at = NULL;
 	move_init(&m, &user, &m);
 	return 0;
@@ -101,13 +92,13 @@ static void
 without_memory_for_the_message_it_is_lost_where_it_was(void **state)
 {
 	(void)state;
-	no_memory = true;
+	no_post = true;
 	move_start(&m, &r.workers[0], &r.workers[1]);
 	loop_settle(r.workers[0].loop);
 	assert_int_equal(n_left, 1);
 	assert_int_equal(n_lost, 1);
 	assert_ptr_equal(at, &r.workers[0]);
-	no_memory = false;
+	no_post = false;
 	relaytest_settle(&r);
 	assert_int_equal(n_arrived, 0);
 }
