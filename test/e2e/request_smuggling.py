@@ -188,7 +188,8 @@ REQUESTS = [case for group in (frames, chunks, lines, hosts, fields) for case in
 
 # ---- answers: name, the service's bytes, what it does then, statuses, body, how it ends for the visitor ----
 #
-# "cut": a reset, or an end without the last byte, and so no answer that looks whole.
+# "cut": a reset, or an end without the last byte, and so no answer that looks whole.  "lost": that, or 502, because a reset
+# takes with it what the agent has not read yet.
 
 OK = "HTTP/1.1 200 OK\r\n"
 WRONG = ([502], None, "keep")
@@ -229,8 +230,8 @@ def bodies_of_answers():
     yield "chunks that break off", OK + "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n", "end", [200], None, "cut"
     yield "no last empty line", OK + "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n", "end", [200], None, "cut"
     yield "too short", OK + "Content-Length: 10\r\n\r\nok", "end", [200], None, "cut"
-    yield "too short, reset", OK + "Content-Length: 10\r\n\r\nok", "reset", [200], None, "cut"
-    yield "until close, reset", OK + "\r\nok", "reset", [200], None, "cut"
+    yield "too short, reset", OK + "Content-Length: 10\r\n\r\nok", "reset", [200], None, "lost"
+    yield "until close, reset", OK + "\r\nok", "reset", [200], None, "lost"
     yield "until close", OK + "\r\nok", "end", [200], "ok", "keep"
     yield "until close, HTTP/1.0", "HTTP/1.0 200 OK\r\n\r\nok", "end", [200], "ok", "keep"
     yield "two answers", OK + "Content-Length: 2\r\n\r\nok" + EVIL, "stay", [200], "ok", "keep"
@@ -555,6 +556,8 @@ async def run_answer(name, statuses, body, end, number, mode):
             text = await a.body(status, fields, "GET")
     except Cut:
         how = "cut"
+    if end == "lost":
+        statuses, end = ([502], "keep") if got == [502] else (statuses, "cut")
     # Before anything was cut its head may have been lost with it.
     if statuses is not None and got != statuses and not (how == "cut" and got == []):
         wrong.append(f"answers {got}")
