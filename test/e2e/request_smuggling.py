@@ -89,7 +89,8 @@ def chunks():
                  "5;a\x00", "5;a b", "5;\xc3\xa4", "5\n5", "5\r5", "ffffffffffffffff", "8000000000000005", "10000000000000005",
                  "000000000000000005", "\xef\xbc\x95", "5;" + "a" * 5000):
         yield f"chunk of {size[:20]!r}", CHUNKED + size + "\r\nhello\r\n0\r\n\r\n" + HIDDEN, *BAD, BROKEN
-    for body in ("5\nhello\r\n0\r\n\r\n", "5\r\nhello\n0\r\n\r\n", "5\r\nhello\r0\r\n\r\n", "5\r\nhello0\r\n\r\n",
+    for body in ("5\r\nhelloXX0\r\n\r\n", "5\r\nhello\n\n0\r\n\r\n", "5\r\nhello\r\r0\r\n\r\n",
+                 "5\nhello\r\n0\r\n\r\n", "5\r\nhello\n0\r\n\r\n", "5\r\nhello\r0\r\n\r\n", "5\r\nhello0\r\n\r\n",
                  "5\r\nhelloX\r\n0\r\n\r\n",
                  "6\r\nhello\r\n0\r\n\r\n", "5\r\nhello\r\n\r\n0\r\n\r\n", "5\r\nhello\r\n0\n\n", "5\r\nhello\r\n0\r\n\n",
                  "5\r\nhello\r\n0\r\rX",
@@ -221,7 +222,7 @@ def heads_of_answers():
 
 
 def bodies_of_answers():
-    for text in ("0x2\r\nok\r\n0\r\n\r\n", "2 \r\nok\r\n0\r\n\r\n", "+2\r\nok\r\n0\r\n\r\n", "2\nok\r\n0\r\n\r\n",
+    for text in ("2\r\nokXX0\r\n\r\n", "0x2\r\nok\r\n0\r\n\r\n", "2 \r\nok\r\n0\r\n\r\n", "+2\r\nok\r\n0\r\n\r\n", "2\nok\r\n0\r\n\r\n",
                  "2\r\nok\n0\r\n\r\n", "2\r\nokX\r\n0\r\n\r\n",
                  "2\r\nok0\r\n\r\n", "x\r\nok\r\n0\r\n\r\n", "2\r\nok\r\n0\n\n", "2\r\nok\r\n0\r\nX : y\r\n\r\n",
                  "2\r\nok\r\n0\r\nX: y\r\n z\r\n\r\n",
