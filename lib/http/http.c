@@ -412,13 +412,17 @@ static int
 check_request_line(struct http_head *h, const char *s, size_t n, struct errtext *e)
 {
 	const char *target = memchr(s, ' ', n), *version;
-	size_t method_len = target == NULL ? n : (size_t)(target - s);
+	size_t method_len = target == NULL ? n : (size_t)(target - s), target_len;
 	int status;
 
 	if (target == NULL || !is_token(s, method_len))
 		return refuse(h, e, 400, ERR_PROTO, "no request line");
 	target++;
 	version = memchr(target, ' ', n - method_len - 1);
+	target_len = version == NULL ? n - method_len - 1 : (size_t)(version - target);
+	if (!is_target(target, target_len))
+		return refuse(h, e, 400, ERR_PROTO, "a request target with forbidden characters");
+	/* HTTP/0.9 */
 	if (version == NULL)
 		return refuse(h, e, 505, ERR_PROTO, "a request line without a version");
 	version++;
@@ -427,8 +431,6 @@ check_request_line(struct http_head *h, const char *s, size_t n, struct errtext 
 		return refuse(h, e, 505, ERR_PROTO, "an unknown HTTP version");
 	if (status != 0)
 		return refuse(h, e, status, ERR_PROTO, "a request line without an HTTP version");
-	if (!is_target(target, (size_t)(version - target) - 1))
-		return refuse(h, e, 400, ERR_PROTO, "a request target with forbidden characters");
 	if (!is_known_method(s, method_len))
 		return refuse(h, e, 501, ERR_PROTO, "an unknown method");
 	return 0;

@@ -249,12 +249,12 @@ exchange_writable(struct exchange *x)
 void
 exchange_ended(struct exchange *x)
 {
-	static const struct refusal ended = { 400, "the body of the request is not whole" };
-
-	if (x->state == EXCHANGE_OVER || x->body_done)
+	if (x->state == EXCHANGE_OVER)
 		return;
-	x->keep = false;
-	exchange_refuse(x, ended, "the visitor's connection ended within the body");
+	x->ended = true;
+	/* What has come before is the body's still. */
+	if (exchange_awaits_body(x))
+		exchange_move_body(x);
 }
 
 void

@@ -76,6 +76,8 @@ struct exchange {
 	/* The request's body: all has come; it waits for 100; the backend takes no more now. */
 	struct body_reader body;
 	bool body_done, holding, blocked;
+	/* The visitor sends no more. */
+	bool ended;
 	/* What was handed to a used stream, for another one; not: it is too much. */
 	struct bufq again;
 	bool may_again, was_again;

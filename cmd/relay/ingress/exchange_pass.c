@@ -67,6 +67,7 @@ take_body(struct exchange *x, size_t room, struct errtext *why)
 }
 
 static const struct refusal bad_body = { 400, "the body of the request is malformed" };
+static const struct refusal half_body = { 400, "the body of the request is not whole" };
 
 void
 exchange_move_body(struct exchange *x)
@@ -82,14 +83,17 @@ exchange_move_body(struct exchange *x)
 		if (!x->blocked)
 			r = take_body(x, room, &why);
 	}
-	if (r == 0 || r == ERR_AGAIN) {
+	if (r == 0 || (r == ERR_AGAIN && !x->ended)) {
 		exchange_watch_visitor(x);
 		return;
 	}
 	/* The next request cannot be found any more. */
 	x->keep = false;
-	exchange_refuse(x, r == ERR_NOMEM ? exchange_no_memory : bad_body,
-	    r == ERR_NOMEM ? "out of memory" : why.s);
+	if (r == ERR_AGAIN)
+		exchange_refuse(x, half_body, "the visitor's connection ended within the body");
+	else
+		exchange_refuse(x, r == ERR_NOMEM ? exchange_no_memory : bad_body,
+		    r == ERR_NOMEM ? "out of memory" : why.s);
 }
 
 void

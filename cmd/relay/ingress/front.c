@@ -184,7 +184,7 @@ read_past(struct front *fr)
 
 /*
  * The visitor may still be sending: a connection that is closed on it would be reset, and the reset
- * would overtake the answer.
+ * would overtake the answer.  So our direction is closed first (RFC 9112 9.6).
  */
 static void
 begin_ending(struct front *fr)
@@ -192,6 +192,9 @@ begin_ending(struct front *fr)
 	set_state(fr, FRONT_ENDING);
 	http_head_free(fr->head);
 	fr->head = NULL;
+	filter_shutdown(fr->f);
+	if (fr->state == FRONT_OVER)
+		return;
 	set_due_in(fr, FRONT_PAST_MS);
 	filter_pause(fr->f, false);
 	read_past(fr);
@@ -364,6 +367,9 @@ carry(struct front *fr)
 	set_state(fr, FRONT_CARRIED);
 	fr->due_ms = UINT64_MAX;
 	exchange_begin(fr->x);
+	/* It may have ended on the way. */
+	if (fr->eof && fr->state == FRONT_CARRIED)
+		exchange_ended(fr->x);
 }
 
 /* The head is done. */

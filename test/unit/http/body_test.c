@@ -169,6 +169,9 @@ a_chunk_ends_where_it_says(void **state)
 	refused("5\r\nhello\n0\r\n\r\n", "hello", ERR_PROTO);
 	refused("5\r\nhello\r0\r\n\r\n", "hello", ERR_PROTO);
 	refused("5\r\nhello0\r\n\r\n", "hello", ERR_PROTO);
+	refused("5\r\nhelloXX0\r\n\r\n", "hello", ERR_PROTO);
+	refused("5\r\nhello\r\r0\r\n\r\n", "hello", ERR_PROTO);
+	refused("5\r\nhello\n\n0\r\n\r\n", "hello", ERR_PROTO);
 	refused("5\r\nhello\r\n\r\n0\r\n\r\n", "hello", ERR_PROTO);
 }
 

@@ -307,6 +307,7 @@ what_could_be_read_in_two_ways_is_refused(void **state)
 		{ "GET / ICE/1.0\r\nHost: a" E, 400 },
 		{ "GET /a b HTTP/1.1\r\nHost: a" E, 400 },
 		{ "GET\t/ HTTP/1.1\r\nHost: a" E, 400 },
+		{ "GET /\tHTTP/1.1\r\nHost: a" E, 400 },
 		{ "GET /  HTTP/1.1\r\nHost: a" E, 400 },
 		{ "GET /\x80 HTTP/1.1\r\nHost: a" E, 400 },
 		{ "GET HTTP/1.1\r\nHost: a" E, 505 },
