@@ -10,8 +10,8 @@ static const char *const words[DOOR_ANSWERS] = {
 	[DOOR_DENIED] = "not a network that the service admits",
 	[DOOR_CONNECTIONS] = "the service has as many connections as it may have (max-connections)",
 	[DOOR_RATE] = "too many new connections a second (max-rate)",
-	[DOOR_ADDRESS] = "this address has as many connections as it may have, or opens them too "
-			 "fast (--identity-streams, --identity-opens)",
+	[DOOR_ADDRESS] = ("this address has as many connections as it may have, or opens them too "
+			  "fast (--identity-streams, --identity-opens)"),
 	[DOOR_SHARE] = "this address has its share of the agent's streams",
 	[DOOR_NO_MEMORY] = "out of memory",
 };

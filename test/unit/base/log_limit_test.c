@@ -87,6 +87,35 @@ the_first_lines_of_a_window_are_written(void **state)
 	assert_string_equal(written(), "info: pi: 1 lines left out|");
 }
 
+__attribute__((format(printf, 2, 3))) static void
+say_about(struct log_limit *l, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	log_limited_about(l, 100, LOG_LEVEL_WARN, "visitor", "192.0.2.7", fmt, ap);
+	va_end(ap);
+}
+
+static void
+lines_about_a_thing_and_lines_to_be_made_count_too(void **state)
+{
+	struct log_limit l;
+
+	(void)state;
+	log_limit_init(&l, 2, 1000, "pi");
+	say_about(&l, "opened %d", 1);
+	assert_string_equal(written(), "warn: visitor 192.0.2.7: opened 1|");
+	assert_true(log_limit_admits(&l, 100, LOG_LEVEL_INFO));
+	assert_false(log_limit_admits(&l, 100, LOG_LEVEL_INFO));
+	say_about(&l, "opened %d", 2);
+	/* Switched off, it is nobody's line. */
+	assert_false(log_limit_admits(&l, 2000, LOG_LEVEL_DEBUG));
+	assert_string_equal(written(), "");
+	log_limit_fini(&l);
+	assert_string_equal(written(), "warn: pi: 2 lines left out|");
+}
+
 static void
 quiet_tells_the_count(void **state)
 {
@@ -215,6 +244,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 		    the_first_lines_of_a_window_are_written, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    lines_about_a_thing_and_lines_to_be_made_count_too, start, stop),
 		cmocka_unit_test_setup_teardown(quiet_tells_the_count, start, stop),
 		cmocka_unit_test_setup_teardown(the_gravest_level_tells, start, stop),
 		cmocka_unit_test_setup_teardown(a_zeroed_limit_is_the_usual_one, start, stop),

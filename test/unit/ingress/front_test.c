@@ -1,0 +1,738 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * front_test - visitors' connections and their requests: what the service is asked, what the
+ * visitor's program gets, and what is given back.
+ *
+ * link: -Wl,--wrap=timer_set
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "cmd/relay/group.h"
+#include "cmd/relay/gate.h"
+#include "cmd/relay/ingress/front.h"
+#include "cmd/relay/ingress/publish_host.h"
+#include "lib/base/mem.h"
+#include "lib/net/sockopt.h"
+#include "test/unit/heap.h"
+#include "test/unit/publictest.h"
+#include "test/unit/sockpair.h"
+#include "test/unit/turns.h"
+
+void __real_timer_set(struct timer *t, uint64_t ms);
+void __wrap_timer_set(struct timer *t, uint64_t ms);
+
+/* A timer of this many milliseconds is over at once. */
+static uint64_t hurried_ms;
+
+void
+__wrap_timer_set(struct timer *t, uint64_t ms)
+{
+	__real_timer_set(t, ms == hurried_ms ? 0 : ms);
+}
+
+enum {
+	WORKERS = 2,
+	PLACES = 4,
+	HEAD_MS = 70001,
+	BODY_MS = 70002,
+	ANSWER_MS = 70003,
+	IDLE_MS = 70004
+};
+
+static struct relay r;
+static struct fake_session *agent;
+/* The worker that the agent's name is on. */
+static struct worker *w;
+
+static void
+use_times(struct relay_opts *o)
+{
+	o->head_ms = HEAD_MS;
+	o->body_ms = BODY_MS;
+	o->answer_ms = ANSWER_MS;
+	o->idle_ms = IDLE_MS;
+	o->request_ms = 70005;
+	o->upgrade_ms = 70006;
+	o->max_idle = PLACES;
+}
+
+static struct fake_session *
+agent_comes(const char *name)
+{
+	struct fake_session *f = relaytest_login(&r, 0, CTL_AGENT, name);
+
+	assert_true(
+	    publictest_ask(f, "\"request\":\"publish\",\"kind\":\"http\",\"service\":\"http\"")
+		->ok);
+	return f;
+}
+
+static int
+setup(void **state)
+{
+	struct route at;
+
+	(void)state;
+	hurried_ms = UINT64_MAX;
+	publictest_init(&r, WORKERS);
+	publictest_web(&r, 8080, 0, "t.test", NULL);
+	use_times(&r.opts);
+	r.fronts = fronts_gate(&r, WORKERS);
+	agent = agent_comes("pi");
+	if (publish_route(&r, "pi.t.test", &at) != ROUTE_FOUND)
+		return -1;
+	w = &r.workers[at.worker];
+	return r.fronts != NULL ? 0 : -1;
+}
+
+static int
+teardown(void **state)
+{
+	struct gate *g = r.fronts;
+
+	(void)state;
+	publictest_fini(&r);
+	gate_free(g);
+	return 0;
+}
+
+/* ---- visitors ---- */
+
+/* Its connection is on this worker; returns the other end. */
+static int
+visitor_on(struct worker *at)
+{
+	struct gate_who who = { .any_rate = true, .any_places = true };
+	struct gate_place *place;
+	struct addr from, to;
+	int fd[2];
+
+	sockpair_tcp(fd, true);
+	assert_int_equal(addr_local(fd[0], &from), 0);
+	assert_int_equal(addr_local(fd[1], &to), 0);
+	addr_identity(&from, who.key);
+	assert_int_equal(gate_enter(r.fronts, &who, at->index, 0, &place), GATE_IN);
+	front_start(at, fd[1], &from, &to, false, place);
+	return fd[0];
+}
+
+/* It breaks off; a mere end would leave it the answer that it waits for. */
+static void
+visitor_breaks_off(int fd)
+{
+	sockopt_reset(fd, true);
+	close(fd);
+}
+
+static void
+visitor_says(int fd, const char *text)
+{
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+}
+
+static void
+visitor_gets(int fd, const char *target)
+{
+	char text[256];
+
+	snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: pi.t.test\r\n\r\n", target);
+	visitor_says(fd, text);
+}
+
+/* What a visitor's program has read, and how it ended. */
+struct heard {
+	int fd;
+	const char *wanted;
+	char text[8192];
+	size_t len;
+	enum visit how;
+};
+
+static bool
+has_heard(void *arg)
+{
+	struct heard *h = arg;
+	ssize_t n = 0;
+
+	while (h->how == VISIT_OPEN &&
+	       (n = read(h->fd, h->text + h->len, sizeof h->text - 1 - h->len)) > 0)
+		h->len += (size_t)n;
+	h->text[h->len] = '\0';
+	if (h->how == VISIT_OPEN && n == 0)
+		h->how = VISIT_FIN;
+	else if (h->how == VISIT_OPEN && errno == ECONNRESET)
+		h->how = VISIT_RESET;
+	return h->wanted != NULL ? strstr(h->text, h->wanted) != NULL : h->how != VISIT_OPEN;
+}
+
+/* Until this is among what it has read; text: all of it. */
+static const char *
+hears(int fd, const char *wanted)
+{
+	static struct heard h;
+
+	h = (struct heard){ .fd = fd, .wanted = wanted };
+	if (!turns_until(w->loop, has_heard, &h))
+		fail_msg("\"%s\" does not come, but \"%s\"", wanted, h.text);
+	return h.text;
+}
+
+/* How its connection ends, and what came before; it is closed then. */
+static enum visit
+ends(int fd, char text[8192])
+{
+	struct heard h = { .fd = fd };
+
+	assert_true(turns_until(w->loop, has_heard, &h));
+	if (text != NULL)
+		memcpy(text, h.text, sizeof h.text);
+	close(fd);
+	return h.how;
+}
+
+/* ---- the service ---- */
+
+static bool
+was_asked(void *arg)
+{
+	const char *wanted = arg;
+	struct fake_stream *s = agent->n_streams > 0 ? agent->stream[agent->n_streams - 1] : NULL;
+	char text[4096] = "";
+
+	if (s == NULL)
+		return false;
+	bufq_read(&s->sent, 0, text, sizeof text - 1);
+	return strstr(text, wanted) != NULL;
+}
+
+/* The newest stream, once this was said on it. */
+static struct fake_stream *
+asked(const char *wanted)
+{
+	struct fake_stream *s;
+
+	if (!turns_until(w->loop, was_asked, (void *)(uintptr_t)wanted))
+		fail_msg("the service is not asked for \"%s\"", wanted);
+	s = agent->stream[agent->n_streams - 1];
+	return s;
+}
+
+static void
+accepts(struct fake_stream *s)
+{
+	static const struct ctl_open_ok ok;
+
+	s->s.user->opened(s->s.arg, &ok);
+}
+
+static void
+takes_all(struct fake_stream *s)
+{
+	size_t n = s->sent.len;
+
+	s->s.user->sent(s->s.arg, n - s->s.tx);
+	s->s.tx = n;
+	s->s.user->acked(s->s.arg, n, false);
+}
+
+/* A request on a new stream that the service has taken. */
+static struct fake_stream *
+taken(const char *wanted)
+{
+	struct fake_stream *s = asked(wanted);
+
+	accepts(s);
+	takes_all(s);
+	return s;
+}
+
+#define SHORT "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+static bool
+is_empty(void *arg)
+{
+	struct worker *at = arg;
+
+	return TAILQ_EMPTY(&at->fronts);
+}
+
+static void
+all_leave(void)
+{
+	for (int i = 0; i < WORKERS; i++)
+		assert_true(turns_until(r.workers[i].loop, is_empty, &r.workers[i]));
+	assert_int_equal(gate_count(r.fronts), 0);
+	assert_int_equal(atomic_load(&r.counts.visitors), 0);
+}
+
+/* ---- requests ---- */
+
+static void
+a_request_is_written_anew_and_its_answer_too(void **state)
+{
+	char text[4096] = "";
+	struct fake_stream *s;
+	int fd = visitor_on(w);
+
+	(void)state;
+	visitor_says(fd, "GET /a?b HTTP/1.1\r\nhost: PI.t.test\r\nX-Request-Id: one\r\n"
+			 "Connection: keep-alive, X-Own\r\nX-Own: 1\r\nKeep: me\r\n\r\n");
+	s = taken("\r\n\r\n");
+	bufq_read(&s->sent, 0, text, sizeof text - 1);
+	assert_non_null(strstr(text, "GET /a?b HTTP/1.1\r\nHost: PI.t.test\r\n"));
+	assert_non_null(strstr(text, "\r\nKeep: me\r\n"));
+	assert_non_null(strstr(text, "\r\nX-Request-Id: one\r\n"));
+	assert_non_null(strstr(text, "\r\nX-Forwarded-For: 127.0.0.1\r\n"));
+	assert_null(strstr(text, "X-Own"));
+	fake_data(
+	    s, "HTTP/1.1 200 Fine\r\nContent-Length: 2\r\nKeep-Alive: timeout=5\r\nA: b\r\n\r\nok");
+	assert_string_equal(
+	    hears(fd, "ok"), "HTTP/1.1 200 Fine\r\nA: b\r\nContent-Length: 2\r\n\r\nok");
+	close(fd);
+	all_leave();
+}
+
+static void
+requests_in_a_row_are_asked_one_after_the_other(void **state)
+{
+	int fd = visitor_on(w);
+	struct fake_stream *s;
+
+	(void)state;
+	visitor_gets(fd, "/1");
+	visitor_gets(fd, "/2");
+	s = taken("GET /1 ");
+	assert_false(was_asked((void *)(uintptr_t) "GET /2 "));
+	fake_data(s, SHORT);
+	assert_ptr_equal(asked("GET /2 "), s);
+	takes_all(s);
+	fake_data(s, SHORT);
+	hears(fd, "okHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+	close(fd);
+	all_leave();
+}
+
+static void
+a_connection_goes_to_the_worker_of_each_agent(void **state)
+{
+	struct worker *other = &r.workers[1 - w->index];
+	int fd = visitor_on(other);
+	struct fake_stream *s;
+
+	(void)state;
+	visitor_gets(fd, "/");
+	assert_true(turns_until(other->loop, is_empty, other));
+	s = taken("GET / ");
+	fake_data(s, SHORT);
+	hears(fd, "ok");
+	close(fd);
+	all_leave();
+}
+
+static void
+a_place_is_held_while_nothing_is_carried(void **state)
+{
+	int fd = visitor_on(w);
+	struct fake_stream *s;
+
+	(void)state;
+	assert_int_equal(gate_count(r.fronts), 1);
+	visitor_gets(fd, "/");
+	s = taken("GET / ");
+	assert_int_equal(gate_count(r.fronts), 0);
+	assert_int_equal(atomic_load(&r.counts.visitors), 1);
+	fake_data(s, SHORT);
+	hears(fd, "ok");
+	assert_int_equal(gate_count(r.fronts), 1);
+	assert_int_equal(atomic_load(&r.counts.visitors), 0);
+	close(fd);
+	all_leave();
+}
+
+static void
+a_full_table_drops_the_oldest_that_waits(void **state)
+{
+	int fd[PLACES + 2];
+
+	(void)state;
+	fd[0] = visitor_on(w);
+	visitor_gets(fd[0], "/");
+	taken("GET / ");
+	for (int i = 1; i < PLACES + 2; i++)
+		fd[i] = visitor_on(w);
+	assert_int_equal(ends(fd[1], NULL), VISIT_FIN);
+	fake_data(agent->stream[0], SHORT);
+	hears(fd[0], "ok");
+	for (int i = 0; i < PLACES + 2; i++)
+		if (i != 1)
+			close(fd[i]);
+	all_leave();
+}
+
+static void
+a_drain_closes_what_is_idle_and_ends_what_is_carried(void **state)
+{
+	int idle = visitor_on(w), busy = visitor_on(w);
+	struct fake_stream *s;
+	char text[8192];
+
+	(void)state;
+	visitor_gets(idle, "/1");
+	fake_data(taken("GET /1 "), SHORT);
+	hears(idle, "ok");
+	visitor_gets(busy, "/2");
+	s = asked("GET /2 ");
+	takes_all(s);
+	atomic_store(&r.draining, true);
+	publish_stop(w);
+	fronts_drain(w);
+	assert_int_equal(ends(idle, NULL), VISIT_FIN);
+	fake_data(s, SHORT);
+	assert_int_equal(ends(busy, text), VISIT_FIN);
+	assert_non_null(strstr(text, "Connection: close\r\n\r\nok"));
+	all_leave();
+}
+
+/* ---- bodies ---- */
+
+static void
+a_visitor_who_takes_nothing_stops_the_service(void **state)
+{
+	static char much[64 * 1024 + 1];
+	int fd = visitor_on(w), size = 4096;
+	struct fake_stream *s;
+	uint64_t said = 0;
+
+	(void)state;
+	memset(much, 'x', sizeof much - 1);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size), 0);
+	visitor_gets(fd, "/");
+	s = taken("GET / ");
+	fake_data(s, "HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n");
+	/* What is taken is acknowledged; more than the kernel has room for is not. */
+	for (int i = 0; i < 1000; i++) {
+		fake_data(s, much);
+		said += sizeof much - 1;
+		loop_settle(w->loop);
+	}
+	assert_true(s->consumed < said / 2);
+	hurried_ms = ANSWER_MS / 4;
+	close(fd);
+	all_leave();
+}
+
+static void
+a_cut_answer_is_a_reset(void **state)
+{
+	static const char *const heads[] = { "Content-Length: 10", "Transfer-Encoding: chunked",
+		"Connection: close" };
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		int fd = visitor_on(w);
+		struct fake_stream *s;
+		char head[256];
+
+		visitor_gets(fd, "/");
+		s = taken("GET / ");
+		snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\n%s\r\n\r\n%s", heads[i],
+		    i == 1 ? "2\r\nha\r\n" : "ha");
+		fake_data(s, head);
+		hears(fd, "ha");
+		fake_end(s, CODE_LOST, "gone");
+		assert_int_equal(ends(fd, NULL), VISIT_RESET);
+	}
+	all_leave();
+}
+
+static void
+an_answer_before_the_body_is_the_last(void **state)
+{
+	int fd = visitor_on(w);
+	struct fake_stream *s;
+	char text[8192];
+
+	(void)state;
+	visitor_says(fd, "POST / HTTP/1.1\r\nHost: pi.t.test\r\nContent-Length: 100\r\n\r\nhalf");
+	s = taken("half");
+	fake_data(s, "HTTP/1.1 413 No\r\nContent-Length: 2\r\n\r\nno");
+	hears(fd, "Connection: close\r\n\r\nno");
+	visitor_says(fd, "the rest of it");
+	hurried_ms = FRONT_PAST_MS;
+	shutdown(fd, SHUT_WR);
+	assert_int_equal(ends(fd, text), VISIT_FIN);
+	all_leave();
+}
+
+static void
+a_body_that_ends_too_soon_is_no_request(void **state)
+{
+	int fd = visitor_on(w);
+	char text[8192];
+
+	(void)state;
+	visitor_says(fd, "POST / HTTP/1.1\r\nHost: pi.t.test\r\nContent-Length: 100\r\n\r\nhalf");
+	taken("half");
+	shutdown(fd, SHUT_WR);
+	assert_int_equal(ends(fd, text), VISIT_FIN);
+	assert_non_null(strstr(text, "HTTP/1.1 400 "));
+	all_leave();
+}
+
+/* ---- once more ---- */
+
+/* A stream that has carried a request and waits. */
+static struct fake_stream *
+used_stream(int fd)
+{
+	struct fake_stream *s;
+
+	visitor_gets(fd, "/first");
+	s = taken("GET /first ");
+	fake_data(s, SHORT);
+	hears(fd, "ok");
+	return s;
+}
+
+static void
+what_fails_on_a_used_stream_is_asked_once_more(void **state)
+{
+	int fd = visitor_on(w);
+	struct fake_stream *s = used_stream(fd), *again;
+
+	(void)state;
+	visitor_gets(fd, "/second");
+	assert_ptr_equal(asked("GET /second "), s);
+	s->s.user->eof(s->s.arg);
+	again = taken("GET /second ");
+	assert_ptr_not_equal(again, s);
+	/* And then no more. */
+	again->s.user->eof(again->s.arg);
+	hears(fd, "HTTP/1.1 502 ");
+	close(fd);
+	all_leave();
+}
+
+static void
+what_may_have_been_done_is_not_asked_again(void **state)
+{
+	int fd = visitor_on(w);
+	struct fake_stream *s = used_stream(fd);
+	size_t n = agent->n_streams;
+
+	(void)state;
+	visitor_says(
+	    fd, "POST /second HTTP/1.1\r\nHost: pi.t.test\r\nContent-Length: 4\r\n\r\nbody");
+	assert_ptr_equal(asked("body"), s);
+	takes_all(s);
+	s->s.user->eof(s->s.arg);
+	hears(fd, "HTTP/1.1 502 ");
+	assert_int_equal(agent->n_streams, n);
+	close(fd);
+	all_leave();
+}
+
+static void
+a_body_that_nobody_got_is_sent_again(void **state)
+{
+	int fd = visitor_on(w);
+	struct fake_stream *s = used_stream(fd), *again;
+
+	(void)state;
+	visitor_says(
+	    fd, "POST /second HTTP/1.1\r\nHost: pi.t.test\r\nContent-Length: 8\r\n\r\nbody");
+	assert_ptr_equal(asked("body"), s);
+	/* The agent resets it, and has acknowledged nothing of it. */
+	fake_end(s, CODE_REFUSED, "the target has gone");
+	again = taken("POST /second ");
+	assert_ptr_not_equal(again, s);
+	visitor_says(fd, "more");
+	asked("bodymore");
+	fake_data(again, SHORT);
+	hears(fd, "ok");
+	close(fd);
+	all_leave();
+}
+
+/* ---- who is away ---- */
+
+static void
+a_request_waits_for_its_agent(void **state)
+{
+	int fd = visitor_on(w);
+
+	(void)state;
+	relaytest_hang_up(agent);
+	relaytest_settle(&r);
+	visitor_gets(fd, "/");
+	loop_settle(w->loop);
+	agent = agent_comes("pi");
+	fake_data(taken("GET / "), SHORT);
+	hears(fd, "ok");
+	close(fd);
+	all_leave();
+}
+
+static void
+an_agent_that_stays_away_is_told(void **state)
+{
+	int fd = visitor_on(w);
+
+	(void)state;
+	relaytest_hang_up(agent);
+	relaytest_settle(&r);
+	r.opts.grace_ms = 600000;
+	hurried_ms = VISITOR_WAIT_MS;
+	visitor_gets(fd, "/");
+	hears(fd, "HTTP/1.1 503 ");
+	close(fd);
+	all_leave();
+}
+
+static bool
+is_waiting(void *arg)
+{
+	(void)arg;
+	return atomic_load(&r.counts.visitors) == 1;
+}
+
+static void
+a_service_that_ends_answers_those_who_wait(void **state)
+{
+	int fd = visitor_on(w);
+
+	(void)state;
+	relaytest_hang_up(agent);
+	relaytest_settle(&r);
+	visitor_gets(fd, "/");
+	assert_true(turns_until(w->loop, is_waiting, NULL));
+	publish_stop(w);
+	hears(fd, "HTTP/1.1 503 ");
+	close(fd);
+	all_leave();
+}
+
+/* ---- what is given back ---- */
+
+static void
+round_of_requests(void)
+{
+	int fd = visitor_on(w);
+	struct fake_stream *s;
+
+	visitor_gets(fd, "/");
+	s = taken("GET / ");
+	fake_data(s, SHORT);
+	hears(fd, "ok");
+	visitor_says(fd, "GET / HTTP/1.1\r\nHost: nobody.test\r\n\r\n");
+	hears(fd, "HTTP/1.1 404 ");
+	visitor_gets(fd, "/cut");
+	asked("GET /cut ");
+	visitor_breaks_off(fd);
+	all_leave();
+	/* The test's own memory. */
+	bufq_fini(&s->sent);
+	agent->n_streams--;
+	if (!s->over)
+		agent->s.n_streams--;
+	free(s);
+}
+
+struct fate {
+	struct heard h;
+	size_t n_streams;
+	int looks;
+};
+
+/*
+ * It was asked for, answered, or has ended; what could not be sent to the service is told only when
+ * the time for that is over.
+ */
+static bool
+is_settled(void *arg)
+{
+	struct fate *x = arg;
+
+	return ++x->looks > 200 || has_heard(&x->h) || x->h.len > 0 || x->h.how != VISIT_OPEN ||
+	       (agent->n_streams > x->n_streams && was_asked((void *)(uintptr_t) "\r\n\r\n"));
+}
+
+static void
+want_of_memory_ends_one_connection(void **state)
+{
+	(void)state;
+	for (long n = 0; n < 60; n++) {
+		struct fate x = { .h = { .fd = visitor_on(w) }, .n_streams = agent->n_streams };
+
+		visitor_gets(x.h.fd, "/");
+		mem_fail_after(n);
+		assert_true(turns_until(w->loop, is_settled, &x));
+		mem_fail_after(MEM_NO_FAIL);
+		visitor_breaks_off(x.h.fd);
+		all_leave();
+	}
+	/* Somebody else is served as ever. */
+	round_of_requests();
+}
+
+static void
+everything_is_given_back(void **state)
+{
+	(void)state;
+	heap_is_given_back(round_of_requests);
+}
+
+static void
+the_end_of_the_process_breaks_off_what_has_begun(void **state)
+{
+	int fd = visitor_on(w), waiting = visitor_on(w);
+
+	(void)state;
+	visitor_gets(fd, "/");
+	fake_data(taken("GET / "), "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhalf");
+	hears(fd, "half");
+	front_drop_all(w);
+	assert_int_equal(ends(fd, NULL), VISIT_RESET);
+	assert_int_equal(ends(waiting, NULL), VISIT_FIN);
+	all_leave();
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(a_request_is_written_anew_and_its_answer_too),
+		T(requests_in_a_row_are_asked_one_after_the_other),
+		T(a_connection_goes_to_the_worker_of_each_agent),
+		T(a_place_is_held_while_nothing_is_carried),
+		T(a_full_table_drops_the_oldest_that_waits),
+		T(a_drain_closes_what_is_idle_and_ends_what_is_carried),
+		T(a_visitor_who_takes_nothing_stops_the_service),
+		T(a_cut_answer_is_a_reset),
+		T(an_answer_before_the_body_is_the_last),
+		T(a_body_that_ends_too_soon_is_no_request),
+		T(what_fails_on_a_used_stream_is_asked_once_more),
+		T(what_may_have_been_done_is_not_asked_again),
+		T(a_body_that_nobody_got_is_sent_again),
+		T(a_request_waits_for_its_agent),
+		T(an_agent_that_stays_away_is_told),
+		T(a_service_that_ends_answers_those_who_wait),
+		T(want_of_memory_ends_one_connection),
+		T(everything_is_given_back),
+		T(the_end_of_the_process_breaks_off_what_has_begun),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
