@@ -211,6 +211,7 @@ on_resume(void *arg)
 static void
 end_well(struct backend *b)
 {
+	filter_shutdown(b->f);
 	drop_stream(b, false);
 	backend_free(b);
 }

@@ -384,7 +384,7 @@ an_end_of_an_idle_one_ends_it(void **state)
 	s = get_by("192.0.2.1");
 	service_closes(s);
 	assert_int_equal(w->pool.idle.n, 0);
-	assert_false(s->aborted);
+	assert_true(s->eof && s->acked_eof && !s->over);
 	s = get_by("192.0.2.1");
 	fake_end(s, CODE_RESET, "reset");
 	assert_int_equal(w->pool.idle.n, 0);
