@@ -144,6 +144,26 @@ an_idle_one_is_none_of_the_addresss_streams(void **state)
 	party_put(w, y);
 }
 
+static void
+only_new_streams_count_as_opened(void **state)
+{
+	struct ask a = ask_by("192.0.2.1"), b = ask_by("192.0.2.1");
+	struct fake_stream *s;
+
+	(void)state;
+	s = get_by("192.0.2.1");
+	/* A million a second is its rate: it is some seconds ahead. */
+	for (int i = 0; i < 5000000; i++)
+		account_opened(a.q.payer, loop_now_us(w->loop));
+	for (int i = 0; i < 5; i++)
+		assert_true(is_used_again("192.0.2.1", s));
+	a.q.fresh = true;
+	assert_false(ask_open(&a));
+	assert_int_equal(a.failure, BACKEND_LIMITED);
+	assert_true(ask_open(&b));
+	ask_close(&b);
+}
+
 /* ---- which are kept ---- */
 
 static void
@@ -635,6 +655,7 @@ main(void)
 		TEST(the_newest_is_used_first),
 		TEST(who_wants_a_fresh_one_gets_it),
 		TEST(an_idle_one_is_none_of_the_addresss_streams),
+		TEST(only_new_streams_count_as_opened),
 		TEST(only_plain_ends_are_kept),
 		TEST(an_answer_that_names_a_body_it_must_not_have_ends_it),
 		TEST(requests_that_bind_the_connection_end_it),
