@@ -2,6 +2,9 @@
 /* hashtab - SipHash-2-4 (Aumasson and Bernstein 2012). */
 #include "lib/base/hashtab.h"
 
+#include <endian.h>
+#include <string.h>
+
 #include "lib/base/rand.h"
 
 enum { WORD = 8, ROUNDS = 2, LAST_ROUNDS = 4 };
@@ -51,8 +54,10 @@ hashtab_siphash(const uint64_t key[2], const void *data, size_t n)
 	const uint8_t *p = data;
 
 	for (; n >= WORD; p += WORD, n -= WORD) {
-		uint64_t x = word(p, WORD);
+		uint64_t x;
 
+		memcpy(&x, p, sizeof x);
+		x = le64toh(x);
 		v[3] ^= x;
 		mix(v, ROUNDS);
 		v[0] ^= x;

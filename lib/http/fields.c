@@ -25,10 +25,15 @@ fold(char c)
 static bool
 is_among(const char *const *list, const char *name, size_t n)
 {
+	char first = fold(name[0]);
+
 	for (; *list != NULL; list++) {
 		const char *want = *list;
 		size_t i = 0;
 
+		/* Most differ at once. */
+		if (*want != first && *want != '*')
+			continue;
 		while (i < n && want[i] != '\0' && want[i] != '*' && fold(name[i]) == want[i])
 			i++;
 		if (want[i] == '*' || (want[i] == '\0' && i == n))

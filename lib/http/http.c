@@ -10,6 +10,7 @@
 #include "lib/http/http.h"
 
 #include <llhttp.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -22,9 +23,15 @@ enum {
 	NONE = -1
 };
 
+/* Pieces of the text: so a head is small enough for malloc's fastest lists. */
+struct piece {
+	uint16_t at, len;
+};
+
+_Static_assert(HTTP_HEAD_MAX <= UINT16_MAX, "a place in a head fits");
+
 struct line {
-	char *name, *value;
-	size_t name_len, value_len;
+	struct piece name, value;
 };
 
 struct http_head {
@@ -47,24 +54,32 @@ struct http_head {
 
 	/* The result: pieces of text. */
 	const char *method;
-	char *target, *reason;
-	size_t target_len, reason_len;
+	struct piece target, reason;
 	int status, minor;
 	bool length_given, chunked;
 	uint64_t content_length;
-	struct line lines[HTTP_HEADERS_MAX];
 	/* those that are complete */
 	size_t n_lines;
 	bool too_many;
+	/* Last, since those behind n_lines are not set. */
+	struct line lines[HTTP_HEADERS_MAX];
 };
+
+static void
+begin(struct http_head *h, enum http_kind kind)
+{
+	memset(h, 0, offsetof(struct http_head, lines));
+	h->lines[0] = (struct line){ 0 };
+	h->kind = kind;
+}
 
 struct http_head *
 http_head_new(enum http_kind kind)
 {
-	struct http_head *h = mem_zalloc(sizeof *h);
+	struct http_head *h = mem_alloc(sizeof *h);
 
 	if (h != NULL)
-		h->kind = kind;
+		begin(h, kind);
 	return h;
 }
 
@@ -75,7 +90,7 @@ http_head_free(struct http_head *h)
 		return;
 	/* A head may hold an Authorization. */
 	if (h->text != NULL)
-		mem_wipe(h->text, h->cap);
+		mem_wipe(h->text, h->len);
 	mem_free(h->text);
 	mem_free(h);
 }
@@ -85,12 +100,10 @@ http_head_reset(struct http_head *h)
 {
 	char *text = h->text;
 	size_t cap = h->cap;
-	enum http_kind kind = h->kind;
 
 	if (text != NULL)
-		mem_wipe(text, cap);
-	memset(h, 0, sizeof *h);
-	h->kind = kind;
+		mem_wipe(text, h->len);
+	begin(h, h->kind);
 	h->text = text;
 	h->cap = cap;
 }
@@ -114,9 +127,10 @@ http_refusal(const struct http_head *h)
 bool
 http_is_tchar(unsigned char c)
 {
-	if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))
-		return true;
-	return c != 0 && strchr("!#$%&'*+-.^_`|~", c) != NULL;
+	/* One bit for each: !#$%&'*+-. 0-9, A-Z ^_, `a-z |~ */
+	static const uint32_t set[8] = { 0, 0x03ff6cfa, 0xc7fffffe, 0x57ffffff };
+
+	return (set[c / 32] >> c % 32 & 1) != 0;
 }
 
 static bool
@@ -134,11 +148,36 @@ http_is_token(const char *s)
 	return is_token(s, strlen(s));
 }
 
+/* How many bytes in front are no control characters; eight are looked at together. */
+static size_t
+plain_bytes(const void *bytes, size_t n)
+{
+	static const uint64_t ones = UINT64_MAX / 255;
+	const uint8_t *p = bytes;
+	size_t i = 0;
+
+	for (; n - i >= sizeof ones; i += sizeof ones) {
+		uint64_t w, low, del;
+
+		memcpy(&w, p + i, sizeof w);
+		/* A byte's top bit is set if it is below ' ', or DEL; maybe others behind it. */
+		low = (w - ones * ' ') & ~w;
+		del = ((w ^ ones * 0x7f) - ones) & ~(w ^ ones * 0x7f);
+		if (((low | del) & ones * 0x80) != 0)
+			break;
+	}
+	while (i < n && p[i] >= ' ' && p[i] != 0x7f)
+		i++;
+	return i;
+}
+
 bool
 http_is_value(const char *s)
 {
-	for (; *s != 0; s++)
-		if (((unsigned char)*s < 0x20 && *s != '\t') || *s == 0x7f)
+	size_t n = strlen(s), i = 0;
+
+	while ((i += plain_bytes(s + i, n - i)) < n)
+		if (s[i++] != '\t')
 			return false;
 	return true;
 }
@@ -171,13 +210,15 @@ grow(struct http_head *h, struct errtext *e)
 		return refuse(h, e, 500, ERR_NOMEM, "out of memory");
 	if (h->text != NULL) {
 		memcpy(text, h->text, h->len);
-		mem_wipe(h->text, h->cap);
+		mem_wipe(h->text, h->len);
 		mem_free(h->text);
 	}
 	h->text = text;
 	h->cap = cap;
 	return 0;
 }
+
+static const char response_begin[] = "HTTP/";
 
 /*
  * RFC 9112 4: a response begins with its version.  Whoever says something else first, such as SSH
@@ -186,12 +227,10 @@ grow(struct http_head *h, struct errtext *e)
 static bool
 begins_wrong(struct http_head *h, unsigned char c)
 {
-	static const char first[] = "HTTP/";
-
-	if (h->kind != HTTP_HEAD_RESPONSE || h->begun == sizeof first - 1 ||
+	if (h->kind != HTTP_HEAD_RESPONSE || h->begun == sizeof response_begin - 1 ||
 	    (!h->started && (c == '\r' || c == '\n')))
 		return false;
-	return c != first[h->begun++];
+	return c != (unsigned char)response_begin[h->begun++];
 }
 
 /* Take one byte; *end is set with the LF of the empty line.  Returns 0 or what is wrong with it. */
@@ -225,15 +264,39 @@ collect(struct http_head *h, unsigned char c, bool *end)
 	return NULL;
 }
 
+/*
+ * What most of a head consists of, and collect() would take: the rest of a line, with its end if
+ * that is there.  There is room for one byte at least.
+ */
+static size_t
+collect_line(struct http_head *h, const uint8_t *p, size_t n)
+{
+	size_t room = h->cap - h->len, k;
+
+	if (h->cr || !h->started || (h->line_len == 0 && *p == ' ') ||
+	    (h->kind == HTTP_HEAD_RESPONSE && h->begun < sizeof response_begin - 1))
+		return 0;
+	n = n < room ? n : room;
+	k = plain_bytes(p, n);
+	h->line_len += k;
+	if (h->line_len > 0 && n - k >= 2 && p[k] == '\r' && p[k + 1] == '\n') {
+		k += 2;
+		h->line_len = 0;
+	}
+	memcpy(h->text + h->len, p, k);
+	h->len += k;
+	return k;
+}
+
 /* ---- llhttp's callbacks: note where the pieces are ---- */
 
+/* A piece told in parts: the parts are neighbours, as all of the head is in one buffer. */
 static void
-note(char **piece, size_t *len, const char *at, size_t n)
+note(const struct http_head *h, struct piece *piece, const char *at, size_t n)
 {
-	/* A piece told in parts: the parts are neighbours, as all of the head is in one buffer. */
-	if (*piece == NULL)
-		*piece = (char *)(uintptr_t)at;
-	*len = (size_t)(at + n - *piece);
+	if (piece->len == 0)
+		piece->at = (uint16_t)(at - h->text);
+	piece->len = (uint16_t)(at + n - h->text - piece->at);
 }
 
 static int
@@ -241,7 +304,7 @@ on_url(llhttp_t *p, const char *at, size_t n)
 {
 	struct http_head *h = p->data;
 
-	note(&h->target, &h->target_len, at, n);
+	note(h, &h->target, at, n);
 	return 0;
 }
 
@@ -250,7 +313,7 @@ on_status(llhttp_t *p, const char *at, size_t n)
 {
 	struct http_head *h = p->data;
 
-	note(&h->reason, &h->reason_len, at, n);
+	note(h, &h->reason, at, n);
 	return 0;
 }
 
@@ -263,7 +326,7 @@ on_field(llhttp_t *p, const char *at, size_t n)
 		h->too_many = true;
 		return -1;
 	}
-	note(&h->lines[h->n_lines].name, &h->lines[h->n_lines].name_len, at, n);
+	note(h, &h->lines[h->n_lines].name, at, n);
 	return 0;
 }
 
@@ -273,7 +336,7 @@ on_value(llhttp_t *p, const char *at, size_t n)
 {
 	struct http_head *h = p->data;
 
-	note(&h->lines[h->n_lines].value, &h->lines[h->n_lines].value_len, at, n);
+	note(h, &h->lines[h->n_lines].value, at, n);
 	return 0;
 }
 
@@ -282,7 +345,8 @@ on_value_complete(llhttp_t *p)
 {
 	struct http_head *h = p->data;
 
-	h->n_lines++;
+	if (++h->n_lines < HTTP_HEADERS_MAX)
+		h->lines[h->n_lines] = (struct line){ 0 };
 	return 0;
 }
 
@@ -295,38 +359,46 @@ on_headers_complete(llhttp_t *p)
 
 /* ---- the finished head ---- */
 
+static bool
+is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+/* Where llhttp places an empty one there may be another. */
+static void
+end_piece(struct http_head *h, const struct piece *piece)
+{
+	if (piece->len > 0)
+		h->text[piece->at + piece->len] = 0;
+}
+
+static const char *
+piece_text(const struct http_head *h, const struct piece *piece)
+{
+	return piece->len > 0 ? h->text + piece->at : "";
+}
+
 /* Cut the noted pieces into strings.  Behind each stands a byte that is no part of another. */
 static const char *
 cut(struct http_head *h)
 {
-	static char empty[1];
-
-	if (h->kind == HTTP_HEAD_REQUEST) {
-		if (h->target == NULL)
-			return "a request without a target";
-		h->target[h->target_len] = 0;
-	}
-	if (h->reason_len > 0)
-		h->reason[h->reason_len] = 0;
-	else
-		h->reason = empty;
+	if (h->kind == HTTP_HEAD_REQUEST && h->target.len == 0)
+		return "a request without a target";
+	end_piece(h, &h->target);
+	end_piece(h, &h->reason);
 	for (size_t i = 0; i < h->n_lines; i++) {
-		struct line *l = &h->lines[i];
+		struct piece name = h->lines[i].name, *value = &h->lines[i].value;
 
 		/*
 		 * RFC 9112 5.1: no space before the colon, and so no other byte that is no tchar.
 		 */
-		if (l->name == NULL || !is_token(l->name, l->name_len))
+		if (!is_token(h->text + name.at, name.len))
 			return "a header name that is no token";
-		l->name[l->name_len] = 0;
-		while (l->value_len > 0 &&
-		       (l->value[l->value_len - 1] == ' ' || l->value[l->value_len - 1] == '\t'))
-			l->value_len--;
-		/* Where llhttp places an empty value there may be another piece. */
-		if (l->value_len == 0)
-			l->value = empty;
-		else
-			l->value[l->value_len] = 0;
+		h->text[name.at + name.len] = 0;
+		while (value->len > 0 && is_blank(h->text[value->at + value->len - 1]))
+			value->len--;
+		end_piece(h, value);
 	}
 	return NULL;
 }
@@ -512,7 +584,7 @@ http_head_feed(struct http_head *h, const void *bytes, size_t n, struct errtext 
 {
 	const uint8_t *p = bytes;
 	bool end = false;
-	size_t i = 0;
+	size_t i = 0, more;
 	int r;
 
 	if (h->refusal != 0)
@@ -524,6 +596,10 @@ http_head_feed(struct http_head *h, const void *bytes, size_t n, struct errtext 
 
 		if ((r = grow(h, e)) != 0)
 			return r;
+		if ((more = collect_line(h, p + i, n - i)) > 0) {
+			i += more;
+			continue;
+		}
 		if ((why = collect(h, p[i++], &end)) != NULL)
 			return refuse(h, e, 400, ERR_PROTO, why);
 	}
@@ -564,7 +640,7 @@ http_method(const struct http_head *h)
 const char *
 http_target(const struct http_head *h)
 {
-	return h->target;
+	return piece_text(h, &h->target);
 }
 
 int
@@ -576,7 +652,7 @@ http_status(const struct http_head *h)
 const char *
 http_reason(const struct http_head *h)
 {
-	return h->reason;
+	return piece_text(h, &h->reason);
 }
 
 int
@@ -589,8 +665,11 @@ http_minor(const struct http_head *h)
 static ssize_t
 find(const struct http_head *h, const char *name, size_t i)
 {
+	size_t len = strlen(name);
+
 	for (; i < h->n_lines; i++)
-		if (strcasecmp(h->lines[i].name, name) == 0)
+		if (h->lines[i].name.len == len &&
+		    strcasecmp(piece_text(h, &h->lines[i].name), name) == 0)
 			return (ssize_t)i;
 	return NONE;
 }
@@ -600,7 +679,7 @@ http_header(const struct http_head *h, const char *name)
 {
 	ssize_t i = find(h, name, 0);
 
-	return i == NONE ? NULL : h->lines[i].value;
+	return i == NONE ? NULL : piece_text(h, &h->lines[i].value);
 }
 
 size_t
@@ -618,8 +697,8 @@ http_header_at(const struct http_head *h, size_t i, const char **name, const cha
 {
 	if (i >= h->n_lines)
 		return false;
-	*name = h->lines[i].name;
-	*value = h->lines[i].value;
+	*name = piece_text(h, &h->lines[i].name);
+	*value = piece_text(h, &h->lines[i].value);
 	return true;
 }
 
@@ -687,7 +766,7 @@ bool
 http_has_token(const struct http_head *h, const char *name, const char *token)
 {
 	for (ssize_t i = find(h, name, 0); i != NONE; i = find(h, name, (size_t)i + 1))
-		if (http_list_has(h->lines[i].value, token))
+		if (http_list_has(piece_text(h, &h->lines[i].value), token))
 			return true;
 	return false;
 }

@@ -102,6 +102,24 @@ is_mapped(const struct addr *a)
 	return a->u.sa.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&a->u.in6.sin6_addr);
 }
 
+/* As inet_ntop writes it, without its formats: it stands in every request of a visitor. */
+static void
+ipv4_text(const uint8_t ip[4], char *out)
+{
+	for (int i = 0; i < 4; i++) {
+		unsigned n = ip[i];
+
+		if (i > 0)
+			*out++ = '.';
+		if (n >= 100)
+			*out++ = (char)('0' + n / 100);
+		if (n >= 10)
+			*out++ = (char)('0' + n / 10 % 10);
+		*out++ = (char)('0' + n % 10);
+	}
+	*out = '\0';
+}
+
 const char *
 addr_host(const struct addr *a, char out[ADDR_TEXT])
 {
@@ -111,11 +129,13 @@ addr_host(const struct addr *a, char out[ADDR_TEXT])
 		snprintf(out, ADDR_TEXT, "unix");
 		return out;
 	}
-	if (a->u.sa.sa_family == AF_INET)
-		inet_ntop(AF_INET, &a->u.in.sin_addr, ip, sizeof ip);
-	else if (is_mapped(a))
-		inet_ntop(AF_INET, &a->u.in6.sin6_addr.s6_addr[12], ip, sizeof ip);
-	else if (a->u.sa.sa_family == AF_INET6)
+	if (a->u.sa.sa_family == AF_INET || is_mapped(a)) {
+		ipv4_text(a->u.sa.sa_family == AF_INET ? (const uint8_t *)&a->u.in.sin_addr
+						       : &a->u.in6.sin6_addr.s6_addr[12],
+		    out);
+		return out;
+	}
+	if (a->u.sa.sa_family == AF_INET6)
 		inet_ntop(AF_INET6, &a->u.in6.sin6_addr, ip, sizeof ip);
 	if (a->u.sa.sa_family == AF_INET6 && a->u.in6.sin6_scope_id != 0 &&
 	    if_indextoname(a->u.in6.sin6_scope_id, zone) != NULL)

@@ -112,12 +112,29 @@ binds_connection(const struct http_head *h)
 {
 	const char *name, *value;
 
+	if (http_header(h, "WWW-Authenticate") == NULL &&
+	    http_header(h, "Proxy-Authenticate") == NULL)
+		return false;
 	for (size_t i = 0; http_header_at(h, i, &name, &value); i++)
 		if ((strcasecmp(name, "WWW-Authenticate") == 0 ||
 			strcasecmp(name, "Proxy-Authenticate") == 0) &&
 		    names_bound_scheme(value))
 			return true;
 	return false;
+}
+
+/*
+ * An answer without a body that names one: some services send it all the same, and in a segment of
+ * its own that would come as the answer to the next request.
+ */
+static bool
+names_a_body(const struct backend *b)
+{
+	if (b->is_head)
+		return http_body(b->head) != HTTP_BODY_LENGTH || http_content_length(b->head) > 0;
+	return http_body(b->head) == HTTP_BODY_NONE &&
+	       (http_content_length(b->head) > 0 ||
+		   http_header(b->head, "Transfer-Encoding") != NULL);
 }
 
 static void
@@ -127,7 +144,8 @@ take_final(struct backend *b)
 
 	b->early = b->ask != ASK_WHOLE || filter_pending(b->f) > 0;
 	b->once = b->once || kind == HTTP_BODY_CLOSE || http_minor(b->head) == 0 ||
-		  http_has_token(b->head, "connection", "close") || binds_connection(b->head);
+		  names_a_body(b) || http_has_token(b->head, "connection", "close") ||
+		  binds_connection(b->head);
 	body_begin(&b->body, kind, http_content_length(b->head));
 	set_answer(b, ANSWER_BODY);
 	b->user->head(b->arg, b->head);

@@ -26,6 +26,7 @@
 
 #include "cmd/common/f_stream.h"
 #include "cmd/relay/group.h"
+#include "cmd/relay/ingress/door.h"
 #include "cmd/relay/ingress/publication.h"
 #include "lib/base/mem.h"
 #include "lib/base/rand.h"
@@ -211,6 +212,7 @@ on_resume(void *arg)
 static void
 end_well(struct backend *b)
 {
+	filter_shutdown(b->f);
 	drop_stream(b, false);
 	backend_free(b);
 }
@@ -466,6 +468,11 @@ get(struct loop *l, const struct backend_request *q, struct party *y, enum backe
 		b = of_pooled(x);
 		backend_set_life(b, LIFE_USED);
 		return b;
+	}
+	if (!door_may_open(q->payer, q->pub->w)) {
+		*f = BACKEND_LIMITED;
+		err_set(why, ERR_LIMIT, "%s", door_words(DOOR_ADDRESS));
+		return NULL;
 	}
 	b = backend_new(l, q, y);
 	if (b == NULL) {

@@ -49,16 +49,27 @@ door_enter(struct door_pass *pass, struct publication *pub, const struct addr *f
 		return DOOR_RATE;
 	if (!door_known(pass, pub->w, from))
 		return DOOR_NO_MEMORY;
-	account_opened(pass->account, now_us);
-	pass->entered = account_wait_ms(pass->account, now_us) == 0 && account_open(pass->account);
+	pass->entered = account_open(pass->account);
 	return pass->entered ? DOOR_IN : DOOR_ADDRESS;
+}
+
+bool
+door_may_open(struct account *a, struct worker *w)
+{
+	uint64_t now_us = loop_now_us(w->loop);
+
+	account_opened(a, now_us);
+	return account_wait_ms(a, now_us) == 0;
 }
 
 enum door_answer
 door_stream(struct door_pass *pass, struct publication *pub)
 {
-	struct party *y = party_get(pub->w, pass->account, pub->group->name);
+	struct party *y;
 
+	if (!door_may_open(pass->account, pub->w))
+		return DOOR_ADDRESS;
+	y = party_get(pub->w, pass->account, pub->group->name);
 	if (y == NULL)
 		return DOOR_NO_MEMORY;
 	if (!group_leaves_room(pub->group, y, pub->w->relay->opts.max_streams)) {

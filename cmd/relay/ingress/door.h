@@ -53,7 +53,13 @@ bool door_known(struct door_pass *pass, struct worker *w, const struct addr *fro
 enum door_answer door_enter(
     struct door_pass *pass, struct publication *pub, const struct addr *from);
 
-/* door_stream - may it have one more of the agent's streams?  It counts until door_leave. */
+/*
+ * door_may_open - one more OPEN for the account: does it keep to its rate (--identity-opens)?  A
+ * request on a stream that was kept is none.
+ */
+bool door_may_open(struct account *a, struct worker *w);
+
+/* door_stream - may it open one more of the agent's streams?  It counts until door_leave. */
 enum door_answer door_stream(struct door_pass *pass, struct publication *pub);
 
 /* door_leave - give back what pass holds, if anything. */

@@ -376,10 +376,13 @@ chunks_are_written(void **state)
 	assert_true(body_is_done(&b));
 	assert_int_equal(body_last_chunk(&b, &out), 0);
 	holds(&out, "0\r\nA: 1\r\nB: \r\n\r\n");
+	body_fini(&b);
 	body_begin(&b, HTTP_BODY_NONE, 0);
 	assert_int_equal(body_last_chunk(&b, &out), 0);
 	holds(&out, "0\r\n\r\n");
 	body_fini(&b);
+	bufq_fini(&in);
+	bufq_fini(&payload);
 	bufq_fini(&out);
 }
 

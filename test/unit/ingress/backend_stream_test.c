@@ -17,6 +17,7 @@
 #include "test/unit/memfilter.h"
 
 #define GET_HEAD "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"
+#define POST_HEAD "POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 /* ---- the request ---- */
 
@@ -687,19 +688,37 @@ a_switch_before_the_requests_end_is_refused(void **state)
 
 /* ---- memory ---- */
 
+/* Whatever cannot be had: it is told, or the request has left whole. */
 static void
 want_of_memory_is_told(void **state)
 {
-	(void)state;
-	for (int i = 0; i < 40; i++) {
-		struct ask a = ask_by("192.0.2.1");
+	bool whole = false;
 
+	(void)state;
+	for (int i = 0; !whole; i++) {
+		struct ask a = ask_by("192.0.2.1");
+		struct http_build head;
+		int rc = ERR_NOMEM;
+
+		assert_true(i < 100);
+		http_build_request(&head, "POST", "/");
+		http_build_header(&head, "Host", "a.test");
+		buf_pool_free();
 		mem_fail_after(i);
 		a.b = backend_open(w->loop, &a.q, &ask_user, &a, &a.failure, &a.why);
+		if (a.b != NULL)
+			rc = backend_begin(a.b, &head, HTTP_BODY_CHUNKED, 0);
+		if (rc == 0)
+			rc = backend_end(a.b, NULL);
 		mem_fail_after(-1);
-		account_put(r.accounts, a.q.payer, 0);
+		account_put(w->relay->accounts, a.q.payer, 0);
 		if (a.b == NULL)
 			assert_int_equal(a.failure, BACKEND_NO_MEMORY);
+		else if (rc != 0)
+			assert_int_equal(rc, ERR_NOMEM);
+		whole = rc == 0;
+		if (whole)
+			assert_true(fake_got(newest(), POST_HEAD "0\r\n\r\n"));
 		ask_close(&a);
 		loop_settle(w->loop);
 	}
