@@ -180,11 +180,12 @@ end_of_input(struct dpump *p)
 static void
 read_socket(struct dpump *p)
 {
-	/* Of packets one at a time: there may be no room for a second. */
-	int max = p->packets ? 1 : UDP_BATCH;
+	struct udp_turn turn = { 0 };
 
-	for (int left = DPUMP_TURN; left > 0 && !p->ended && !must_wait(p);) {
-		const struct udp_datagram *v;
+	while (udp_turn_max(&turn) > 0 && !p->ended && !must_wait(p)) {
+		/* Of packets one at a time: there may be no room for a second. */
+		int max = p->packets ? 1 : udp_turn_max(&turn);
+		const struct udp_datagram *v = NULL;
 		uint32_t lost = 0;
 		ssize_t n = udp_recv(p->batch, p->fd, max, &v, &lost);
 
@@ -199,7 +200,7 @@ read_socket(struct dpump *p)
 				queue(p, &v[i]);
 		if (n < max)
 			break;
-		left -= (int)n;
+		udp_turn_took(&turn, v, n);
 	}
 	read_interest(p);
 }

@@ -320,20 +320,24 @@ take(struct udp_port *p, const struct udp_datagram *d)
 static void
 on_io(void *arg, int what)
 {
+	struct udp_turn turn = { 0 };
 	struct udp_port *p = arg;
-	ssize_t n = UDP_BATCH;
+	int max;
+	ssize_t n;
 
 	(void)what;
-	for (int left = UDP_PORT_TURN; left > 0 && n == UDP_BATCH; left -= (int)n) {
+	do {
 		uint32_t missed = (uint32_t)p->n.missed;
-		const struct udp_datagram *v;
+		const struct udp_datagram *v = NULL;
 
-		n = udp_recv(p->cfg.batch, p->cfg.fd, UDP_BATCH, &v, &missed);
+		max = udp_turn_max(&turn);
+		n = max > 0 ? udp_recv(p->cfg.batch, p->cfg.fd, max, &v, &missed) : 0;
 		/* An error is of one that was sent before: nobody's any more. */
 		for (ssize_t i = 0; i < n; i++)
 			take(p, &v[i]);
+		udp_turn_took(&turn, v, n);
 		p->n.missed += (uint32_t)(missed - (uint32_t)p->n.missed);
-	}
+	} while (n > 0 && n == max);
 }
 
 /* ---- life ---- */

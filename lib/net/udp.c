@@ -95,6 +95,33 @@ udp_open(const struct addr *at, int *out, struct errtext *e)
 
 /* ---- receiving ---- */
 
+/* Of datagrams nothing is known before the first: a few may be as large as can be. */
+enum { FIRST = 2 };
+
+int
+udp_turn_max(const struct udp_turn *t)
+{
+	size_t left = t->taken < UDP_TURN_BYTES ? UDP_TURN_BYTES - t->taken : 0, n;
+
+	if (t->largest == 0)
+		return left > 0 ? FIRST : 0;
+	n = left / t->largest + (left > 0);
+	return n < UDP_BATCH ? (int)n : UDP_BATCH;
+}
+
+void
+udp_turn_took(struct udp_turn *t, const struct udp_datagram *v, ssize_t n)
+{
+	/* An empty one costs something, too. */
+	enum { COST = 64 };
+
+	for (ssize_t i = 0; i < n; i++) {
+		t->taken += v[i].n + COST;
+		if (v[i].n + COST > t->largest)
+			t->largest = v[i].n + COST;
+	}
+}
+
 static void
 read_control(struct msghdr *h, struct udp_datagram *d, uint32_t *lost)
 {

@@ -23,6 +23,11 @@
 #define UDP_BATCH 32
 /* Bytes that a datagram may have: more than any stream carries, so that none is cut unnoticed. */
 #define UDP_MAX 65536
+/*
+ * What is taken from a socket in a turn: half of what the queue of one stream holds (datagrams.h),
+ * so that a burst waits in the kernel, and not in a queue that drops before the carrier was asked.
+ */
+#define UDP_TURN_BYTES (128 * 1024)
 /* What a public socket's queue in the kernel should hold, as far as the system allows. */
 #define UDP_QUEUE (4 * 1024 * 1024)
 
@@ -45,6 +50,19 @@ void udp_batch_free(struct udp_batch *b);
  * ERR_SYS with e.
  */
 int udp_open(const struct addr *at, int *fd, struct errtext *e) WARN_UNUSED;
+
+/* What a turn has left; zero it at its beginning. */
+struct udp_turn {
+	/* Bytes taken, and the largest datagram. */
+	size_t taken, largest;
+};
+
+/*
+ * udp_turn_max - how many may be asked for now; 0: the turn is over.
+ * udp_turn_took - n datagrams have come.
+ */
+int udp_turn_max(const struct udp_turn *t);
+void udp_turn_took(struct udp_turn *t, const struct udp_datagram *v, ssize_t n);
 
 /*
  * udp_recv - up to max datagrams that wait, at most UDP_BATCH; *v points into b until its next use.
