@@ -30,6 +30,8 @@ struct fake_stream {
 	uint32_t code;
 	char text[256];
 	struct bufq sent;
+	/* Datagrams of those bytes; given by the test: how many each costs. */
+	unsigned n_datagrams, lose;
 	uint64_t consumed, acked;
 	bool acked_eof;
 	/* Given by the test: send and accept fail. */
