@@ -56,7 +56,8 @@ publish(struct peer *p, const struct request *q, const struct creds *c, struct p
 
 	*out = old;
 	if (kind == NULL)
-		return err_set(why, ERR_INVALID, "this relay publishes tcp, udp, http and tls only");
+		return err_set(
+		    why, ERR_INVALID, "this relay publishes tcp, udp, http and tls only");
 	if ((r = kind->check(p, q, c, why)) != 0)
 		return r;
 	if (atomic_load(&p->w->relay->draining))
