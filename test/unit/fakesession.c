@@ -48,7 +48,7 @@ static size_t
 op_room(struct stream *s)
 {
 	must_live(stream_of(s));
-	return 65536;
+	return stream_of(s)->no_room ? 0 : 65536;
 }
 
 static int

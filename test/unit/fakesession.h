@@ -34,8 +34,8 @@ struct fake_stream {
 	unsigned n_datagrams, lose;
 	uint64_t consumed, acked;
 	bool acked_eof;
-	/* Given by the test: send and accept fail. */
-	bool fail;
+	/* Given by the test: send and accept fail; there is no room. */
+	bool fail, no_room;
 	/* Reset, aborted or told closed: the user may not call it any more. */
 	bool over;
 };
