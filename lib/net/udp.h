@@ -7,11 +7,11 @@
  * many the kernel dropped for want of room.  A connected one has a single peer, and tells of ICMP
  * errors.
  *
- * recvmmsg(2) takes up to UDP_BATCH at once: 30,000 datagrams of 1,200 bytes a second cost the relay
- * 4.2 us each, and 9.4 us when it took one in a turn (test/bench/udp_flood.py --rate 30000, medians
- * of three on a busy machine).  Sending is one call for each: what arrives in frames leaves as it
- * comes.  A batch's memory is the caller's, one for all sockets of a thread; the kernel fills in
- * pages of it only as datagrams come.
+ * recvmmsg(2) takes up to UDP_BATCH at once: 30,000 datagrams of 1,200 bytes a second cost the
+ * relay 4.1 us each, and 9.7 us when it took one in a turn (test/bench/udp_flood.py --rate 30000,
+ * medians of three on a busy machine).  Sending is one call for each: what arrives in frames leaves
+ * as it comes.  A batch's memory is the caller's, one for all sockets of a thread; the kernel fills
+ * in pages of it only as datagrams come.
  */
 #ifndef LIB_UDP_H
 #define LIB_UDP_H
