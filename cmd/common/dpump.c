@@ -9,9 +9,6 @@
 #include "lib/base/mem.h"
 #include "lib/net/buf.h"
 
-/* Slices of a datagram that came in pieces; one of more is copied together. */
-enum { IOV_MAX_HERE = 16 };
-
 struct dpump {
 	struct loop *loop;
 	/* NULL once it is over. */
@@ -216,22 +213,14 @@ on_io(void *arg, int what)
 
 /* A socket of packets takes an empty one for an end. */
 static int
-write_socket(struct dpump *p, struct bufq *in)
+write_socket(struct dpump *p, const struct bufq *in)
 {
-	uint8_t whole[FRAME_DATAGRAM_MAX];
-	struct iovec iov[IOV_MAX_HERE];
-	int n = bufq_peek(in, 0, in->len, iov, IOV_MAX_HERE);
-	size_t have = 0;
+	struct iovec iov[UDP_IOV];
+	uint8_t room[UDP_MAX];
 
-	for (int i = 0; i < n; i++)
-		have += iov[i].iov_len;
 	if (p->packets && in->len == 0)
 		return 0;
-	if (have < in->len) {
-		iov[0] = (struct iovec){ whole, bufq_read(in, 0, whole, sizeof whole) };
-		n = 1;
-	}
-	return udp_send(p->fd, iov, n);
+	return udp_send(p->fd, iov, udp_gather(in, iov, room));
 }
 
 void

@@ -207,6 +207,20 @@ udp_recv(struct udp_batch *b, int fd, int max, const struct udp_datagram **v, ui
 
 /* ---- sending ---- */
 
+int
+udp_gather(const struct bufq *q, struct iovec iov[UDP_IOV], uint8_t room[UDP_MAX])
+{
+	int n = bufq_peek(q, 0, q->len, iov, UDP_IOV);
+	size_t have = 0;
+
+	for (int i = 0; i < n; i++)
+		have += iov[i].iov_len;
+	if (have == q->len)
+		return n;
+	iov[0] = (struct iovec){ room, bufq_read(q, 0, room, UDP_MAX) };
+	return 1;
+}
+
 /* The address that the datagram is to leave from. */
 static void
 write_control(struct msghdr *h, union control *room, const struct addr *from)

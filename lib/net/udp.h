@@ -21,6 +21,7 @@
 
 #include "lib/base/err.h"
 #include "lib/net/addr.h"
+#include "lib/net/buf.h"
 
 #define UDP_BATCH 32
 /* Bytes that a datagram may have: more than any stream carries, so that none is cut unnoticed. */
@@ -74,6 +75,13 @@ void udp_turn_took(struct udp_turn *t, const struct udp_datagram *v, ssize_t n);
  */
 ssize_t udp_recv(struct udp_batch *b, int fd, int max, const struct udp_datagram **v,
     uint32_t *lost) WARN_UNUSED;
+
+/*
+ * udp_gather - the bytes of q, at most UDP_MAX, as iovecs for what follows; those in many pieces
+ * are copied into room.  Returns how many iovecs.
+ */
+#define UDP_IOV 16
+int udp_gather(const struct bufq *q, struct iovec iov[UDP_IOV], uint8_t room[UDP_MAX]);
 
 /*
  * udp_reply - n iovecs as one datagram from a public socket, to to and from the address from.
