@@ -390,6 +390,7 @@ begin_fill(struct mux *m, const struct frame *f, struct bufq *in, struct errtext
 	if (m->state != MUX_OPEN)
 		return err_set(why, ERR_PROTO, "the first frame is no HELLO");
 	bufq_drain(in, FRAME_HDR_LEN);
+	m->work += datagram ? MUX_WORK_DATAGRAM : 1;
 	m->filling = mux_stream_find(m, f->id);
 	m->fill_left = f->len;
 	/* PROTOCOL.md 3.7: the fault is this stream's alone. */
@@ -416,11 +417,11 @@ next_frame(struct mux *m, struct bufq *in, struct errtext *why)
 		return err_set(why, ERR_PROTO, "malformed frame header (type %u)", hdr[0]);
 	if (k == 0)
 		return 0;
-	m->work++;
 	if (f.type == FRAME_DATA || f.type == FRAME_DATAGRAM) {
 		r = begin_fill(m, &f, in, why);
 		return r != 0 ? r : 1;
 	}
+	m->work++;
 	if (in->len < FRAME_HDR_LEN + (size_t)f.len)
 		return 0;
 	bufq_read(in, FRAME_HDR_LEN, body, f.len);

@@ -58,13 +58,15 @@
 /* A peer that is heard all the time is asked for its round trip every so many intervals. */
 #define MUX_RTT_INTERVALS 4
 /*
- * Work of one session_input(): each frame counts one, an OPEN and a CONTROL so many.  Then others
- * have their turn, whatever a peer has packed into its bytes: 64 OPENs, or 2,048 small frames, are
- * under a millisecond, 8 requests to publish something are one or two.
+ * Work of one session_input(): each frame counts one, an OPEN, a CONTROL and a DATAGRAM so many.
+ * Then others have their turn, whatever a peer has packed into its bytes: 64 OPENs, or 2,048 small
+ * frames, are under a millisecond, 8 requests to publish something are one or two.
  */
 #define MUX_WORK_TURN 2048
 #define MUX_WORK_OPEN 32
 #define MUX_WORK_CONTROL 256
+/* Of each a system call comes, or a queue's turn: 256 of them are about a millisecond. */
+#define MUX_WORK_DATAGRAM 8
 /* Of the PINGs of one session_input() so many are answered, and the last one. */
 #define MUX_PONGS_TURN 16
 

@@ -520,9 +520,11 @@ publisher_use(struct publisher *p, const struct offers *o)
 	int r = 0;
 
 	withdraw_others(p, o);
-	for (size_t i = 0; r == 0 && i < o->n; i++)
-		if (o->v[i].published)
-			r = use_offer(p, &o->v[i]);
+	/* Ports that are named go first: one that is chosen for another must be none of them. */
+	for (int any = 0; any < 2; any++)
+		for (size_t i = 0; r == 0 && i < o->n; i++)
+			if (o->v[i].published && (o->v[i].public == 0) == any)
+				r = use_offer(p, &o->v[i]);
 	arm(p);
 	p->user->changed(p->arg);
 	return r;

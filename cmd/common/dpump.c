@@ -9,9 +9,6 @@
 #include "lib/base/mem.h"
 #include "lib/net/buf.h"
 
-/* Slices of a datagram that came in pieces; one of more is copied together. */
-enum { IOV_MAX_HERE = 16 };
-
 struct dpump {
 	struct loop *loop;
 	/* NULL once it is over. */
@@ -180,11 +177,12 @@ end_of_input(struct dpump *p)
 static void
 read_socket(struct dpump *p)
 {
-	/* Of packets one at a time: there may be no room for a second. */
-	int max = p->packets ? 1 : UDP_BATCH;
+	struct udp_turn turn = { 0 };
 
-	for (int left = DPUMP_TURN; left > 0 && !p->ended && !must_wait(p);) {
-		const struct udp_datagram *v;
+	while (udp_turn_max(&turn) > 0 && !p->ended && !must_wait(p)) {
+		/* Of packets one at a time: there may be no room for a second. */
+		int max = p->packets ? 1 : udp_turn_max(&turn);
+		const struct udp_datagram *v = NULL;
 		uint32_t lost = 0;
 		ssize_t n = udp_recv(p->batch, p->fd, max, &v, &lost);
 
@@ -199,7 +197,7 @@ read_socket(struct dpump *p)
 				queue(p, &v[i]);
 		if (n < max)
 			break;
-		left -= (int)n;
+		udp_turn_took(&turn, v, n);
 	}
 	read_interest(p);
 }
@@ -215,22 +213,14 @@ on_io(void *arg, int what)
 
 /* A socket of packets takes an empty one for an end. */
 static int
-write_socket(struct dpump *p, struct bufq *in)
+write_socket(struct dpump *p, const struct bufq *in)
 {
-	uint8_t whole[FRAME_DATAGRAM_MAX];
-	struct iovec iov[IOV_MAX_HERE];
-	int n = bufq_peek(in, 0, in->len, iov, IOV_MAX_HERE);
-	size_t have = 0;
+	struct iovec iov[UDP_IOV];
+	uint8_t room[UDP_MAX];
 
-	for (int i = 0; i < n; i++)
-		have += iov[i].iov_len;
 	if (p->packets && in->len == 0)
 		return 0;
-	if (have < in->len) {
-		iov[0] = (struct iovec){ whole, bufq_read(in, 0, whole, sizeof whole) };
-		n = 1;
-	}
-	return udp_send(p->fd, iov, n);
+	return udp_send(p->fd, iov, udp_gather(in, iov, room));
 }
 
 void

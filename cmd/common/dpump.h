@@ -25,8 +25,6 @@
 #define DPUMP_IDLE_MS 60000
 /* After the end of input an answer may still come: so long after the last one. */
 #define DPUMP_LAST_MS 3000
-/* Datagrams taken from one socket in a turn. */
-#define DPUMP_TURN (2 * UDP_BATCH)
 
 /* What has passed; up: from whoever opened the flow. */
 struct flow_counts {

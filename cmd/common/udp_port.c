@@ -12,9 +12,6 @@
 #include "lib/net/buf.h"
 #include "lib/net/udp.h"
 
-/* Slices of an answer that came in pieces; one of more is copied together. */
-enum { IOV_MAX_HERE = 16 };
-
 static const char *const state_name[] = { "new", "answered", "proven", "over" };
 
 /* From the row's state to the column's. */
@@ -128,17 +125,10 @@ may_answer(struct udp_flow *f, size_t n)
 static int
 reply(const struct udp_flow *f, const struct bufq *in)
 {
-	uint8_t whole[FRAME_DATAGRAM_MAX];
-	struct iovec iov[IOV_MAX_HERE];
-	int n = bufq_peek(in, 0, in->len, iov, IOV_MAX_HERE);
-	size_t have = 0;
+	struct iovec iov[UDP_IOV];
+	uint8_t room[UDP_MAX];
+	int n = udp_gather(in, iov, room);
 
-	for (int i = 0; i < n; i++)
-		have += iov[i].iov_len;
-	if (have < in->len) {
-		iov[0] = (struct iovec){ whole, bufq_read(in, 0, whole, sizeof whole) };
-		n = 1;
-	}
 	return udp_reply(f->port->cfg.fd, &f->from, &f->to, iov, n);
 }
 
@@ -320,20 +310,24 @@ take(struct udp_port *p, const struct udp_datagram *d)
 static void
 on_io(void *arg, int what)
 {
+	struct udp_turn turn = { 0 };
 	struct udp_port *p = arg;
-	ssize_t n = UDP_BATCH;
+	int max;
+	ssize_t n;
 
 	(void)what;
-	for (int left = UDP_PORT_TURN; left > 0 && n == UDP_BATCH; left -= (int)n) {
+	do {
 		uint32_t missed = (uint32_t)p->n.missed;
-		const struct udp_datagram *v;
+		const struct udp_datagram *v = NULL;
 
-		n = udp_recv(p->cfg.batch, p->cfg.fd, UDP_BATCH, &v, &missed);
+		max = udp_turn_max(&turn);
+		n = max > 0 ? udp_recv(p->cfg.batch, p->cfg.fd, max, &v, &missed) : 0;
 		/* An error is of one that was sent before: nobody's any more. */
 		for (ssize_t i = 0; i < n; i++)
 			take(p, &v[i]);
+		udp_turn_took(&turn, v, n);
 		p->n.missed += (uint32_t)(missed - (uint32_t)p->n.missed);
-	}
+	} while (n > 0 && n == max);
 }
 
 /* ---- life ---- */

@@ -27,8 +27,6 @@
 #define UDP_SWEEP_MS (UDP_IDLE_MS / 12)
 /* An answer, or one more question, comes within this time or hardly at all. */
 #define UDP_WAIT_MS 2000
-/* Datagrams taken in a turn. */
-#define UDP_PORT_TURN (8 * UDP_BATCH)
 
 enum udp_flow_state { UDP_NEW, UDP_ANSWERED, UDP_PROVEN, UDP_OVER, UDP_STATES };
 

@@ -95,6 +95,33 @@ udp_open(const struct addr *at, int *out, struct errtext *e)
 
 /* ---- receiving ---- */
 
+/* Of datagrams nothing is known before the first: a few may be as large as can be. */
+enum { FIRST = 2 };
+
+int
+udp_turn_max(const struct udp_turn *t)
+{
+	size_t left = t->taken < UDP_TURN_BYTES ? UDP_TURN_BYTES - t->taken : 0, n;
+
+	if (t->largest == 0)
+		return left > 0 ? FIRST : 0;
+	n = left / t->largest + (left > 0);
+	return n < UDP_BATCH ? (int)n : UDP_BATCH;
+}
+
+void
+udp_turn_took(struct udp_turn *t, const struct udp_datagram *v, ssize_t n)
+{
+	/* An empty one costs something, too. */
+	enum { COST = 64 };
+
+	for (ssize_t i = 0; i < n; i++) {
+		t->taken += v[i].n + COST;
+		if (v[i].n + COST > t->largest)
+			t->largest = v[i].n + COST;
+	}
+}
+
 static void
 read_control(struct msghdr *h, struct udp_datagram *d, uint32_t *lost)
 {
@@ -179,6 +206,20 @@ udp_recv(struct udp_batch *b, int fd, int max, const struct udp_datagram **v, ui
 }
 
 /* ---- sending ---- */
+
+int
+udp_gather(const struct bufq *q, struct iovec iov[UDP_IOV], uint8_t room[UDP_MAX])
+{
+	int n = bufq_peek(q, 0, q->len, iov, UDP_IOV);
+	size_t have = 0;
+
+	for (int i = 0; i < n; i++)
+		have += iov[i].iov_len;
+	if (have == q->len)
+		return n;
+	iov[0] = (struct iovec){ room, bufq_read(q, 0, room, UDP_MAX) };
+	return 1;
+}
 
 /* The address that the datagram is to leave from. */
 static void

@@ -288,9 +288,9 @@ class Rig:
         with open(self.path(name + ".ready")) as f:
             return json.load(f)
 
-    def tunnel(self, name, *args):
+    def tunnel(self, name, *args, level="warn"):
         """Starts a subcommand, waits for its ready file; the file's content."""
-        p = self.spawn(name, [BIN, *args, "--ready-file", self.path(name + ".ready"), "--log-level", "warn"], watch=True)
+        p = self.spawn(name, [BIN, *args, "--ready-file", self.path(name + ".ready"), "--log-level", level], watch=True)
         return self.ready(name, p)
 
     def service(self, host=LO, name="service"):

@@ -18,6 +18,8 @@ for mode in echo hash "send $tmp/file" reset stall; do
 	start_tcp "${mode%% *}" $mode
 	ports="$ports, \"${mode%% *}\": $tcp_port"
 done
+start_udp udp echo
+ports="$ports, \"udp\": $udp_port"
 port() { echo "{$ports}" | json /dev/stdin "d['$1']"; }
 
 # faultless WHAT - the last line of a log counts.
@@ -34,7 +36,7 @@ client() {
 start_agent pi
 client pi
 start theirs "$python" "$here/py_tunnel.py" "$relay_url" "$tmp/agent.secret" theirs "$tmp/theirs.ready" \
-	"hash=$(port hash):${public#*-}" "echo=$(port echo)" "taken=$(port echo):${public#*-}" "far=$(port echo):1"
+	"hash=$(port hash):${public#*-}" "udp:dgram=$(port udp):${public#*-}" "echo=$(port echo)" "taken=$(port echo):${public#*-}" "far=$(port echo):1"
 started_file theirs "$tmp/theirs.ready"
 client theirs
 
@@ -51,6 +53,7 @@ transfers() {
 
 expect "the port that was asked for" "127.0.0.1:${public#*-}" "$(json "$tmp/theirs.ready" "d['services']['hash']['public']")"
 expect "refused ports" "['far', 'taken']" "$(json "$tmp/theirs.ready" "sorted(d['refused'])")"
+expect "an echo through their port of UDP" "to and fro" "$(printf 'to and fro' | socat -T 1 - "UDP4:127.0.0.1:${public#*-}")"
 visited=$(json "$tmp/theirs.ready" "d['services']['echo']['port']")
 transfers "$visited" "${public#*-}"
 kill -USR1 "$(cat "$tmp/theirs.pid")"

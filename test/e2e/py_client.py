@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: ISC
 """The client of py_tunnel.py, at work: py_client.py URL SECRET_FILE AGENT PORTS FILE
 
-PORTS is JSON, the ports of tcp.py's servers by mode: echo, hash, send (of FILE), reset, stall; closed is one that nobody has. With an AGENT that is
+PORTS is JSON, the ports of tcp.py's servers by mode: echo, hash, send (of FILE), reset, stall; udp is udp.py's echo; closed is one that nobody has. With an AGENT that is
 py_tunnel.py's the relay is asked, too, whether it leaves alone what a hop must. The last line counts violations of the page and failures.
 """
 import asyncio
@@ -107,6 +107,37 @@ class Work:
             await s.until(lambda: not s.returning, 10)
         await s.break_off()
 
+    # datagrams
+
+    async def datagrams(self):
+        """Each comes back whole, in order; what does not belong to such a stream resets it."""
+        here = {"host": "127.0.0.1", "port": self.ports["udp"]}
+        s = await self.session.open_flow(**here)
+        for n in (0, 1, 1200, 9000, 65507):
+            data = self.session.rnd.randbytes(n)
+            await s.send_datagram(data)
+            expect(f"a datagram of {n} bytes", digest(data), digest(await s.datagram()))
+        for n in range(100):
+            await s.send_datagram(b"%d" % n)
+        expect("a hundred datagrams", [b"%d" % n for n in range(100)], [await s.datagram() for _ in range(100)])
+        await s.break_off()
+        for what, kind, body in (("DATA", t.DATA, b"x"), ("EOF", t.EOF, bytes(8)), ("WINDOW", t.WINDOW, bytes(16)), ("RETURN", t.RETURN, bytes(8))):
+            s = await self.session.open_flow(**here)
+            await s.opened()
+            await self.session.send(s.frame(kind, body))
+            await self.flow_ends_with(f"{what} on a stream of datagrams", s, t.PROTOCOL)
+        s = await self.session.open_flow(host="127.0.0.1", port=self.ports["closed"])
+        await s.send_datagram(b"anybody?")
+        await self.flow_ends_with("a port of UDP that nobody has", s, t.REFUSED)
+
+    async def flow_ends_with(self, what, s, code):
+        try:
+            expect(what, f"RESET {code}", await s.datagram(10))
+        except TimeoutError:
+            expect(what, f"RESET {code}", "an open stream")
+        except WasReset as e:
+            expect(what, code, e.code)
+
     # ends
 
     async def ends_with(self, what, s, code, text=None):
@@ -196,6 +227,7 @@ class Work:
             await self.echo(n, early=True)
             await self.hashed(n)
         await self.download()
+        await self.datagrams()
         await self.resets()
         await self.refusals()
         await asyncio.gather(*(self.echo(self.session.rnd.choice((0, 1, 5000, 200000)), early=i % 2) for i in range(100)))

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: ISC
 """A second implementation, written from PROTOCOL.md alone, and a strict judge of what the other side sends.
 
-    py_tunnel.py URL SECRET_FILE NAME READY_FILE [SERVICE=PORT[:PUBLIC] ...]
+    py_tunnel.py URL SECRET_FILE NAME READY_FILE [[udp:]SERVICE=PORT[:PUBLIC] ...]
         an agent, until SIGTERM; py_client.py is the client
 
 Everything that breaks the page is printed as "VIOLATION SECTION: ..." and counted; the last line tells how many. What we send is cut at random into
 messages and fragments. Needs python3-websockets.
 
-It publishes each SERVICE, which is a PORT of 127.0.0.1, on any public port or on PUBLIC; READY_FILE has under "services" what was granted,
+It publishes each SERVICE, which is a PORT of TCP or UDP of 127.0.0.1, on any public port or on PUBLIC; READY_FILE has under "services" what was granted,
 {"port": ..., "public": ...} by name, and under "refused" why not. SIGUSR1 withdraws all of them, then READY_FILE has none.
 
 The agent connects to ports of 127.0.0.1 only, and has services that a test of the relay as a hop needs:
@@ -23,6 +23,7 @@ import os
 import random
 import re
 import signal
+import socket
 import struct
 import sys
 import time
@@ -324,6 +325,36 @@ class Stream:
         violation("4.2", f"stream {self.id}: a second OPEN")
 
 
+class Flow(Stream):
+    """A stream of datagrams (5.7)."""
+
+    def __init__(self, session, number):
+        super().__init__(session, number, 0, 0)
+
+    async def send_datagram(self, data):
+        await self.session.send(self.frame(DATAGRAM, data))
+
+    async def datagram(self, limit_s=WAIT_S):
+        await self.until(lambda: self.inbox, limit_s)
+        return self.inbox.popleft()
+
+    async def tell(self):
+        pass  # there are no windows
+
+    def give_back(self):
+        pass
+
+    def take_datagram(self, _, body):
+        if self.session.opens(self.id) and self.answer is None:
+            violation("4.3", f"stream {self.id}: DATAGRAM before OPEN_OK")
+        self.inbox.append(body)
+
+    def unfit(self, *_):
+        violation("5.7", f"stream {self.id}: bytes, a window or an end on a stream of datagrams")
+
+    take_data = take_window = take_eof = take_return = unfit
+
+
 # ---- one session ----
 
 class Session:
@@ -337,7 +368,7 @@ class Session:
         self.peer, self.goaway, self.over, self.pinged, self.pings = None, None, False, 0, collections.deque()
         self.buf, self.came = bytearray(), asyncio.Event()
         self.asked, self.last_asked = {}, 0  # what waits for a reply, by id
-        self.services = {}  # an agent's, and their ports
+        self.services = {}  # an agent's, and their ports; those of UDP are called "udp:NAME"
         self.tasks = set()
 
     def opens(self, number):
@@ -518,7 +549,11 @@ class Session:
         member("4.2", found, "window", int, lambda v: LEAST_WINDOW <= v < 1 << 31)
         abilities("4.2", found)
         member("4.2", found, "received", int, lambda v: v >= 0)
-        stream = self.streams[number] = Stream(self, number, found.get("window", LEAST_WINDOW), LEAST_WINDOW)
+        if found.get("protocol") == "udp":
+            stream = Flow(self, number)
+        else:
+            stream = Stream(self, number, found.get("window", LEAST_WINDOW), LEAST_WINDOW)
+        self.streams[number] = stream
         self.spawn(self.on_open(stream, found))
 
     def take_goaway(self, body):
@@ -569,7 +604,14 @@ class Session:
     async def open_with(self, body, window=LEAST_WINDOW):
         """OPEN with that body, whatever it says."""
         self.last_opened = self.last_opened + 2 if self.last_opened else 1
-        stream = self.streams[self.last_opened] = Stream(self, self.last_opened, LEAST_WINDOW, window)
+        return await self.opening(Stream(self, self.last_opened, LEAST_WINDOW, window), body)
+
+    async def open_flow(self, **what):
+        self.last_opened = self.last_opened + 2 if self.last_opened else 1
+        return await self.opening(Flow(self, self.last_opened), dense({"token": os.urandom(16).hex(), "protocol": "udp", **what}))
+
+    async def opening(self, stream, body):
+        self.streams[stream.id] = stream
         await self.send(stream.frame(OPEN, body))
         return stream
 
@@ -581,7 +623,8 @@ class Session:
         return await asyncio.wait_for(waiting, WAIT_S)
 
     async def publish(self, service, **what):
-        reply = await self.ask(request="publish", kind="tcp", service=service, **{"x-not-known": [{}], **what})
+        kind, _, service = service.rpartition(":")
+        reply = await self.ask(request="publish", kind=kind or "tcp", service=service, **{"x-not-known": [{}], **what})
         if reply.get("ok") and reply.get("public", "").rpartition(":")[2] != str(reply.get("port")):
             violation("4.4", f"{service} is published, but where: {reply}")
         if reply.get("ok") and reply.get("port") != what.get("port", reply.get("port")):
@@ -589,7 +632,8 @@ class Session:
         return reply
 
     async def withdraw(self, service):
-        reply = await self.ask(request="withdraw", kind="tcp", service=service)
+        kind, _, service = service.rpartition(":")
+        reply = await self.ask(request="withdraw", kind=kind or "tcp", service=service)
         if not reply.get("ok"):
             violation("4.4", f"{service} cannot be withdrawn: {reply}")
 
@@ -622,7 +666,11 @@ async def answer(stream, found):
     others = [s for s in stream.session.streams.values() if s is not stream and s.found.get("token") == found.get("token") and not s.reset]
     stream.found = found
     await stream.tell()  # 5.2: without waiting for the target
-    if found.get("protocol") != "tcp" or found.get("received", 0) or others:
+    if isinstance(stream, Flow) and "udp:" + where in stream.session.services:
+        await carry_flow(stream, stream.session.services["udp:" + where])
+    elif isinstance(stream, Flow) and found.get("host") == "127.0.0.1":
+        await carry_flow(stream, found["port"])
+    elif found.get("protocol") != "tcp" or found.get("received", 0) or others:
         await stream.break_off(NOT_FOUND, "no such protocol or stream")
     elif where == "mirror":
         await stream.session.send(stream.frame(OPEN_OK, dense({"x-open": found})))
@@ -642,6 +690,33 @@ async def answer(stream, found):
         await stream.break_off(DENIED, "not on this machine")
     else:
         await connect(stream, found["port"])
+
+
+async def carry_flow(stream, port):
+    """By a connected socket: asyncio's own transport sends no empty datagrams."""
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as local:
+        local.connect(("127.0.0.1", port))
+        local.setblocking(False)
+        await stream.session.send(stream.frame(OPEN_OK, dense({"target": f"127.0.0.1:{port}"})))
+
+        async def inward():
+            while True:
+                local.send(await stream.datagram(600))
+
+        async def outward():
+            while True:
+                await stream.send_datagram(await loop.sock_recv(local, 65536))
+        both = [asyncio.ensure_future(inward()), asyncio.ensure_future(outward())]
+        try:
+            await asyncio.gather(*both)
+        except OSError as e:
+            if not stream.reset:
+                await stream.break_off(REFUSED, str(e))
+        finally:
+            for task in both:
+                task.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
 
 
 async def connect(stream, port):

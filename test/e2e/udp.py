@@ -4,7 +4,7 @@
     echo               each comes back
     answer COUNT SIZE  each is answered by so many of that size
     count              each is answered by how many have come, and their bytes: "12 3456"
-    silent             none is answered
+    picky              those that begin with "!" are answered by the port that they came from
 """
 import os
 import socket
@@ -25,6 +25,8 @@ while True:
         s.sendto(data, who)
     elif mode == "count":
         s.sendto(b"%d %d" % (n, size), who)
+    elif mode == "picky" and data.startswith(b"!"):
+        s.sendto(b"%d" % who[1], who)
     elif mode == "answer":
         for _ in range(int(rest[0])):
             s.sendto(bytes(int(rest[1])), who)

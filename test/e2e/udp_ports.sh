@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: ISC
 # Public ports of UDP with real programs: dig asks dnsmasq, iperf3 measures with TCP and UDP on one number, socat talks.
 # limit: 180
+# tsan: yes
 . "$(dirname "$0")/lib.sh"
 
 ports=$(free_ports 6)
-iperf=${ports#*-}
+# The first one: those that are chosen freely must not be it.
+iperf=${ports%-*}
 dns_port=$(free_port)
 cat >"$tmp/dnsmasq.conf" <<-CONF
 	no-resolv

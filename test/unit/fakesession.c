@@ -48,7 +48,7 @@ static size_t
 op_room(struct stream *s)
 {
 	must_live(stream_of(s));
-	return 65536;
+	return stream_of(s)->no_room ? 0 : 65536;
 }
 
 static int
@@ -58,6 +58,17 @@ op_send(struct stream *s, struct bufq *src, size_t n)
 
 	must_live(f);
 	return f->fail ? ERR_NOMEM : bufq_move(&f->sent, src, n);
+}
+
+static int
+op_datagram(struct stream *s, struct bufq *src, unsigned *dropped)
+{
+	struct fake_stream *f = stream_of(s);
+
+	must_live(f);
+	*dropped = f->lose;
+	f->n_datagrams += !f->fail;
+	return f->fail ? ERR_NOMEM : bufq_move(&f->sent, src, src->len);
 }
 
 static void
@@ -110,6 +121,7 @@ static const struct stream_ops stream_ops = {
 	.accept = op_accept,
 	.room = op_room,
 	.send = op_send,
+	.datagram = op_datagram,
 	.eof = op_eof,
 	.reset = op_reset,
 	.abort = op_abort,

@@ -30,10 +30,12 @@ struct fake_stream {
 	uint32_t code;
 	char text[256];
 	struct bufq sent;
+	/* Datagrams of those bytes; given by the test: how many each costs. */
+	unsigned n_datagrams, lose;
 	uint64_t consumed, acked;
 	bool acked_eof;
-	/* Given by the test: send and accept fail. */
-	bool fail;
+	/* Given by the test: send and accept fail; there is no room. */
+	bool fail, no_room;
 	/* Reset, aborted or told closed: the user may not call it any more. */
 	bool over;
 };

@@ -85,6 +85,43 @@ log_flow(
 	va_end(ap);
 }
 
+/* Of all ports of the agent. */
+static uint64_t
+flows_max(const struct publication *pub)
+{
+	return pub->w->relay->opts.max_streams / 2;
+}
+
+/* *most: the port that has the most of them. */
+static uint64_t
+count_flows(const struct group *g, struct publication **most)
+{
+	struct publication *pub;
+	uint64_t n = 0;
+
+	*most = NULL;
+	TAILQ_FOREACH (pub, &g->published, link) {
+		if (pub->udp == NULL)
+			continue;
+		n += udp_port_flows(pub->udp);
+		if (*most == NULL || udp_port_flows(pub->udp) > udp_port_flows((*most)->udp))
+			*most = pub;
+	}
+	return n;
+}
+
+/* The flow at hand is counted by its port already. */
+static bool
+has_room(const struct publication *pub)
+{
+	struct publication *most;
+
+	while (count_flows(pub->group, &most) > flows_max(pub))
+		if (!udp_port_evict(most->udp))
+			return false;
+	return true;
+}
+
 static bool
 comes_too_fast(const struct publication *pub, const struct udp_flow *f)
 {
@@ -144,6 +181,10 @@ come_in(struct publication *pub, struct udp_flow *f, struct door_pass *pass,
 	}
 	if (comes_too_fast(pub, f)) {
 		err_set(why, ERR_LIMIT, "too many new flows a second from this network, or in all");
+		return NULL;
+	}
+	if (!has_room(pub)) {
+		err_set(why, ERR_LIMIT, "the agent has as many flows as it may have");
 		return NULL;
 	}
 	if ((a = door_enter(pass, pub, &f->from)) == DOOR_IN)
@@ -219,7 +260,7 @@ udp_start(struct publication *pub)
 	struct udp_guard *g = guard_get(pub->w);
 	struct udp_port_config cfg = {
 		.fd = pub->fd,
-		.max = UDP_FLOWS_MAX,
+		.max = (unsigned)flows_max(pub),
 		.amplify = UDP_AMPLIFY,
 		.user = &port_user,
 		.arg = pub,

@@ -6,7 +6,9 @@
  * Who may come in is asked at the door (door.h), for each flow.  Sources can be forged, so
  * everything that one datagram can cause is bounded:
  *
- *   flows at once     UDP_FLOWS_MAX of a port; the rules of udp_port.h say which one makes room
+ *   flows at once     of all ports of an agent half of the streams that a session has, so that
+ *                     other services keep theirs; the port with the most makes room for a new one,
+ *                     and udp_port.h says which flow of it
  *   new flows         UDP_NEW_RATE a second of a network, UDP_NEW_TOTAL of all, at a port
  *   answers           three times what came, and UDP_ANSWER_RATE a second to a network, until the
  *                     source has shown that it receives them
@@ -19,7 +21,6 @@
 
 #include "lib/base/err.h"
 
-#define UDP_FLOWS_MAX 4096
 #define UDP_AMPLIFY 3
 #define UDP_NEW_RATE 500
 #define UDP_NEW_TOTAL 5000

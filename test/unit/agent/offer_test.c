@@ -195,6 +195,39 @@ what_makes_no_sense_is_refused_with_its_text(void **state)
 			fail_msg("%s %s: %s", bad[i].tcp, bad[i].allow, e.s);
 }
 
+/* A number, and a name, is one service of each. */
+static void
+services_of_udp_stand_beside_those_of_tcp(void **state)
+{
+	static const struct {
+		const char *udp, *says;
+	} bad[] = {
+		{ "dns=unix:/run/dns.sock", "--udp dns=unix:/run/dns.sock: datagrams go to no" },
+		{ "53=53;proxy=v2", "there is no option \"proxy\"" },
+		{ "53=53 53=54", "the public port 53 is given twice" },
+		{ "dns=1 dns=2", "there are two services of that name" },
+		{ "53", "not of the form" },
+	};
+	struct offers *o = read_all(&(struct offer_words){
+	    .tcp = "5201=5201 a=1;public=53", .udp = "5201=5201 a=2 6000-6001=10.0.0.1:1-2" });
+
+	(void)state;
+	assert_non_null(o);
+	assert_int_equal(o->n, 6);
+	assert_string_equal(offers_find(o, "udp", "5201")->kind, "udp");
+	assert_string_equal(offers_find(o, "tcp", "5201")->kind, "tcp");
+	assert_int_equal(offers_find(o, "udp", "a")->port, 2);
+	assert_int_equal(offers_find(o, "tcp", "a")->port, 1);
+	assert_int_equal(offers_find(o, "udp", "6001")->port, 2);
+	assert_null(offers_find(o, "tcp", "6001"));
+	offers_free(o);
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		assert_null(read_all(&(struct offer_words){ .udp = bad[i].udp }));
+		if (strstr(e.s, bad[i].says) == NULL)
+			fail_msg("%s: %s", bad[i].udp, e.s);
+	}
+}
+
 static void
 there_is_room_for_256_services_and_64_networks(void **state)
 {
@@ -313,6 +346,7 @@ main(void)
 		cmocka_unit_test(a_range_is_a_service_for_each_port),
 		cmocka_unit_test(options_travel_with_it),
 		cmocka_unit_test(what_makes_no_sense_is_refused_with_its_text),
+		cmocka_unit_test(services_of_udp_stand_beside_those_of_tcp),
 		cmocka_unit_test(there_is_room_for_256_services_and_64_networks),
 		cmocka_unit_test(all_networks_fit_into_a_session),
 		cmocka_unit_test(a_difference_is_seen_in_each_rule),

@@ -301,17 +301,18 @@ only_the_difference_is_asked_for(void **state)
 	use("ssh=22;public=2222 web=80;public=auto 7000=7 db=5432");
 	up(0);
 	grant(0, "203.0.113.7", 2222);
-	grant(1, "203.0.113.7", 30000);
-	grant(2, "203.0.113.7", 7000);
+	/* Ports that are named first: one that is chosen must be none of them. */
+	grant(1, "203.0.113.7", 7000);
+	grant(2, "203.0.113.7", 30000);
 	/* The same, with a target that the relay does not know of. */
 	changes = 0;
 	use("ssh=10.0.0.7:22;public=2222 web=80;public=auto 7000=7 db=5432");
 	assert_int_equal(n_said, 3);
 	assert_true(changes > 0);
 	lists("{\"services\":[{\"kind\":\"tcp\",\"service\":\"ssh\",\"target\":\"10.0.0.7:22\","
-	      "\"public\":\"203.0.113.7:2222\"},{\"kind\":\"tcp\",\"service\":\"web\",\"target\":"
-	      "\"127.0.0.1:80\",\"public\":\"203.0.113.7:30000\"},{\"kind\":\"tcp\",\"service\":"
-	      "\"7000\",\"target\":\"127.0.0.1:7\",\"public\":\"203.0.113.7:7000\"}],"
+	      "\"public\":\"203.0.113.7:2222\"},{\"kind\":\"tcp\",\"service\":\"7000\",\"target\":"
+	      "\"127.0.0.1:7\",\"public\":\"203.0.113.7:7000\"},{\"kind\":\"tcp\",\"service\":"
+	      "\"web\",\"target\":\"127.0.0.1:80\",\"public\":\"203.0.113.7:30000\"}],"
 	      "\"refused\":[]}");
 	/* One goes, one comes at its port, one has another rule. */
 	use("ssh=22;public=2222;max-rate=3 web=80;public=auto seven=7;public=7000");

@@ -80,7 +80,11 @@ wrong_arguments_are_status_2(void **state)
 	} bad[] = {
 		{ GOOD "pi", "usage: tunnel connect AGENT SERVICE" },
 		{ GOOD, "usage: tunnel connect AGENT SERVICE" },
-		{ GOOD "pi ssh 22 udp", "udp: the only protocol is tcp" },
+		{ GOOD "pi ssh 22 sctp", "sctp: the protocols are tcp and udp" },
+		{ GOOD "pi unix:/x 22 udp", "unix" },
+		{ GOOD "-L udp:unix:/x=pi:dns", "a Unix socket has no datagrams here" },
+		{ GOOD "-L udp:53", "-L udp:53: not of the form" },
+		{ GOOD "-L udp=pi:dns", "-L udp=pi:dns" },
 		{ GOOD "pi ssh 22 tcp more", "more" },
 		{ GOOD "p/i ssh", "\"p/i\": not an agent's name" },
 		{ GOOD "pi host 70000", "host:70000" },

@@ -198,6 +198,36 @@ a_port_that_is_taken_is_told(void **state)
 	close(fd);
 }
 
+static void
+what_is_in_many_pieces_goes_as_one(void **state)
+{
+	static uint8_t room[UDP_MAX];
+	const struct udp_datagram *v;
+	struct iovec iov[UDP_IOV];
+	struct bufq q = { 0 };
+	struct addr at;
+	int fd = open_at("127.0.0.1", &at), c = connect_to("127.0.0.1", addr_port(&at));
+
+	(void)state;
+	for (uint8_t i = 1; i <= 60; i++) {
+		struct block *b = block_new(BUF_SMALL);
+
+		assert_non_null(b);
+		memset(b->data, i, 100);
+		assert_int_equal(bufq_append(&q, b, b->data, 100), 0);
+		block_unref(b);
+		assert_int_equal(udp_send(c, iov, udp_gather(&q, iov, room)), 0);
+		assert_int_equal(hear(fd, &v), 1);
+		assert_int_equal(v->n, 100 * i);
+		assert_int_equal(v->p[0], 1);
+		assert_int_equal(v->p[v->n - 1], i);
+	}
+	bufq_fini(&q);
+	buf_pool_free();
+	close(c);
+	close(fd);
+}
+
 int
 main(void)
 {
@@ -208,6 +238,7 @@ main(void)
 		cmocka_unit_test(a_port_that_nobody_has_is_told),
 		cmocka_unit_test(one_that_is_too_large_is_told),
 		cmocka_unit_test(a_port_that_is_taken_is_told),
+		cmocka_unit_test(what_is_in_many_pieces_goes_as_one),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

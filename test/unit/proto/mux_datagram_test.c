@@ -214,6 +214,30 @@ a_stream_that_ends_in_the_middle_of_a_datagram_drops_it(void **state)
 
 /* ---- bounds ---- */
 
+/* Each makes a system call: others have their turn between so many of them. */
+static void
+a_flood_of_datagrams_leaves_turns_to_others(void **state)
+{
+	enum { N = 1000, TURN = MUX_WORK_TURN / MUX_WORK_DATAGRAM };
+	uint8_t frame[FRAME_HDR_LEN];
+	struct raw r;
+	struct end *e;
+	int n;
+
+	(void)state;
+	raw_init(&r, &endpoint, true);
+	e = &r.net.end[0];
+	assert_int_equal(raw_open_udp(&r, 1, ""), 0);
+	frame_pack(frame, &(struct frame){ FRAME_DATAGRAM, 0, 0, 1 });
+	for (int i = 0; i < N; i++)
+		assert_int_equal(bufq_copy(&e->in, frame, sizeof frame), 0);
+	for (n = 1; session_input(e->s, &e->in, r.net.now_ms * 1000, &e->why) == SESSION_MORE; n++)
+		assert_true(side(&r, 0)->n_datagrams <= (unsigned)(n * TURN));
+	assert_int_equal(n, (N + TURN - 1) / TURN);
+	assert_int_equal(side(&r, 0)->n_datagrams, N);
+	raw_fini(&r);
+}
+
 static void
 a_peer_that_takes_nothing_costs_the_oldest(void **state)
 {
@@ -424,6 +448,7 @@ main(void)
 		cmocka_unit_test(a_datagram_before_the_answer_resets_the_stream),
 		cmocka_unit_test(bytes_cannot_be_sent_on_one_nor_a_datagram_on_the_other),
 		cmocka_unit_test(a_stream_that_ends_in_the_middle_of_a_datagram_drops_it),
+		cmocka_unit_test(a_flood_of_datagrams_leaves_turns_to_others),
 		cmocka_unit_test(a_peer_that_takes_nothing_costs_the_oldest),
 		cmocka_unit_test(who_pays_for_the_stream_pays_for_what_waits),
 		cmocka_unit_test(what_is_queued_goes_before_a_reset_and_not_after_an_abort),
