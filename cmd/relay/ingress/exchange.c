@@ -234,7 +234,8 @@ exchange_readable(struct exchange *x)
 void
 exchange_writable(struct exchange *x)
 {
-	if (x->state != EXCHANGE_ANSWERED || filter_room(x->f) == 0)
+	/* 1xx heads, too, may have filled it up. */
+	if ((x->state != EXCHANGE_ASKED && x->state != EXCHANGE_ANSWERED) || filter_room(x->f) == 0)
 		return;
 	if (x->whole) {
 		exchange_flush(x);
