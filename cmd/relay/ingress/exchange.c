@@ -77,7 +77,9 @@ exchange_log(const struct exchange *x)
 void
 exchange_set_why(struct exchange *x, const char *why)
 {
-	snprintf(x->why, sizeof x->why, "%s", why);
+	/* It may be what stands there already: of a refusal that was known from the start. */
+	if (why != x->why)
+		snprintf(x->why, sizeof x->why, "%s", why);
 }
 
 void
