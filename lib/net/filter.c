@@ -61,9 +61,14 @@ filter_init(struct filter *f, const struct filter_ops *ops, struct filter *below
 void
 filter_set_user(struct filter *f, const struct filter_user *user, void *arg)
 {
+	bool same = user == f->user && arg == f->arg;
+
 	f->user = user;
 	f->arg = arg;
-	/* The bytes and the end that came before this user did are its own too. */
+	/* The bytes and the end that came before this user did are its own too, whoever was told of
+	 * the end before. */
+	if (user != NULL && !same && f->eof && f->due == 0)
+		f->due = ERR_EOF;
 	if (user != NULL && f->loop != NULL && has_news(f))
 		task_soon(f->loop, &f->resume);
 }

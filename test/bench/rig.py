@@ -11,6 +11,8 @@ the whole path stands, and then:
     S n    sends n bytes, 0: without end          A n    answers each n bytes with one
     K 0    drops what comes                       R n    answers each byte with n bytes
     E 0    echoes
+
+A request for /S/n, in HTTP, is answered with n bytes, 0: without end.
 """
 import atexit
 import concurrent.futures
@@ -91,14 +93,27 @@ class Served:
 
     def begin(self):
         """False: the connection has ended."""
+        if self.head.startswith(b"GET "):
+            return self.begin_http()
         got = self.sock.recv(9 - len(self.head))
         self.head += got
-        if len(self.head) == 9:
+        if len(self.head) == 9 and not self.head.startswith(b"GET "):
             self.mode, self.n = chr(self.head[0]), struct.unpack(">Q", self.head[1:])[0]
             self.sock.send(self.head[:1])
             if self.mode == "S":
                 self.owed = self.n or 1 << 62
                 self.want(select.EPOLLIN | select.EPOLLOUT)
+        return bool(got)
+
+    def begin_http(self):
+        """The rest of the head; a connection serves one request after the other."""
+        got = self.sock.recv(65536)
+        self.head += got
+        if self.head.endswith(b"\r\n\r\n"):
+            n = int(self.head.split(b" ", 2)[1][3:])
+            self.sock.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (n or 1 << 60))
+            self.head, self.owed = b"", n or 1 << 60
+            self.want(select.EPOLLIN | select.EPOLLOUT)
         return bool(got)
 
     def readable(self, room):
@@ -186,6 +201,39 @@ def dial(address, mode, n=0, rcvbuf=0, limit_s=60):
     return s
 
 
+def get(s, host, n):
+    """Asks on the connection for n bytes by host name; the answer's head has been read."""
+    s.sendall(f"GET /S/{n} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        got = s.recv(1)
+        if not got:
+            raise Failed(f"the connection ended within the answer's head: {head!r}")
+        head += got
+    if not head.startswith(b"HTTP/1.1 200 "):
+        raise Failed(f"another answer than 200: {head!r}")
+
+
+def dial_http(address, host, n=0, rcvbuf=0, source=LO, limit_s=60):
+    """A visitor's connection, which has asked for n bytes."""
+    s = socket.socket()
+    if rcvbuf:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
+    s.settimeout(limit_s)
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        s.bind((source, 0))
+        s.connect(address)
+        get(s, host, n)
+    except OSError as e:
+        s.close()
+        raise Failed(f"a request for {n} bytes: {e}") from e
+    except Failed:
+        s.close()
+        raise
+    return s
+
+
 def dial_many(n, *args):
     """n connections to the service, 32 at a time."""
     with concurrent.futures.ThreadPoolExecutor(32) as pool:
@@ -229,6 +277,11 @@ class Memory(threading.Thread):
     def run(self):
         while not self.over.wait(0.1):
             self.look()
+
+    def now_kib(self, name):
+        """RSS"""
+        with open(f"/proc/{self.pids[name]}/status") as f:
+            return int(re.search(r"^VmRSS:\s+(\d+)", f.read(), re.M)[1])
 
     def rss_kib(self, name):
         with open(f"/proc/{self.pids[name]}/status") as f:
@@ -313,6 +366,7 @@ class Rig:
         creds = self.write("creds.json", json.dumps({"edge-agents": {"pi": SECRET}, "clients": {
             name: {"secret": secret, "agents": ["*"], "targets": ["svc", "echo"]} for name, secret in (("one", SECRET), ("two", SECRET + "-2"))}}))
         told = self.tunnel("relay", "relay", "--listen", f"{host}:0", "--listen", f"{host}:0", "--credentials", creds, *args)
+        self.web_port = told["http"][0]["port"] if "http" in told else None
         return told["tunnel"][0]["port"], told["tunnel"][1]["port"]
 
     def agent(self, relay, service_port, *args):

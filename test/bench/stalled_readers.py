@@ -9,7 +9,8 @@ Each run starts the three anew, measures a download alone, lets the others come 
     many      500 like "nothing"
     idle      1,000 that have read 1 MiB as fast as it came; nothing more is under way on them
 
-With --public all of them are visitors of a public port of the relay, in place of connections of connect -L.
+With --public all of them are visitors of a public port of the relay, in place of connections of connect -L; with --http they are
+visitors by host name, whose connection carries one request.
 
 Passes (exit status 0) when each download beside them reaches --least (0.7) of its speed alone in every run.  Memory is the highest of all runs.
 """
@@ -27,9 +28,16 @@ SMALL = 4096  # SO_RCVBUF; the kernel takes the least it can
 CASES = {"nothing": (20, 0, True, SMALL), "fast": (20, MIB, True, 0), "many": (500, 0, True, SMALL), "idle": (1000, MIB, False, 0)}
 
 
-def download(address, secs):
+HOST = "pi.t.test"
+
+
+def dial(address, way, n=0, rcvbuf=0):
+    return rig.dial_http(address, HOST, n, rcvbuf) if way == "http" else rig.dial(address, "S", n, rcvbuf)
+
+
+def download(address, way, secs):
     """MB/s after a short warm-up."""
-    s = rig.dial(address, "S")
+    s = dial(address, way)
     rig.drop(s, until=time.monotonic() + 0.5)
     begin = time.monotonic()
     got = rig.drop(s, until=begin + secs)
@@ -38,29 +46,33 @@ def download(address, secs):
     return speed
 
 
-def start(r, public):
+def start(r, way):
     """Where the service is reached."""
-    for_agents, for_clients = r.relay(*(["--ports", "20000-29999"] if public else []))
+    for_relay = {"public": ["--ports", "20000-29999"], "http": ["--http", f"{rig.LO}:0", "--domain", "t.test"]}
+    for_agents, for_clients = r.relay(*for_relay.get(way, []))
     service = r.service()
-    told = r.agent(f"ws://{rig.LO}:{for_agents}", service, *(["--tcp", f"auto={rig.LO}:{service}"] if public else []))
-    if public:
+    for_agent = {"public": ["--tcp", f"auto={rig.LO}:{service}"], "http": ["--http", str(service)]}
+    told = r.agent(f"ws://{rig.LO}:{for_agents}", service, *for_agent.get(way, []))
+    if way == "http":
+        return rig.LO, r.web_port
+    if way == "public":
         return rig.LO, int(told["services"][0]["public"].rsplit(":", 1)[1])
     return rig.LO, r.connect(f"ws://{rig.LO}:{for_clients}")["local"][0]["port"]
 
 
-def one_run(case, secs, peaks, public):
+def one_run(case, secs, peaks, way):
     n, first, goes_on, rcvbuf = CASES[case]
     with rig.Rig() as r:
-        address = start(r, public)
-        alone = download(address, secs)
+        address = start(r, way)
+        alone = download(address, way, secs)
         rig.settled(lambda: r.served()[0])
         others = []
         for _ in range(n):
-            others.append(rig.dial(address, "S", 0 if goes_on else first, rcvbuf))
+            others.append(dial(address, way, 0 if goes_on else first, rcvbuf))
             if first:
                 rig.drop(others[-1], first)
         rig.settled(lambda: r.served()[0])
-        beside = download(address, secs)
+        beside = download(address, way, secs)
         lost = sum(map(broken, others))
         for name, (pss, rss) in r.memory.peaks().items():
             peaks[name] = [max(x) for x in zip(peaks.get(name, (0, 0)), (pss, rss))]
@@ -81,7 +93,9 @@ def main():
     p.add_argument("--cases", default=",".join(CASES))
     p.add_argument("--least", type=float, default=0.7)
     p.add_argument("--calm", type=float, default=20, metavar="S", help="wait at most so long for an idle machine before each run")
-    p.add_argument("--public", action="store_true", help="through a public port")
+    ways = p.add_mutually_exclusive_group()
+    ways.add_argument("--public", dest="way", action="store_const", const="public", help="through a public port")
+    ways.add_argument("--http", dest="way", action="store_const", const="http", help="by host name")
     args = p.parse_args()
     rig.prepare()
     rows, bad = [], 0
@@ -89,7 +103,7 @@ def main():
         ratios, alone, beside, peaks, lost = [], [], [], {}, 0
         for i in range(args.runs):
             calm = rig.calm(args.calm)
-            a, b, gone = one_run(case, args.secs, peaks, args.public)
+            a, b, gone = one_run(case, args.secs, peaks, args.way)
             alone.append(a), beside.append(b), ratios.append(b / a)
             lost += gone
             print(f"{case} {i + 1}/{args.runs}: {a:.0f} MB/s alone, {b:.1f} beside: {b / a:.3f}{'' if calm else ' (other programs ran, too)'}", file=sys.stderr, flush=True)

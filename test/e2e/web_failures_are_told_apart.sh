@@ -31,6 +31,7 @@ is() {
 field() { tr -d '\r' <"$tmp/fields" | grep -qix "$1" || fail "$host: no field $1: $(cat "$tmp/fields")"; }
 
 is 404 "not here" nobody.t.test /
+has_line "$tmp/relay.log" "request $id: .*: no such host$" || fail "the log does not say why"
 field 'content-type: text/html; charset=utf-8'
 is 404 "not here" 127.0.0.1 /
 is 404 '"status":404' nobody.t.test / -H 'Accept: application/json'

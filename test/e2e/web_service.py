@@ -7,6 +7,7 @@
     /none       204                                 /same       304 with a Content-Length
     /big/N      N bytes                             /sse        three events, each when the last one is read: see /next
     /continue   100 before the body is read         /hints      103, then 200
+    /hints/much 240 KiB of 103, then 200 a while after
     /early      413 before the body is read         /reject     417 without 100
     /large      a head of 20 KiB                    /nothttp    "SSH-2.0-x"
     /silent     never an answer                     /stall      half an answer, then nothing
@@ -23,6 +24,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 
 port_file, name = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "service"
 go_on = threading.Event()  # /next lets /sse and /stall go on
@@ -201,6 +203,12 @@ def serve_one(s, r):
         answer(s, "200 OK")
     elif target == "/hints":
         s.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n")
+        answer(s, "200 OK", b"done\n")
+    elif target == "/hints/much":
+        for _ in range(16):
+            s.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: " + b"x" * 15000 + b"\r\n\r\n")
+            time.sleep(0.03)  # each is passed on by itself
+        time.sleep(0.5)
         answer(s, "200 OK", b"done\n")
     elif target == "/large":
         answer(s, "200 OK", b"", "X-Large: " + "y" * 20000 + "\r\n")

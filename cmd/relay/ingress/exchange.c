@@ -77,7 +77,9 @@ exchange_log(const struct exchange *x)
 void
 exchange_set_why(struct exchange *x, const char *why)
 {
-	snprintf(x->why, sizeof x->why, "%s", why);
+	/* It may be what stands there already: of a refusal that was known from the start. */
+	if (why != x->why)
+		snprintf(x->why, sizeof x->why, "%s", why);
 }
 
 void
@@ -234,7 +236,8 @@ exchange_readable(struct exchange *x)
 void
 exchange_writable(struct exchange *x)
 {
-	if (x->state != EXCHANGE_ANSWERED || filter_room(x->f) == 0)
+	/* 1xx heads, too, may have filled it up. */
+	if ((x->state != EXCHANGE_ASKED && x->state != EXCHANGE_ANSWERED) || filter_room(x->f) == 0)
 		return;
 	if (x->whole) {
 		exchange_flush(x);

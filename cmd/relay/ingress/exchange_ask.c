@@ -208,6 +208,8 @@ ask(struct exchange *x, struct peer *agent)
 		TAILQ_REMOVE(&x->pub->waiting, x, waiting);
 	if (x->state != EXCHANGE_ASKED)
 		exchange_set_state(x, EXCHANGE_ASKED);
+	/* Of the one before, if this is the second. */
+	x->paused = false;
 	x->b = backend_open(x->w->loop, &q, &exchange_backend_user, x, &f, &why);
 	if (x->b == NULL) {
 		exchange_refuse(x, failures[f], why.s);

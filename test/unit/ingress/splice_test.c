@@ -249,6 +249,45 @@ what_stood_unread_goes_first(void **state)
 	hears(SPLICE_B, "early ");
 }
 
+static void
+heed_closed(void *arg, int err, const char *text)
+{
+	(void)text;
+	*(int *)arg = err;
+}
+
+static void
+heed_nothing(void *arg)
+{
+	(void)arg;
+}
+
+static bool
+is_eof(void *arg)
+{
+	return *(int *)arg == ERR_EOF;
+}
+
+/* A visitor may end its half while the service has yet to say 101. */
+static void
+an_end_that_was_told_of_before_is_passed_on(void **state)
+{
+	static const struct filter_user before = { heed_nothing, heed_nothing, heed_closed };
+	int told = 0;
+
+	(void)state;
+	splice_stop(x.s);
+	for (int i = 0; i < SPLICE_SIDES; i++)
+		close(x.fd[i]);
+	make_ends();
+	filter_set_user(x.f[SPLICE_A], &before, &told);
+	finish(SPLICE_A);
+	assert_true(turns_until(x.l, is_eof, &told));
+	filter_set_user(x.f[SPLICE_A], NULL, NULL);
+	x.s = splice_new(x.l, x.f[SPLICE_A], x.f[SPLICE_B], IDLE_MS, on_done, NULL);
+	assert_int_equal(ends_after(SPLICE_B, 0), 0);
+}
+
 /* Writes and reads at once, until both have n bytes from the other. */
 struct flow {
 	size_t n, sent[SPLICE_SIDES], got[SPLICE_SIDES];
@@ -463,6 +502,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(bytes_pass_both_ways_and_each_half_ends_by_itself),
 		TEST(what_stood_unread_goes_first),
+		TEST(an_end_that_was_told_of_before_is_passed_on),
 		TEST(much_passes_unchanged),
 		TEST(who_does_not_read_is_not_read_for),
 		TEST(a_reset_is_a_reset_behind_what_came),

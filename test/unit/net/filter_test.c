@@ -275,6 +275,19 @@ who_comes_later_is_told_what_came_before(void **state)
 	assert_string_equal(x->told, "readable eof ");
 }
 
+static void
+an_end_is_told_to_each_user(void **state)
+{
+	struct fix *x = *state;
+
+	filter_close(&x->top->f, ERR_EOF, "");
+	assert_string_equal(x->told, "eof ");
+	filter_set_user(&x->top->f, NULL, NULL);
+	filter_set_user(&x->top->f, &user, x);
+	loop_settle(x->l);
+	assert_string_equal(x->told, "eof eof ");
+}
+
 /* An error that came before there was somebody to tell is told with its text. */
 static void
 the_text_of_an_error_waits_with_it(void **state)
@@ -484,6 +497,7 @@ main(void)
 		TEST(an_end_waits_for_who_pauses_with_bytes_left_and_an_error_does_not),
 		TEST(an_end_that_waits_is_forgotten_after_an_error),
 		TEST(who_comes_later_is_told_what_came_before),
+		TEST(an_end_is_told_to_each_user),
 		TEST(the_text_of_an_error_waits_with_it),
 		TEST(bytes_that_are_left_are_told_of_again_after_a_pause),
 		TEST(nothing_is_asked_of_what_is_closed),
