@@ -89,6 +89,7 @@ struct pair {
 	struct tls_client_ctx *ctx;
 	/* Of mbedTLS's end. */
 	struct tls_generation *gen;
+	struct tls_asked asked;
 	struct plain m;
 	struct tlstest_side x;
 };
@@ -111,6 +112,8 @@ pair_open(struct pair *p, bool m_is_server)
 		mbedtls_ssl_conf_max_tls_version(&p->gen->conf, MBEDTLS_SSL_VERSION_TLS1_2);
 	mbedtls_ssl_init(&p->m.ssl);
 	assert_int_equal(mbedtls_ssl_setup(&p->m.ssl, &p->gen->conf), 0);
+	if (m_is_server)
+		tls_generation_serve(&p->m.ssl, &p->asked);
 	assert_int_equal(mbedtls_ssl_set_hostname(&p->m.ssl, "relay.test"), 0);
 	mbedtls_ssl_set_bio(&p->m.ssl, &p->m, plain_send, plain_recv, NULL);
 	filter_set_user(&a->f, &plain_user, &p->m);
@@ -126,6 +129,7 @@ pair_close(struct pair *p)
 	bufq_fini(&p->x.got);
 	mbedtls_ssl_free(&p->m.ssl);
 	filter_free(&p->m.w->f);
+	tls_asked_fini(&p->asked);
 	tls_generation_drop(p->gen);
 	tls_client_free(p->ctx);
 	wire_turns(p->l, 2);
