@@ -50,8 +50,10 @@ next_line(struct reading *r, enum verdict *v)
 	if (lf == NULL || len < 2 || memchr(s, '\r', len) != lf - 1 || memchr(s, 0, len) != NULL)
 		return NULL;
 	r->at += len;
-	line = strndup(s, len - 2);
+	/* No strndup: ASan's strict checks of strings ask it for a NUL. */
+	line = calloc(1, len - 1);
 	assert(line != NULL);
+	memcpy(line, s, len - 2);
 	return line;
 }
 
