@@ -10,12 +10,15 @@ struct f_stream {
 	struct filter f;
 	/* NULL once it is gone. */
 	struct stream *s;
-	/* Bytes that came, and of them those that the other side has its credit for. */
-	uint64_t came, passed;
+	/* What came and is not handed to the user yet; no credit was given for it. */
+	struct bufq held;
+	struct task more;
+	/* Bytes handed to the user, and of them those that the other side has its credit for. */
+	uint64_t handed, passed;
 	/* Bytes written, sent and acknowledged. */
 	uint64_t written, sent, acked;
-	/* The other half has ended, and that was acknowledged. */
-	bool eof, eof_acked;
+	/* The other half has ended, the user was handed that, and it was acknowledged. */
+	bool eof, eof_handed, eof_acked;
 	/* Our half has ended. */
 	bool shut;
 	/* The user found no room. */
@@ -36,26 +39,67 @@ stream_of(const struct filter *f)
 }
 
 static void
+run_out_of_memory(struct f_stream *x)
+{
+	struct stream *s = x->s;
+
+	x->s = NULL;
+	if (s != NULL)
+		stream_reset(s, CODE_INTERNAL, "out of memory");
+	filter_close(&x->f, ERR_NOMEM, "out of memory");
+}
+
+static void
 acknowledge(struct f_stream *x)
 {
-	uint64_t n = x->came - x->passed;
+	uint64_t n = x->handed - x->passed;
 
-	if (x->s == NULL || (n == 0 && x->eof == x->eof_acked))
+	if (x->s == NULL || (n == 0 && x->eof_handed == x->eof_acked))
 		return;
-	x->passed = x->came;
-	x->eof_acked = x->eof;
+	x->passed = x->handed;
+	x->eof_acked = x->eof_handed;
 	if (n > 0)
 		stream_consumed(x->s, n);
 	/* The stream may be gone afterwards. */
-	stream_ack(x->s, x->passed, x->eof);
+	stream_ack(x->s, x->passed, x->eof_acked);
 }
 
-/* What stands in f.in is the user's by now. */
+/* Behind the last piece; a paused user is told when it has taken that. */
 static void
-pass_on(struct f_stream *x)
+hand_end(struct f_stream *x)
 {
-	if (!x->f.paused)
-		acknowledge(x);
+	if (x->held.len > 0 || !x->eof || x->eof_handed)
+		return;
+	x->eof_handed = true;
+	filter_close(&x->f, ERR_EOF, "");
+}
+
+/* A user that is paused has not taken what it was handed: its credit waits until it goes on. */
+static void
+hand_on(struct f_stream *x)
+{
+	size_t n = x->held.len < F_STREAM_PIECE ? x->held.len : F_STREAM_PIECE;
+
+	if (n > 0 && !x->f.paused) {
+		if (bufq_move(&x->f.in, &x->held, n) != 0) {
+			run_out_of_memory(x);
+			return;
+		}
+		x->handed += n;
+		filter_readable(&x->f);
+	}
+	hand_end(x);
+	if (x->f.paused)
+		return;
+	acknowledge(x);
+	if (x->held.len > 0)
+		task_later(x->f.loop, &x->more);
+}
+
+static void
+on_more(void *arg)
+{
+	hand_on(arg);
 }
 
 static void
@@ -95,20 +139,16 @@ static void
 on_data(void *arg, struct bufq *in)
 {
 	struct f_stream *x = arg;
-	size_t n = in->len;
+	bool waits = x->held.len > 0;
 
-	if (bufq_move(&x->f.in, in, n) != 0) {
-		struct stream *s = x->s;
-
-		x->s = NULL;
-		stream_reset(s, CODE_INTERNAL, "out of memory");
-		filter_close(&x->f, ERR_NOMEM, "out of memory");
+	if (bufq_move(&x->held, in, in->len) != 0) {
+		run_out_of_memory(x);
 		return;
 	}
-	x->came += n;
 	x->open = true;
-	filter_readable(&x->f);
-	pass_on(x);
+	/* Else its turn comes. */
+	if (!waits)
+		hand_on(x);
 }
 
 static void
@@ -117,8 +157,21 @@ on_eof(void *arg)
 	struct f_stream *x = arg;
 
 	x->eof = true;
-	filter_close(&x->f, ERR_EOF, "");
-	pass_on(x);
+	if (x->held.len == 0)
+		hand_on(x);
+}
+
+/* It is over: what it said before is the user's at once. */
+static void
+hand_all(struct f_stream *x)
+{
+	if (x->held.len == 0)
+		return;
+	task_cancel(x->f.loop, &x->more);
+	if (bufq_move(&x->f.in, &x->held, x->held.len) != 0)
+		run_out_of_memory(x);
+	else
+		filter_readable(&x->f);
 }
 
 static void
@@ -151,8 +204,10 @@ on_closed(void *arg, uint32_t code, const char *text)
 
 	x->s = NULL;
 	x->code = code;
-	if (code != CODE_OK)
-		filter_close(&x->f, ERR_CLOSED, text[0] != '\0' ? text : frame_code_str(code));
+	if (code == CODE_OK)
+		return;
+	hand_all(x);
+	filter_close(&x->f, ERR_CLOSED, text[0] != '\0' ? text : frame_code_str(code));
 }
 
 static const struct stream_user stream_user = {
@@ -213,8 +268,10 @@ op_fini(struct filter *f)
 	struct stream *s;
 
 	/* The user saw the end, and nothing is left that it has not taken. */
-	if (x->eof && f->in.len == 0)
+	if (x->eof_handed && f->in.len == 0)
 		acknowledge(x);
+	task_cancel(f->loop, &x->more);
+	bufq_fini(&x->held);
 	s = x->s;
 	x->s = NULL;
 	if (s == NULL)
@@ -233,8 +290,11 @@ op_fini(struct filter *f)
 static void
 op_pause(struct filter *f, bool paused)
 {
-	if (!paused)
-		pass_on(stream_of(f));
+	struct f_stream *x = stream_of(f);
+
+	/* From the loop, never from inside the user's own call. */
+	if (!paused && (x->held.len > 0 || x->handed > x->passed || x->eof != x->eof_acked))
+		task_soon(f->loop, &x->more);
 }
 
 static void
@@ -298,6 +358,7 @@ f_stream_new(struct loop *l, struct stream *s)
 		return NULL;
 	filter_init(&x->f, &ops, NULL, l);
 	x->s = s;
+	task_init(&x->more, on_more, x);
 	stream_set_user(s, &stream_user, x);
 	return &x->f;
 }

@@ -5,9 +5,11 @@
  *
  *     socket → WebSocket → mux ═ a stream of it ═ f_stream → TLS → mux
  *
- * What arrives is given as credit to the other side, and acknowledged, as soon as it is handed to
- * the user; while the filter is paused neither happens, so the stream's window bounds what stands
- * here. Room is the stream's room, and filter_flush has nothing to do: the session sends by itself.
+ * What arrives is handed to the user a piece a turn, and given as credit to the other side, and
+ * acknowledged, piece by piece. While the filter is paused none of that happens: so the stream's
+ * window, which its account pays for, bounds what stands here, and what a user has and cannot pass
+ * on is one piece. Room is the stream's room, and filter_flush has nothing to do: the session sends
+ * by itself.
  *
  *   filter_shutdown     the end of our half, behind what was written
  *   closed(ERR_EOF)     the end of the other half
@@ -26,6 +28,9 @@
 
 #include "lib/net/filter.h"
 #include "proto/session.h"
+
+/* Bytes of a piece.  Of 256 KiB a fast visitor has no more, and a stalled one makes us hold them. */
+#define F_STREAM_PIECE (64 * 1024)
 
 /*
  * f_stream_new - become s's user.  s was opened by us, or is the peer's and was accepted; what is

@@ -377,8 +377,9 @@ paused_it_takes_no_more_than_a_window(void **state)
 	}
 	assert_true(wrote < MUCH);
 	assert_int_equal(x->sink[1].n_readable, 0);
-	got = x->f[1]->in.len;
-	assert_true(got > 0 && got <= FLOW_WINDOW_MAX);
+	assert_true(wrote > 0);
+	assert_int_equal(x->f[1]->in.len, 0);
+	assert_int_equal(f_stream_acked(x->f[0]), 0);
 	/* It found no room, and is told when there is some. */
 	x->sink[0].n_writable = 0;
 	filter_pause(x->f[1], false);
@@ -393,6 +394,83 @@ paused_it_takes_no_more_than_a_window(void **state)
 	}
 	assert_int_equal(got, wrote);
 	assert_true(wrote >= MUCH / 8);
+}
+
+/* Takes what it is handed, and can pass nothing of it on. */
+static void
+on_too_much(void *arg)
+{
+	struct fix *x = arg;
+
+	x->sink[1].n_readable += (int)take(x->f[1]);
+	filter_pause(x->f[1], true);
+}
+
+static void
+one_that_takes_and_stops_has_a_piece_and_no_credit_for_more(void **state)
+{
+	static const struct filter_user user = { on_too_much, on_nothing, on_end };
+	enum { MUCH = 1024 * 1024 };
+	struct fix *x = *state;
+	size_t wrote = 0, n;
+
+	/* The window grows first, so that much can come at once. */
+	for (; wrote < MUCH; wrote += n) {
+		n = fill(x->f[0], MUCH - wrote);
+		mem_settle(x->l);
+		IGNORE_RESULT(take(x->f[1]));
+	}
+	filter_pause(x->f[1], true);
+	filter_set_user(x->f[1], &user, x);
+	x->sink[1].n_readable = 0;
+	wrote += fill(x->f[0], MUCH);
+	mem_settle(x->l);
+	filter_pause(x->f[1], false);
+	mem_settle(x->l);
+	assert_in_range(x->sink[1].n_readable, 1, F_STREAM_PIECE);
+	assert_in_range(f_stream_acked(x->f[0]), MUCH, MUCH + F_STREAM_PIECE);
+	assert_true(wrote > MUCH + F_STREAM_PIECE);
+}
+
+/* Much that waits, and the end behind it, are told in order, and the end once. */
+static void
+the_end_comes_behind_all_pieces(void **state)
+{
+	enum { MUCH = 5 * F_STREAM_PIECE };
+	struct fix *x = *state;
+	size_t wrote = 0, n;
+
+	for (; wrote < MUCH; wrote += n) {
+		n = fill(x->f[0], MUCH - wrote);
+		mem_settle(x->l);
+		IGNORE_RESULT(take(x->f[1]));
+	}
+	filter_pause(x->f[1], true);
+	wrote = fill(x->f[0], MUCH);
+	filter_shutdown(x->f[0]);
+	mem_settle(x->l);
+	assert_int_equal(x->sink[1].n_closed, 0);
+	filter_pause(x->f[1], false);
+	mem_settle(x->l);
+	assert_int_equal(take(x->f[1]), wrote);
+	assert_int_equal(x->sink[1].n_closed, 1);
+	assert_int_equal(x->sink[1].err, ERR_EOF);
+	assert_true(x->sink[1].n_readable > 1);
+}
+
+static void
+what_came_before_a_reset_is_told_first(void **state)
+{
+	struct fix *x = *state;
+	size_t wrote;
+
+	filter_pause(x->f[1], true);
+	wrote = fill(x->f[0], 3 * F_STREAM_PIECE / 2);
+	mem_settle(x->l);
+	drop(x, 0);
+	mem_settle(x->l);
+	assert_int_equal(x->sink[1].err, ERR_CLOSED);
+	assert_int_equal(take(x->f[1]), wrote);
 }
 
 static void
@@ -532,6 +610,9 @@ main(void)
 		T(broken_off_nothing_more_leaves),
 		T(a_lost_session_ends_it),
 		T(paused_it_takes_no_more_than_a_window),
+		T(one_that_takes_and_stops_has_a_piece_and_no_credit_for_more),
+		T(the_end_comes_behind_all_pieces),
+		T(what_came_before_a_reset_is_told_first),
 		T(written_bytes_are_followed),
 		T(tls_runs_on_a_stream),
 		T(tls_notices_a_stream_that_was_cut),
