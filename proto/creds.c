@@ -1,80 +1,23 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * creds - the credentials file in memory: entries sorted by name, secrets as digests.
+ * creds - the credentials in memory: entries sorted by name, secrets as digests; creds_file.c
+ * reads them.
  *
  * The count of references is the one atomic here: relay workers share a struct creds, and the last
  * to let an old one go after a reload frees it.
  */
-#include "proto/creds.h"
+#include "proto/creds_int.h"
 
-#include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "lib/base/file.h"
-#include "lib/conf/jobj.h"
-#include "lib/conf/match.h"
 #include "lib/base/mem.h"
-#include "lib/base/str.h"
-#include "proto/creds_publish.h"
-#include "proto/rfc3339.h"
-
-#define DIGEST_PREFIX "sha256:"
-#define NEVER INT64_MAX
-/* Members that both kinds of entry may have. */
-#define LIMITS "expires", "max-sessions", "max-streams", "max-memory", "max-opens"
-
-struct list {
-	char **v;
-	size_t n;
-};
-
-struct digests {
-	uint8_t (*v)[HASH_SHA256_LEN];
-	size_t n;
-};
-
-struct entry {
-	char *name;
-	struct digests secrets;
-	int64_t expires_s;
-	struct creds_limits limits;
-	/* Agent: it has "services" or "targets", and offers nothing else. */
-	bool limited;
-	/* Agent. */
-	struct creds_publish publish;
-	/* Agent: its "services"; client: those of "targets" without a colon. */
-	struct list services;
-	/* Those of "targets" with a colon. */
-	struct match *hosts;
-	/* Client. */
-	struct list agents;
-};
-
-struct table {
-	/* sorted by name */
-	struct entry *v;
-	size_t n;
-};
-
-struct creds {
-	atomic_uint refs;
-	struct table agents;
-	struct table clients;
-	struct digests shared;
-};
-
-/* SHA-256 of nothing: as a stored digest it would admit who shows no secret at all. */
-static const uint8_t digest_of_nothing[HASH_SHA256_LEN] = { 0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc,
-	0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27, 0xae, 0x41, 0xe4, 0x64,
-	0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55 };
 
 /* ---- life ---- */
 
 static void
-list_fini(struct list *l)
+list_fini(struct creds_list *l)
 {
 	for (size_t i = 0; i < l->n; i++)
 		mem_free(l->v[i]);
@@ -82,10 +25,10 @@ list_fini(struct list *l)
 }
 
 static void
-table_fini(struct table *t)
+table_fini(struct creds_table *t)
 {
 	for (size_t i = 0; i < t->n; i++) {
-		struct entry *en = &t->v[i];
+		struct creds_entry *en = &t->v[i];
 
 		mem_free(en->name);
 		mem_free(en->secrets.v);
@@ -115,415 +58,23 @@ creds_unref(struct creds *c)
 	mem_free(c);
 }
 
-/* ---- reading ---- */
+/* ---- asking ---- */
 
-static int
-digest_of(const char *secret, uint8_t out[HASH_SHA256_LEN])
+int
+creds_digest_of(const char *secret, uint8_t out[HASH_SHA256_LEN])
 {
 	return hash_sha256(secret, strlen(secret), out);
 }
 
-/* take_secret - one secret as it stands in the file; where says in e whose it is. */
-static int
-take_secret(
-    const struct jobj *v, uint8_t out[HASH_SHA256_LEN], const char *where, struct errtext *e)
+int
+creds_by_name(const void *a, const void *b)
 {
-	const char *s = jobj_as_str(v);
-	int r = 0;
-
-	if (s == NULL)
-		return err_set(e, ERR_INVALID, "%s: a secret must be a string", where);
-	if (s[0] == '\0')
-		return err_set(e, ERR_INVALID, "%s: the secret is empty", where);
-	if (strlen(s) > CTL_SECRET_MAX)
-		return err_set(e, ERR_INVALID, "%s: the secret is longer than %d bytes", where,
-		    CTL_SECRET_MAX);
-	if (!ctl_is_text(s))
-		return err_set(e, ERR_INVALID,
-		    "%s: the secret has a control character, which nobody can send", where);
-	if (strncmp(s, DIGEST_PREFIX, strlen(DIGEST_PREFIX)) != 0)
-		r = digest_of(s, out);
-	else if (!hash_unhex(out, HASH_SHA256_LEN, s + strlen(DIGEST_PREFIX)))
-		r = err_set(e, ERR_INVALID, "%s: after sha256: there must be %d hexadecimal digits",
-		    where, HASH_HEX_LEN(HASH_SHA256_LEN));
-	else if (hash_equal(out, digest_of_nothing, HASH_SHA256_LEN))
-		r = err_set(e, ERR_INVALID, "%s: this is the digest of an empty secret", where);
-	return r;
-}
-
-/* take_secrets - the items of an array (at most max), or v itself. */
-static int
-take_secrets(
-    const struct jobj *v, size_t max, struct digests *d, const char *where, struct errtext *e)
-{
-	bool many = jobj_kind(v) == JOBJ_ARR;
-	size_t n = many ? jobj_count(v) : 1;
-	int r = 0;
-
-	if (n > max)
-		return err_set(e, ERR_LIMIT, "%s: more than %zu secrets", where, max);
-	d->v = mem_array(n, sizeof *d->v);
-	if (d->v == NULL)
-		return err_set(e, ERR_NOMEM, "%s: out of memory", where);
-	while (r == 0 && d->n < n) {
-		r = take_secret(many ? jobj_at(v, d->n) : v, d->v[d->n], where, e);
-		d->n++;
-	}
-	return r;
-}
-
-/* is_pattern - a service's or agent's name, in which '*' may stand. */
-static bool
-is_pattern(const char *s)
-{
-	size_t n = strlen(s);
-
-	return n >= 1 && n <= CTL_NAME_MAX &&
-	       strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-*") == n;
-}
-
-static int
-take_item(const char *s, struct list *l, struct match *hosts, struct errtext *e)
-{
-	if (hosts != NULL && (l == NULL || strchr(s, ':') != NULL))
-		return match_add(hosts, s, e);
-	if (!is_pattern(s))
-		return err_set(
-		    e, ERR_INVALID, "not a name%s", hosts != NULL ? " and not HOST:PORT" : "");
-	if ((l->v[l->n] = mem_strdup(s)) == NULL)
-		return err_set(e, ERR_NOMEM, "out of memory");
-	l->n++;
-	return 0;
-}
-
-/*
- * take_list - the strings of member name, if it is there: patterns of names into l, and those with
- * a colon into hosts. One of the two may be NULL: then all items belong to the other.
- */
-static int
-take_list(const struct jobj *o, const char *name, struct list *l, struct match *hosts,
-    const char *where, struct errtext *e)
-{
-	const struct jobj *a = NULL;
-	struct errtext sub;
-	int r = jobj_arr(o, name, &a, &sub);
-
-	if (r == ERR_NOTFOUND)
-		return 0;
-	if (r != 0)
-		return err_set(e, r, "%s: %s", where, sub.s);
-	if (jobj_count(a) > CREDS_LIST_MAX)
-		return err_set(
-		    e, ERR_LIMIT, "%s: \"%s\" has more than %d items", where, name, CREDS_LIST_MAX);
-	if (l != NULL && (l->v = mem_array(jobj_count(a), sizeof *l->v)) == NULL)
-		return err_set(e, ERR_NOMEM, "%s: out of memory", where);
-	for (size_t i = 0; i < jobj_count(a); i++) {
-		const char *s = jobj_as_str(jobj_at(a, i));
-
-		if (s == NULL)
-			return err_set(
-			    e, ERR_INVALID, "%s: \"%s\" must hold strings only", where, name);
-		if ((r = take_item(s, l, hosts, &sub)) != 0)
-			return err_set(e, r, "%s: \"%s\": item %zu: %s", where, name, i + 1, sub.s);
-	}
-	return 0;
-}
-
-static int
-take_expires(const struct jobj *o, struct entry *en, const char *where, struct errtext *e)
-{
-	const char *s = NULL;
-	struct errtext sub;
-	int r = jobj_str(o, "expires", &s, &sub);
-
-	en->expires_s = NEVER;
-	if (r == ERR_NOTFOUND)
-		return 0;
-	if (r != 0)
-		return err_set(e, r, "%s: %s", where, sub.s);
-	if (!rfc3339_parse(s, &en->expires_s))
-		return err_set(e, ERR_INVALID,
-		    "%s: \"expires\" is not a time like 2027-01-31T00:00:00Z", where);
-	return 0;
-}
-
-/* take_limit - member name, if it is there; size: it may be written like "64m". */
-static int
-take_limit(const struct jobj *o, const char *name, bool size, uint64_t *out, const char *where,
-    struct errtext *e)
-{
-	const char *s = size ? jobj_as_str(jobj_get(o, name)) : NULL;
-	const int64_t max = size ? (int64_t)CREDS_LIMIT_MAX * 1000 : CREDS_LIMIT_MAX;
-	struct errtext sub;
-	int64_t n = 0;
-	int r;
-
-	if (s != NULL) {
-		r = str_parse_size(s, 1, (uint64_t)max, out);
-		return r == 0 ? 0 : err_set(e, r, "%s: \"%s\" is not a size like 64m", where, name);
-	}
-	r = jobj_int(o, name, 1, max, &n, &sub);
-	if (r == ERR_NOTFOUND)
-		return 0;
-	if (r != 0)
-		return err_set(e, r, "%s: %s", where, sub.s);
-	*out = (uint64_t)n;
-	return 0;
-}
-
-/* take_rest - what both kinds of entry may have. */
-static int
-take_rest(const struct jobj *o, struct entry *en, const char *where, struct errtext *e)
-{
-	struct creds_limits *l = &en->limits;
-	int r;
-
-	if ((r = take_limit(o, "max-sessions", false, &l->sessions, where, e)) != 0 ||
-	    (r = take_limit(o, "max-streams", false, &l->streams, where, e)) != 0 ||
-	    (r = take_limit(o, "max-memory", true, &l->memory, where, e)) != 0 ||
-	    (r = take_limit(o, "max-opens", false, &l->opens, where, e)) != 0)
-		return r;
-	return take_expires(o, en, where, e);
-}
-
-/* check_members - refuse what is not known and demand a secret. */
-static int
-check_members(
-    const struct jobj *o, const char *const *allowed, const char *where, struct errtext *e)
-{
-	struct errtext sub;
-	int r = jobj_only(o, allowed, &sub);
-
-	if (r != 0)
-		return err_set(e, r, "%s: %s", where, sub.s);
-	if (jobj_get(o, "secret") == NULL)
-		return err_set(e, ERR_INVALID, "%s: \"secret\" is missing", where);
-	return 0;
-}
-
-static int
-take_agent(const struct jobj *v, struct entry *en, const char *where, struct errtext *e)
-{
-	static const char *const allowed[] = { "secret", "services", "targets", "ports", "hosts",
-		"max-services", LIMITS, NULL };
-	int r;
-
-	/* A client's is only a label; an agent says its own, and clients ask for it. */
-	if (!ctl_is_name(en->name))
-		return err_set(e, ERR_INVALID,
-		    "%s: no agent can have this name: 1 to %d letters, digits, '.', '-' and '_', "
-		    "not "
-		    "beginning with '.' or '-'",
-		    where, CTL_NAME_MAX);
-	creds_publish_init(&en->publish);
-	if (jobj_kind(v) == JOBJ_STR) {
-		en->expires_s = NEVER;
-		return take_secrets(v, 1, &en->secrets, where, e);
-	}
-	if (jobj_kind(v) != JOBJ_OBJ)
-		return err_set(e, ERR_INVALID, "%s: must be a secret or an object", where);
-	if ((en->hosts = match_new()) == NULL)
-		return err_set(e, ERR_NOMEM, "%s: out of memory", where);
-	en->limited = jobj_get(v, "services") != NULL || jobj_get(v, "targets") != NULL;
-	if ((r = check_members(v, allowed, where, e)) != 0 ||
-	    (r = take_secrets(jobj_get(v, "secret"), CREDS_SECRETS_MAX, &en->secrets, where, e)) !=
-		0 ||
-	    (r = take_list(v, "services", &en->services, NULL, where, e)) != 0 ||
-	    (r = take_list(v, "targets", NULL, en->hosts, where, e)) != 0 ||
-	    (r = creds_publish_take(&en->publish, v, where, e)) != 0)
-		return r;
-	return take_rest(v, en, where, e);
-}
-
-static int
-take_client(const struct jobj *v, struct entry *en, const char *where, struct errtext *e)
-{
-	static const char *const allowed[] = { "secret", "agents", "targets", LIMITS, NULL };
-	int r;
-
-	if (jobj_kind(v) != JOBJ_OBJ)
-		return err_set(e, ERR_INVALID, "%s: must be an object", where);
-	if ((en->hosts = match_new()) == NULL)
-		return err_set(e, ERR_NOMEM, "%s: out of memory", where);
-	if ((r = check_members(v, allowed, where, e)) != 0 ||
-	    (r = take_secrets(jobj_get(v, "secret"), CREDS_SECRETS_MAX, &en->secrets, where, e)) !=
-		0 ||
-	    (r = take_list(v, "agents", &en->agents, NULL, where, e)) != 0 ||
-	    (r = take_list(v, "targets", &en->services, en->hosts, where, e)) != 0)
-		return r;
-	return take_rest(v, en, where, e);
-}
-
-/* by_name - names that are equal but for case are neighbours. */
-static int
-by_name(const void *a, const void *b)
-{
-	const char *x = ((const struct entry *)a)->name, *y = ((const struct entry *)b)->name;
+	const char *x = ((const struct creds_entry *)a)->name,
+		   *y = ((const struct creds_entry *)b)->name;
 	int d = strcasecmp(x, y);
 
 	return d != 0 ? d : strcmp(x, y);
 }
-
-typedef int take_entry(
-    const struct jobj *v, struct entry *en, const char *where, struct errtext *e);
-
-/* take_table - member name of the file, an object of entries, into t. */
-static int
-take_table(
-    const struct jobj *file, const char *name, take_entry *take, struct table *t, struct errtext *e)
-{
-	const struct jobj *o = NULL, *v;
-	struct jobj_iter it = { 0 };
-	const char *key;
-	char where[CTL_NAME_MAX + 32];
-	int r = jobj_obj(file, name, &o, e);
-
-	if (r != 0)
-		return r == ERR_NOTFOUND ? 0 : r;
-	if ((t->v = mem_array(jobj_count(o), sizeof *t->v)) == NULL)
-		return err_set(e, ERR_NOMEM, "%s: out of memory", name);
-	while (jobj_each(o, &it, &key, &v)) {
-		struct entry *en = &t->v[t->n];
-
-		if (key[0] == '\0' || strlen(key) > CTL_NAME_MAX)
-			return err_set(e, ERR_INVALID, "%s: entry %zu: a name has 1 to %d bytes",
-			    name, t->n + 1, CTL_NAME_MAX);
-		if ((en->name = mem_strdup(key)) == NULL)
-			return err_set(e, ERR_NOMEM, "%s: out of memory", name);
-		t->n++;
-		snprintf(where, sizeof where, "%s: \"%s\"", name, key);
-		if ((r = take(v, en, where, e)) != 0)
-			return r;
-	}
-	if (t->n > 1)
-		qsort(t->v, t->n, sizeof *t->v, by_name);
-	return 0;
-}
-
-struct owner {
-	const uint8_t *digest;
-	/* NULL: access-client-secrets */
-	const struct entry *entry;
-};
-
-static int
-by_digest(const void *a, const void *b)
-{
-	return memcmp(
-	    ((const struct owner *)a)->digest, ((const struct owner *)b)->digest, HASH_SHA256_LEN);
-}
-
-/* check_agents - an agent's name becomes a host name, and those do not differ by case. */
-static int
-check_agents(const struct table *t, struct errtext *e)
-{
-	for (size_t i = 1; i < t->n; i++) {
-		const char *x = t->v[i - 1].name, *y = t->v[i].name;
-
-		if (strcasecmp(x, y) == 0)
-			return err_set(e, ERR_INVALID,
-			    "edge-agents: \"%s\" and \"%s\" differ in case only: as host "
-			    "names they would be one",
-			    x, y);
-	}
-	return 0;
-}
-
-/* check_clients - a client is known by its secret alone, so no two may have the same. */
-static int
-check_clients(const struct creds *c, struct errtext *e)
-{
-	size_t n = c->shared.n, k = 0;
-	int r = 0;
-
-	for (size_t i = 0; i < c->clients.n; i++)
-		n += c->clients.v[i].secrets.n;
-	struct owner *all = mem_array(n, sizeof *all);
-
-	if (all == NULL)
-		return err_set(e, ERR_NOMEM, "clients: out of memory");
-	for (size_t i = 0; i < c->shared.n; i++)
-		all[k++] = (struct owner){ c->shared.v[i], NULL };
-	for (size_t i = 0; i < c->clients.n; i++) {
-		for (size_t j = 0; j < c->clients.v[i].secrets.n; j++)
-			all[k++] = (struct owner){ c->clients.v[i].secrets.v[j], &c->clients.v[i] };
-	}
-	if (n > 1)
-		qsort(all, n, sizeof *all, by_digest);
-	for (size_t i = 1; r == 0 && i < n; i++) {
-		const struct owner *p = &all[i - 1], *q = &all[i];
-
-		if (by_digest(p, q) == 0 && p->entry != q->entry)
-			r = err_set(e, ERR_INVALID, "clients: \"%s\" has the same secret as %s%s%s",
-			    (q->entry != NULL ? q : p)->entry->name,
-			    p->entry != NULL && q->entry != NULL ? "\"" : "access-client-secrets",
-			    p->entry != NULL && q->entry != NULL ? p->entry->name : "",
-			    p->entry != NULL && q->entry != NULL ? "\"" : "");
-	}
-	mem_free(all);
-	return r;
-}
-
-static int
-take_file(const struct jobj *o, struct creds *c, struct errtext *e)
-{
-	static const char *const allowed[] = { "edge-agents", "access-client-secrets", "clients",
-		NULL };
-	const struct jobj *a = NULL;
-	int r;
-
-	if (jobj_kind(o) != JOBJ_OBJ)
-		return err_set(e, ERR_INVALID, "the file is not a JSON object");
-	if ((r = jobj_only(o, allowed, e)) != 0 ||
-	    (r = take_table(o, "edge-agents", take_agent, &c->agents, e)) != 0 ||
-	    (r = check_agents(&c->agents, e)) != 0 ||
-	    (r = take_table(o, "clients", take_client, &c->clients, e)) != 0)
-		return r;
-	r = jobj_arr(o, "access-client-secrets", &a, e);
-	if (r == 0)
-		r = take_secrets(a, CREDS_FILE_MAX, &c->shared, "access-client-secrets", e);
-	else if (r == ERR_NOTFOUND)
-		r = 0;
-	return r != 0 ? r : check_clients(c, e);
-}
-
-int
-creds_parse(const void *p, size_t n, struct creds **out, struct errtext *e)
-{
-	struct jobj *o = NULL;
-	struct creds *c = mem_zalloc(sizeof *c);
-	int r;
-
-	if (c == NULL)
-		return err_set(e, ERR_NOMEM, "out of memory");
-	atomic_init(&c->refs, 1);
-	if ((r = jobj_parse(p, n, CREDS_FILE_MAX, &o, e)) == 0)
-		r = take_file(o, c, e);
-	jobj_free(o);
-	if (r == 0)
-		*out = c;
-	else
-		creds_unref(c);
-	return r;
-}
-
-int
-creds_load(const char *path, struct creds **out, struct errtext *e)
-{
-	struct errtext sub;
-	char *buf = NULL;
-	size_t len = 0;
-	int r = file_read_all(path, CREDS_FILE_MAX, &buf, &len, e);
-
-	if (r != 0)
-		return r;
-	r = creds_parse(buf, len, out, &sub);
-	mem_wipe(buf, len);
-	mem_free(buf);
-	return r == 0 ? 0 : err_set(e, r, "%s: %s", path, sub.s);
-}
-
-/* ---- asking ---- */
 
 bool
 creds_is_empty(const struct creds *c)
@@ -533,7 +84,7 @@ creds_is_empty(const struct creds *c)
 
 /* digests_have - every one is compared, whichever matches. */
 static bool
-digests_have(const struct digests *d, const uint8_t digest[HASH_SHA256_LEN])
+digests_have(const struct creds_digests *d, const uint8_t digest[HASH_SHA256_LEN])
 {
 	unsigned found = 0;
 
@@ -542,16 +93,16 @@ digests_have(const struct digests *d, const uint8_t digest[HASH_SHA256_LEN])
 	return found != 0;
 }
 
-static const struct entry *
-table_find(const struct table *t, const char *name)
+static const struct creds_entry *
+table_find(const struct creds_table *t, const char *name)
 {
-	struct entry key = { .name = (char *)(uintptr_t)name };
+	struct creds_entry key = { .name = (char *)(uintptr_t)name };
 
-	return t->n == 0 ? NULL : bsearch(&key, t->v, t->n, sizeof *t->v, by_name);
+	return t->n == 0 ? NULL : bsearch(&key, t->v, t->n, sizeof *t->v, creds_by_name);
 }
 
 static bool
-list_matches(const struct list *l, const char *name)
+list_matches(const struct creds_list *l, const char *name)
 {
 	for (size_t i = 0; i < l->n; i++) {
 		if (match_glob(l->v[i], name))
@@ -562,7 +113,7 @@ list_matches(const struct list *l, const char *name)
 
 /* admit - fill id for the entry that was found, NULL if none was. */
 static int
-admit(enum creds_kind kind, const struct entry *en, const uint8_t digest[HASH_SHA256_LEN],
+admit(enum creds_kind kind, const struct creds_entry *en, const uint8_t digest[HASH_SHA256_LEN],
     int64_t now_s, struct creds_id *id)
 {
 	if (kind == CREDS_NOBODY)
@@ -581,13 +132,13 @@ creds_agent(
     const struct creds *c, const char *name, const char *secret, int64_t now_s, struct creds_id *id)
 {
 	uint8_t digest[HASH_SHA256_LEN];
-	const struct entry *hit = NULL;
+	const struct creds_entry *hit = NULL;
 
 	memset(id, 0, sizeof *id);
-	if (digest_of(secret, digest) != 0)
+	if (creds_digest_of(secret, digest) != 0)
 		return ERR_DENIED;
 	for (size_t i = 0; i < c->agents.n; i++) {
-		const struct entry *en = &c->agents.v[i];
+		const struct creds_entry *en = &c->agents.v[i];
 
 		if (digests_have(&en->secrets, digest) & (strcmp(en->name, name) == 0))
 			hit = en;
@@ -600,10 +151,10 @@ creds_client(const struct creds *c, const char *secret, int64_t now_s, struct cr
 {
 	uint8_t digest[HASH_SHA256_LEN];
 	enum creds_kind kind = CREDS_NOBODY;
-	const struct entry *hit = NULL;
+	const struct creds_entry *hit = NULL;
 
 	memset(id, 0, sizeof *id);
-	if (digest_of(secret, digest) != 0)
+	if (creds_digest_of(secret, digest) != 0)
 		return ERR_DENIED;
 	if (digests_have(&c->shared, digest))
 		kind = CREDS_SHARED;
@@ -617,7 +168,7 @@ creds_client(const struct creds *c, const char *secret, int64_t now_s, struct cr
 }
 
 /* entry_of - NULL for who has none. */
-static const struct entry *
+static const struct creds_entry *
 entry_of(const struct creds *c, const struct creds_id *id)
 {
 	switch (id->kind) {
@@ -635,7 +186,7 @@ entry_of(const struct creds *c, const struct creds_id *id)
 bool
 creds_still_valid(const struct creds *c, const struct creds_id *id, int64_t now_s)
 {
-	const struct entry *en = entry_of(c, id);
+	const struct creds_entry *en = entry_of(c, id);
 
 	if (id->kind == CREDS_SHARED)
 		return digests_have(&c->shared, id->digest);
@@ -645,7 +196,7 @@ creds_still_valid(const struct creds *c, const struct creds_id *id, int64_t now_
 void
 creds_limits(const struct creds *c, const struct creds_id *id, struct creds_limits *l)
 {
-	const struct entry *en = entry_of(c, id);
+	const struct creds_entry *en = entry_of(c, id);
 
 	*l = en != NULL ? en->limits : (struct creds_limits){ 0 };
 }
@@ -653,7 +204,7 @@ creds_limits(const struct creds *c, const struct creds_id *id, struct creds_limi
 bool
 creds_agent_may_publish(const struct creds *c, const struct creds_id *id, uint16_t port)
 {
-	const struct entry *en;
+	const struct creds_entry *en;
 
 	if (c == NULL)
 		return true;
@@ -664,7 +215,7 @@ creds_agent_may_publish(const struct creds *c, const struct creds_id *id, uint16
 uint16_t
 creds_agent_next_port(const struct creds *c, const struct creds_id *id, uint16_t port)
 {
-	const struct entry *en;
+	const struct creds_entry *en;
 
 	if (c == NULL)
 		return port;
@@ -675,7 +226,7 @@ creds_agent_next_port(const struct creds *c, const struct creds_id *id, uint16_t
 bool
 creds_agent_may_offer(const struct creds *c, const struct creds_id *id, const char *service)
 {
-	const struct entry *en;
+	const struct creds_entry *en;
 
 	if (c == NULL)
 		return true;
@@ -686,7 +237,8 @@ creds_agent_may_offer(const struct creds *c, const struct creds_id *id, const ch
 uint64_t
 creds_max_services(const struct creds *c, const struct creds_id *id)
 {
-	const struct entry *en = c != NULL && id->kind == CREDS_AGENT ? entry_of(c, id) : NULL;
+	const struct creds_entry *en =
+	    c != NULL && id->kind == CREDS_AGENT ? entry_of(c, id) : NULL;
 
 	return en != NULL ? en->publish.max_services : CREDS_SERVICES_DEFAULT;
 }
@@ -695,7 +247,7 @@ bool
 creds_agent_may_host(
     const struct creds *c, const struct creds_id *id, const char *label, const char *host)
 {
-	const struct entry *en;
+	const struct creds_entry *en;
 
 	if (c == NULL)
 		return true;
@@ -708,7 +260,7 @@ creds_agent_may_host(
 bool
 creds_agent_may_random(const struct creds *c, const struct creds_id *id)
 {
-	const struct entry *en;
+	const struct creds_entry *en;
 
 	if (c == NULL)
 		return true;
@@ -721,13 +273,14 @@ creds_agent_may_random(const struct creds *c, const struct creds_id *id)
 static int
 by_label(const void *a, const void *b)
 {
-	return strcasecmp(((const struct entry *)a)->name, ((const struct entry *)b)->name);
+	return strcasecmp(
+	    ((const struct creds_entry *)a)->name, ((const struct creds_entry *)b)->name);
 }
 
 const char *
 creds_agent_of_label(const struct creds *c, const char *label)
 {
-	const struct entry key = { .name = (char *)(uintptr_t)label }, *en = NULL;
+	const struct creds_entry key = { .name = (char *)(uintptr_t)label }, *en = NULL;
 
 	if (c != NULL && c->agents.n > 0)
 		en = bsearch(&key, c->agents.v, c->agents.n, sizeof *c->agents.v, by_label);
@@ -736,7 +289,7 @@ creds_agent_of_label(const struct creds *c, const char *label)
 
 /* lists_admit - does the entry name what o asks for: its service, or its host and port? */
 static bool
-lists_admit(const struct entry *en, const struct ctl_open *o)
+lists_admit(const struct creds_entry *en, const struct ctl_open *o)
 {
 	return o->service[0] != '\0' ? list_matches(&en->services, o->service)
 				     : match_name(en->hosts, o->host, o->port);
@@ -746,7 +299,7 @@ bool
 creds_client_may(const struct creds *c, const struct creds_id *id, const char *agent,
     const struct ctl_open *o, int64_t now_s)
 {
-	const struct entry *to = table_find(&c->agents, agent);
+	const struct creds_entry *to = table_find(&c->agents, agent);
 
 	if (id->kind == CREDS_AGENT || !creds_still_valid(c, id, now_s))
 		return false;
@@ -754,7 +307,7 @@ creds_client_may(const struct creds *c, const struct creds_id *id, const char *a
 		return false;
 	if (id->kind == CREDS_SHARED)
 		return true;
-	const struct entry *en = entry_of(c, id);
+	const struct creds_entry *en = entry_of(c, id);
 
 	return list_matches(&en->agents, agent) && lists_admit(en, o);
 }
