@@ -4,7 +4,7 @@
  */
 #include "lib/base/b64.h"
 
-#include <stdbool.h>
+#include <string.h>
 
 static const char alphabet[2][65] = {
 	[B64_STD] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
@@ -95,4 +95,78 @@ b64_decode(void *out, size_t outsz, const char *s, size_t n, enum b64_form form)
 	}
 	/* RFC 4648 3.5: the bits that are left over must be zero. */
 	return acc == 0 ? (ssize_t)o : ERR_INVALID;
+}
+
+/* ---- in bulk ---- */
+
+enum {
+	/* Bytes of a group, and its characters. */
+	GROUP = 3,
+	GROUP_TEXT = 4,
+	/* Beyond the 24 bits that a group has. */
+	FOREIGN = 1 << 24
+};
+
+/* The two characters of 12 bits. */
+static char two_of[4096][2];
+/* What a character adds to its group, by its place there; FOREIGN: it has no value. */
+static uint32_t bits_of[GROUP_TEXT][256];
+
+/* Before main(), so before any thread. */
+__attribute__((constructor)) static void
+make_tables(void)
+{
+	const char *abc = alphabet[B64_STD];
+
+	for (int i = 0; i < 4096; i++) {
+		two_of[i][0] = abc[i >> 6];
+		two_of[i][1] = abc[i & 63];
+	}
+	for (int k = 0; k < GROUP_TEXT; k++) {
+		for (int c = 0; c < 256; c++)
+			bits_of[k][c] = FOREIGN;
+		for (uint32_t v = 0; v < 64; v++)
+			bits_of[k][(uint8_t)abc[v]] = v << 6 * (GROUP_TEXT - 1 - k);
+	}
+}
+
+static uint32_t
+group_at(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2];
+}
+
+static void
+put_group(uint8_t *out, uint32_t v)
+{
+	out[0] = (uint8_t)(v >> 16);
+	out[1] = (uint8_t)(v >> 8);
+	out[2] = (uint8_t)v;
+}
+
+void
+b64_encode_groups(char *out, const uint8_t *p, size_t n)
+{
+	for (; n >= GROUP; p += GROUP, out += GROUP_TEXT, n -= GROUP) {
+		uint32_t v = group_at(p);
+
+		memcpy(out, two_of[v >> 12], 2);
+		memcpy(out + 2, two_of[v & 4095], 2);
+	}
+}
+
+bool
+b64_decode_groups(uint8_t *out, const char *s, size_t n)
+{
+	const uint8_t *p = (const uint8_t *)s;
+	uint32_t seen = 0;
+
+	for (; n >= GROUP_TEXT; p += GROUP_TEXT, out += GROUP, n -= GROUP_TEXT) {
+		uint32_t v =
+		    bits_of[0][p[0]] | bits_of[1][p[1]] | bits_of[2][p[2]] | bits_of[3][p[3]];
+
+		seen |= v;
+		put_group(out, v);
+	}
+	return seen < FOREIGN;
 }

@@ -4,10 +4,14 @@
  *
  * Strict: no line breaks or other foreign characters, padding exactly where the form has it, and
  * unused bits zero, so that each byte string has one text only.
+ *
+ * Two pairs of functions: for keys and the like, without a table that a secret would index; and for
+ * payload in bulk, with tables, ten times as fast.
  */
 #ifndef LIB_B64_H
 #define LIB_B64_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -39,5 +43,16 @@ ssize_t b64_encode(
  */
 ssize_t b64_decode(
     void *out, size_t outsz, const char *s, size_t n, enum b64_form form) WARN_UNUSED;
+
+/*
+ * b64_encode_groups - n bytes, a multiple of 3, as n / 3 * 4 characters of B64_STD, which are not
+ * terminated.  b64_decode_groups - n characters, a multiple of 4, of B64_STD without padding as
+ * n / 4 * 3 bytes; false for a foreign character, and then the content of out is undefined.
+ *
+ * Measured with the message around them, 16 kB at a time, on a busy AMD EPYC at about 3 GHz
+ * (test/bench/hnr_bench.c): 2.0 and 1.8 GB of bytes for each second of a processor's time.
+ */
+void b64_encode_groups(char *out, const uint8_t *p, size_t n);
+bool b64_decode_groups(uint8_t *out, const char *s, size_t n) WARN_UNUSED;
 
 #endif

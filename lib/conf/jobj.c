@@ -40,12 +40,26 @@ free_wiped(void *p)
 /* jansson had no memory in this thread: it may call that bad JSON, or cut a string and go on. */
 static _Thread_local bool starved;
 
+/*
+ * What a parse keeps for that case.  jansson 2.14 collects each string in a buffer that it doubles,
+ * and does not look whether that failed: a closing quote that found no room is missed, and the scan
+ * leaves the buffer.  All the doublings of one string take less than RESERVE_TIMES the text.
+ */
+static _Thread_local void *reserve;
+enum { RESERVE_TIMES = 4 };
+
 static void *
 alloc_noted(size_t n)
 {
 	void *p = mem_alloc(n);
 
-	starved |= p == NULL;
+	if (p == NULL) {
+		starved = true;
+		mem_free(reserve);
+		if (reserve != NULL)
+			p = mem_alloc(n);
+		reserve = NULL;
+	}
 	return p;
 }
 
@@ -109,7 +123,12 @@ jobj_parse(const void *p, size_t n, size_t max, struct jobj **out, struct errtex
 	if (!depth_ok(p, n))
 		return err_set(e, ERR_LIMIT, "JSON is nested deeper than %d", JOBJ_DEPTH_MAX);
 	starved = false;
+	reserve = mem_resize(NULL, n, RESERVE_TIMES);
+	if (reserve == NULL)
+		return err_set(e, ERR_NOMEM, "no memory for a JSON text");
 	v = json_loadb(p, n, JSON_REJECT_DUPLICATES, &je);
+	mem_free(reserve);
+	reserve = NULL;
 	if (starved) {
 		json_decref(v);
 		return err_set(e, ERR_NOMEM, "no memory for a JSON text");
@@ -358,6 +377,12 @@ int
 jobj_set_bool(struct jobj *o, const char *name, bool b)
 {
 	return jobj_set_take(o, name, wrap(json_boolean(b)));
+}
+
+int
+jobj_set_null(struct jobj *o, const char *name)
+{
+	return jobj_set_take(o, name, wrap(json_null()));
 }
 
 int

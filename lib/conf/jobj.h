@@ -124,6 +124,7 @@ struct jobj *jobj_copy(const struct jobj *v) WARN_UNUSED;
 int jobj_set_str(struct jobj *o, const char *name, const char *s) WARN_UNUSED;
 int jobj_set_int(struct jobj *o, const char *name, int64_t i) WARN_UNUSED;
 int jobj_set_bool(struct jobj *o, const char *name, bool b) WARN_UNUSED;
+int jobj_set_null(struct jobj *o, const char *name) WARN_UNUSED;
 int jobj_set_take(struct jobj *o, const char *name, struct jobj *child) WARN_UNUSED;
 int jobj_add_str(struct jobj *a, const char *s) WARN_UNUSED;
 int jobj_add_take(struct jobj *a, struct jobj *child) WARN_UNUSED;

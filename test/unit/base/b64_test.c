@@ -171,6 +171,49 @@ the_room_is_used_to_the_last_byte(void **state)
 	}
 }
 
+/* The table and the comparisons say the same of each length, and write nothing behind it. */
+static void
+groups_are_what_single_bytes_are(void **state)
+{
+	uint8_t in[99], back[sizeof in + 1];
+	char text[B64_ENC_LEN(sizeof in) + 1], bulk[sizeof text];
+
+	(void)state;
+	for (size_t n = 0; n < sizeof in; n++)
+		in[n] = (uint8_t)(n * 89 + 7);
+	for (size_t n = 0; n <= sizeof in; n += 3) {
+		size_t len = n / 3 * 4;
+
+		assert_int_equal(b64_encode(text, sizeof text, in, n, B64_STD), len);
+		memset(bulk, '!', sizeof bulk);
+		b64_encode_groups(bulk, in, n);
+		assert_memory_equal(bulk, text, len);
+		assert_int_equal(bulk[len], '!');
+		memset(back, 0xee, sizeof back);
+		assert_true(b64_decode_groups(back, text, len));
+		assert_memory_equal(back, in, n);
+		assert_int_equal(back[n], 0xee);
+	}
+}
+
+static void
+groups_know_their_digits(void **state)
+{
+	uint8_t out[6], one[6];
+	char text[8];
+
+	(void)state;
+	for (int at = 0; at < 8; at++)
+		for (int c = 0; c < 256; c++) {
+			memcpy(text, "Zm9vYmFy", 8);
+			text[at] = (char)c;
+			/* Padding is no digit. */
+			assert_int_equal(b64_decode_groups(out, text, 8),
+			    c != '=' &&
+				b64_decode(one, sizeof one, text, 8, B64_STD) == (ssize_t)6);
+		}
+}
+
 int
 main(void)
 {
@@ -182,6 +225,8 @@ main(void)
 		cmocka_unit_test(each_byte_is_a_digit_or_refused),
 		cmocka_unit_test(too_little_room_is_an_error),
 		cmocka_unit_test(the_room_is_used_to_the_last_byte),
+		cmocka_unit_test(groups_are_what_single_bytes_are),
+		cmocka_unit_test(groups_know_their_digits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

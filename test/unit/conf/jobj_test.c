@@ -260,11 +260,13 @@ objects_are_built(void **state)
 	assert_int_equal(jobj_set_int(o, "i", -5), 0);
 	assert_int_equal(jobj_set_int(o, "i", INT64_MAX), 0);
 	assert_int_equal(jobj_set_bool(o, "b", true), 0);
+	assert_int_equal(jobj_set_null(o, "z"), 0);
 	assert_int_equal(jobj_add_take(a, jobj_new_obj()), 0);
 	assert_int_equal(jobj_set_take(o, "a", a), 0);
 	s = jobj_dump(o, NULL);
-	assert_string_equal(
-	    s, "{\"s\":\"\\u001B \xc3\xa4\",\"i\":9223372036854775807,\"b\":true,\"a\":[{}]}");
+	assert_string_equal(s,
+	    "{\"s\":\"\\u001B \xc3\xa4\",\"i\":9223372036854775807,\"b\":true,\"z\":null,"
+	    "\"a\":[{}]}");
 	mem_free(s);
 	assert_int_equal(jobj_set_str(o, "bad", "\xff"), ERR_INVALID);
 	assert_int_equal(jobj_set_take(o, "none", NULL), ERR_NOMEM);
