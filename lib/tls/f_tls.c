@@ -19,6 +19,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -54,6 +55,9 @@ struct f_tls {
 	struct tls_generation *gen;
 	/* Of a server. */
 	struct tls_asked asked;
+	/* Of a keyed one, when its handshake is done: the peer's key. */
+	uint8_t peer[KEYS_POINT_LEN];
+	bool has_peer;
 	/* Plain text, until a flush after the handshake. */
 	struct bufq held;
 	/* Records, until the call from above or below returns. */
@@ -297,6 +301,10 @@ become_ready(struct f_tls *t)
 {
 	set_input(t, INPUT_OPEN);
 	tls_session_describe(t->session, t->description, sizeof t->description);
+	if (t->gen->alpn != NULL) {
+		memcpy(t->peer, tls_session_peer(t->session), sizeof t->peer);
+		t->has_peer = true;
+	}
 	take_over(t);
 	if (t->output == OUTPUT_HELD_END) {
 		send_end(t);
@@ -524,9 +532,9 @@ static const struct filter_ops tls_ops = {
 	.pending = tls_pending,
 };
 
-/* Takes the reference to g in every case.  host: of a client; NULL: we are the server. */
-static struct filter *
-tls_start(struct filter *below, struct loop *l, struct tls_generation *g, const char *host)
+/* Takes the reference to g in every case.  NULL: out of memory, and below is not touched. */
+static struct f_tls *
+tls_new(struct filter *below, struct loop *l, struct tls_generation *g)
 {
 	struct f_tls *t = mem_zalloc(sizeof *t);
 
@@ -537,28 +545,63 @@ tls_start(struct filter *below, struct loop *l, struct tls_generation *g, const 
 	filter_init(&t->f, &tls_ops, below, l);
 	task_init(&t->step, on_step, t);
 	t->gen = g;
-	t->session = host != NULL ? tls_session_new_client(g, host, &below->in, &t->records)
-				  : tls_session_new_server(g, &t->asked, &below->in, &t->records);
+	return t;
+}
+
+/* Takes below if the session, t->session, could be made. */
+static struct filter *
+tls_start(struct f_tls *t)
+{
 	if (t->session == NULL) {
 		tls_fini(&t->f);
 		mem_free(t);
 		return NULL;
 	}
-	filter_set_user(below, &below_user, t);
-	task_soon(l, &t->step);
+	filter_set_user(t->f.below, &below_user, t);
+	task_soon(t->f.loop, &t->step);
 	return &t->f;
 }
 
 struct filter *
 f_tls_server(struct filter *below, struct loop *l, struct tls_server_ctx *ctx)
 {
-	return tls_start(below, l, tls_generation_server(ctx), NULL);
+	struct f_tls *t = tls_new(below, l, tls_generation_server(ctx));
+
+	if (t == NULL)
+		return NULL;
+	t->session = tls_session_new_server(t->gen, &t->asked, &below->in, &t->records);
+	return tls_start(t);
 }
 
 struct filter *
 f_tls_client(struct filter *below, struct loop *l, struct tls_client_ctx *ctx, const char *host)
 {
-	return tls_start(below, l, tls_generation_client(ctx), host);
+	struct f_tls *t = tls_new(below, l, tls_generation_client(ctx));
+
+	if (t == NULL)
+		return NULL;
+	t->session = tls_session_new_client(t->gen, host, &below->in, &t->records);
+	return tls_start(t);
+}
+
+struct filter *
+f_tls_keyed(
+    struct filter *below, struct loop *l, const struct tls_keyed *ctx, struct tls_judge judge)
+{
+	struct f_tls *t = tls_new(below, l, tls_generation_keyed(ctx));
+
+	if (t == NULL)
+		return NULL;
+	t->session = tls_session_new_keyed(t->gen, judge, &below->in, &t->records);
+	return tls_start(t);
+}
+
+const uint8_t *
+f_tls_peer(const struct filter *f)
+{
+	const struct f_tls *t = tls_of(f);
+
+	return t->has_peer ? t->peer : NULL;
 }
 
 void

@@ -11,7 +11,8 @@
  * the end of the stream below.  The peer's close_notify is answered and told as ERR_EOF; the end of
  * the stream below without it is ERR_CLOSED, because somebody may have cut it short (RFC 8446 6.1).
  * A failed handshake or record is ERR_TLS with a sentence for the log, ERR_PROTO when the server
- * answers in plain HTTP; the alert has been handed to the stream below by then.
+ * answers in plain HTTP, ERR_DENIED and the judge's sentence when a tls_judge refuses; the alert
+ * has been handed to the stream below by then.
  *
  * mbedTLS does the handshake, and the records of TLS 1.2; lib/tls/tls_rec.h makes those of TLS 1.3.
  * It decrypts in place, in below's queue: nobody else may hold these bytes.  That is so above a
@@ -27,6 +28,7 @@
 
 #include "lib/net/filter.h"
 #include "lib/tls/tls.h"
+#include "lib/tls/tls_keyed.h"
 
 /* Bytes decrypted in a turn: what a socket reads in one. */
 #define F_TLS_TURN (256 * 1024)
@@ -50,6 +52,18 @@ struct filter *f_tls_server(struct filter *below, struct loop *l, struct tls_ser
  */
 struct filter *f_tls_client(
     struct filter *below, struct loop *l, struct tls_client_ctx *ctx, const char *host);
+
+/*
+ * f_tls_keyed - either end of TLS by keys (tls_keyed.h); judge says whom to accept, and a client
+ * has one (judge.fn is not NULL).  Takes below on success, and a reference to ctx.  NULL: out of
+ * memory; below is still the caller's.
+ *
+ * f_tls_peer - the peer's public key (KEYS_POINT_LEN bytes) when the handshake of a keyed one is
+ * done, and NULL before; valid as long as f.
+ */
+struct filter *f_tls_keyed(
+    struct filter *below, struct loop *l, const struct tls_keyed *ctx, struct tls_judge judge);
+const uint8_t *f_tls_peer(const struct filter *f);
 
 /* f_tls_set_ready - call fn(arg) once when the handshake is done, before user->writable. */
 void f_tls_set_ready(struct filter *f, void (*fn)(void *arg), void *arg);

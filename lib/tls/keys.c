@@ -10,6 +10,7 @@
 #include <mbedtls/ecp.h>
 
 #include "lib/base/b64.h"
+#include "lib/base/hash.h"
 #include "lib/base/mem.h"
 #include "lib/base/rand.h"
 
@@ -106,9 +107,34 @@ load_priv(struct work *w, const char *text, size_t n, struct errtext *e)
 }
 
 int
+keys_scalar(const struct secret *priv, uint8_t scalar[KEYS_SCALAR_LEN], struct errtext *e)
+{
+	struct work w;
+	int r;
+
+	if ((r = work_init(&w)) != 0)
+		err_set(e, r, "out of memory");
+	else if ((r = load_priv(&w, secret_bytes(priv), secret_len(priv), e)) == 0 &&
+		 mbedtls_mpi_write_binary(&w.d, scalar, KEYS_SCALAR_LEN) != 0)
+		r = err_set(e, ERR_NOMEM, "out of memory");
+	work_fini(&w);
+	return r;
+}
+
+void
+keys_point_text(const uint8_t point[KEYS_POINT_LEN], char pub[KEYS_PUB_TEXT_LEN + 1])
+{
+	size_t prefix = strlen(KEYS_PUB_PREFIX);
+
+	memcpy(pub, KEYS_PUB_PREFIX, prefix);
+	IGNORE_RESULT(b64_encode(pub + prefix, KEYS_PUB_TEXT_LEN + 1 - prefix, point,
+	    KEYS_POINT_LEN, B64_URL)); /* it fits */
+}
+
+int
 keys_public(const struct secret *priv, char pub[KEYS_PUB_TEXT_LEN + 1], struct errtext *e)
 {
-	size_t prefix = strlen(KEYS_PUB_PREFIX), len = 0;
+	size_t len = 0;
 	uint8_t point[KEYS_POINT_LEN];
 	struct work w;
 	int r;
@@ -123,12 +149,57 @@ keys_public(const struct secret *priv, char pub[KEYS_PUB_TEXT_LEN + 1], struct e
 		mbedtls_ecp_point_write_binary(
 		    &w.group, &w.q, MBEDTLS_ECP_PF_COMPRESSED, &len, point, sizeof(point)) != 0))
 		r = err_set(e, ERR_NOMEM, "cannot compute the public key: out of memory");
-	if (r == 0) {
-		memcpy(pub, KEYS_PUB_PREFIX, prefix);
-		if (b64_encode(pub + prefix, KEYS_PUB_TEXT_LEN + 1 - prefix, point, len, B64_URL) <
-		    0)
-			r = err_set(e, ERR_NOMEM, "cannot write the public key");
-	}
+	if (r == 0)
+		keys_point_text(point, pub);
 	work_fini(&w);
 	return r;
+}
+
+int
+keys_point(const char *text, size_t n, uint8_t point[KEYS_POINT_LEN], struct errtext *e)
+{
+	size_t np = strlen(KEYS_PUB_PREFIX);
+	uint8_t raw[64];
+	struct work w;
+	int mbed;
+
+	if (n < np || memcmp(text, KEYS_PUB_PREFIX, np) != 0)
+		return err_set(
+		    e, ERR_INVALID, "this is no public key: one begins with " KEYS_PUB_PREFIX);
+	if (b64_decode(raw, sizeof(raw), text + np, n - np, B64_URL) != KEYS_POINT_LEN)
+		return err_set(e, ERR_INVALID,
+		    "this public key is damaged: cut off, or with an extra character");
+	if ((mbed = work_init(&w)) == 0 &&
+	    (mbed = mbedtls_ecp_point_read_binary(&w.group, &w.q, raw, KEYS_POINT_LEN)) == 0)
+		mbed = mbedtls_ecp_check_pubkey(&w.group, &w.q);
+	work_fini(&w);
+	if (mbed == ERR_NOMEM || is_nomem(mbed))
+		return err_set(e, ERR_NOMEM, "out of memory");
+	if (mbed != 0)
+		return err_set(
+		    e, ERR_INVALID, "this public key is damaged: it is no point of the curve");
+	memcpy(point, raw, KEYS_POINT_LEN);
+	return 0;
+}
+
+int
+keys_list_add(struct keys_list *l, const char *text, size_t n, struct errtext *e)
+{
+	int r;
+
+	if (l->n == KEYS_LIST_MAX)
+		return err_set(e, ERR_LIMIT, "more than %d keys", KEYS_LIST_MAX);
+	if ((r = keys_point(text, n, l->points[l->n], e)) == 0)
+		l->n++;
+	return r;
+}
+
+bool
+keys_list_has(const struct keys_list *l, const uint8_t point[KEYS_POINT_LEN])
+{
+	bool found = false;
+
+	for (size_t i = 0; i < l->n; i++)
+		found |= hash_equal(l->points[i], point, KEYS_POINT_LEN);
+	return found;
 }

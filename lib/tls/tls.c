@@ -64,8 +64,8 @@ static const uint16_t groups[] = { MBEDTLS_SSL_IANA_TLS_GROUP_SECP256R1,
 
 static const char *alpn[] = { "http/1.1", NULL };
 
-static struct tls_generation *
-gen_new(void)
+struct tls_generation *
+tls_generation_new(void)
 {
 	struct tls_generation *g = mem_zalloc(sizeof *g);
 
@@ -78,8 +78,8 @@ gen_new(void)
 	return g;
 }
 
-static struct tls_generation *
-gen_ref(struct tls_generation *g)
+struct tls_generation *
+tls_generation_ref(struct tls_generation *g)
 {
 	atomic_fetch_add(&g->refs, 1);
 	return g;
@@ -101,8 +101,8 @@ tls_generation_drop(struct tls_generation *g)
 	mem_free(g);
 }
 
-static int
-gen_configure(struct tls_generation *g, int endpoint, struct errtext *e)
+int
+tls_generation_configure(struct tls_generation *g, int endpoint, struct errtext *e)
 {
 	bool aes_in_hardware = strcmp(gcm_alt_provider(), "mbedTLS") != 0;
 	int ret;
@@ -248,7 +248,7 @@ gen_add_tickets(struct tls_generation *g, struct errtext *e)
 static int
 gen_new_server(struct tls_server_ctx *ctx, struct tls_generation **out, struct errtext *e)
 {
-	struct tls_generation *g = gen_new();
+	struct tls_generation *g = tls_generation_new();
 	int r;
 
 	if (g == NULL || (g->pairs = mem_array(ctx->files->n, sizeof(void *))) == NULL) {
@@ -263,7 +263,7 @@ gen_new_server(struct tls_server_ctx *ctx, struct tls_generation **out, struct e
 		    ctx->files->n_given > 0 ? ctx->files->given[0].cert_file : "");
 		goto fail;
 	}
-	if ((r = gen_configure(g, MBEDTLS_SSL_IS_SERVER, e)) != 0 ||
+	if ((r = tls_generation_configure(g, MBEDTLS_SSL_IS_SERVER, e)) != 0 ||
 	    (r = gen_add_tickets(g, e)) != 0)
 		goto fail;
 	if ((r = gen_add_pairs(g)) != 0) {
@@ -319,7 +319,7 @@ tls_generation_server(struct tls_server_ctx *ctx)
 	struct tls_generation *g;
 
 	pthread_mutex_lock(&ctx->lock);
-	g = gen_ref(ctx->cur);
+	g = tls_generation_ref(ctx->cur);
 	pthread_mutex_unlock(&ctx->lock);
 	return g;
 }
@@ -404,13 +404,13 @@ read_system_roots(struct tls_generation *g, struct errtext *e)
 static int
 gen_new_client(const struct tls_client_opts *opts, struct tls_generation **out, struct errtext *e)
 {
-	struct tls_generation *g = gen_new();
+	struct tls_generation *g = tls_generation_new();
 	int r;
 
 	if (g == NULL)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	g->pin_suffices = opts->ca_file == NULL;
-	if ((r = gen_configure(g, MBEDTLS_SSL_IS_CLIENT, e)) != 0 ||
+	if ((r = tls_generation_configure(g, MBEDTLS_SSL_IS_CLIENT, e)) != 0 ||
 	    (r = read_pins(g, opts->pins, e)) != 0)
 		goto fail;
 	if (opts->ca_file != NULL)
@@ -456,5 +456,5 @@ tls_client_free(struct tls_client_ctx *ctx)
 struct tls_generation *
 tls_generation_client(struct tls_client_ctx *ctx)
 {
-	return gen_ref(ctx->gen);
+	return tls_generation_ref(ctx->gen);
 }

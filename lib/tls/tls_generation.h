@@ -18,6 +18,7 @@
 
 #include "lib/base/hash.h"
 #include "lib/tls/tls.h"
+#include "lib/tls/tls_keyed.h"
 #include "lib/tls/tls_names.h"
 #include "lib/tls/tls_pairs.h"
 
@@ -41,6 +42,10 @@ struct tls_generation {
 	size_t n_pins;
 	/* No ca_file was given. */
 	bool pin_suffices;
+
+	/* Of a tls_keyed, whose own pair is pairs[0]; NULL: of another.  The list is conf's. */
+	const char *alpn;
+	const char *alpn_list[2];
 };
 
 /* What the client of a server connection asked for; zero it before the handshake. */
@@ -63,11 +68,21 @@ bool tls_generation_covers(
     const struct tls_generation *g, const struct tls_asked *asked, const char *host);
 
 /*
- * tls_generation_server, tls_generation_client - the generation for a new connection, with a
- * reference that tls_generation_drop() gives back.
+ * tls_generation_new - an empty one, with a reference; NULL: out of memory.
+ * tls_generation_configure - what all have in common; endpoint is MBEDTLS_SSL_IS_CLIENT or _SERVER.
+ * Returns 0; ERR_TLS, ERR_NOMEM, ERR_INVALID and e.
+ */
+struct tls_generation *tls_generation_new(void) WARN_UNUSED;
+int tls_generation_configure(struct tls_generation *g, int endpoint, struct errtext *e) WARN_UNUSED;
+
+/*
+ * tls_generation_server, tls_generation_client, tls_generation_keyed - the generation for a new
+ * connection, with a reference that tls_generation_drop() gives back.
  */
 struct tls_generation *tls_generation_server(struct tls_server_ctx *ctx);
 struct tls_generation *tls_generation_client(struct tls_client_ctx *ctx);
+struct tls_generation *tls_generation_keyed(const struct tls_keyed *k);
+struct tls_generation *tls_generation_ref(struct tls_generation *g);
 void tls_generation_drop(struct tls_generation *g);
 
 #endif

@@ -95,8 +95,8 @@ read_pair(const char *cert, const char *key, struct tls_loaded *p, struct errtex
 	return 0;
 }
 
-static struct tls_loaded *
-loaded_new(void)
+struct tls_loaded *
+tls_loaded_new(void)
 {
 	struct tls_loaded *p = mem_zalloc(sizeof *p);
 
@@ -284,7 +284,7 @@ read_one(struct tls_pair_files *f, const struct tls_pair_files *old, struct errt
 		f->loaded = tls_loaded_ref(old->loaded);
 		return 0;
 	}
-	p = loaded_new();
+	p = tls_loaded_new();
 	r = p != NULL ? read_pair(f->cert, f->key, p, e) : err_set(e, ERR_NOMEM, "out of memory");
 	if (r == 0) {
 		f->loaded = p;

@@ -28,6 +28,8 @@ struct tls_loaded {
 	mbedtls_pk_context key;
 };
 
+/* tls_loaded_new - an empty one, with a reference; NULL: out of memory. */
+struct tls_loaded *tls_loaded_new(void) WARN_UNUSED;
 struct tls_loaded *tls_loaded_ref(struct tls_loaded *p);
 /* tls_loaded_unref - accepts NULL. */
 void tls_loaded_unref(struct tls_loaded *p);

@@ -38,6 +38,12 @@ struct tls_session {
 	bool opening;
 	/* Reads that were met since data came, and records that were sent meanwhile. */
 	unsigned idle, answers;
+	/* Of a keyed one: who may be at the other end, who is, and was that judged? */
+	struct tls_judge judge;
+	uint8_t peer[KEYS_POINT_LEN];
+	bool judged;
+	/* Bytes that came in its handshake. */
+	size_t taken;
 };
 
 /* ---- between mbedTLS and the filter below ---- */
@@ -51,6 +57,9 @@ on_recv(void *arg, unsigned char *p, size_t n)
 	if (got == 0)
 		return MBEDTLS_ERR_SSL_WANT_READ;
 	if (s->opening && got == n && ++s->idle > READS_OF_RECORD * TLS_SESSION_IDLE_MAX)
+		return MBEDTLS_ERR_SSL_UNEXPECTED_MESSAGE;
+	if (s->gen->alpn != NULL && !mbedtls_ssl_is_handshake_over(&s->ssl) &&
+	    (s->taken += got) > TLS_KEYED_HANDSHAKE_MAX)
 		return MBEDTLS_ERR_SSL_UNEXPECTED_MESSAGE;
 	bufq_drain(s->in, got);
 	return (int)got;
@@ -139,6 +148,22 @@ tls_session_new_server(const struct tls_generation *g, struct tls_asked *asked, 
 	return s;
 }
 
+struct tls_session *
+tls_session_new_keyed(
+    const struct tls_generation *g, struct tls_judge judge, struct bufq *in, struct tls_writer *out)
+{
+	struct tls_session *s = session_new(g, in, out);
+
+	if (s == NULL)
+		return NULL;
+	s->judge = judge;
+	if (mbedtls_ssl_set_hostname(&s->ssl, NULL) != 0) {
+		tls_session_free(s);
+		return NULL;
+	}
+	return s;
+}
+
 void
 tls_session_free(struct tls_session *s)
 {
@@ -200,6 +225,9 @@ explain(const struct tls_session *s, int ret, struct errtext *e)
 
 	if (s->verify != NULL && tls_verify_explain(s->verify, e))
 		return ERR_TLS;
+	if (!done && s->taken > TLS_KEYED_HANDSHAKE_MAX)
+		return err_set(e, ERR_TLS, "%s: the peer sends more than %d bytes", doing,
+		    TLS_KEYED_HANDSHAKE_MAX);
 	if (s->answers > TLS_SESSION_ANSWERS_MAX)
 		return err_set(
 		    e, ERR_TLS, "TLS: the peer asks for a new handshake again and again");
@@ -215,8 +243,8 @@ explain(const struct tls_session *s, int ret, struct errtext *e)
 		return err_set(e, ERR_TLS, "%s",
 		    done ? TLS_WORDS_MALFORMED : "TLS handshake: the peer does not speak TLS");
 	case MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION:
-		return err_set(
-		    e, ERR_TLS, "TLS handshake: the peer offers neither TLS 1.2 nor 1.3");
+		return err_set(e, ERR_TLS, "TLS handshake: the peer offers no TLS %s",
+		    s->gen->alpn == NULL ? "1.2 or 1.3" : "1.3");
 	case MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE:
 		return err_set(e, ERR_TLS,
 		    "TLS handshake: no cipher, group or kind of certificate in common with the "
@@ -246,11 +274,114 @@ refuse(struct tls_session *s, int ret, struct errtext *e)
 
 /* ---- the handshake ---- */
 
+static mbedtls_ssl_states
+state_of(const struct tls_session *s)
+{
+	return (mbedtls_ssl_states)s->ssl.MBEDTLS_PRIVATE(state);
+}
+
+/* What a judge refuses, and why.  The peer gets the alert only. */
+static int
+deny(struct tls_session *s, int alert_code, int err, struct errtext *e, const char *why)
+{
+	IGNORE_RESULT(mbedtls_ssl_send_alert_message(&s->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL,
+	    (unsigned char)alert_code)); /* it is over all the same */
+	return why != NULL ? err_set(e, err, "TLS handshake: %s", why) : err;
+}
+
+/* The point of the certificate that the peer has shown; false: another kind of key, or none. */
+static bool
+take_point(struct tls_session *s)
+{
+	const mbedtls_ssl_session *shown = s->ssl.MBEDTLS_PRIVATE(session_negotiate);
+	const mbedtls_x509_crt *crt;
+	mbedtls_ecp_keypair *pair;
+	size_t n = 0;
+
+	if (shown == NULL)
+		shown = s->ssl.MBEDTLS_PRIVATE(session);
+	crt = shown != NULL ? shown->MBEDTLS_PRIVATE(peer_cert) : NULL;
+	if (crt == NULL || !mbedtls_pk_can_do(&crt->pk, MBEDTLS_PK_ECKEY))
+		return false;
+	pair = mbedtls_pk_ec(crt->pk);
+	return mbedtls_ecp_keypair_get_group_id(pair) == MBEDTLS_ECP_DP_SECP256R1 &&
+	       mbedtls_ecp_point_write_binary(&pair->MBEDTLS_PRIVATE(grp),
+		   &pair->MBEDTLS_PRIVATE(Q), MBEDTLS_ECP_PF_COMPRESSED, &n, s->peer,
+		   sizeof s->peer) == 0 &&
+	       n == sizeof s->peer;
+}
+
+/* The peer has proved that the key is its own. */
+static int
+judge_peer(struct tls_session *s, struct errtext *e)
+{
+	const char *alpn = mbedtls_ssl_get_alpn_protocol(&s->ssl);
+	int r;
+
+	s->judged = true;
+	/* mbedTLS lets a peer pass that names no protocol at all. */
+	if (alpn == NULL || strcmp(alpn, s->gen->alpn) != 0)
+		return deny(s, MBEDTLS_SSL_ALERT_MSG_NO_APPLICATION_PROTOCOL, ERR_TLS, e,
+		    "the peer does not say that it speaks our protocol");
+	if (!take_point(s))
+		return deny(s, MBEDTLS_SSL_ALERT_MSG_UNSUPPORTED_CERT, ERR_TLS, e,
+		    "the peer shows no P-256 key");
+	if (s->judge.fn != NULL && (r = s->judge.fn(s->judge.arg, s->peer, e)) != 0)
+		return deny(s, MBEDTLS_SSL_ALERT_MSG_ACCESS_DENIED, r, e, NULL);
+	return 0;
+}
+
+/*
+ * mbedTLS walks through the handshake and we stop it at two places.
+ *
+ * A server's authmode must be REQUIRED where it asks for the certificate and NONE where it looks at
+ * it: so mbedTLS checks no chain and no dates, but still that there is a certificate and that its
+ * key has signed.
+ *
+ * A client judges the server when that has signed and before it shows itself, and does not go on
+ * when it was not asked to show itself.
+ */
+static int
+handshake_keyed(struct tls_session *s, struct errtext *e)
+{
+	bool server = mbedtls_ssl_conf_get_endpoint(&s->gen->conf) == MBEDTLS_SSL_IS_SERVER;
+	mbedtls_ssl_states before;
+	int ret = 0, r;
+
+	while (ret == 0 && !mbedtls_ssl_is_handshake_over(&s->ssl)) {
+		before = state_of(s);
+		if (server && before == MBEDTLS_SSL_CLIENT_CERTIFICATE)
+			mbedtls_ssl_set_hs_authmode(&s->ssl, MBEDTLS_SSL_VERIFY_NONE);
+		if (!server && before == MBEDTLS_SSL_CLIENT_CERTIFICATE && !s->judged &&
+		    (r = judge_peer(s, e)) != 0)
+			return r;
+		ret = mbedtls_ssl_handshake_step(&s->ssl);
+		if (!server && before == MBEDTLS_SSL_CLIENT_CERTIFICATE && ret == 0 &&
+		    state_of(s) != MBEDTLS_SSL_CLIENT_CERTIFICATE_VERIFY)
+			return deny(s, MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE, ERR_TLS, e,
+			    "the peer does not ask for our key");
+	}
+	if (ret == MBEDTLS_ERR_SSL_WANT_READ)
+		return ERR_AGAIN;
+	if (ret != 0)
+		return refuse(s, ret, e);
+	return s->judged ? 0 : judge_peer(s, e);
+}
+
+const uint8_t *
+tls_session_peer(const struct tls_session *s)
+{
+	return s->peer;
+}
+
 int
 tls_session_handshake(struct tls_session *s, struct errtext *e)
 {
-	int ret = mbedtls_ssl_handshake(&s->ssl);
+	int ret;
 
+	if (s->gen->alpn != NULL)
+		return handshake_keyed(s, e);
+	ret = mbedtls_ssl_handshake(&s->ssl);
 	if (ret == MBEDTLS_ERR_SSL_WANT_READ)
 		return ERR_AGAIN;
 	if (ret != 0)

@@ -43,13 +43,20 @@ struct tls_session *tls_session_new_client(
     const struct tls_generation *g, const char *host, struct bufq *in, struct tls_writer *out);
 struct tls_session *tls_session_new_server(const struct tls_generation *g, struct tls_asked *asked,
     struct bufq *in, struct tls_writer *out);
+/* tls_session_new_keyed - either end of a tls_keyed, whose generation g is. */
+struct tls_session *tls_session_new_keyed(const struct tls_generation *g, struct tls_judge judge,
+    struct bufq *in, struct tls_writer *out);
 void tls_session_free(struct tls_session *s);
 
 /*
  * tls_session_handshake - go on with it.  Returns 0 when it is done; ERR_AGAIN: more must come;
- * ERR_NOMEM; ERR_TLS and e; ERR_PROTO and e when the server answers in plain HTTP.
+ * ERR_NOMEM; ERR_TLS and e; ERR_PROTO and e when the server answers in plain HTTP; ERR_DENIED and e
+ * by the judge.
  */
 int tls_session_handshake(struct tls_session *s, struct errtext *e) WARN_UNUSED;
+
+/* tls_session_peer - the peer's public key, of a keyed one after its handshake. */
+const uint8_t *tls_session_peer(const struct tls_session *s);
 
 /* tls_session_describe - version and cipher, after the handshake. */
 void tls_session_describe(const struct tls_session *s, char *words, size_t size);

@@ -27,7 +27,7 @@ alert_words(unsigned alert)
 	case MBEDTLS_SSL_ALERT_MSG_UNRECOGNIZED_NAME:
 		return "it does not serve that name";
 	case MBEDTLS_SSL_ALERT_MSG_NO_APPLICATION_PROTOCOL:
-		return "it does not speak HTTP/1.1";
+		return "it speaks another protocol";
 	case MBEDTLS_SSL_ALERT_MSG_BAD_RECORD_MAC:
 		return "a record was changed on its way";
 	default:

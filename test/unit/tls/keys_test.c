@@ -81,6 +81,68 @@ damaged_private_keys_are_refused_and_not_quoted(void **state)
 	}
 }
 
+static void
+a_public_key_is_read_and_written_back(void **state)
+{
+	uint8_t point[KEYS_POINT_LEN], scalar[KEYS_SCALAR_LEN], one[KEYS_SCALAR_LEN] = { 0 };
+	struct secret *s = secret_new(ONE_PRIV, strlen(ONE_PRIV));
+	char text[KEYS_PUB_TEXT_LEN + 1];
+
+	(void)state;
+	one[KEYS_SCALAR_LEN - 1] = 1;
+	assert_int_equal(keys_point(ONE_PUB, strlen(ONE_PUB), point, NULL), 0);
+	keys_point_text(point, text);
+	assert_string_equal(text, ONE_PUB);
+	assert_int_equal(keys_scalar(s, scalar, NULL), 0);
+	assert_memory_equal(scalar, one, sizeof one);
+	secret_free(s);
+}
+
+static void
+damaged_public_keys_are_refused(void **state)
+{
+	static const char *const bad[] = {
+		"", "tunnel-pub-", ONE_PRIV, ONE_PUB "A", ONE_PUB "\n",
+		"Tunnel-pub-A2sX0fLhLEJH-Lzm5WOkQPJ3A32BLeszoPShOUXYmMKW",
+		"tunnel-pub-A2sX0fLhLEJH-Lzm5WOkQPJ3A32BLeszoPShOUXYmMK",  /* cut off */
+		"tunnel-pub-BGsX0fLhLEJH-Lzm5WOkQPJ3A32BLeszoPShOUXYmMKW", /* not compressed */
+		"tunnel-pub-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", /* infinity */
+		"tunnel-pub-AgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB", /* not on the curve */
+		"tunnel-pub-Av____8AAAABAAAAAAAAAAAAAAAA________________", /* x is the prime */
+		"tunnel-pub-A_____8AAAABAAAAAAAAAAAAAAABAAAAAAAAAAAAAAAE", /* x beyond it */
+	};
+	uint8_t point[KEYS_POINT_LEN];
+	struct errtext e;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		errtext_clear(&e);
+		if (keys_point(bad[i], strlen(bad[i]), point, &e) != ERR_INVALID)
+			fail_msg("%s was taken", bad[i]);
+		assert_true(strlen(e.s) > 10);
+	}
+}
+
+static void
+a_list_has_what_was_added_and_has_an_end(void **state)
+{
+	uint8_t point[KEYS_POINT_LEN], other[KEYS_POINT_LEN];
+	struct keys_list l = { .n = 0 };
+
+	(void)state;
+	assert_int_equal(keys_point(ONE_PUB, strlen(ONE_PUB), point, NULL), 0);
+	assert_false(keys_list_has(&l, point));
+	for (size_t i = 0; i < KEYS_LIST_MAX; i++) {
+		assert_int_equal(keys_list_add(&l, ONE_PUB, strlen(ONE_PUB), NULL), 0);
+		assert_true(keys_list_has(&l, point));
+	}
+	assert_int_equal(keys_list_add(&l, ONE_PUB, strlen(ONE_PUB), NULL), ERR_LIMIT);
+	memcpy(other, point, sizeof other);
+	/* The other point with this x. */
+	other[0] ^= 1;
+	assert_false(keys_list_has(&l, other));
+}
+
 int
 main(void)
 {
@@ -88,6 +150,9 @@ main(void)
 		cmocka_unit_test(a_new_key_has_a_public_half),
 		cmocka_unit_test(the_scalar_one_gives_the_generator),
 		cmocka_unit_test(damaged_private_keys_are_refused_and_not_quoted),
+		cmocka_unit_test(a_public_key_is_read_and_written_back),
+		cmocka_unit_test(damaged_public_keys_are_refused),
+		cmocka_unit_test(a_list_has_what_was_added_and_has_an_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

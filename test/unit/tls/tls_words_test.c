@@ -29,7 +29,7 @@ each_alert_that_somebody_can_act_on_has_its_words(void **state)
 		{ 70, "no TLS version in common" },
 		{ 112, "it does not serve that name" },
 		{ 116, "it wants a certificate from us" },
-		{ 120, "it does not speak HTTP/1.1" },
+		{ 120, "it speaks another protocol" },
 	};
 	struct errtext e;
 	char want[ERR_TEXT_MAX];
