@@ -417,6 +417,7 @@ session_deadline_us(const struct session *s)
  * the protocol ends a stream, or refuses somebody, the users are told so now.
  *   err      ERR_EOF: after the peer's goodbye
  *   ws_code  what that was (RFC 6455 7.4), 0 if there was none
+ *   text     what the peer gave as the reason, or what went wrong; ASCII, "" if there is none
  */
 static inline void
 session_hung_up(struct session *s, int err, int ws_code, const char *text)

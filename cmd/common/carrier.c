@@ -2,9 +2,11 @@
 /* carrier - a session on its filter stack.  Copies of payload: 0. */
 #include "cmd/common/carrier.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/base/mem.h"
+#include "lib/base/str.h"
 
 struct carrier {
 	struct loop *loop;
@@ -250,11 +252,16 @@ static void
 on_closed(void *arg, int err, const char *text)
 {
 	struct carrier *c = arg;
-	int code = c->s->carries == SESSION_BYTES ? 0 : f_ws_peer_code(c->f);
+	bool ws = c->s->carries != SESSION_BYTES && err == ERR_EOF;
+	char why[ERR_TEXT_MAX];
 
+	if (ws)
+		str_escape(why, sizeof why, f_ws_peer_reason(c->f), strlen(f_ws_peer_reason(c->f)));
+	else
+		snprintf(why, sizeof why, "%s", text);
 	if (!c->dead && !c->finishing)
-		session_hung_up(c->s, err, code, text);
-	carrier_end(c, err, text);
+		session_hung_up(c->s, err, ws ? f_ws_peer_code(c->f) : 0, why);
+	carrier_end(c, err, why);
 }
 
 static const struct filter_user filter_user = { on_readable, on_writable, on_closed };

@@ -423,6 +423,12 @@ f_ws_peer_code(const struct filter *f)
 	return ws_of(f)->peer_code;
 }
 
+const char *
+f_ws_peer_reason(const struct filter *f)
+{
+	return ws_of(f)->peer_reason;
+}
+
 void
 f_ws_close(struct filter *f, int code, const char *reason)
 {

@@ -127,6 +127,8 @@ void f_ws_ping(struct filter *f);
 
 /* f_ws_peer_code - of the peer's Close (7.1.5): F_WS_NO_CODE if it has none; 0: none came yet. */
 int f_ws_peer_code(const struct filter *f);
+/* f_ws_peer_reason - the same of its reason: UTF-8 of any kind, "" if there is none. */
+const char *f_ws_peer_reason(const struct filter *f);
 
 /* f_ws_thread_fini - free what this thread keeps for all its WebSockets; before it ends. */
 void f_ws_thread_fini(void);
