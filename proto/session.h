@@ -212,6 +212,16 @@ struct session_user {
 	 * counts them.
 	 */
 	void (*open_refused)(void *arg);
+	/*
+	 * on: read nothing more from the peer, for one whose streams cannot be stopped one by one;
+	 * off: go on.
+	 */
+	void (*stop)(void *arg, bool on);
+	/*
+	 * Ask the carrier for a sign of life, of a protocol that has no words for it: heard_us
+	 * tells of the answer.
+	 */
+	void (*ping)(void *arg);
 };
 
 struct session_ops {
@@ -227,6 +237,8 @@ struct session_ops {
 	int (*control)(struct session *s, const void *body, size_t n);
 	int (*tick)(struct session *s, uint64_t now_us, struct errtext *why);
 	uint64_t (*deadline_us)(const struct session *s);
+	/* NULL: the end of the carrier says nothing. */
+	void (*hung_up)(struct session *s, int err, int ws_code, const char *text);
 	void (*abandon)(struct session *s, uint32_t code, const char *text);
 	void (*free)(struct session *s);
 };
@@ -398,6 +410,20 @@ static inline uint64_t
 session_deadline_us(const struct session *s)
 {
 	return s->ops->deadline_us(s);
+}
+
+/*
+ * session_hung_up - the carrier has ended, and nothing goes in or out any more.  Where that is how
+ * the protocol ends a stream, or refuses somebody, the users are told so now.
+ *   err      ERR_EOF: after the peer's goodbye
+ *   ws_code  what that was (RFC 6455 7.4), 0 if there was none
+ *   text     what the peer gave as the reason, or what went wrong; ASCII, "" if there is none
+ */
+static inline void
+session_hung_up(struct session *s, int err, int ws_code, const char *text)
+{
+	if (s->ops->hung_up != NULL)
+		s->ops->hung_up(s, err, ws_code, text);
 }
 
 /*

@@ -2,9 +2,11 @@
 /* carrier - a session on its filter stack.  Copies of payload: 0. */
 #include "cmd/common/carrier.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/base/mem.h"
+#include "lib/base/str.h"
 
 struct carrier {
 	struct loop *loop;
@@ -214,13 +216,26 @@ on_message(void *arg, enum f_ws_kind kind, struct bufq *payload)
 		take_input(c, payload);
 }
 
+static void
+on_pong(void *arg, const uint8_t *p, size_t n)
+{
+	struct carrier *c = arg;
+
+	(void)p;
+	(void)n;
+	c->s->heard_us = loop_now_us(c->loop);
+}
+
 struct f_ws_config
 carrier_ws(enum session_carries carries, uint64_t message_max)
 {
 	if (carries == SESSION_BYTES)
 		return (struct f_ws_config){ .mode = F_WS_STREAM };
 	return (struct f_ws_config){
-		.mode = F_WS_MESSAGES, .max_message = message_max, .on_message = on_message
+		.mode = F_WS_MESSAGES,
+		.max_message = message_max,
+		.on_message = on_message,
+		.on_pong = on_pong,
 	};
 }
 
@@ -236,7 +251,17 @@ on_writable(void *arg)
 static void
 on_closed(void *arg, int err, const char *text)
 {
-	carrier_end(arg, err, text);
+	struct carrier *c = arg;
+	bool ws = c->s->carries != SESSION_BYTES && err == ERR_EOF;
+	char why[ERR_TEXT_MAX];
+
+	if (ws)
+		str_escape(why, sizeof why, f_ws_peer_reason(c->f), strlen(f_ws_peer_reason(c->f)));
+	else
+		snprintf(why, sizeof why, "%s", text);
+	if (!c->dead && !c->finishing)
+		session_hung_up(c->s, err, ws ? f_ws_peer_code(c->f) : 0, why);
+	carrier_end(c, err, why);
 }
 
 static const struct filter_user filter_user = { on_readable, on_writable, on_closed };
@@ -308,6 +333,25 @@ on_control(void *arg, const void *body, size_t n)
 		c->user->control(c->arg, body, n);
 }
 
+static void
+on_stop(void *arg, bool on)
+{
+	struct carrier *c = arg;
+
+	/* The goodbye of one that is finishing must be read. */
+	if (!c->dead && (!c->finishing || !on))
+		block(c, CARRIER_FULL, on);
+}
+
+static void
+on_ping(void *arg)
+{
+	struct carrier *c = arg;
+
+	if (!c->dead && c->s->carries != SESSION_BYTES)
+		f_ws_ping(c->f);
+}
+
 static const struct session_user session_user = {
 	.hello = on_hello,
 	.open = on_open,
@@ -316,6 +360,8 @@ static const struct session_user session_user = {
 	.idle = on_idle,
 	.control = on_control,
 	.open_refused = on_open_refused,
+	.stop = on_stop,
+	.ping = on_ping,
 };
 
 /* ---- time ---- */
@@ -419,7 +465,7 @@ carrier_finish(struct carrier *c)
 		return;
 	c->finishing = true;
 	/* The peer's goodbye must be read. */
-	block(c, CARRIER_STOP, false);
+	block(c, CARRIER_STOP | CARRIER_FULL, false);
 	arm_finish(c);
 	task_soon(c->loop, &c->flush);
 }

@@ -21,9 +21,15 @@
 
 /*
  * Why nothing is read: a hello that answered SESSION_HOLD; carrier_stop; carrier_slow; input that
- * was more than one turn's work.
+ * was more than one turn's work; the session itself says so (session_user.stop).
  */
-enum { CARRIER_HOLD = 1, CARRIER_STOP = 2, CARRIER_SLOW = 4, CARRIER_BEHIND = 8 };
+enum {
+	CARRIER_HOLD = 1,
+	CARRIER_STOP = 2,
+	CARRIER_SLOW = 4,
+	CARRIER_BEHIND = 8,
+	CARRIER_FULL = 16
+};
 
 struct carrier;
 

@@ -409,6 +409,27 @@ f_ws_send_message(struct filter *f, enum f_ws_kind kind, struct bufq *payload)
 }
 
 void
+f_ws_ping(struct filter *f)
+{
+	struct f_ws *w = ws_of(f);
+
+	if (w->tx == TX_OPEN && !f_ws_is_over(w))
+		IGNORE_RESULT(send_control(w, F_WS_OP_PING, NULL, 0)); /* then no answer comes */
+}
+
+int
+f_ws_peer_code(const struct filter *f)
+{
+	return ws_of(f)->peer_code;
+}
+
+const char *
+f_ws_peer_reason(const struct filter *f)
+{
+	return ws_of(f)->peer_reason;
+}
+
+void
 f_ws_close(struct filter *f, int code, const char *reason)
 {
 	struct f_ws *w = ws_of(f);

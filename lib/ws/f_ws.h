@@ -119,6 +119,17 @@ int f_ws_send_message(struct filter *f, enum f_ws_kind kind, struct bufq *payloa
  */
 void f_ws_close(struct filter *f, int code, const char *reason);
 
+/*
+ * f_ws_ping - send a ping, whatever the room; cfg.on_pong is told of the answer.  After Close, or
+ * without memory, nothing is sent: then there is no answer either.
+ */
+void f_ws_ping(struct filter *f);
+
+/* f_ws_peer_code - of the peer's Close (7.1.5): F_WS_NO_CODE if it has none; 0: none came yet. */
+int f_ws_peer_code(const struct filter *f);
+/* f_ws_peer_reason - the same of its reason: UTF-8 of any kind, "" if there is none. */
+const char *f_ws_peer_reason(const struct filter *f);
+
 /* f_ws_thread_fini - free what this thread keeps for all its WebSockets; before it ends. */
 void f_ws_thread_fini(void);
 

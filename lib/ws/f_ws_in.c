@@ -68,6 +68,8 @@ on_peer_close(struct f_ws *w)
 		    w, F_WS_BAD_UTF8, "the reason in the peer's WebSocket Close is no UTF-8");
 		return;
 	}
+	if (n > F_WS_CLOSE_CODE_LEN)
+		memcpy(w->peer_reason, w->control + F_WS_CLOSE_CODE_LEN, n - F_WS_CLOSE_CODE_LEN);
 	f_ws_tell_readable(w);
 	if (f_ws_is_over(w))
 		return;

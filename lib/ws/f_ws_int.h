@@ -44,6 +44,7 @@ struct f_ws {
 	struct bufq message;
 	struct utf8 utf8;
 	int peer_code;
+	char peer_reason[F_WS_REASON_MAX + 1];
 	/* 0, or how below ended. */
 	int below_err;
 	char below_text[128];
