@@ -76,6 +76,12 @@ creds_by_name(const void *a, const void *b)
 	return d != 0 ? d : strcmp(x, y);
 }
 
+const char *
+creds_warning(const struct creds *c, size_t i)
+{
+	return i < c->n_warnings ? c->warnings[i].s : NULL;
+}
+
 bool
 creds_is_empty(const struct creds *c)
 {
@@ -254,7 +260,7 @@ creds_agent_may_host(
 	en = id->kind == CREDS_AGENT ? entry_of(c, id) : NULL;
 	if (en == NULL || en->publish.has_hosts)
 		return en != NULL && creds_publish_admits_host(&en->publish, label, host);
-	return !en->limited && strcasecmp(en->name, label) == 0;
+	return !en->limited && !en->has_twin && strcasecmp(en->name, label) == 0;
 }
 
 bool
@@ -284,7 +290,7 @@ creds_agent_of_label(const struct creds *c, const char *label)
 
 	if (c != NULL && c->agents.n > 0)
 		en = bsearch(&key, c->agents.v, c->agents.n, sizeof *c->agents.v, by_label);
-	return en != NULL ? en->name : NULL;
+	return en != NULL && !en->has_twin ? en->name : NULL;
 }
 
 /* lists_admit - does the entry name what o asks for: its service, or its host and port? */

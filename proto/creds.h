@@ -30,8 +30,11 @@
  *
  * Of each secret only its SHA-256 is kept.  Comparison always goes through every entry and takes
  * constant time for each, so that the time of a refusal tells nothing.  What is not understood is
- * refused at load: an unknown member, an empty secret, two clients who could not be told apart,
- * two names of agents that differ in case only.
+ * refused at load: an unknown member of an entry, an empty secret, two clients who could not be
+ * told apart.  What http-network-relay takes is taken, with a warning where it has no effect or
+ * less than it seems: an unknown member of the file, two names of agents that differ in case only
+ * (neither is a host name then), a secret with a control character (which our own programs cannot
+ * show).
  *
  * struct creds never changes once loaded and is shared by threads; the count of its references is
  * atomic.  The time (seconds since 1970, for "expires") is an argument.
@@ -50,6 +53,7 @@
 #define CREDS_FILE_MAX (4 * 1024 * 1024) /* bytes of the file */
 #define CREDS_SECRETS_MAX 16             /* secrets of one entry */
 #define CREDS_LIST_MAX 1024              /* items of agents, targets, services, ports */
+#define CREDS_WARNINGS_MAX 16            /* kept of one file */
 #define CREDS_LIMIT_MAX 1000000000 /* of a number in an entry; bytes may be 1000 times as many */
 #define CREDS_SERVICES_DEFAULT 16  /* that an agent may publish; a range of ports counts each */
 #define CREDS_SERVICES_MAX 1000    /* of "max-services" */
@@ -69,7 +73,7 @@ enum creds_kind {
 struct creds_id {
 	enum creds_kind kind;
 	/* of the entry; "" for CREDS_SHARED */
-	char name[CTL_NAME_MAX + 1];
+	char name[CTL_AGENT_MAX + 1];
 	/* SHA-256 of the secret that was shown */
 	uint8_t digest[HASH_SHA256_LEN];
 };
@@ -91,6 +95,9 @@ int creds_parse(const void *p, size_t n, struct creds **out, struct errtext *e) 
  */
 struct creds *creds_ref(struct creds *c);
 void creds_unref(struct creds *c);
+
+/* creds_warning - sentence i of what the file's owner should know; NULL: there are no more. */
+const char *creds_warning(const struct creds *c, size_t i);
 
 /* creds_is_empty - is there nobody in it who could log in? */
 bool creds_is_empty(const struct creds *c);
@@ -146,15 +153,16 @@ uint64_t creds_max_services(const struct creds *c, const struct creds_id *id);
  * creds_agent_may_host - may id, an agent, publish a web service under this host?
  *   label  what it is under a domain of the relay; "": no label
  * What its "hosts" name; without them its own name as the label, unless "services" or "targets" say
- * that it has nothing else to offer.  c NULL: any.  creds_agent_may_random - under a random name?
+ * that it has nothing else to offer, or another's name differs in case only.  c NULL: any.
+ * creds_agent_may_random - under a random name?
  */
 bool creds_agent_may_host(
     const struct creds *c, const struct creds_id *id, const char *label, const char *host);
 bool creds_agent_may_random(const struct creds *c, const struct creds_id *id);
 
 /*
- * creds_agent_of_label - the agent whose name is this label, but for case; NULL: none, or c is
- * NULL.  It lives as long as c.
+ * creds_agent_of_label - the agent whose name is this label, but for case; NULL: none, more than
+ * one, or c is NULL.  It lives as long as c.
  */
 const char *creds_agent_of_label(const struct creds *c, const char *label);
 

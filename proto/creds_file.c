@@ -2,6 +2,7 @@
 /* creds_file - the text of the credentials file to entries, each checked. */
 #include "proto/creds_int.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,10 +25,23 @@ static const uint8_t digest_of_nothing[HASH_SHA256_LEN] = { 0xe3, 0xb0, 0xc4, 0x
 	0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27, 0xae, 0x41, 0xe4, 0x64,
 	0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55 };
 
+/* warn - something to tell the file's owner. */
+static void __attribute__((format(printf, 2, 3))) warn(struct creds *c, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (c->n_warnings == CREDS_WARNINGS_MAX)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(c->warnings[c->n_warnings].s, sizeof c->warnings[c->n_warnings].s, fmt, ap);
+	va_end(ap);
+	c->n_warnings++;
+}
+
 /* take_secret - one secret as it stands in the file; where says in e whose it is. */
 static int
-take_secret(
-    const struct jobj *v, uint8_t out[HASH_SHA256_LEN], const char *where, struct errtext *e)
+take_secret(struct creds *c, const struct jobj *v, uint8_t out[HASH_SHA256_LEN], const char *where,
+    struct errtext *e)
 {
 	const char *s = jobj_as_str(v);
 	int r = 0;
@@ -40,8 +54,9 @@ take_secret(
 		return err_set(e, ERR_INVALID, "%s: the secret is longer than %d bytes", where,
 		    CTL_SECRET_MAX);
 	if (!ctl_is_text(s))
-		return err_set(e, ERR_INVALID,
-		    "%s: the secret has a control character, which nobody can send", where);
+		warn(c,
+		    "%s: the secret has a control character: no native agent or client can show it",
+		    where);
 	if (strncmp(s, DIGEST_PREFIX, strlen(DIGEST_PREFIX)) != 0)
 		r = creds_digest_of(s, out);
 	else if (!hash_unhex(out, HASH_SHA256_LEN, s + strlen(DIGEST_PREFIX)))
@@ -54,8 +69,8 @@ take_secret(
 
 /* take_secrets - the items of an array (at most max), or v itself. */
 static int
-take_secrets(
-    const struct jobj *v, size_t max, struct creds_digests *d, const char *where, struct errtext *e)
+take_secrets(struct creds *c, const struct jobj *v, size_t max, struct creds_digests *d,
+    const char *where, struct errtext *e)
 {
 	bool many = jobj_kind(v) == JOBJ_ARR;
 	size_t n = many ? jobj_count(v) : 1;
@@ -67,13 +82,13 @@ take_secrets(
 	if (d->v == NULL)
 		return err_set(e, ERR_NOMEM, "%s: out of memory", where);
 	while (r == 0 && d->n < n) {
-		r = take_secret(many ? jobj_at(v, d->n) : v, d->v[d->n], where, e);
+		r = take_secret(c, many ? jobj_at(v, d->n) : v, d->v[d->n], where, e);
 		d->n++;
 	}
 	return r;
 }
 
-/* is_pattern - a service's or agent's name, in which '*' may stand. */
+/* is_pattern - a service's name, in which '*' may stand. */
 static bool
 is_pattern(const char *s)
 {
@@ -83,12 +98,15 @@ is_pattern(const char *s)
 	       strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-*") == n;
 }
 
+typedef bool is_item_fn(const char *s);
+
 static int
-take_item(const char *s, struct creds_list *l, struct match *hosts, struct errtext *e)
+take_item(
+    const char *s, is_item_fn *is, struct creds_list *l, struct match *hosts, struct errtext *e)
 {
 	if (hosts != NULL && (l == NULL || strchr(s, ':') != NULL))
 		return match_add(hosts, s, e);
-	if (!is_pattern(s))
+	if (!is(s))
 		return err_set(
 		    e, ERR_INVALID, "not a name%s", hosts != NULL ? " and not HOST:PORT" : "");
 	if ((l->v[l->n] = mem_strdup(s)) == NULL)
@@ -98,12 +116,13 @@ take_item(const char *s, struct creds_list *l, struct match *hosts, struct errte
 }
 
 /*
- * take_list - the strings of member name, if it is there: patterns of names into l, and those with
- * a colon into hosts. One of the two may be NULL: then all items belong to the other.
+ * take_list - the strings of member name, if it is there: patterns of names, each as is says, into
+ * l, and those with a colon into hosts. One of the two may be NULL: then all items belong to the
+ * other.
  */
 static int
-take_list(const struct jobj *o, const char *name, struct creds_list *l, struct match *hosts,
-    const char *where, struct errtext *e)
+take_list(const struct jobj *o, const char *name, is_item_fn *is, struct creds_list *l,
+    struct match *hosts, const char *where, struct errtext *e)
 {
 	const struct jobj *a = NULL;
 	struct errtext sub;
@@ -124,7 +143,7 @@ take_list(const struct jobj *o, const char *name, struct creds_list *l, struct m
 		if (s == NULL)
 			return err_set(
 			    e, ERR_INVALID, "%s: \"%s\" must hold strings only", where, name);
-		if ((r = take_item(s, l, hosts, &sub)) != 0)
+		if ((r = take_item(s, is, l, hosts, &sub)) != 0)
 			return err_set(e, r, "%s: \"%s\": item %zu: %s", where, name, i + 1, sub.s);
 	}
 	return 0;
@@ -203,23 +222,20 @@ check_members(
 }
 
 static int
-take_agent(const struct jobj *v, struct creds_entry *en, const char *where, struct errtext *e)
+take_agent(struct creds *c, const struct jobj *v, struct creds_entry *en, const char *where,
+    struct errtext *e)
 {
 	static const char *const allowed[] = { "secret", "services", "targets", "ports", "hosts",
 		"max-services", LIMITS, NULL };
 	int r;
 
 	/* A client's is only a label; an agent says its own, and clients ask for it. */
-	if (!ctl_is_name(en->name))
-		return err_set(e, ERR_INVALID,
-		    "%s: no agent can have this name: 1 to %d letters, digits, '.', '-' and '_', "
-		    "not "
-		    "beginning with '.' or '-'",
-		    where, CTL_NAME_MAX);
+	if (!ctl_is_agent(en->name))
+		return err_set(e, ERR_INVALID, "%s: a name has no control characters", where);
 	creds_publish_init(&en->publish);
 	if (jobj_kind(v) == JOBJ_STR) {
 		en->expires_s = NEVER;
-		return take_secrets(v, 1, &en->secrets, where, e);
+		return take_secrets(c, v, 1, &en->secrets, where, e);
 	}
 	if (jobj_kind(v) != JOBJ_OBJ)
 		return err_set(e, ERR_INVALID, "%s: must be a secret or an object", where);
@@ -227,17 +243,18 @@ take_agent(const struct jobj *v, struct creds_entry *en, const char *where, stru
 		return err_set(e, ERR_NOMEM, "%s: out of memory", where);
 	en->limited = jobj_get(v, "services") != NULL || jobj_get(v, "targets") != NULL;
 	if ((r = check_members(v, allowed, where, e)) != 0 ||
-	    (r = take_secrets(jobj_get(v, "secret"), CREDS_SECRETS_MAX, &en->secrets, where, e)) !=
-		0 ||
-	    (r = take_list(v, "services", &en->services, NULL, where, e)) != 0 ||
-	    (r = take_list(v, "targets", NULL, en->hosts, where, e)) != 0 ||
+	    (r = take_secrets(
+		 c, jobj_get(v, "secret"), CREDS_SECRETS_MAX, &en->secrets, where, e)) != 0 ||
+	    (r = take_list(v, "services", is_pattern, &en->services, NULL, where, e)) != 0 ||
+	    (r = take_list(v, "targets", is_pattern, NULL, en->hosts, where, e)) != 0 ||
 	    (r = creds_publish_take(&en->publish, v, where, e)) != 0)
 		return r;
 	return take_rest(v, en, where, e);
 }
 
 static int
-take_client(const struct jobj *v, struct creds_entry *en, const char *where, struct errtext *e)
+take_client(struct creds *c, const struct jobj *v, struct creds_entry *en, const char *where,
+    struct errtext *e)
 {
 	static const char *const allowed[] = { "secret", "agents", "targets", LIMITS, NULL };
 	int r;
@@ -247,26 +264,26 @@ take_client(const struct jobj *v, struct creds_entry *en, const char *where, str
 	if ((en->hosts = match_new()) == NULL)
 		return err_set(e, ERR_NOMEM, "%s: out of memory", where);
 	if ((r = check_members(v, allowed, where, e)) != 0 ||
-	    (r = take_secrets(jobj_get(v, "secret"), CREDS_SECRETS_MAX, &en->secrets, where, e)) !=
-		0 ||
-	    (r = take_list(v, "agents", &en->agents, NULL, where, e)) != 0 ||
-	    (r = take_list(v, "targets", &en->services, en->hosts, where, e)) != 0)
+	    (r = take_secrets(
+		 c, jobj_get(v, "secret"), CREDS_SECRETS_MAX, &en->secrets, where, e)) != 0 ||
+	    (r = take_list(v, "agents", ctl_is_agent, &en->agents, NULL, where, e)) != 0 ||
+	    (r = take_list(v, "targets", is_pattern, &en->services, en->hosts, where, e)) != 0)
 		return r;
 	return take_rest(v, en, where, e);
 }
 
-typedef int take_entry(
-    const struct jobj *v, struct creds_entry *en, const char *where, struct errtext *e);
+typedef int take_entry(struct creds *c, const struct jobj *v, struct creds_entry *en,
+    const char *where, struct errtext *e);
 
 /* take_table - member name of the file, an object of entries, into t. */
 static int
-take_table(const struct jobj *file, const char *name, take_entry *take, struct creds_table *t,
-    struct errtext *e)
+take_table(struct creds *c, const struct jobj *file, const char *name, take_entry *take,
+    struct creds_table *t, struct errtext *e)
 {
 	const struct jobj *o = NULL, *v;
 	struct jobj_iter it = { 0 };
 	const char *key;
-	char where[CTL_NAME_MAX + 32];
+	char where[CTL_AGENT_MAX + 32];
 	int r = jobj_obj(file, name, &o, e);
 
 	if (r != 0)
@@ -276,14 +293,14 @@ take_table(const struct jobj *file, const char *name, take_entry *take, struct c
 	while (jobj_each(o, &it, &key, &v)) {
 		struct creds_entry *en = &t->v[t->n];
 
-		if (key[0] == '\0' || strlen(key) > CTL_NAME_MAX)
+		if (key[0] == '\0' || strlen(key) > CTL_AGENT_MAX)
 			return err_set(e, ERR_INVALID, "%s: entry %zu: a name has 1 to %d bytes",
-			    name, t->n + 1, CTL_NAME_MAX);
+			    name, t->n + 1, CTL_AGENT_MAX);
 		if ((en->name = mem_strdup(key)) == NULL)
 			return err_set(e, ERR_NOMEM, "%s: out of memory", name);
 		t->n++;
 		snprintf(where, sizeof where, "%s: \"%s\"", name, key);
-		if ((r = take(v, en, where, e)) != 0)
+		if ((r = take(c, v, en, where, e)) != 0)
 			return r;
 	}
 	if (t->n > 1)
@@ -305,19 +322,19 @@ by_digest(const void *a, const void *b)
 }
 
 /* check_agents - an agent's name becomes a host name, and those do not differ by case. */
-static int
-check_agents(const struct creds_table *t, struct errtext *e)
+static void
+check_agents(struct creds *c)
 {
-	for (size_t i = 1; i < t->n; i++) {
-		const char *x = t->v[i - 1].name, *y = t->v[i].name;
+	struct creds_entry *v = c->agents.v;
 
-		if (strcasecmp(x, y) == 0)
-			return err_set(e, ERR_INVALID,
-			    "edge-agents: \"%s\" and \"%s\" differ in case only: as host "
-			    "names they would be one",
-			    x, y);
+	for (size_t i = 1; i < c->agents.n; i++) {
+		if (strcasecmp(v[i - 1].name, v[i].name) != 0)
+			continue;
+		v[i - 1].has_twin = v[i].has_twin = true;
+		warn(c,
+		    "edge-agents: \"%s\" and \"%s\" differ in case only: neither is a host name",
+		    v[i - 1].name, v[i].name);
 	}
-	return 0;
 }
 
 /* check_clients - a client is known by its secret alone, so no two may have the same. */
@@ -355,6 +372,26 @@ check_clients(const struct creds *c, struct errtext *e)
 	return r;
 }
 
+/* warn_unknown - http-network-relay ignores such members, and files have notes in them. */
+static void
+warn_unknown(struct creds *c, const struct jobj *o, const char *const *known)
+{
+	struct jobj_iter it = { 0 };
+	const struct jobj *v = NULL;
+	const char *name, *near;
+	size_t i;
+
+	while (jobj_each(o, &it, &name, &v)) {
+		for (i = 0; known[i] != NULL && strcmp(known[i], name) != 0; i++)
+			;
+		near = str_nearest(name, known);
+		if (known[i] == NULL)
+			warn(c, "unknown key \"%.64s\" has no effect%s%s%s", name,
+			    near != NULL ? "; did you mean \"" : "", near != NULL ? near : "",
+			    near != NULL ? "\"?" : "");
+	}
+}
+
 static int
 take_file(const struct jobj *o, struct creds *c, struct errtext *e)
 {
@@ -365,16 +402,17 @@ take_file(const struct jobj *o, struct creds *c, struct errtext *e)
 
 	if (jobj_kind(o) != JOBJ_OBJ)
 		return err_set(e, ERR_INVALID, "the file is not a JSON object");
-	if ((r = jobj_only(o, allowed, e)) != 0 ||
-	    (r = take_table(o, "edge-agents", take_agent, &c->agents, e)) != 0 ||
-	    (r = check_agents(&c->agents, e)) != 0 ||
-	    (r = take_table(o, "clients", take_client, &c->clients, e)) != 0)
+	warn_unknown(c, o, allowed);
+	if ((r = take_table(c, o, "edge-agents", take_agent, &c->agents, e)) != 0 ||
+	    (r = take_table(c, o, "clients", take_client, &c->clients, e)) != 0)
 		return r;
 	r = jobj_arr(o, "access-client-secrets", &a, e);
 	if (r == 0)
-		r = take_secrets(a, CREDS_FILE_MAX, &c->shared, "access-client-secrets", e);
+		r = take_secrets(c, a, CREDS_FILE_MAX, &c->shared, "access-client-secrets", e);
 	else if (r == ERR_NOTFOUND)
 		r = 0;
+	if (r == 0)
+		check_agents(c);
 	return r != 0 ? r : check_clients(c, e);
 }
 

@@ -22,6 +22,8 @@ struct creds_digests {
 
 struct creds_entry {
 	char *name;
+	/* Agent: another's differs from it in case only. */
+	bool has_twin;
 	struct creds_digests secrets;
 	int64_t expires_s;
 	struct creds_limits limits;
@@ -48,6 +50,8 @@ struct creds {
 	struct creds_table agents;
 	struct creds_table clients;
 	struct creds_digests shared;
+	struct errtext warnings[CREDS_WARNINGS_MAX];
+	size_t n_warnings;
 };
 
 int creds_digest_of(const char *secret, uint8_t out[HASH_SHA256_LEN]) WARN_UNUSED;

@@ -53,6 +53,14 @@ ctl_is_text(const char *s)
 	return utf8_is_valid(s, strlen(s)) && !has_control(s);
 }
 
+bool
+ctl_is_agent(const char *s)
+{
+	size_t n = strlen(s);
+
+	return n >= 1 && n <= CTL_AGENT_MAX && ctl_is_text(s);
+}
+
 /*
  * is_host - printable ASCII without spaces; whether it is a name or an address at all is for the
  * agent to find out.
@@ -224,9 +232,9 @@ ctl_hello_parse(struct ctl_hello *h, const void *p, size_t n, struct errtext *wh
 		goto out;
 	if (version == 0)
 		r = err_set(why, ERR_PROTO, "\"version\" is missing");
-	else if (h->role != CTL_RELAY && !ctl_is_name(h->name))
-		r = err_set(why, ERR_PROTO,
-		    "\"name\" is not a name: 1 to %d letters, digits, '.', '-', '_'", CTL_NAME_MAX);
+	else if (h->role != CTL_RELAY && !ctl_is_agent(h->name))
+		r = err_set(
+		    why, ERR_PROTO, "\"name\" is not a name: 1 to %d bytes of text", CTL_AGENT_MAX);
 	else if (h->role == CTL_RELAY && h->name[0] != '\0')
 		r = err_set(why, ERR_PROTO, "\"name\" has no place in a relay's greeting");
 	h->version = (int)version;
@@ -426,7 +434,7 @@ ctl_open_ok_dump(const struct ctl_open_ok *o, size_t *n)
 bool
 ctl_hello_may_log_in(const struct ctl_hello *h)
 {
-	return h->role != CTL_RELAY && ctl_is_name(h->name);
+	return h->role != CTL_RELAY && ctl_is_agent(h->name);
 }
 
 void

@@ -22,7 +22,8 @@ struct jobj;
 #define CTL_VERSION_MAX \
 	255 /* HELLO says the highest version the sender speaks; both use the lower one */
 #define CTL_BODY_MAX 8192 /* bytes of any JSON body; frame.c allows less for OPEN and OPEN_OK */
-#define CTL_NAME_MAX 64   /* bytes of an agent's or service's name */
+#define CTL_NAME_MAX 64   /* bytes of a service's name */
+#define CTL_AGENT_MAX 255 /* bytes of an agent's name */
 #define CTL_HOST_MAX 255  /* RFC 1035 2.3.4 */
 #define CTL_SECRET_MAX 1024
 #define CTL_TOKEN_LEN 16 /* bytes; 32 hex digits in JSON */
@@ -46,7 +47,7 @@ struct ctl_hello {
 	int version;
 	enum ctl_role role;
 	/* agent: its own; connect: the agent to reach; relay: "" */
-	char name[CTL_NAME_MAX + 1];
+	char name[CTL_AGENT_MAX + 1];
 	/* wipe after use with ctl_hello_wipe */
 	char secret[CTL_SECRET_MAX + 1];
 	char software[64];
@@ -122,6 +123,12 @@ void ctl_open_ok_fini(struct ctl_open_ok *o);
 
 /* ctl_is_name - 1 to CTL_NAME_MAX letters, digits, '.', '-', '_'; not beginning with '-' or '.'. */
 bool ctl_is_name(const char *s);
+
+/*
+ * ctl_is_agent - can this be an agent's name: 1 to CTL_AGENT_MAX bytes of ctl_is_text?  What is no
+ * DNS label stands in no host name.
+ */
+bool ctl_is_agent(const char *s);
 
 /*
  * ctl_is_text - UTF-8 without control characters: what a string of a body may hold, a secret too.

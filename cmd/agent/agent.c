@@ -450,9 +450,9 @@ agent_init(struct agent *a, struct errtext *e)
 	};
 	int r;
 
-	if (a->opts.name == NULL || !ctl_is_name(a->opts.name))
+	if (a->opts.name == NULL || !ctl_is_agent(a->opts.name))
 		return err_set(e, ERR_INVALID,
-		    "--name NAME: 1 to %d letters, digits, '.', '-' and '_'", CTL_NAME_MAX);
+		    "--name NAME: 1 to %d bytes without control characters", CTL_AGENT_MAX);
 	if ((r = uplink_config_init(&a->config, &a->opts.uplink, e)) != 0)
 		return r;
 	/* One client, as the relay numbers them, leaves memory to the others. */

@@ -33,7 +33,7 @@ struct uplink {
 	struct loop *loop;
 	struct uplink_config *cfg;
 	enum ctl_role role;
-	char name[CTL_NAME_MAX + 1];
+	char name[CTL_AGENT_MAX + 1];
 	const struct uplink_user *user;
 	void *arg;
 	enum uplink_state state;

@@ -48,7 +48,7 @@ struct route_uplink {
 
 struct route {
 	struct client *client;
-	char agent[CTL_NAME_MAX + 1];
+	char agent[CTL_AGENT_MAX + 1];
 	struct route_uplink uplinks[UPLINK_CARRIERS_MAX];
 	unsigned n;
 	TAILQ_HEAD(, conn) waiting, carried;

@@ -99,7 +99,7 @@ start_stdio(struct client *c, const struct opt_list *args, struct errtext *e)
 	if (args->n < 2)
 		return err_set(e, ERR_INVALID,
 		    "usage: tunnel connect AGENT SERVICE, AGENT HOST PORT, -L or -D (see --help)");
-	if (!ctl_is_name(args->v[0]))
+	if (!ctl_is_agent(args->v[0]))
 		return err_set(e, ERR_INVALID, "\"%s\": not an agent's name", args->v[0]);
 	if (args->n == 4 && !udp && strcmp(args->v[3], CTL_TCP) != 0)
 		return err_set(e, ERR_INVALID, "%s: the protocols are tcp and udp", args->v[3]);

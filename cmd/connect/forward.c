@@ -27,7 +27,7 @@ struct forward {
 	bool socks, udp;
 	/* Not for SOCKS. */
 	struct ctl_open target;
-	char spec[ADDR_TEXT + CTL_NAME_MAX + CTL_HOST_MAX + 16];
+	char spec[ADDR_TEXT + CTL_AGENT_MAX + CTL_HOST_MAX + 16];
 	struct rlimit_reserve reserve;
 	TAILQ_ENTRY(forward) link;
 };
@@ -185,7 +185,7 @@ forward_add(
 	const char *flag = socks ? "-D" : "-L", *eq = strrchr(spec, '='), *colon;
 	const char *local = udp ? spec + strlen(UDP_PREFIX) : spec;
 	struct forward *fw = mem_must_zalloc(sizeof *fw);
-	char at[ADDR_TEXT], agent[CTL_NAME_MAX + 1];
+	char at[ADDR_TEXT], agent[CTL_AGENT_MAX + 1];
 	size_t n;
 	int r;
 
@@ -202,7 +202,7 @@ forward_add(
 	colon = strchr(eq + 1, ':');
 	n = colon != NULL ? (size_t)(colon - eq - 1) : strlen(eq + 1);
 	snprintf(agent, sizeof agent, "%.*s", (int)(n < sizeof agent ? n : 0), eq + 1);
-	if (!ctl_is_name(agent) || (colon == NULL) != socks)
+	if (!ctl_is_agent(agent) || (colon == NULL) != socks)
 		return err_set(e, ERR_INVALID, "%s %s: not of the form [BIND:]PORT=AGENT%s", flag,
 		    spec, socks ? "" : ":SERVICE or [BIND:]PORT=AGENT:HOST:PORT");
 	if ((!socks && (r = conn_target(

@@ -18,7 +18,7 @@
 /* What tells accounts apart.  Compared as bytes, so all of it is set. */
 struct account_key {
 	enum creds_kind kind;
-	char name[CTL_NAME_MAX + 1];
+	char name[CTL_AGENT_MAX + 1];
 	/* CREDS_SHARED: which of the secrets */
 	uint8_t digest[HASH_SHA256_LEN];
 	/* CREDS_NOBODY */

@@ -45,10 +45,13 @@ struct bridge {
 	/* a stream of datagrams: those that came, and those that were dropped here, both ways */
 	bool datagrams;
 	uint64_t n_up, n_down, n_dropped;
-	char label[ADDR_TEXT + CTL_NAME_MAX + CTL_HOST_MAX + 16];
 	struct grave grave;
 	bool over;
+	/* for logs */
+	char label[];
 };
+
+#define LABEL_TEXT (ADDR_TEXT + CTL_AGENT_MAX + RELAY_TARGET_TEXT + 8)
 
 static void
 bridge_dispose(void *arg)
@@ -517,12 +520,14 @@ relay_target_text(const struct ctl_open *o, char out[RELAY_TARGET_TEXT])
 void
 bridge_open(struct peer *client, struct peer *agent, struct stream *s, const struct ctl_open *o)
 {
-	struct bridge *b = mem_zalloc(sizeof *b);
+	char target[RELAY_TARGET_TEXT], label[LABEL_TEXT];
+	int len = snprintf(label, sizeof label, "%s -> %s:%s", client->from, agent->name,
+	    relay_target_text(o, target));
+	struct bridge *b = mem_zalloc(sizeof *b + (size_t)len + 1);
 	struct ctl_open onward = *o;
 	bool datagrams = strcmp(o->protocol, CTL_UDP) == 0;
 	unsigned can = carrier_session(agent->carrier)->can;
 	struct errtext why = { "" };
-	char target[RELAY_TARGET_TEXT];
 
 	if (b == NULL) {
 		stream_reset(s, CODE_INTERNAL, "out of memory");
@@ -531,8 +536,7 @@ bridge_open(struct peer *client, struct peer *agent, struct stream *s, const str
 	b->w = client->w;
 	b->datagrams = datagrams;
 	b->since_ms = loop_now_ms(b->w->loop);
-	snprintf(b->label, sizeof b->label, "%s -> %s:%s", client->from, agent->name,
-	    relay_target_text(o, target));
+	memcpy(b->label, label, (size_t)len + 1);
 	/* What the client says of its own address is not believed. */
 	snprintf(onward.source, sizeof onward.source, "%.*s", (int)sizeof onward.source - 1,
 	    client->from);

@@ -23,7 +23,7 @@ TAILQ_HEAD(publication_list, publication);
 
 /* Members may be read; they change through the functions. */
 struct group {
-	char name[CTL_NAME_MAX + 1];
+	char name[CTL_AGENT_MAX + 1];
 	struct peer_list agents, clients;
 	/* What the agent has published; publish.c keeps it. */
 	struct publication_list published;

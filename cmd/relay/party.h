@@ -21,7 +21,7 @@ TAILQ_HEAD(bridge_list, bridge);
 /* All of it is set, since it is compared as bytes. */
 struct party_key {
 	struct account *account;
-	char agent[CTL_NAME_MAX + 1];
+	char agent[CTL_AGENT_MAX + 1];
 };
 
 /* Members may be read; bridge.c keeps held_by, pool.c idle. */

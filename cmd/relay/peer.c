@@ -621,7 +621,7 @@ on_open(void *arg, struct stream *s, const struct ctl_open *o)
 	}
 	agent = group_agent(p->group);
 	if (agent == NULL) {
-		char why[CTL_NAME_MAX + 64];
+		char why[CTL_AGENT_MAX + 64];
 
 		snprintf(why, sizeof why, "agent %s is not connected", p->name);
 		peer_deny(p, s, o, CODE_NOT_FOUND, why);

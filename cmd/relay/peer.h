@@ -52,7 +52,7 @@ struct peer {
 	enum peer_state state;
 	enum ctl_role role;
 	/* An agent's own; of a client the agent's that it is bound to. */
-	char name[CTL_NAME_MAX + 1];
+	char name[CTL_AGENT_MAX + 1];
 	char from[ADDR_TEXT];
 	/* Which entry of the credentials let it in. */
 	struct creds_id id;

@@ -11,7 +11,7 @@
 #include "proto/ctl.h"
 
 struct entry {
-	char name[CTL_NAME_MAX + 1];
+	char name[CTL_AGENT_MAX + 1];
 	int worker;
 	unsigned refs;
 	UT_hash_handle hh;

@@ -586,6 +586,7 @@ relay_load(struct relay *r, struct control *c, struct errtext *e)
 		reload_seen(&c->reload);
 		if ((rc = creds_load(r->opts.credentials, &r->creds, e)) != 0)
 			return rc;
+		reload_warn(r->creds, r->opts.credentials);
 		if (creds_is_empty(r->creds))
 			log_warnx(
 			    "%s: nobody can log in with these credentials", r->opts.credentials);

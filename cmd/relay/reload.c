@@ -48,6 +48,15 @@ reload_run(void *arg)
 	return NULL;
 }
 
+void
+reload_warn(const struct creds *c, const char *path)
+{
+	const char *text;
+
+	for (size_t i = 0; (text = creds_warning(c, i)) != NULL; i++)
+		log_warnx("%s: %s", path, text);
+}
+
 /* In force for every login and stream from now on. */
 static void
 use_creds(struct reload *rl)
@@ -65,6 +74,7 @@ use_creds(struct reload *rl)
 	pthread_mutex_unlock(&r->creds_lock);
 	rl->fresh = NULL;
 	creds_unref(old);
+	reload_warn(r->creds, r->opts.credentials);
 	log_info("%s: read again", r->opts.credentials);
 	rl->done(rl->arg);
 }

@@ -22,6 +22,25 @@ expect "as it is" hello "$(connect pi 127.0.0.1 "$tcp_port" </dev/null)"
 stop pi
 stop relay
 
+# Whatever else stands in the file is told and has no effect, and a name is any text.
+cat >"$tmp/creds.json" <<'JSON'
+{"_note": "ours", "edge-agents": {"Küche 1/\"links\"": "agent-secret-of-this-test", "lab": "l", "Lab": "l"},
+ "access-client-secrets": ["client-secret-of-this-test"]}
+JSON
+start_relay texts
+has_line "$tmp/texts.log" 'creds.json: unknown key "_note" has no effect' || fail "an unknown key is not told"
+has_line "$tmp/texts.log" '"lab" differ in case only' || has_line "$tmp/texts.log" '"Lab" differ in case only' || fail "two like names are not told"
+start_agent any --name 'Küche 1/"links"'
+expect "an agent's name that is any text" hello "$(connect 'Küche 1/"links"' 127.0.0.1 "$tcp_port" </dev/null)"
+start_connect forward -L "0=Küche 1/\"links\":127.0.0.1:$tcp_port"
+expect "the same with -L" hello "$(socat -u "TCP:127.0.0.1:$(json "$tmp/forward.ready" 'd["local"][0]["port"]')" -)"
+sed -i 's/_note/_noted/' "$tmp/creds.json"
+kill -HUP "$(pid_of texts)"
+wait_for "the file to be read again" has_line "$tmp/texts.log" 'unknown key "_noted" has no effect'
+stop forward
+stop any
+stop texts
+
 hash_of() { printf 'sha256:%s' "$(sum_of "$tmp/$1.secret")"; }
 printf '{"edge-agents": {"pi": "%s"}, "access-client-secrets": ["%s"]}' "$(hash_of agent)" "$(hash_of client)" >"$tmp/creds.json"
 start_relay hashed
@@ -41,7 +60,7 @@ refused() {
 }
 refused "half a file" '{"edge-agents": {"pi": "s3cret"'
 refused "a member twice" '{"edge-agents": {"pi": "s3cret", "pi": "s3cret2"}}'
-refused "an unknown member" '{"edge-agents": {"pi": "s3cret"}, "edge-agnets": {}}'
+refused "an unknown member of an entry" '{"edge-agents": {"pi": {"secret": "s3cret", "servics": []}}}'
 refused "an empty secret" '{"edge-agents": {"pi": ""}}'
 refused "a number" '{"edge-agents": {"pi": 5}}'
 

@@ -23,6 +23,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		assert(c == NULL);
 		return 0;
 	}
+	for (size_t i = 0; creds_warning(c, i) != NULL; i++)
+		assert(i < CREDS_WARNINGS_MAX && creds_warning(c, i)[0] != '\0');
 	assert(creds_client(c, "", 0, &id) == ERR_DENIED);
 	assert(creds_agent(c, "pi", "", 0, &id) == ERR_DENIED);
 	if (creds_agent(c, "pi", "s", 0, &id) == 0) {
@@ -36,7 +38,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		assert(!creds_agent_may_host(c, &id, "pi", "pi.t.test") ||
 		       !creds_agent_may_host(c, &id, "", "*.test") ||
 		       !creds_agent_may_host(c, &id, "", "x") || creds_agent_may_random(c, &id));
-		assert(creds_agent_of_label(c, "PI") != NULL);
+		/* One that is more than one agent's is nobody's. */
+		assert(creds_agent_of_label(c, "PI") != NULL ||
+		       !creds_agent_may_host(c, &id, "pi", "pi.t.test") ||
+		       creds_agent_may_host(c, &id, "", "pi"));
 	}
 	if (creds_client(c, "s", 0, &id) == 0) {
 		assert(creds_still_valid(c, &id, 0));

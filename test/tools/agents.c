@@ -144,7 +144,7 @@ static void
 start_next(struct agents *a)
 {
 	while (a->n_started < a->n && a->n_started < a->n_up + AT_ONCE) {
-		char name[CTL_NAME_MAX + 1];
+		char name[CTL_AGENT_MAX + 1];
 
 		snprintf(name, sizeof name, "a%llu", (unsigned long long)a->n_started);
 		a->links[a->n_started] = uplink_new(a->loop, &a->config, CTL_AGENT, name, &user, a);

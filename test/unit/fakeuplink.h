@@ -27,7 +27,7 @@ struct uplink {
 	void *arg;
 	enum ctl_role role;
 	const struct uplink_config *cfg;
-	char name[CTL_NAME_MAX + 1];
+	char name[CTL_AGENT_MAX + 1];
 	/* Given by the test. */
 	bool stands, up, publishes;
 	/* What it was told. */

@@ -262,7 +262,7 @@ op_open(struct session *s, const struct ctl_open *o, struct budget *charge,
 static int
 op_greet(struct session *s, const struct ctl_hello *h)
 {
-	char rest[CTL_NAME_MAX + CTL_SECRET_MAX + 3];
+	char rest[CTL_AGENT_MAX + CTL_SECRET_MAX + 3];
 
 	if (h->role == CTL_RELAY)
 		return say(of_session(s), "welcome", "");

@@ -185,9 +185,9 @@ int
 names_random(
     const struct names *n, const char *agent, const char *service, char out[NAMES_RANDOM_LEN + 1])
 {
-	char what[2 * (CTL_NAME_MAX + 1)];
+	char what[CTL_AGENT_MAX + 1 + CTL_NAME_MAX + 1];
 	uint8_t mac[HASH_SHA256_LEN];
-	/* Neither has a slash, so no two pairs are the same text. */
+	/* A service has no slash, so no two pairs are the same text. */
 	int len = snprintf(what, sizeof what, "%s/%s", agent, service);
 
 	if (hash_hmac_sha256(n->key, sizeof n->key, what, (size_t)len, mac) != 0)

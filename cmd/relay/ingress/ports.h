@@ -20,7 +20,7 @@
 #include "lib/base/err.h"
 
 /* "AGENT/KIND/SERVICE" */
-#define PORTS_OWNER_MAX 144
+#define PORTS_OWNER_MAX 344
 /* Ports that are tried for one service: others may listen on those of the range. */
 #define PORTS_TRIES_MAX 1024
 

@@ -62,7 +62,7 @@ take_port(
     struct publication *pub, const struct request *q, const struct creds *c, struct errtext *why)
 {
 	const struct ingress *in = &pub->w->relay->ingress;
-	char owner[PORTS_OWNER_MAX];
+	char owner[PORTS_OWNER_MAX + 1];
 	struct attempt t = { pub, c, why };
 	const struct ports_user user = { next_port, try_port, &t };
 	int r;

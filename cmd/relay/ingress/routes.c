@@ -17,7 +17,7 @@ struct claim {
 
 /* One that is there. */
 struct agent {
-	char name[CTL_NAME_MAX + 1];
+	char name[CTL_AGENT_MAX + 1];
 	UT_hash_handle hh;
 };
 

@@ -22,7 +22,7 @@
 struct route {
 	/* index of the worker that owns the agent's name */
 	int worker;
-	char agent[CTL_NAME_MAX + 1];
+	char agent[CTL_AGENT_MAX + 1];
 	/* "http", "tls" */
 	char kind[8];
 	char service[CTL_NAME_MAX + 1];

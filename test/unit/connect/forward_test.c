@@ -424,14 +424,14 @@ what_cannot_be_watched_is_refused(void **state)
 static void
 an_agents_name_and_a_bind_have_their_bounds(void **state)
 {
-	char spec[CTL_NAME_MAX + 16] = "0=";
+	char spec[CTL_AGENT_MAX + 16] = "0=";
 
 	(void)state;
-	memset(spec + 2, 'x', CTL_NAME_MAX);
-	strcpy(spec + 2 + CTL_NAME_MAX, ":db");
+	memset(spec + 2, 'x', CTL_AGENT_MAX);
+	strcpy(spec + 2 + CTL_AGENT_MAX, ":db");
 	assert_int_equal(forward_local(&c, &list, spec, &e), 0);
-	memset(spec + 2, 'x', CTL_NAME_MAX + 1);
-	strcpy(spec + 2 + CTL_NAME_MAX + 1, ":db");
+	memset(spec + 2, 'x', CTL_AGENT_MAX + 1);
+	strcpy(spec + 2 + CTL_AGENT_MAX + 1, ":db");
 	assert_int_equal(forward_local(&c, &list, spec, &e), ERR_INVALID);
 	assert_int_equal(forward_socks(&c, &list, "127.0.0.1:0=pi", &e), 0);
 	assert_int_equal(forward_local(&c, &list, "=pi:db", &e), ERR_INVALID);

@@ -151,7 +151,7 @@ the_relays_hosts_are_its_own(void **state)
 static void
 an_agents_name_is_a_label_if_it_can_be(void **state)
 {
-	char label[NAMES_LABEL_MAX + 1], name[CTL_NAME_MAX + 1];
+	char label[NAMES_LABEL_MAX + 1], name[CTL_AGENT_MAX + 1];
 
 	(void)state;
 	assert_true(names_of_agent("Raspberry-1", label));
@@ -162,7 +162,7 @@ an_agents_name_is_a_label_if_it_can_be(void **state)
 	assert_false(names_of_agent("a-", label));
 	assert_false(names_of_agent("", label));
 	memset(name, 'x', sizeof name);
-	name[CTL_NAME_MAX] = '\0';
+	name[CTL_AGENT_MAX] = '\0';
 	assert_false(names_of_agent(name, label));
 	name[NAMES_LABEL_MAX] = '\0';
 	assert_true(names_of_agent(name, label));

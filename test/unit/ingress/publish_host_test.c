@@ -76,7 +76,7 @@ url(struct fake_session *f, const char *service, const char *host)
 static const char *
 whose(const char *host)
 {
-	static char text[160];
+	static char text[CTL_AGENT_MAX + CTL_NAME_MAX + 2];
 	struct route at;
 
 	switch (publish_route(&r, host, &at)) {

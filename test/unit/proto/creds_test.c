@@ -312,7 +312,6 @@ what_is_not_understood_is_refused(void **state)
 	static const char *const bad[] = {
 		"",
 		"[]",
-		"{\"edge_agents\":{}}",
 		"{\"edge-agents\":[]}",
 		"{\"edge-agents\":{\"pi\":1}}",
 		"{\"edge-agents\":{\"pi\":\"\"}}",
@@ -339,10 +338,9 @@ what_is_not_understood_is_refused(void **state)
 		"{\"edge-agents\":{\"pi\":\"sha256:s3cret\"}}",
 		"{\"edge-agents\":{\"pi\":\"sha256:" SHA_AGENT "00\"}}",
 		"{\"edge-agents\":{\"pi\":\"sha256:" SHA_EMPTY "\"}}",
-		"{\"edge-agents\":{\"my pi\":\"s3cret\"}}",
-		"{\"edge-agents\":{\"-a\":\"s3cret\"}}",
-		"{\"edge-agents\":{\"pi\":\"s3cret\\n\"}}",
-		"{\"access-client-secrets\":[\"s3cret\\u009f\"]}",
+		"{\"edge-agents\":{\"my\\npi\":\"s3cret\"}}",
+		"{\"edge-agents\":{\"\\u0085\":\"s3cret\"}}",
+		"{\"edge-agents\":{\"\":\"s3cret\"}}",
 		"{\"access-client-secrets\":\"s3cret\"}",
 		"{\"access-client-secrets\":[\"\"]}",
 		"{\"access-client-secrets\":[null]}",
@@ -381,19 +379,109 @@ what_is_not_understood_is_refused(void **state)
 	}
 }
 
-static void
-agents_names_differ_in_more_than_case(void **state)
+/* Each sentence that the file's owner is told, with a newline behind it. */
+static const char *
+warnings(const struct creds *c)
 {
-	static const char text[] = "{\"edge-agents\":{\"a\":\"1\",\"LAB-b\":\"2\",\"pa\":\"3\","
-				   "\"lab-B\":\"4\",\"z\":\"5\"}}";
-	struct creds *c = NULL;
+	static char all[CREDS_WARNINGS_MAX * ERR_TEXT_MAX];
+	const char *text;
+	size_t n = 0;
+
+	all[0] = '\0';
+	for (size_t i = 0; (text = creds_warning(c, i)) != NULL; i++)
+		n += (size_t)snprintf(all + n, sizeof all - n, "%s\n", text);
+	return all;
+}
+
+/* As http-network-relay takes them. */
+static void
+an_agents_name_is_any_text(void **state)
+{
+	static const char *const names[] = { "my pi", "-a", ".", "a/b:c=d*",
+		"K\xc3\xbc"
+		"che 1",
+		"\\\"" };
+	char longest[CTL_AGENT_MAX + 2], text[CTL_AGENT_MAX + 64];
+	struct creds *c;
 	struct creds_id id;
 	struct errtext e;
 
 	(void)state;
-	assert_int_equal(creds_parse(text, strlen(text), &c, &e), ERR_INVALID);
-	assert_null(c);
-	assert_non_null(strstr(e.s, "\"LAB-b\" and \"lab-B\""));
+	c = parsed(
+	    "{\"edge-agents\":{\"my pi\":\"1\",\"-a\":\"1\",\".\":\"1\",\"a/b:c=d*\":\"1\","
+	    "\"K\xc3\xbc"
+	    "che 1\":\"1\",\"\\\\\\\"\":\"1\"},"
+	    "\"clients\":{\"x\":{\"secret\":\"x\",\"agents\":[\"my *\"],\"targets\":[\"ssh\"]}}}");
+	assert_string_equal(warnings(c), "");
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		assert_int_equal(creds_agent(c, names[i], "1", NOW, &id), 0);
+		assert_string_equal(id.name, names[i]);
+		assert_true(creds_still_valid(c, &id, NOW));
+	}
+	assert_true(may(c, "x", "my pi", "ssh", "", 0));
+	assert_false(may(c, "x", "-a", "ssh", "", 0));
+	creds_unref(c);
+	for (int over = 0; over < 2; over++) {
+		memset(longest, 'x', sizeof longest);
+		longest[CTL_AGENT_MAX + over] = '\0';
+		snprintf(text, sizeof text, "{\"edge-agents\":{\"%s\":\"1\"}}", longest);
+		c = NULL;
+		assert_int_equal(creds_parse(text, strlen(text), &c, &e), over ? ERR_INVALID : 0);
+		if (c != NULL)
+			assert_int_equal(creds_agent(c, longest, "1", NOW, &id), 0);
+		creds_unref(c);
+	}
+}
+
+/* http-network-relay takes such files, so they keep no relay from starting. */
+static void
+what_has_no_effect_is_warned_of(void **state)
+{
+	struct creds *c = parsed("{\"edge-agnets\":{},\"_note\":[\"ours\"],"
+				 "\"edge-agents\":{\"pi\":\"s3cret\\n\"},"
+				 "\"access-client-secrets\":[\"s3cret\\u009f\"]}");
+	struct creds_id id;
+	char many[CREDS_WARNINGS_MAX * 16] = "{";
+
+	(void)state;
+	assert_string_equal(warnings(c),
+	    "unknown key \"edge-agnets\" has no effect; did you mean \"edge-agents\"?\n"
+	    "unknown key \"_note\" has no effect\n"
+	    "edge-agents: \"pi\": the secret has a control character: no native agent or client "
+	    "can show it\n"
+	    "access-client-secrets: the secret has a control character: no native agent or client "
+	    "can show it\n");
+	assert_int_equal(creds_agent(c, "pi", "s3cret\n", NOW, &id), 0);
+	assert_int_equal(creds_client(c, "s3cret\xc2\x9f", NOW, &id), 0);
+	creds_unref(c);
+	for (int i = 0; i < CREDS_WARNINGS_MAX + 2; i++)
+		snprintf(many + strlen(many), sizeof many - strlen(many), "%s\"n%d\":1",
+		    i > 0 ? "," : "", i);
+	c = parsed(strcat(many, "}"));
+	assert_non_null(strstr(warnings(c), "\"n15\""));
+	assert_null(strstr(warnings(c), "\"n16\""));
+	creds_unref(c);
+}
+
+static void
+names_that_differ_in_case_only_are_no_host_names(void **state)
+{
+	struct creds *c = parsed("{\"edge-agents\":{\"a\":\"1\",\"LAB-b\":\"2\",\"pa\":\"3\","
+				 "\"lab-B\":{\"secret\":\"4\",\"hosts\":[\"lab\"]},\"z\":\"5\"}}");
+	struct creds_id id;
+
+	(void)state;
+	assert_string_equal(warnings(c),
+	    "edge-agents: \"LAB-b\" and \"lab-B\" differ in case only: neither is a host name\n");
+	assert_null(creds_agent_of_label(c, "lab-b"));
+	assert_string_equal(creds_agent_of_label(c, "PA"), "pa");
+	assert_int_equal(creds_agent(c, "LAB-b", "2", NOW, &id), 0);
+	assert_false(creds_agent_may_host(c, &id, "lab-b", "lab-b.t.test"));
+	assert_true(creds_agent_may_random(c, &id));
+	assert_int_equal(creds_agent(c, "lab-B", "4", NOW, &id), 0);
+	assert_false(creds_agent_may_host(c, &id, "lab-b", "lab-b.t.test"));
+	assert_true(creds_agent_may_host(c, &id, "lab", "lab.t.test"));
+	creds_unref(c);
 	/* Who logs in still says the name as it stands there, and clients' are labels only. */
 	c = parsed("{\"edge-agents\":{\"Pi\":\"p\",\"pi2\":\"q\",\"PI1\":\"r\",\"_\":\"s\"},"
 		   "\"clients\":{\"bob\":{\"secret\":\"b\"},\"Bob\":{\"secret\":\"B\"}}}");
@@ -511,7 +599,9 @@ main(void)
 		cmocka_unit_test(a_reload_takes_away_what_is_gone),
 		cmocka_unit_test(an_entry_may_say_what_its_holder_may_have),
 		cmocka_unit_test(what_is_not_understood_is_refused),
-		cmocka_unit_test(agents_names_differ_in_more_than_case),
+		cmocka_unit_test(an_agents_name_is_any_text),
+		cmocka_unit_test(what_has_no_effect_is_warned_of),
+		cmocka_unit_test(names_that_differ_in_case_only_are_no_host_names),
 		cmocka_unit_test(every_truncation_is_refused),
 		cmocka_unit_test(an_empty_file_admits_nobody),
 		cmocka_unit_test(a_broken_file_leaves_the_old_one),

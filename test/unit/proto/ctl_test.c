@@ -77,7 +77,7 @@ hello_survives_the_trip_for_each_role(void **state)
 		size_t n;
 
 		if (role != CTL_RELAY) {
-			memset(h.name, 'n', CTL_NAME_MAX);
+			memset(h.name, ' ', CTL_AGENT_MAX);
 			memset(h.secret, '"', CTL_SECRET_MAX);
 		}
 		char *s = ctl_hello_dump(&h, &n);
@@ -117,8 +117,9 @@ hello_refuses_what_breaks_a_rule(void **state)
 		"{\"version\":1,\"role\":\"agent\",\"instance\":\"" TOKEN "\"}",
 		"{\"version\":1,\"role\":\"connect\",\"name\":\"\",\"instance\":\"" TOKEN "\"}",
 		"{\"version\":1,\"role\":\"relay\",\"name\":\"p\",\"instance\":\"" TOKEN "\"}",
-		"{\"version\":1,\"role\":\"agent\",\"name\":\".pi\",\"instance\":\"" TOKEN "\"}",
-		"{\"version\":1,\"role\":\"agent\",\"name\":\"p i\",\"instance\":\"" TOKEN "\"}",
+		"{\"version\":1,\"role\":\"agent\",\"name\":\"p\\u007f\",\"instance\":\"" TOKEN
+		"\"}",
+		"{\"version\":1,\"role\":\"agent\",\"name\":\"p\\ni\",\"instance\":\"" TOKEN "\"}",
 		"{\"version\":1,\"role\":\"agent\",\"name\":\"pi\",\"instance\":\"00\"}",
 		"{\"version\":1,\"role\":\"agent\",\"name\":\"pi\",\"instance\":\"" TOKEN "00\"}",
 		"{\"version\":1,\"role\":\"agent\",\"name\":\"pi\",\"instance\":\"" TOKEN
@@ -159,7 +160,7 @@ texts_are_taken_up_to_their_limit_and_not_beyond(void **state)
 		snprintf(text, sizeof text,
 		    "{\"version\":1,\"role\":\"agent\",\"name\":\"%.*s\",\"instance\":\"" TOKEN
 		    "\"}",
-		    CTL_NAME_MAX + over, fill);
+		    CTL_AGENT_MAX + over, fill);
 		assert_int_equal(hello(&h, text), over ? ERR_PROTO : 0);
 	}
 }

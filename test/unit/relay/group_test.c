@@ -55,15 +55,15 @@ account(const char *name)
 static void
 a_name_has_one_group(void **state)
 {
-	char longest[CTL_NAME_MAX + 1];
+	char longest[CTL_AGENT_MAX + 1];
 	struct group *pi = group_get(w, "pi"), *other;
 
 	(void)state;
 	assert_string_equal(pi->name, "pi");
 	assert_true(TAILQ_EMPTY(&pi->agents) && TAILQ_EMPTY(&pi->clients));
 	assert_null(group_agent(pi));
-	memset(longest, 'x', CTL_NAME_MAX);
-	longest[CTL_NAME_MAX] = '\0';
+	memset(longest, 'x', CTL_AGENT_MAX);
+	longest[CTL_AGENT_MAX] = '\0';
 	other = group_get(w, longest);
 	assert_ptr_not_equal(other, pi);
 	assert_string_equal(other->name, longest);

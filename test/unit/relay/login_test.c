@@ -540,7 +540,7 @@ static struct late_registry {
 	struct registry r;
 	struct registry *table;
 	struct registry_ask *q;
-	char name[CTL_NAME_MAX + 1];
+	char name[CTL_AGENT_MAX + 1];
 	int n_cancelled, n_held;
 } far;
 
