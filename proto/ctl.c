@@ -61,18 +61,16 @@ ctl_is_agent(const char *s)
 	return n >= 1 && n <= CTL_AGENT_MAX && ctl_is_text(s);
 }
 
-/*
- * is_host - printable ASCII without spaces; whether it is a name or an address at all is for the
- * agent to find out.
- */
-static bool
-is_host(const char *s)
+/* Whether it is a name or an address at all is for the agent to find out. */
+bool
+ctl_is_host(const char *s)
 {
-	for (; *s != '\0'; s++) {
-		if (*s <= ' ' || *s >= 0x7f)
+	size_t n = strlen(s);
+
+	for (size_t i = 0; i < n; i++)
+		if (s[i] <= ' ' || s[i] >= 0x7f)
 			return false;
-	}
-	return true;
+	return n > 0 && n <= CTL_HOST_MAX;
 }
 
 static bool
@@ -260,7 +258,7 @@ check_target(const struct ctl_open *o, struct errtext *why)
 	}
 	if (o->host[0] == '\0')
 		return err_set(why, ERR_PROTO, "neither \"service\" nor \"host\" is given");
-	if (!is_host(o->host))
+	if (!ctl_is_host(o->host))
 		return err_set(why, ERR_PROTO, "\"host\" is not printable ASCII without spaces");
 	if (o->port == 0)
 		return err_set(why, ERR_PROTO, "\"port\" is missing");

@@ -135,6 +135,9 @@ bool ctl_is_agent(const char *s);
  */
 bool ctl_is_text(const char *s);
 
+/* ctl_is_host - 1 to CTL_HOST_MAX printable characters of ASCII, no spaces. */
+bool ctl_is_host(const char *s);
+
 const char *ctl_role_str(enum ctl_role role);
 
 #endif

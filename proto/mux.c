@@ -364,23 +364,6 @@ fill(struct mux *m, struct bufq *in, struct errtext *why)
 	return r;
 }
 
-/* A secret does not stay in a block that goes back to the pool. */
-static void
-wipe(struct bufq *q, size_t off, size_t n)
-{
-	struct iovec iov[8];
-
-	while (n > 0) {
-		int k = bufq_own(q, off, n, iov, 8);
-
-		for (int i = 0; i < k; i++) {
-			mem_wipe(iov[i].iov_base, iov[i].iov_len);
-			off += iov[i].iov_len;
-			n -= iov[i].iov_len;
-		}
-	}
-}
-
 /* The header of a DATA or DATAGRAM frame: whose is it? */
 static int
 begin_fill(struct mux *m, const struct frame *f, struct bufq *in, struct errtext *why)
@@ -426,7 +409,7 @@ next_frame(struct mux *m, struct bufq *in, struct errtext *why)
 		return 0;
 	bufq_read(in, FRAME_HDR_LEN, body, f.len);
 	if (f.type == FRAME_HELLO)
-		wipe(in, FRAME_HDR_LEN, f.len);
+		bufq_wipe(in, FRAME_HDR_LEN, f.len);
 	bufq_drain(in, FRAME_HDR_LEN + (size_t)f.len);
 	r = control_frame(m, &f, body, why);
 	if (f.type == FRAME_HELLO)
@@ -571,6 +554,15 @@ mux_goaway(struct session *s, uint32_t code, const char *text)
 	control_text(m, FRAME_GOAWAY, 0, code, text);
 }
 
+static void
+mux_ping(struct session *s)
+{
+	struct mux *m = mux_of(s);
+
+	if (m->state != MUX_BROKEN && m->failed == 0)
+		send_ping(m);
+}
+
 static int
 mux_send_control(struct session *s, const void *body, size_t n)
 {
@@ -707,6 +699,7 @@ static const struct session_ops mux_ops = {
 	.open = mux_open,
 	.greet = mux_greet,
 	.goaway = mux_goaway,
+	.ping = mux_ping,
 	.control = mux_send_control,
 	.tick = mux_tick,
 	.deadline_us = mux_deadline_us,

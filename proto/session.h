@@ -19,9 +19,10 @@
  *     stream_room() says how much more is welcome.
  * Flow from the peer:
  *     user->data(in) delivers; the user takes all of it.  stream_consumed(n): n bytes have been
- *     passed on, the peer may send as many more.  stream_ack(off): the endpoint behind the user has
- *     handed everything before off to its socket. An endpoint calls both for the same bytes; a
- *     relay calls consumed when the next hop took them, and ack when told.
+ *     passed on, the peer may send as many more (where a protocol cannot say that of one stream,
+ *     its session has the carrier stop: user->stop).  stream_ack(off): the endpoint behind the
+ *     user has handed everything before off to its socket. An endpoint calls both for the same
+ *     bytes; a relay calls consumed when the next hop took them, and ack when told.
  *
  * A stream whose OPEN says CTL_UDP carries datagrams, and nothing else: no bytes, no end of a half,
  * no acknowledgements.  stream_datagram() queues one, user->datagram delivers one, each for itself
@@ -133,7 +134,9 @@ stream_datagram(struct stream *s, struct bufq *src, unsigned *dropped)
 
 /*
  * stream_eof - end our half after what was queued.  Not of a stream of datagrams, which ends by
- * stream_reset alone.
+ * stream_reset alone.  Without SESSION_HALF_CLOSE: the peer that has opened the stream has all that
+ * it will get, and the stream ends; from one that we have asked something the answer is still to
+ * come, and ends it.
  */
 static inline void
 stream_eof(struct stream *s)
@@ -233,6 +236,7 @@ struct session_ops {
 	    const struct stream_user *user, void *arg, struct errtext *why);
 	int (*greet)(struct session *s, const struct ctl_hello *h);
 	void (*goaway)(struct session *s, uint32_t code, const char *text);
+	void (*ping)(struct session *s);
 	/* NULL: the protocol has no words for it. */
 	int (*control)(struct session *s, const void *body, size_t n);
 	int (*tick)(struct session *s, uint64_t now_us, struct errtext *why);
@@ -252,7 +256,7 @@ enum session_carries {
 	SESSION_BYTES,
 	/*
 	 * Whole messages: session_input gets one and takes it all, session_output gives one or
-	 * none.
+	 * none; bye is the reason in our goodbye.
 	 */
 	SESSION_TEXT,
 	SESSION_BINARY,
@@ -263,10 +267,7 @@ enum session_carries {
  * not called.
  */
 enum session_can {
-	/*
-	 * One half of a stream can end by itself; without: stream_eof ends both, behind what was
-	 * queued.
-	 */
+	/* One half of a stream can end by itself; without: see stream_eof. */
 	SESSION_HALF_CLOSE = 1,
 	/*
 	 * The far endpoint acknowledges bytes; without: user->acked is never called, nor stream_ack
@@ -274,10 +275,10 @@ enum session_can {
 	 */
 	SESSION_ACKS = 2,
 	/*
-	 * A stream can be stopped by itself; without: stream_consumed is not wanted, only the
-	 * carrier stops.
+	 * That a target has said all is told; without: nobody learns it, so what was asked is over
+	 * when our side says so, or when nothing has come for a while.
 	 */
-	SESSION_WINDOWS = 4,
+	SESSION_ENDS = 4,
 	/* Streams of datagrams. */
 	SESSION_DATAGRAMS = 8,
 };
@@ -302,6 +303,8 @@ struct session {
 	bool going;
 	/* of the last session_open that failed */
 	int open_error;
+	/* why it ends, for the peer; borrowed, NULL: nothing is said */
+	const char *bye;
 };
 
 static inline void
@@ -354,9 +357,16 @@ session_open(struct session *s, const struct ctl_open *o, struct budget *charge,
 static inline uint32_t
 session_open_code(const struct session *s)
 {
-	return s->open_error == ERR_CLOSED  ? CODE_GONE
-	       : s->open_error == ERR_NOMEM ? CODE_INTERNAL
-					    : CODE_LIMIT;
+	switch (s->open_error) {
+	case ERR_CLOSED:
+		return CODE_GONE;
+	case ERR_NOMEM:
+		return CODE_INTERNAL;
+	case ERR_NOTFOUND:
+		return CODE_NOT_FOUND;
+	default:
+		return CODE_LIMIT;
+	}
 }
 
 /* session_unread - nothing is read from the peer from now on, or it is again. */
@@ -383,6 +393,15 @@ static inline void
 session_goaway(struct session *s, uint32_t code, const char *text)
 {
 	s->ops->goaway(s, code, text);
+}
+
+/*
+ * session_ping - ask the peer for a sign of life now: heard_us tells of the answer, if it is read.
+ */
+static inline void
+session_ping(struct session *s)
+{
+	s->ops->ping(s);
 }
 
 /*

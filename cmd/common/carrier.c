@@ -86,6 +86,16 @@ block(struct carrier *c, unsigned why, bool on)
 		task_later(c->loop, &c->more);
 }
 
+/* The end of what we send, with the reason that the session has for it. */
+static void
+say_bye(struct carrier *c)
+{
+	if (c->s->bye != NULL && c->s->carries != SESSION_BYTES)
+		f_ws_close(c->f, F_WS_NORMAL, c->s->bye);
+	else
+		filter_shutdown(c->f);
+}
+
 /*
  * One portion, as large as the socket would like.  Returns bytes written, 0 when blocked, negative
  * after a failure.
@@ -134,7 +144,7 @@ carrier_flush(struct carrier *c)
 			task_later(c->loop, &c->flush);
 	} else if (c->finishing && !c->shut) {
 		c->shut = true;
-		filter_shutdown(c->f);
+		say_bye(c);
 	}
 	arm_timer(c);
 }
@@ -159,7 +169,7 @@ carrier_fail(struct carrier *c, int err, const char *text)
 	session_goaway(c->s, err == ERR_PROTO ? CODE_PROTOCOL : CODE_INTERNAL, text);
 	if (session_output(c->s, &out, 0, loop_now_us(c->loop)) == 0 && !c->dead &&
 	    write_out(c, &out) == 0)
-		filter_shutdown(c->f);
+		say_bye(c);
 	bufq_fini(&out);
 	carrier_end(c, err, text);
 }
@@ -340,7 +350,7 @@ on_stop(void *arg, bool on)
 
 	/* The goodbye of one that is finishing must be read. */
 	if (!c->dead && (!c->finishing || !on))
-		block(c, CARRIER_FULL, on);
+		block(c, CARRIER_STOP, on);
 }
 
 static void
@@ -465,7 +475,7 @@ carrier_finish(struct carrier *c)
 		return;
 	c->finishing = true;
 	/* The peer's goodbye must be read. */
-	block(c, CARRIER_STOP | CARRIER_FULL, false);
+	block(c, CARRIER_STOP, false);
 	arm_finish(c);
 	task_soon(c->loop, &c->flush);
 }
@@ -476,13 +486,6 @@ carrier_resume(struct carrier *c)
 	block(c, CARRIER_HOLD, false);
 	if (c->blocked == 0)
 		on_readable(c);
-}
-
-void
-carrier_stop(struct carrier *c, bool stop)
-{
-	if (!c->dead && !c->finishing)
-		block(c, CARRIER_STOP, stop);
 }
 
 void

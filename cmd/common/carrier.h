@@ -20,16 +20,10 @@
 #define CARRIER_TURN (256 * 1024)
 
 /*
- * Why nothing is read: a hello that answered SESSION_HOLD; carrier_stop; carrier_slow; input that
- * was more than one turn's work; the session itself says so (session_user.stop).
+ * Why nothing is read: a hello that answered SESSION_HOLD; the session itself says so
+ * (session_user.stop); carrier_slow; input that was more than one turn's work.
  */
-enum {
-	CARRIER_HOLD = 1,
-	CARRIER_STOP = 2,
-	CARRIER_SLOW = 4,
-	CARRIER_BEHIND = 8,
-	CARRIER_FULL = 16
-};
+enum { CARRIER_HOLD = 1, CARRIER_STOP = 2, CARRIER_SLOW = 4, CARRIER_BEHIND = 8 };
 
 struct carrier;
 
@@ -73,14 +67,8 @@ void carrier_finish(struct carrier *c);
 struct f_ws_config carrier_ws(enum session_carries carries, uint64_t message_max);
 
 /*
- * carrier_stop - read nothing more until stop is false again: for a session whose streams cannot be
- * stopped one by one. The other side's pings wait unread too.  What is sent goes on.
- */
-void carrier_stop(struct carrier *c, bool stop);
-
-/*
- * carrier_slow - the same, for a peer that asks for too much; apart from carrier_stop, which may be
- * in force beside it.
+ * carrier_slow - read nothing more until slow is false again: for a peer that asks for too much.
+ * The other side's pings wait unread too.  What is sent goes on.
  */
 void carrier_slow(struct carrier *c, bool slow);
 

@@ -14,12 +14,8 @@ static const char *const side_name[] = { "client", "agent" };
 
 /* What one side's protocol can do, and how far it is. */
 struct side {
-	/* Borrowed; only while its stream is there. */
-	struct peer *peer;
 	/* SESSION_HALF_CLOSE and so on. */
 	unsigned can;
-	/* Bytes that came from it and wait for the other; not counted where windows bound them. */
-	uint64_t unsent;
 	/* Bytes that went to it, and those that wait for that. */
 	uint64_t sent, waiting;
 	/* It will send no more; it was told that the other will not. */
@@ -131,35 +127,10 @@ stream_at(const struct bridge *b, int i)
 	return i == CLIENT ? b->client : b->agent;
 }
 
-/* Bytes from a side that has no windows: only its carrier can be stopped. */
-static void
-unsent_add(struct side *x, uint64_t n)
-{
-	if ((x->can & SESSION_WINDOWS) != 0 || x->peer == NULL)
-		return;
-	x->unsent += n;
-	x->peer->unsent += n;
-	if (x->peer->unsent > BRIDGE_UNSENT_STOP)
-		carrier_stop(x->peer->carrier, true);
-}
-
-static void
-unsent_sub(struct side *x, uint64_t n)
-{
-	if ((x->can & SESSION_WINDOWS) != 0 || x->peer == NULL)
-		return;
-	x->unsent -= n;
-	x->peer->unsent -= n;
-	if (x->peer->unsent <= BRIDGE_UNSENT_GO)
-		carrier_stop(x->peer->carrier, false);
-}
-
-/* The stream at this side is over; its peer may go too. */
+/* The stream at this side is over. */
 static void
 leave_side(struct bridge *b, int i)
 {
-	unsent_sub(&b->side[i], b->side[i].unsent);
-	b->side[i].peer = NULL;
 	if (i == CLIENT)
 		b->client = NULL;
 	else
@@ -217,12 +188,6 @@ take_end(struct bridge *b, int i)
 		ack_end_for(b, 1 - i);
 		return;
 	}
-	/*
-	 * The question is over and the answer is still to come: where that cannot be said, it
-	 * waits.
-	 */
-	if (i == CLIENT && (b->side[AGENT].can & SESSION_HALF_CLOSE) == 0)
-		return;
 	tell_end(b, 1 - i);
 }
 
@@ -233,8 +198,7 @@ take_sent(struct bridge *b, int i, size_t n)
 
 	b->side[i].sent += n;
 	b->side[i].waiting -= n;
-	unsent_sub(&b->side[1 - i], n);
-	if (other != NULL && (b->side[1 - i].can & SESSION_WINDOWS) != 0)
+	if (other != NULL)
 		stream_consumed(other, n);
 	ack_for(b, i);
 }
@@ -307,7 +271,6 @@ pass_data(struct bridge *b, int i, struct bufq *in)
 		return;
 	}
 	held_more(b, n);
-	unsent_add(&b->side[i], n);
 	b->side[1 - i].waiting += n;
 	if (stream_send(to, in, n) != 0) {
 		bridge_break(b, "relay", CODE_INTERNAL, "out of memory");
@@ -315,6 +278,17 @@ pass_data(struct bridge *b, int i, struct bufq *in)
 	}
 	if (b->counted && account_is_over(payer(b)))
 		keep_to_limit(b->party);
+}
+
+/* The client is gone in good order, and the agent cannot be told that one half of it is. */
+static void
+end_agent(struct bridge *b)
+{
+	struct stream *agent = b->agent;
+
+	leave_side(b, AGENT);
+	stream_reset(agent, CODE_OK, "");
+	bridge_end(b, side_name[CLIENT], CODE_OK, "");
 }
 
 /* Side i is over, in good order or not. */
@@ -330,6 +304,8 @@ pass_closed(struct bridge *b, int i, uint32_t code, const char *text)
 		bridge_end(b, side_name[i], CODE_OK, "");
 	} else if (lost) {
 		bridge_break(b, side_name[i], CODE_GONE, "closed before it had everything");
+	} else if (i == CLIENT && (b->side[AGENT].can & SESSION_HALF_CLOSE) == 0) {
+		end_agent(b);
 	} else {
 		/* One that knows no half-closes ends as a whole. */
 		tell_end(b, 1 - i);
@@ -561,9 +537,8 @@ bridge_open(struct peer *client, struct peer *agent, struct stream *s, const str
 		return;
 	}
 	b->client = s;
-	b->side[CLIENT] =
-	    (struct side){ .peer = client, .can = carrier_session(client->carrier)->can };
-	b->side[AGENT] = (struct side){ .peer = agent, .can = can };
+	b->side[CLIENT] = (struct side){ .can = carrier_session(client->carrier)->can };
+	b->side[AGENT] = (struct side){ .can = can };
 	b->party = party_ref(client->party);
 	b->party->streams++;
 	b->counted = true;

@@ -9,14 +9,12 @@
  *
  * What a side's protocol cannot do (session.h, enum session_can) the bridge makes up for:
  *
- *   half-closes       The client's end of file waits: the agent's answer is still to come, and ends
- *                     the stream.  The agent's ends the client's stream as a whole, behind the last
- *                     byte.  Data for a side that is over resets the stream (CODE_GONE).
+ *   half-closes       The agent's end ends the client's stream as a whole, behind the last byte.
+ *                     When a client is gone and its agent cannot be told that half of it is, the
+ *                     agent's stream ends as a whole.  Data for a side that is over resets the
+ *                     stream (CODE_GONE).
  *   acknowledgements  What has left for that side stands for acknowledged.  So a stream through it
  *                     cannot resume: bytes on that link may be lost with it.
- *   windows           Its carrier is stopped while more than BRIDGE_UNSENT_STOP bytes of all its
- *                     streams wait for others.  One stream that stands still may so stop the rest
- *                     of that peer, and of that peer only.
  *
  * A stream of datagrams is passed on one by one; what the next hop does not take in time is
  * dropped, and counted in the line that tells of the stream's end.
@@ -29,13 +27,6 @@
 #include "cmd/relay/peer.h"
 #include "proto/ctl.h"
 #include "proto/mux.h"
-
-/*
- * Bytes from one peer without windows that wait for others: beyond the first nothing more is read
- * from it, until there are no more than the second.  Enough to keep a fast link busy in between.
- */
-#define BRIDGE_UNSENT_STOP (1024 * 1024)
-#define BRIDGE_UNSENT_GO (512 * 1024)
 
 #define RELAY_TARGET_TEXT (CTL_HOST_MAX + 8)
 

@@ -77,8 +77,6 @@ struct peer {
 	struct timer slow;
 	/* When it was let in; 0: not yet. */
 	uint64_t since_ms;
-	/* Its protocol has no windows: bytes from it that wait for others (bridge.h). */
-	uint64_t unsent;
 	/* In the worker's list, and in the group's of its role. */
 	TAILQ_ENTRY(peer) link;
 	TAILQ_ENTRY(peer) group_link;

@@ -411,6 +411,22 @@ bufq_own(struct bufq *q, size_t off, size_t n, struct iovec *iov, int max)
 	return bufq_peek(q, off, n, iov, max);
 }
 
+void
+bufq_wipe(struct bufq *q, size_t off, size_t n)
+{
+	struct iovec iov[8];
+
+	while (n > 0) {
+		int k = bufq_own(q, off, n, iov, 8);
+
+		for (int i = 0; i < k; i++) {
+			mem_wipe(iov[i].iov_base, iov[i].iov_len);
+			off += iov[i].iov_len;
+			n -= iov[i].iov_len;
+		}
+	}
+}
+
 const uint8_t *
 bufq_front(const struct bufq *q, size_t *n)
 {

@@ -155,6 +155,12 @@ size_t bufq_read(const struct bufq *q, size_t off, void *p, size_t n);
  */
 int bufq_own(struct bufq *q, size_t off, size_t n, struct iovec *iov, int max);
 
+/*
+ * bufq_wipe - overwrite n bytes from offset off: a secret does not stay in a block that goes back
+ * to the pool.  As bufq_own.
+ */
+void bufq_wipe(struct bufq *q, size_t off, size_t n);
+
 /* bufq_weight - memory that a queue holds: the blocks behind it, and its slices. */
 static inline size_t
 bufq_weight(const struct bufq *q)

@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-const struct dialect *const dialects_all[] = { &dialect_native, NULL };
+const struct dialect *const dialects_all[] = { &dialect_native, &dialect_hnr_agents,
+	&dialect_hnr_clients, NULL };
 
 static bool
 is_path(const char *path, const char *target, size_t len)

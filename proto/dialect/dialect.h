@@ -72,6 +72,8 @@ struct dialect {
 /* All that we have, NULL-terminated. */
 extern const struct dialect *const dialects_all[];
 extern const struct dialect dialect_native;
+/* http-network-relay: what its edge-agent speaks, and what its access-client does. */
+extern const struct dialect dialect_hnr_agents, dialect_hnr_clients;
 
 /*
  * dialect_find - the dialect of a request's path.

@@ -39,6 +39,12 @@ struct jobj;
 /* Bytes of a connection_id: UUIDs have 36. */
 #define HNR_ID_MAX 128
 
+/*
+ * What our own agents say in connection_reset when a target has ended in good order.  The reference
+ * never says that; its text for a broken one is another.
+ */
+#define HNR_ENDED "Connection closed by target"
+
 /* Who says it to whom. */
 enum hnr_way {
 	HNR_FROM_AGENT,

@@ -214,6 +214,12 @@ op_goaway(struct session *s, uint32_t code, const char *text)
 	snprintf(f->away_text, sizeof f->away_text, "%s", text);
 }
 
+static void
+op_ping(struct session *s)
+{
+	session_of(s)->n_pings++;
+}
+
 static int
 op_control(struct session *s, const void *body, size_t n)
 {
@@ -269,6 +275,7 @@ static const struct session_ops session_ops = {
 	.open = op_open,
 	.greet = op_greet,
 	.goaway = op_goaway,
+	.ping = op_ping,
 	.control = op_control,
 	.tick = op_tick,
 	.deadline_us = op_deadline_us,
@@ -327,7 +334,7 @@ static const char *const paths[] = { "/fake", NULL };
 const struct dialect dialect_fake = {
 	.name = "fake",
 	.paths = paths,
-	.can = SESSION_HALF_CLOSE | SESSION_ACKS | SESSION_WINDOWS,
+	.can = SESSION_HALF_CLOSE | SESSION_ACKS | SESSION_ENDS,
 	.accept = fake_accept,
 	.dial = fake_dial,
 };

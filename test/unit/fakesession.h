@@ -62,7 +62,7 @@ struct fake_session {
 	 * is judged as.
 	 */
 	uint64_t deadline_us;
-	int fail_tick, n_ticks, fail_input;
+	int fail_tick, n_ticks, n_pings, fail_input;
 	struct fake_session *next;
 	/* the client's number in what the peer opens */
 	uint32_t client;

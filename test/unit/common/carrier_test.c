@@ -431,6 +431,12 @@ a_held_carrier_moves_with_every_byte(void **state)
 	fini(&x);
 }
 
+static void
+stop_by_session(struct carrier *c, bool stop)
+{
+	carrier_session(c)->user->stop(carrier_session(c)->arg, stop);
+}
+
 /* Whoever is slowed down is not taken for dead meanwhile (PROTOCOL.md 6.2). */
 static void
 a_session_knows_that_it_is_not_read(void **state)
@@ -443,12 +449,12 @@ a_session_knows_that_it_is_not_read(void **state)
 	s = carrier_session(x.h[1].c);
 	assert_false(s->unread);
 	carrier_slow(x.h[1].c, true);
-	carrier_stop(x.h[1].c, true);
+	stop_by_session(x.h[1].c, true);
 	assert_true(s->unread);
 	s->heard_us = 0;
 	carrier_slow(x.h[1].c, false);
 	assert_true(s->unread);
-	carrier_stop(x.h[1].c, false);
+	stop_by_session(x.h[1].c, false);
 	assert_false(s->unread);
 	assert_true(s->heard_us > 0);
 	fini(&x);
@@ -497,13 +503,13 @@ what_is_in_the_way_of_reading_is_counted_apart(void **state)
 	c = x.h[1].c;
 	assert_false(carrier_session(c)->unread);
 	open_stream(&x);
-	carrier_stop(c, true);
+	stop_by_session(c, true);
 	carrier_slow(c, true);
 	assert_true(carrier_session(c)->unread);
 	send_zeros(x.h[0].opened, 1000);
 	mem_settle(x.l);
 	assert_null(x.h[1].opened);
-	carrier_stop(c, false);
+	stop_by_session(c, false);
 	mem_settle(x.l);
 	assert_null(x.h[1].opened);
 	carrier_slow(c, false);
@@ -526,10 +532,10 @@ who_finishes_reads_the_goodbye_although_it_was_stopped(void **state)
 
 	(void)state;
 	init_greeted(&x);
-	carrier_stop(x.h[1].c, true);
+	stop_by_session(x.h[1].c, true);
 	carrier_finish(x.h[1].c);
 	/* Too late to stop it. */
-	carrier_stop(x.h[1].c, true);
+	stop_by_session(x.h[1].c, true);
 	assert_false(carrier_session(x.h[1].c)->unread);
 	mem_settle(x.l);
 	assert_int_equal(x.h[1].n_closed, 1);

@@ -259,8 +259,7 @@ bytes_that_cannot_be_passed_on_end_both(void **state)
 enum {
 	HALF = SESSION_HALF_CLOSE,
 	ACKS = SESSION_ACKS,
-	WINDOWS = SESSION_WINDOWS,
-	ALL = HALF | ACKS | WINDOWS,
+	ALL = HALF | ACKS | SESSION_ENDS,
 };
 
 static void
@@ -281,8 +280,10 @@ an_agent_without_half_closes_is_not_cut_short(void **state)
 
 	join_with(x, ALL, ALL & ~HALF);
 	fake_data(x->c, "GET");
+	/* stream_eof: what that means there, its session knows. */
 	eof(x->c);
-	assert_false(x->a->eof);
+	assert_true(x->a->eof);
+	assert_false(x->a->reset);
 	sent(x->a, 3);
 	fake_data(x->a, "answer");
 	assert_true(fake_got(x->c, "answer"));
@@ -349,10 +350,9 @@ the_end_is_acknowledged_when_the_other_side_is_over(void **state)
 	join_with(x, ALL, 0);
 	fake_data(x->c, "GET");
 	eof(x->c);
+	assert_false(x->c->acked_eof);
 	sent(x->a, 3);
 	assert_int_equal(x->c->acked, 3);
-	assert_false(x->c->acked_eof);
-	fake_end(x->a, CODE_OK, "");
 	assert_true(x->c->acked_eof);
 	/* Or the other way round. */
 	join_with(x, ALL, 0);
@@ -376,6 +376,46 @@ bytes_that_never_left_are_not_called_a_good_end(void **state)
 }
 
 static void
+who_is_gone_ends_a_stream_that_has_no_halves(void **state)
+{
+	struct fix *x = *state;
+
+	join_with(x, ALL & ~HALF, ALL & ~HALF);
+	fake_data(x->c, "12345");
+	fake_end(x->c, CODE_OK, "");
+	assert_true(x->a->reset);
+	assert_int_equal(x->a->code, CODE_OK);
+}
+
+static void
+who_is_gone_ends_one_half_where_that_can_be_said(void **state)
+{
+	struct fix *x = *state;
+
+	join_with(x, ALL & ~HALF, ALL);
+	fake_end(x->c, CODE_OK, "");
+	assert_false(x->a->reset);
+	assert_true(x->a->eof);
+}
+
+static void
+every_session_is_told_what_was_passed_on(void **state)
+{
+	struct fix *x = *state;
+
+	join_with(x, 0, 0);
+	fake_data(x->a, "12345");
+	assert_int_equal(x->a->consumed, 0);
+	sent(x->c, 3);
+	assert_int_equal(x->a->consumed, 3);
+	fake_data(x->c, "1234");
+	sent(x->a, 4);
+	assert_int_equal(x->c->consumed, 4);
+}
+
+/* ---- what an identity may make us hold ---- */
+
+static void
 much(struct fake_stream *f, size_t n)
 {
 	static char text[256 * 1024 + 1];
@@ -384,51 +424,6 @@ much(struct fake_stream *f, size_t n)
 	text[n] = '\0';
 	fake_data(f, text);
 }
-
-static void
-a_peer_without_windows_is_not_read_beyond_a_limit(void **state)
-{
-	struct fix *x = *state;
-	struct peer *p;
-
-	join_with(x, ALL, ALL & ~WINDOWS);
-	TAILQ_FOREACH (p, &x->r.workers[0].peers, link)
-		if (p->role == CTL_AGENT)
-			break;
-	for (size_t i = 0; i < BRIDGE_UNSENT_STOP / (256 * 1024); i++)
-		much(x->a, 256 * 1024);
-	assert_false(carrier_session(p->carrier)->unread);
-	fake_data(x->a, "x");
-	assert_true(carrier_session(p->carrier)->unread);
-	assert_int_equal(x->a->consumed, 0);
-	sent(x->c, BRIDGE_UNSENT_STOP - BRIDGE_UNSENT_GO);
-	assert_true(carrier_session(p->carrier)->unread);
-	sent(x->c, 1);
-	assert_false(carrier_session(p->carrier)->unread);
-	assert_int_equal(x->a->consumed, 0);
-	/* Nor may a client that leaves keep it stopped. */
-	much(x->a, 256 * 1024);
-	much(x->a, 256 * 1024);
-	fake_data(x->a, "x");
-	assert_true(carrier_session(p->carrier)->unread);
-	fake_end(x->c, CODE_GONE, "");
-	assert_false(carrier_session(p->carrier)->unread);
-	assert_int_equal(p->unsent, 0);
-}
-
-static void
-a_peer_with_windows_is_never_stopped_as_a_whole(void **state)
-{
-	struct fix *x = *state;
-	struct peer *p;
-
-	for (size_t i = 0; i <= BRIDGE_UNSENT_STOP / (256 * 1024); i++)
-		much(x->a, 256 * 1024);
-	TAILQ_FOREACH (p, &x->r.workers[0].peers, link)
-		assert_false(carrier_session(p->carrier)->unread);
-}
-
-/* ---- what an identity may make us hold ---- */
 
 static struct fake_stream *
 agents_end(const struct fix *x, int i)
@@ -557,8 +552,9 @@ main(void)
 		T(an_end_without_data_is_acknowledged_at_once),
 		T(the_end_is_acknowledged_when_the_other_side_is_over),
 		T(bytes_that_never_left_are_not_called_a_good_end),
-		T(a_peer_without_windows_is_not_read_beyond_a_limit),
-		T(a_peer_with_windows_is_never_stopped_as_a_whole),
+		T(who_is_gone_ends_a_stream_that_has_no_halves),
+		T(who_is_gone_ends_one_half_where_that_can_be_said),
+		T(every_session_is_told_what_was_passed_on),
 		T(beyond_the_limit_goes_who_stood_still_the_longest),
 		T(a_lost_session_resets_the_other_side),
 		T(who_cannot_be_asked_is_said),
