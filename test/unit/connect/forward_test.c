@@ -252,7 +252,7 @@ what_makes_no_sense_is_refused_with_its_text(void **state)
 		{ false, "5432", "-L 5432: not of the form" },
 		{ false, "5432=pi", "-L 5432=pi: not of the form" },
 		{ false, "0=:db", "not of the form" },
-		{ false, "0=a b:db", "not of the form" },
+		{ false, "0=a\001b:db", "not of the form" },
 		{ false, "0=pi:", "-L 0=pi:" },
 		{ false, "0=pi:host:0", "-L 0=pi:host:0" },
 		{ false, "=pi:db", "-L =pi:db" },
@@ -261,8 +261,6 @@ what_makes_no_sense_is_refused_with_its_text(void **state)
 		{ true, "0", "-D 0: not of the form [BIND:]PORT=AGENT" },
 		{ true, "0=pi:db", "-D 0=pi:db: not of the form" },
 		{ true, "0=", "not of the form" },
-		{ true, "0=0123456789012345678901234567890123456789012345678901234567890123x",
-		    "not of the form" },
 	};
 
 	(void)state;
