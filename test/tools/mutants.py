@@ -102,15 +102,26 @@ def sites(path, text):
     return [(path, *f) for f in found]
 
 
+def sources(root, area):
+    """The .c files of an area: folders and files, with + between them."""
+    for part in area.split("+"):
+        if part.endswith(".c"):
+            yield part
+        for folder, _, names in sorted(os.walk(os.path.join(root, part))):
+            yield from (os.path.relpath(os.path.join(folder, n), root) for n in sorted(names) if n.endswith(".c"))
+
+
+def sites_of(root, path):
+    with open(os.path.join(root, path)) as f:
+        return sites(path, f.read())
+
+
 def draw(root, area, rnd):
     """Endless mutants of an area: each kind as often as the others."""
     kinds = {}
-    for folder, _, names in sorted(os.walk(os.path.join(root, area))):
-        for name in sorted(n for n in names if n.endswith(".c")):
-            path = os.path.relpath(os.path.join(folder, name), root)
-            with open(os.path.join(root, path)) as f:
-                for site in sites(path, f.read()):
-                    kinds.setdefault(site[1], []).append(site)
+    for path in sources(root, area):
+        for site in sites_of(root, path):
+            kinds.setdefault(site[1], []).append(site)
     for group in kinds.values():
         rnd.shuffle(group)
     while any(kinds.values()):
@@ -260,12 +271,24 @@ def judge(tree, site, args):
         tree.object(path, f"{OBJECTS}/{path[:-2]}.o")
 
 
+def line_of(root, site):
+    with open(os.path.join(root, site[0])) as f:
+        return f.read().count("\n", 0, site[2]) + 1
+
+
+def draw_at(root, places):
+    """All mutants of the lines FILE:LINE."""
+    for place in places:
+        path, line = place.rsplit(":", 1)
+        yield from (s for s in sites_of(root, path) if line_of(root, s) == int(line))
+
+
 def told(root, site):
     path, kind, begin, end, new = site
     with open(os.path.join(root, path)) as f:
         text = f.read()
     show = lambda s: " ".join(s.split())
-    line = text.count("\n", 0, begin) + 1
+    line = line_of(root, site)
     whole = text[text.rfind("\n", 0, begin) + 1:text.find("\n", end)]
     return f"{path}:{line}: {kind}: {show(text[begin:end])[:60]} -> {show(new)[:60]}   [{show(whole)[:100]}]"
 
@@ -274,7 +297,8 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--each", type=int, default=40, help="mutants in each area")
-    p.add_argument("--areas", default=",".join(AREAS), help="folders, for example lib,proto or cmd/connect")
+    p.add_argument("--areas", default=",".join(AREAS), help="folders, for example lib,proto or cmd/connect; one area may be several: lib/http+lib/net/udp.c")
+    p.add_argument("--at", help="every mutant of these lines instead, for example lib/net/udp.c:20,lib/net/buf.c:7")
     p.add_argument("--minutes", type=float, default=60, help="no new mutant after that")
     p.add_argument("--near", type=int, default=12, help="unit tests for one mutant, at most")
     p.add_argument("--san", action="store_true", help="what the units leave is given to the nearest of them under ASan and UBSan")
@@ -283,9 +307,11 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
     end = time.monotonic() + args.minutes * 60
-    areas = args.areas.split(",")
+    areas = ["at"] if args.at else args.areas.split(",")
     tree = Tree(os.getcwd(), args.san)
     source = {a: draw(tree.root, a, random.Random(f"{args.seed} {a}")) for a in areas}
+    if args.at:
+        source = {"at": draw_at(tree.root, args.at.split(","))}
     result = {a: {"units": 0, "san": 0, "scripts": 0, "left": []} for a in areas}
     done = dict.fromkeys(areas, 0)
     try:

@@ -12,7 +12,7 @@
 #include "lib/base/mem.h"
 
 /* All that the relay answers. */
-static const int statuses[] = { 400, 401, 403, 404, 408, 421, 429, 431, 500, 501, 502, 503, 504,
+static const int statuses[] = { 308, 400, 401, 403, 404, 408, 421, 429, 431, 501, 502, 503, 504,
 	505 };
 
 enum { N_STATUSES = sizeof statuses / sizeof statuses[0] };

@@ -19,7 +19,7 @@ struct pages;
 
 /*
  * pages_load - those that are there, one reference in *out.
- * ERR_NOTFOUND: no such directory; ERR_LIMIT, ERR_SYS, ERR_INVALID, ERR_NOMEM, with e.
+ * ERR_SYS, ERR_INVALID (no directory), ERR_LIMIT (PAGES_MAX), ERR_NOMEM, with e.
  */
 int pages_load(const char *dir, struct pages **out, struct errtext *e) WARN_UNUSED;
 

@@ -136,22 +136,10 @@ is_over(void *arg)
 	return ((struct fake_stream *)arg)->over;
 }
 
-static bool
-never(void *arg)
-{
-	(void)arg;
-	return false;
-}
-
 static void
 turn(void)
 {
-	struct turns t = { .l = l, .cond = never, .left = 5 };
-
-	assert_int_equal(timer_init(&t.t, l, turns_look, &t), 0);
-	timer_set(&t.t, 1);
-	assert_int_equal(loop_run(l), 0);
-	timer_fini(&t.t);
+	turns_some(l, 20);
 }
 
 static void
@@ -504,18 +492,17 @@ without_memory_one_stream_is_refused(void **state)
 	serve_db();
 	for (; s == NULL || s->reset; n++) {
 		struct ctl_open o = { .protocol = "tcp", .service = "db", .token = { (uint8_t)n } };
-		struct turns t = { .l = l, .cond = is_answered, .left = 10000 };
+		struct turns t;
 		struct stream *open = session_open(&relay->s, &o, NULL, NULL, NULL, &e);
 
 		assert_non_null(open);
-		t.arg = s = (struct fake_stream *)open;
-		assert_int_equal(timer_init(&t.t, l, turns_look, &t), 0);
-		timer_set(&t.t, 1);
+		s = (struct fake_stream *)open;
+		turns_begin(&t, l, is_answered, s);
 		mem_fail_after(n);
 		services_open(sv, open, &o);
 		assert_int_equal(loop_run(l), 0);
 		mem_fail_after(MEM_NO_FAIL);
-		timer_fini(&t.t);
+		turns_end(&t);
 		assert_true(s->reset || s->accepted);
 		assert_true(s->accepted || s->code == CODE_INTERNAL);
 		assert_true(n < 100);

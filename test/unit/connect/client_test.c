@@ -112,23 +112,11 @@ begin(struct local *x, bool asks)
 	assert_non_null(conn_start(r, x->f, &ssh, asks ? on_answer : NULL, on_done, x));
 }
 
-static bool
-never(void *arg)
-{
-	(void)arg;
-	return false;
-}
-
 /* Some turns of the loop. */
 static void
 turn(void)
 {
-	struct turns t = { .l = c.loop, .cond = never, .left = 5 };
-
-	assert_int_equal(timer_init(&t.t, c.loop, turns_look, &t), 0);
-	__real_timer_set(&t.t, 1);
-	assert_int_equal(loop_run(c.loop), 0);
-	timer_fini(&t.t);
+	turns_some(c.loop, 20);
 }
 
 static bool

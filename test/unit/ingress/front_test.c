@@ -3,277 +3,19 @@
  * front_test - visitors' connections and their requests: what the service is asked, what the
  * visitor's program gets, and what is given back.
  *
- * link: -Wl,--wrap=timer_set
+ * link: -Wl,--wrap=loop_now_ms,--wrap=timer_set,--wrap=timer_cancel,--wrap=timer_fini
  */
-#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
-#include "cmd/relay/group.h"
-#include "cmd/relay/gate.h"
-#include "cmd/relay/ingress/front.h"
-#include "cmd/relay/ingress/publish_host.h"
 #include "lib/base/mem.h"
-#include "lib/net/sockopt.h"
+#include "test/unit/frontfix.h"
 #include "test/unit/heap.h"
-#include "test/unit/publictest.h"
-#include "test/unit/sockpair.h"
-#include "test/unit/turns.h"
-
-void __real_timer_set(struct timer *t, uint64_t ms);
-void __wrap_timer_set(struct timer *t, uint64_t ms);
-
-/* A timer of this many milliseconds is over at once. */
-static uint64_t hurried_ms;
-
-void
-__wrap_timer_set(struct timer *t, uint64_t ms)
-{
-	__real_timer_set(t, ms == hurried_ms ? 0 : ms);
-}
-
-enum {
-	WORKERS = 2,
-	PLACES = 4,
-	HEAD_MS = 70001,
-	BODY_MS = 70002,
-	ANSWER_MS = 70003,
-	IDLE_MS = 70004
-};
-
-static struct relay r;
-static struct fake_session *agent;
-/* The worker that the agent's name is on. */
-static struct worker *w;
-
-static void
-use_times(struct relay_opts *o)
-{
-	o->head_ms = HEAD_MS;
-	o->body_ms = BODY_MS;
-	o->answer_ms = ANSWER_MS;
-	o->idle_ms = IDLE_MS;
-	o->request_ms = 70005;
-	o->upgrade_ms = 70006;
-	o->max_idle = PLACES;
-}
-
-static struct fake_session *
-agent_comes(const char *name)
-{
-	struct fake_session *f = relaytest_login(&r, 0, CTL_AGENT, name);
-
-	assert_true(
-	    publictest_ask(f, "\"request\":\"publish\",\"kind\":\"http\",\"service\":\"http\"")
-		->ok);
-	return f;
-}
-
-static int
-setup(void **state)
-{
-	struct route at;
-
-	(void)state;
-	hurried_ms = UINT64_MAX;
-	publictest_init(&r, WORKERS);
-	publictest_web(&r, 8080, 0, "t.test", NULL);
-	use_times(&r.opts);
-	r.fronts = fronts_gate(&r, WORKERS);
-	agent = agent_comes("pi");
-	if (publish_route(&r, "pi.t.test", &at) != ROUTE_FOUND)
-		return -1;
-	w = &r.workers[at.worker];
-	return r.fronts != NULL ? 0 : -1;
-}
-
-static int
-teardown(void **state)
-{
-	struct gate *g = r.fronts;
-
-	(void)state;
-	publictest_fini(&r);
-	gate_free(g);
-	return 0;
-}
-
-/* ---- visitors ---- */
-
-/* Its connection is on this worker; returns the other end. */
-static int
-visitor_on(struct worker *at)
-{
-	struct gate_who who = { .any_rate = true, .any_places = true };
-	struct gate_place *place;
-	struct addr from, to;
-	int fd[2];
-
-	sockpair_tcp(fd, true);
-	assert_int_equal(addr_local(fd[0], &from), 0);
-	assert_int_equal(addr_local(fd[1], &to), 0);
-	addr_identity(&from, who.key);
-	assert_int_equal(gate_enter(r.fronts, &who, at->index, 0, &place), GATE_IN);
-	front_start(at, fd[1], &from, &to, false, place);
-	return fd[0];
-}
-
-/* It breaks off; a mere end would leave it the answer that it waits for. */
-static void
-visitor_breaks_off(int fd)
-{
-	sockopt_reset(fd, true);
-	close(fd);
-}
-
-static void
-visitor_says(int fd, const char *text)
-{
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-}
-
-static void
-visitor_gets(int fd, const char *target)
-{
-	char text[256];
-
-	snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: pi.t.test\r\n\r\n", target);
-	visitor_says(fd, text);
-}
-
-/* What a visitor's program has read, and how it ended. */
-struct heard {
-	int fd;
-	const char *wanted;
-	char text[8192];
-	size_t len;
-	enum visit how;
-};
-
-static bool
-has_heard(void *arg)
-{
-	struct heard *h = arg;
-	ssize_t n = 0;
-
-	while (h->how == VISIT_OPEN &&
-	       (n = read(h->fd, h->text + h->len, sizeof h->text - 1 - h->len)) > 0)
-		h->len += (size_t)n;
-	h->text[h->len] = '\0';
-	if (h->how == VISIT_OPEN && n == 0)
-		h->how = VISIT_FIN;
-	else if (h->how == VISIT_OPEN && errno == ECONNRESET)
-		h->how = VISIT_RESET;
-	return h->wanted != NULL ? strstr(h->text, h->wanted) != NULL : h->how != VISIT_OPEN;
-}
-
-/* Until this is among what it has read; text: all of it. */
-static const char *
-hears(int fd, const char *wanted)
-{
-	static struct heard h;
-
-	h = (struct heard){ .fd = fd, .wanted = wanted };
-	if (!turns_until(w->loop, has_heard, &h))
-		fail_msg("\"%s\" does not come, but \"%s\"", wanted, h.text);
-	return h.text;
-}
-
-/* How its connection ends, and what came before; it is closed then. */
-static enum visit
-ends(int fd, char text[8192])
-{
-	struct heard h = { .fd = fd };
-
-	assert_true(turns_until(w->loop, has_heard, &h));
-	if (text != NULL)
-		memcpy(text, h.text, sizeof h.text);
-	close(fd);
-	return h.how;
-}
-
-/* ---- the service ---- */
-
-static bool
-was_asked(void *arg)
-{
-	const char *wanted = arg;
-	struct fake_stream *s = agent->n_streams > 0 ? agent->stream[agent->n_streams - 1] : NULL;
-	char text[4096] = "";
-
-	if (s == NULL)
-		return false;
-	bufq_read(&s->sent, 0, text, sizeof text - 1);
-	return strstr(text, wanted) != NULL;
-}
-
-/* The newest stream, once this was said on it. */
-static struct fake_stream *
-asked(const char *wanted)
-{
-	struct fake_stream *s;
-
-	if (!turns_until(w->loop, was_asked, (void *)(uintptr_t)wanted))
-		fail_msg("the service is not asked for \"%s\"", wanted);
-	s = agent->stream[agent->n_streams - 1];
-	return s;
-}
-
-static void
-accepts(struct fake_stream *s)
-{
-	static const struct ctl_open_ok ok;
-
-	s->s.user->opened(s->s.arg, &ok);
-}
-
-static void
-takes_all(struct fake_stream *s)
-{
-	size_t n = s->sent.len;
-
-	s->s.user->sent(s->s.arg, n - s->s.tx);
-	s->s.tx = n;
-	s->s.user->acked(s->s.arg, n, false);
-}
-
-/* A request on a new stream that the service has taken. */
-static struct fake_stream *
-taken(const char *wanted)
-{
-	struct fake_stream *s = asked(wanted);
-
-	accepts(s);
-	takes_all(s);
-	return s;
-}
-
-#define SHORT "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-static bool
-is_empty(void *arg)
-{
-	struct worker *at = arg;
-
-	return TAILQ_EMPTY(&at->fronts);
-}
-
-static void
-all_leave(void)
-{
-	for (int i = 0; i < WORKERS; i++)
-		assert_true(turns_until(r.workers[i].loop, is_empty, &r.workers[i]));
-	assert_int_equal(gate_count(r.fronts), 0);
-	assert_int_equal(atomic_load(&r.counts.visitors), 0);
-}
 
 /* ---- requests ---- */
 
@@ -426,7 +168,6 @@ a_visitor_who_takes_nothing_stops_the_service(void **state)
 		loop_settle(w->loop);
 	}
 	assert_true(s->consumed < said / 2);
-	hurried_ms = ANSWER_MS / 4;
 	close(fd);
 	all_leave();
 }
@@ -468,7 +209,6 @@ an_answer_before_the_body_is_the_last(void **state)
 	fake_data(s, "HTTP/1.1 413 No\r\nContent-Length: 2\r\n\r\nno");
 	hears(fd, "Connection: close\r\n\r\nno");
 	visitor_says(fd, "the rest of it");
-	hurried_ms = FRONT_PAST_MS;
 	shutdown(fd, SHUT_WR);
 	assert_int_equal(ends(fd, text), VISIT_FIN);
 	all_leave();
@@ -576,11 +316,18 @@ a_request_waits_for_its_agent(void **state)
 	relaytest_settle(&r);
 	visitor_gets(fd, "/");
 	loop_settle(w->loop);
-	agent = agent_comes("pi");
+	agent = agent_comes("pi", "");
 	fake_data(taken("GET / "), SHORT);
 	hears(fd, "ok");
 	close(fd);
 	all_leave();
+}
+
+static bool
+is_waiting(void *arg)
+{
+	(void)arg;
+	return atomic_load(&r.counts.visitors) == 1;
 }
 
 static void
@@ -591,19 +338,12 @@ an_agent_that_stays_away_is_told(void **state)
 	(void)state;
 	relaytest_hang_up(agent);
 	relaytest_settle(&r);
-	r.opts.grace_ms = 600000;
-	hurried_ms = VISITOR_WAIT_MS;
 	visitor_gets(fd, "/");
+	assert_true(turns_until(w->loop, is_waiting, NULL));
+	handclock_pass(VISITOR_WAIT_MS);
 	hears(fd, "HTTP/1.1 503 ");
 	close(fd);
 	all_leave();
-}
-
-static bool
-is_waiting(void *arg)
-{
-	(void)arg;
-	return atomic_load(&r.counts.visitors) == 1;
 }
 
 static void
