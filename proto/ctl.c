@@ -244,10 +244,15 @@ out:
 	return r;
 }
 
-/* check_target - either a service, or host and port. */
+/* check_target - either a service, or host and port; nothing where it is not ours to know. */
 static int
 check_target(const struct ctl_open *o, struct errtext *why)
 {
+	if (ctl_open_is_e2e(o)) {
+		if (o->service[0] != '\0' || o->host[0] != '\0' || o->port != 0)
+			return err_set(why, ERR_PROTO, "an end-to-end session names no target");
+		return 0;
+	}
 	if (o->service[0] != '\0') {
 		if (o->host[0] != '\0' || o->port != 0)
 			return err_set(
@@ -263,6 +268,12 @@ check_target(const struct ctl_open *o, struct errtext *why)
 	if (o->port == 0)
 		return err_set(why, ERR_PROTO, "\"port\" is missing");
 	return 0;
+}
+
+bool
+ctl_open_is_e2e(const struct ctl_open *o)
+{
+	return strcmp(o->protocol, CTL_E2E) == 0;
 }
 
 int

@@ -27,9 +27,10 @@ struct jobj;
 #define CTL_HOST_MAX 255  /* RFC 1035 2.3.4 */
 #define CTL_SECRET_MAX 1024
 #define CTL_TOKEN_LEN 16 /* bytes; 32 hex digits in JSON */
-/* protocols of streams: bytes, datagrams */
+/* protocols of streams: bytes, datagrams, a session that is end to end (PROTOCOL.md 5.8) */
 #define CTL_TCP "tcp"
 #define CTL_UDP "udp"
+#define CTL_E2E "e2e"
 /* bytes of the first window that an OPEN may say */
 #define CTL_WINDOW_MIN 8192
 #define CTL_WINDOW_MAX INT32_MAX
@@ -62,9 +63,9 @@ struct ctl_hello {
 struct ctl_open {
 	/* names the stream across carriers and relays */
 	uint8_t token[CTL_TOKEN_LEN];
-	/* CTL_TCP, CTL_UDP, or another that nobody serves */
+	/* CTL_TCP, CTL_UDP, CTL_E2E, or another that nobody serves */
 	char protocol[8];
-	/* either a service ... */
+	/* nothing of both with CTL_E2E; else either a service ... */
 	char service[CTL_NAME_MAX + 1];
 	/* ... or host and port; service is "" then */
 	char host[CTL_HOST_MAX + 1];
@@ -116,6 +117,9 @@ void ctl_hello_wipe(struct ctl_hello *h);
 
 /* ctl_hello_may_log_in - is it an agent's or a client's, with a valid name? */
 bool ctl_hello_may_log_in(const struct ctl_hello *h);
+
+/* ctl_open_is_e2e - is it for a session end to end?  It names no target then. */
+bool ctl_open_is_e2e(const struct ctl_open *o);
 
 /* ctl_open_fini, ctl_open_ok_fini - free what parsing has kept. */
 void ctl_open_fini(struct ctl_open *o);

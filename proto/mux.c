@@ -130,7 +130,7 @@ got_hello(struct mux *m, const uint8_t *body, size_t n, struct errtext *why)
 		set_state(m, MUX_OPEN);
 	else if (v == SESSION_REFUSED)
 		set_state(m, MUX_BROKEN);
-	if (m->state == MUX_OPEN && m->cfg.dialer && m->greeted)
+	if (m->state == MUX_OPEN && m->cfg.dialer && m->greeted && !m->cfg.inner)
 		send_ping(m); /* an acceptor's went with its own HELLO */
 	return 0;
 }
@@ -538,7 +538,7 @@ mux_greet(struct session *s, const struct ctl_hello *h)
 	mux_control(m, FRAME_HELLO, 0, 0, json, n);
 	mem_wipe(json, n);
 	mem_free(json);
-	if (!m->cfg.dialer)
+	if (!m->cfg.dialer && !m->cfg.inner)
 		send_ping(m);
 	return 0;
 }
@@ -586,7 +586,7 @@ interval_us(const struct mux *m)
 static uint64_t
 dead_us(const struct mux *m)
 {
-	if (m->s.unread)
+	if (m->s.unread || m->cfg.inner)
 		return UINT64_MAX;
 	return m->s.heard_us + interval_us(m) * MUX_KEEPALIVE_MISSES;
 }
@@ -736,7 +736,7 @@ mux_new(const struct mux_config *cfg, uint64_t now_us)
 	TAILQ_INIT(&m->idle);
 	TAILQ_INIT(&m->resetting);
 	m->now_us = m->s.heard_us = m->pinged_us = now_us;
-	m->ping_us = now_us + interval_us(m);
+	m->ping_us = m->cfg.inner ? UINT64_MAX : now_us + interval_us(m);
 	m->ack_us = UINT64_MAX;
 	return &m->s;
 }

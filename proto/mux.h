@@ -73,9 +73,14 @@
 struct mux_config {
 	/* opened the carrier: its streams have odd ids, it says HELLO first */
 	bool dialer;
-	/* keep what was sent until it is acknowledged */
+	/* keep what was sent until it is acknowledged, unless inner */
 	bool endpoint;
-	/* between pings */
+	/*
+	 * it stands in a stream of another session, which keeps what is under way and watches the
+	 * peer: nothing is kept here once it is sent, and no PING goes out by itself
+	 */
+	bool inner;
+	/* between pings; of no meaning with inner */
 	uint32_t keepalive_ms;
 	/* 0: MUX_STREAMS_MAX */
 	uint32_t streams_max;

@@ -97,8 +97,8 @@ struct mux_stream {
 	enum mux_out_half out_half;
 	struct flow_out to;
 	/*
-	 * bytes [out_base, out_base + out.len) of the half; an endpoint's begin at what is
-	 * acknowledged, a hop's at what is sent
+	 * bytes [out_base, out_base + out.len) of the half; they begin at what is acknowledged
+	 * where it is retained, else at what is sent
 	 */
 	struct bufq out;
 	uint64_t out_base;
@@ -193,6 +193,13 @@ struct mux {
 	/* ERR_NOMEM or ERR_LIMIT met where no error could be returned */
 	int failed;
 };
+
+/* mux_retains - is what was sent kept until it is acknowledged? */
+static inline bool
+mux_retains(const struct mux *m)
+{
+	return m->cfg.endpoint && !m->cfg.inner;
+}
 
 /* ---- mux.c ---- */
 

@@ -96,7 +96,7 @@ data_frame(struct mux_stream *ms, struct bufq *out, size_t max, size_t *n)
 	f.len = (uint16_t)*n;
 	frame_pack(hdr, &f);
 	r = bufq_copy(out, hdr, sizeof hdr);
-	if (r == 0 && ms->m->cfg.endpoint)
+	if (r == 0 && mux_retains(ms->m))
 		r = bufq_share(out, &ms->out, (size_t)(ms->to.sent - ms->out_base), *n);
 	else if (r == 0)
 		r = bufq_move(out, &ms->out, *n);
@@ -107,8 +107,10 @@ data_frame(struct mux_stream *ms, struct bufq *out, size_t max, size_t *n)
 	if (ms->lingers)
 		ms->m->lingering -= *n;
 	ms->s.tx += *n;
-	if (!ms->m->cfg.endpoint)
+	if (!mux_retains(ms->m)) {
 		ms->out_base = ms->to.sent;
+		flow_out_kept(&ms->to, ms->out.len);
+	}
 	return 0;
 }
 

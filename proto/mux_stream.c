@@ -410,7 +410,7 @@ ms_room(struct stream *s)
 	if (m->cfg.endpoint) {
 		/*
 		 * Whoever is refused here has at least FLOW_KEEP bytes under way, and looks again
-		 * when they are acknowledged.
+		 * when they are acknowledged, or sent where nothing is retained.
 		 */
 		keep = flow_out_may_keep(&ms->to, m->now_us, m->s.rtt_us);
 		keep = ms->out.len < keep ? keep - ms->out.len : 0;
@@ -637,7 +637,7 @@ mux_stream_data(struct mux_stream *ms, struct bufq *in, size_t n)
 static void
 forget(struct mux_stream *ms)
 {
-	if (!ms->m->cfg.endpoint || ms->to.acked <= ms->out_base)
+	if (!mux_retains(ms->m) || ms->to.acked <= ms->out_base)
 		return;
 	bufq_drain(&ms->out, (size_t)(ms->to.acked - ms->out_base));
 	ms->out_base = ms->to.acked;

@@ -281,6 +281,8 @@ enum session_can {
 	SESSION_ENDS = 4,
 	/* Streams of datagrams. */
 	SESSION_DATAGRAMS = 8,
+	/* Streams that hold a session end to end: an OPEN of CTL_E2E. */
+	SESSION_E2E = 16,
 };
 
 struct session {

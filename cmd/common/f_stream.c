@@ -25,6 +25,8 @@ struct f_stream {
 	bool starved;
 	bool reset;
 	bool open;
+	/* Bytes that may be written and not sent. */
+	size_t limit;
 	/* Of the reset that ended it. */
 	uint32_t code;
 	/* NULL: nobody is told. */
@@ -102,10 +104,21 @@ on_more(void *arg)
 	hand_on(arg);
 }
 
+static size_t
+room_now(struct f_stream *x)
+{
+	uint64_t unsent = x->written - x->sent;
+	size_t room = stream_room(x->s);
+
+	if (unsent >= x->limit)
+		return 0;
+	return room < x->limit - unsent ? room : x->limit - (size_t)unsent;
+}
+
 static void
 tell_room(struct f_stream *x)
 {
-	if (!x->starved || x->s == NULL || stream_room(x->s) == 0)
+	if (!x->starved || x->s == NULL || room_now(x) == 0)
 		return;
 	x->starved = false;
 	filter_writable(&x->f);
@@ -244,7 +257,7 @@ static size_t
 op_room(struct filter *f)
 {
 	struct f_stream *x = stream_of(f);
-	size_t room = x->s == NULL || x->shut ? 0 : stream_room(x->s);
+	size_t room = x->s == NULL || x->shut ? 0 : room_now(x);
 
 	x->starved = x->starved || room == 0;
 	return room;
@@ -359,6 +372,7 @@ f_stream_new(struct loop *l, struct stream *s)
 	filter_init(&x->f, &ops, NULL, l);
 	x->s = s;
 	task_init(&x->more, on_more, x);
+	x->limit = SIZE_MAX;
 	stream_set_user(s, &stream_user, x);
 	return &x->f;
 }
@@ -371,6 +385,12 @@ f_stream_watch(struct filter *f, const struct f_stream_news *news, void *arg)
 	assert(f->ops == &ops);
 	x->news = news;
 	x->news_arg = arg;
+}
+
+void
+f_stream_limit(struct filter *f, size_t bytes)
+{
+	stream_of(f)->limit = bytes;
 }
 
 bool

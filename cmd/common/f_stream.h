@@ -8,8 +8,8 @@
  * What arrives is handed to the user a piece a turn, and given as credit to the other side, and
  * acknowledged, piece by piece. While the filter is paused none of that happens: so the stream's
  * window, which its account pays for, bounds what stands here, and what a user has and cannot pass
- * on is one piece. Room is the stream's room, and filter_flush has nothing to do: the session sends
- * by itself.
+ * on is one piece. Room is the stream's room, or less (f_stream_limit), and filter_flush has
+ * nothing to do: the session sends by itself.
  *
  *   filter_shutdown     the end of our half, behind what was written
  *   closed(ERR_EOF)     the end of the other half
@@ -29,7 +29,7 @@
 #include "lib/net/filter.h"
 #include "proto/session.h"
 
-/* Bytes of a piece.  Of 256 KiB a fast visitor has no more, and a stalled one makes us hold them. */
+/* Bytes of a piece.  Of 256 KiB a fast visitor has no more, and we hold them for a stalled one. */
 #define F_STREAM_PIECE (64 * 1024)
 
 /*
@@ -47,6 +47,12 @@ struct f_stream_news {
 	void (*acked)(void *arg);
 };
 void f_stream_watch(struct filter *f, const struct f_stream_news *news, void *arg);
+
+/*
+ * f_stream_limit - from now on there is room only while fewer bytes are written and not sent: what
+ * stands in line here has lost its chance to be overtaken.
+ */
+void f_stream_limit(struct filter *f, size_t bytes);
 
 /* f_stream_is_open - has the other side accepted the stream, or sent anything? */
 bool f_stream_is_open(const struct filter *f);

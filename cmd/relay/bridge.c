@@ -486,7 +486,9 @@ static const struct stream_user agent_datagrams = {
 const char *
 relay_target_text(const struct ctl_open *o, char out[RELAY_TARGET_TEXT])
 {
-	if (o->service[0] != '\0')
+	if (ctl_open_is_e2e(o))
+		snprintf(out, RELAY_TARGET_TEXT, "(end to end)");
+	else if (o->service[0] != '\0')
 		snprintf(out, RELAY_TARGET_TEXT, "%s", o->service);
 	else
 		snprintf(out, RELAY_TARGET_TEXT, "%s:%u", o->host, o->port);
@@ -518,6 +520,12 @@ bridge_open(struct peer *client, struct peer *agent, struct stream *s, const str
 	    client->from);
 	if (datagrams && (can & SESSION_DATAGRAMS) == 0) {
 		peer_deny(client, s, o, CODE_NOT_FOUND, "the agent's protocol has no datagrams");
+		mem_free(b);
+		return;
+	}
+	if (ctl_open_is_e2e(o) && (can & SESSION_E2E) == 0) {
+		peer_deny(client, s, o, CODE_NOT_FOUND,
+		    "the agent's protocol has no end-to-end sessions");
 		mem_free(b);
 		return;
 	}

@@ -11,7 +11,8 @@
  * the end of the stream below.  The peer's close_notify is answered and told as ERR_EOF; the end of
  * the stream below without it is ERR_CLOSED, because somebody may have cut it short (RFC 8446 6.1).
  * A failed handshake or record is ERR_TLS with a sentence for the log, ERR_PROTO when the server
- * answers in plain HTTP, ERR_DENIED and the judge's sentence when a tls_judge refuses; the alert
+ * answers in plain HTTP, ERR_DENIED and the judge's sentence when a tls_judge refuses, ERR_DENIED
+ * too when the peer's does, which a client may learn only after its own handshake; the alert
  * has been handed to the stream below by then.
  *
  * mbedTLS does the handshake, and the records of TLS 1.2; lib/tls/tls_rec.h makes those of TLS 1.3.

@@ -38,6 +38,8 @@ alert_words(unsigned alert)
 int
 tls_words_alert(struct errtext *e, const char *doing, unsigned alert)
 {
-	return err_set(e, ERR_TLS, "%s: the peer ended it with alert %u (%s)", doing, alert,
-	    alert_words(alert));
+	int err = alert == MBEDTLS_SSL_ALERT_MSG_ACCESS_DENIED ? ERR_DENIED : ERR_TLS;
+
+	return err_set(
+	    e, err, "%s: the peer ended it with alert %u (%s)", doing, alert, alert_words(alert));
 }

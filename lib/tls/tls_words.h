@@ -14,7 +14,7 @@
 
 /*
  * tls_words_alert - the peer sent this fatal alert (RFC 8446 6.2); doing: "TLS", "TLS handshake".
- * Returns ERR_TLS.
+ * Returns ERR_TLS; ERR_DENIED when the alert is access_denied: it knows who we are.
  */
 int tls_words_alert(struct errtext *e, const char *doing, unsigned alert);
 

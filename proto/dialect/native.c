@@ -18,7 +18,7 @@ const struct dialect dialect_native = {
 	.name = "native",
 	.paths = paths,
 	.carries = SESSION_BYTES,
-	.can = SESSION_HALF_CLOSE | SESSION_ACKS | SESSION_ENDS | SESSION_DATAGRAMS,
+	.can = SESSION_HALF_CLOSE | SESSION_ACKS | SESSION_ENDS | SESSION_DATAGRAMS | SESSION_E2E,
 	.accept = native_accept,
 	.dial = mux_new,
 };

@@ -474,6 +474,24 @@ what_came_before_a_reset_is_told_first(void **state)
 }
 
 static void
+a_limit_bounds_what_waits_to_be_sent(void **state)
+{
+	enum { LIMIT = 20000 };
+	struct fix *x = *state;
+
+	f_stream_limit(x->f[0], LIMIT);
+	memfilter_stall(x->wire[0], true);
+	assert_int_equal(fill(x->f[0], 1000000), LIMIT);
+	assert_int_equal(filter_room(x->f[0]), 0);
+	x->sink[0].n_writable = 0;
+	memfilter_stall(x->wire[0], false);
+	mem_settle(x->l);
+	assert_true(x->sink[0].n_writable > 0);
+	assert_int_equal(filter_room(x->f[0]), LIMIT);
+	assert_int_equal(x->f[1]->in.len, LIMIT);
+}
+
+static void
 count(void *arg)
 {
 	++*(int *)arg;
@@ -613,6 +631,7 @@ main(void)
 		T(one_that_takes_and_stops_has_a_piece_and_no_credit_for_more),
 		T(the_end_comes_behind_all_pieces),
 		T(what_came_before_a_reset_is_told_first),
+		T(a_limit_bounds_what_waits_to_be_sent),
 		T(written_bytes_are_followed),
 		T(tls_runs_on_a_stream),
 		T(tls_notices_a_stream_that_was_cut),

@@ -230,6 +230,28 @@ open_names_a_service_or_a_host_and_port(void **state)
 }
 
 static void
+open_of_an_end_to_end_session_names_no_target(void **state)
+{
+	static const char head[] = "{\"token\":\"000102030405060708090a0b0c0d0e0f\","
+				   "\"protocol\":\"e2e\"";
+	static const char *const targets[] = { "\"service\":\"ssh\"", "\"host\":\"a\"",
+		"\"port\":22", "\"host\":\"a\",\"port\":22" };
+	struct errtext why = { "" };
+	struct ctl_open o;
+	char text[256];
+
+	(void)state;
+	snprintf(text, sizeof text, "%s}", head);
+	assert_int_equal(ctl_open_parse(&o, text, strlen(text), &why), 0);
+	assert_true(ctl_open_is_e2e(&o));
+	ctl_open_fini(&o);
+	for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {
+		snprintf(text, sizeof text, "%s,%s}", head, targets[i]);
+		assert_int_equal(ctl_open_parse(&o, text, strlen(text), &why), ERR_PROTO);
+	}
+}
+
+static void
 open_refuses_what_breaks_a_rule(void **state)
 {
 	static const char *const bad[] = {
@@ -435,6 +457,7 @@ main(void)
 		cmocka_unit_test(an_error_never_quotes_the_secret),
 		cmocka_unit_test(every_truncation_of_a_body_is_refused),
 		cmocka_unit_test(open_names_a_service_or_a_host_and_port),
+		cmocka_unit_test(open_of_an_end_to_end_session_names_no_target),
 		cmocka_unit_test(open_refuses_what_breaks_a_rule),
 		cmocka_unit_test(so_many_abilities_and_no_more),
 		cmocka_unit_test(the_ability_to_publish_is_said_and_known),
