@@ -116,15 +116,22 @@ op_reset(struct stream *s, uint32_t code, const char *text)
 	stream_over(of_stream(s), false, 0, "");
 }
 
-/*
- * No windows, no acknowledgements: whoever calls those has not looked at what the session can do.
- */
+/* What is told is not needed here: nothing is ever stopped. */
+static void
+op_consumed(struct stream *s, size_t n)
+{
+	(void)s;
+	(void)n;
+}
+
+/* No acknowledgements: whoever calls those has not looked at what the session can do. */
 static const struct stream_ops stream_ops = { .accept = op_accept,
 	.room = op_room,
 	.send = op_send,
 	.eof = op_eof,
 	.reset = op_reset,
-	.abort = op_reset };
+	.abort = op_reset,
+	.consumed = op_consumed };
 
 static struct stream *
 stream_begin(struct lines *x)
