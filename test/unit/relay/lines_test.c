@@ -469,7 +469,7 @@ a_refusal_is_a_status_then(void **state)
 		const char *header;
 		int status;
 	} v[] = { { "X-Lines: agent pi wrong\r\n", 403 }, { "", 403 },
-		{ "X-Lines: agent\r\n", 400 } };
+		{ "X-Lines: agent\r\n", 400 }, { "X-Lines: agent \x7f s\r\n", 400 } };
 
 	(void)state;
 	relaytest_creds(&x.r, "{\"edge-agents\":{\"pi\":\"s\"}}");

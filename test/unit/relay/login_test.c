@@ -154,7 +154,7 @@ names_and_roles_must_make_sense(void **state)
 	assert_int_equal(fake_hello(f, CTL_RELAY, "pi", "", 1), SESSION_REFUSED);
 	assert_true(is_out(f, CODE_PROTOCOL));
 	f = relaytest_peer(r, 0, NULL);
-	assert_int_equal(fake_hello(f, CTL_AGENT, "p\001i", "", 1), SESSION_REFUSED);
+	assert_int_equal(fake_hello(f, CTL_AGENT, "\x7f", "", 1), SESSION_REFUSED);
 	assert_true(is_out(f, CODE_PROTOCOL));
 }
 
