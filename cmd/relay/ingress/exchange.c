@@ -205,6 +205,28 @@ exchange_awaits_body(const struct exchange *x)
 	return x->b != NULL && !x->body_done && !x->holding && !x->blocked;
 }
 
+/* Does nothing but the service's next byte tell whether the visitor is still there? */
+static bool
+may_have_gone(const struct exchange *x)
+{
+	return x->ended && x->backlog == 0 && !exchange_awaits_body(x) &&
+	       (x->state == EXCHANGE_WAITING || x->state == EXCHANGE_ASKED ||
+		   x->state == EXCHANGE_ANSWERED);
+}
+
+static uint64_t
+gone_ms(const struct exchange *x)
+{
+	/* A body that the service takes slowly is on its way, too. */
+	return (x->body_ms > x->ended_ms ? x->body_ms : x->ended_ms) + EXCHANGE_ENDED_MS;
+}
+
+void
+exchange_note_given(struct exchange *x)
+{
+	x->ended_ms = exchange_now_ms(x);
+}
+
 void
 exchange_arrange(struct exchange *x)
 {
@@ -216,6 +238,8 @@ exchange_arrange(struct exchange *x)
 		at = earlier(at, x->body_ms + exchange_opts(x)->body_ms);
 	if (x->backlog > 0)
 		at = earlier(at, exchange_now_ms(x) + exchange_opts(x)->answer_ms / STALL_LOOKS);
+	if (may_have_gone(x))
+		at = earlier(at, gone_ms(x));
 	if (at != UINT64_MAX)
 		x->user->due(x->arg, at);
 }
@@ -255,9 +279,12 @@ exchange_ended(struct exchange *x)
 	if (x->state == EXCHANGE_OVER)
 		return;
 	x->ended = true;
+	exchange_note_given(x);
 	/* What has come before is the body's still. */
 	if (exchange_awaits_body(x))
 		exchange_move_body(x);
+	if (x->state != EXCHANGE_OVER)
+		exchange_arrange(x);
 }
 
 void
@@ -287,6 +314,8 @@ exchange_tick(struct exchange *x, uint64_t now)
 			exchange_cut(
 			    x, "the visitor takes nothing of the answer within --answer-timeout");
 	}
+	if (may_have_gone(x) && now >= gone_ms(x))
+		exchange_cut(x, "the visitor has ended, and the service has nothing for it yet");
 	if (x->state != EXCHANGE_OVER)
 		exchange_arrange(x);
 }

@@ -35,6 +35,12 @@ TAILQ_HEAD(exchange_list, exchange);
 #define EXCHANGE_CONNECT_MS 10000
 /* How long the body waits for an answer to Expect: 100-continue. */
 #define EXCHANGE_EXPECT_MS 1000
+/*
+ * A visitor who sends no more may still read the answer, or have gone: nobody can tell before
+ * something is written.  So a service has this long for the next byte of it, and a connection that
+ * is gone answers that byte by a reset.
+ */
+#define EXCHANGE_ENDED_MS 5000
 /* Of a request on a stream that was used before, what is kept to be sent once more. */
 #define EXCHANGE_AGAIN_MAX (64 * 1024)
 

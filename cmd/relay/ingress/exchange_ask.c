@@ -297,7 +297,7 @@ wait_for_agent(struct exchange *x)
 	exchange_set_state(x, EXCHANGE_WAITING);
 	TAILQ_INSERT_TAIL(&x->pub->waiting, x, waiting);
 	x->until_ms = exchange_now_ms(x) + VISITOR_WAIT_MS;
-	filter_pause(x->f, true);
+	exchange_watch_visitor(x);
 	exchange_arrange(x);
 }
 

@@ -92,6 +92,8 @@ struct exchange {
 	uint64_t since_ms, until_ms;
 	/* When payload came last; when the visitor took something, what it had to take then. */
 	uint64_t body_ms, moved_ms;
+	/* When the visitor ended, or was given something since. */
+	uint64_t ended_ms;
 	size_t backlog;
 	/* For the line in the log. */
 	uint64_t first_ms, up, down;
@@ -128,6 +130,8 @@ void exchange_refuse(struct exchange *x, struct refusal no, const char *why);
 void exchange_answer_text(struct exchange *x, const char *text, size_t n);
 /* exchange_awaits_body - is it the visitor's turn to send? */
 bool exchange_awaits_body(const struct exchange *x);
+/* exchange_note_given - something was written to the visitor. */
+void exchange_note_given(struct exchange *x);
 /* exchange_arrange - tell the connection what is due. */
 void exchange_arrange(struct exchange *x);
 

@@ -152,6 +152,7 @@ static bool
 write_head(struct exchange *x, const struct http_build *b)
 {
 	if (filter_send(x->f, b->s, b->len) == 0) {
+		exchange_note_given(x);
 		task_soon(x->w->loop, &x->flush);
 		return true;
 	}
@@ -289,6 +290,7 @@ on_body(void *arg, struct bufq *in)
 	if (r == 0)
 		r = filter_write(x->f, &out);
 	bufq_fini(&out);
+	exchange_note_given(x);
 	if (r == 0)
 		task_soon(x->w->loop, &x->flush);
 	else

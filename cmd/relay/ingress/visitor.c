@@ -3,6 +3,7 @@
 #include "cmd/relay/ingress/visitor.h"
 
 #include <assert.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -48,9 +49,8 @@ struct visitor {
 	int fd;
 	/* The visitor, and what it connected to. */
 	struct addr from, to;
-	/* Of VISITOR_PROXIED. */
-	struct io io;
 	/* Of VISITOR_PROXIED and VISITOR_WAITING. */
+	struct io io;
 	struct timer deadline;
 	/* From its admission on. */
 	struct door_pass pass;
@@ -237,7 +237,6 @@ carry(struct visitor *v, struct stream *s)
 		turn_away(v, "out of memory");
 		return;
 	}
-	io_fini(&v->io);
 	timer_fini(&v->deadline);
 	TAILQ_REMOVE(&v->pub->arriving, v, link);
 	set_state(v, VISITOR_CARRIED);
@@ -260,6 +259,8 @@ go(struct visitor *v, struct peer *agent)
 		turn_away(v, door_words(a));
 		return;
 	}
+	/* The descriptor has one owner in the loop. */
+	io_fini(&v->io);
 	s = open_stream(v, agent, &why);
 	if (s == NULL)
 		turn_away(v, why.s);
@@ -294,6 +295,40 @@ on_deadline(void *arg)
 						 : "the agent has not come back");
 }
 
+/*
+ * Its connection was reset, or it has ended without a word: nobody wants an answer.  Who has said
+ * something and no more may still read one.
+ */
+static bool
+has_gone(const struct visitor *v)
+{
+	struct pollfd p = { .fd = v->fd };
+	char c;
+
+	return poll(&p, 1, 0) > 0 || recv(v->fd, &c, 1, MSG_PEEK) == 0;
+}
+
+static void
+on_waiting(void *arg, int what)
+{
+	struct visitor *v = arg;
+
+	(void)what;
+	if (has_gone(v)) {
+		log_visitor(v, LOG_LEVEL_INFO, "has gone before its agent came back");
+		visitor_free(v);
+	}
+}
+
+/* Without memory to watch it, it stays for the time that all have. */
+static void
+await_agent(struct visitor *v)
+{
+	timer_set(&v->deadline, VISITOR_WAIT_MS);
+	if (io_init(&v->io, v->w->loop, v->fd, true, on_waiting, v) == 0)
+		IGNORE_RESULT(io_want(&v->io, IO_READ));
+}
+
 static void
 come(struct visitor *v)
 {
@@ -307,7 +342,7 @@ come(struct visitor *v)
 	else if (agent != NULL)
 		go(v, agent);
 	else
-		timer_set(&v->deadline, VISITOR_WAIT_MS);
+		await_agent(v);
 }
 
 /* ---- behind a proxy ---- */

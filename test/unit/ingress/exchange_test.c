@@ -360,6 +360,139 @@ a_visitor_who_is_slow_is_not(void **state)
 	all_leave();
 }
 
+/* ---- visitors who leave ---- */
+
+static void
+who_sends_no_more_may_read_the_answer(void **state)
+{
+	int fd = visitor_on(w);
+	struct fake_stream *s;
+	char text[8192];
+
+	(void)state;
+	visitor_gets(fd, "/");
+	s = taken("GET / ");
+	shutdown(fd, SHUT_WR);
+	turns_some(w->loop, 20);
+	handclock_pass(EXCHANGE_ENDED_MS - 1);
+	fake_data(s, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n");
+	for (int i = 0; i < 2; i++) {
+		handclock_pass(EXCHANGE_ENDED_MS - 1);
+		fake_data(s, "x");
+	}
+	assert_int_equal(ends(fd, text), VISIT_FIN);
+	assert_non_null(strstr(text, "\r\n\r\nxx"));
+	all_leave();
+}
+
+/* So much of its answer has come when it ends. */
+static void
+assert_holds_no_stream(const char *answer)
+{
+	int fd = visitor_on(w);
+	struct fake_stream *s;
+
+	visitor_gets(fd, "/");
+	s = taken("GET / ");
+	fake_data(s, answer);
+	turns_some(w->loop, 20);
+	/* The kernel's reset for what was not read is another matter. */
+	shutdown(fd, SHUT_WR);
+	turns_some(w->loop, 20);
+	handclock_pass(EXCHANGE_ENDED_MS - 1);
+	assert_false(s->over);
+	handclock_pass(1);
+	assert_true(s->over);
+	assert_int_equal(ends(fd, NULL), VISIT_RESET);
+	all_leave();
+}
+
+static void
+who_has_gone_holds_no_stream(void **state)
+{
+	(void)state;
+	assert_holds_no_stream("");
+	assert_holds_no_stream("HTTP/1.1 100 Continue\r\n\r\n");
+	assert_holds_no_stream("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n");
+	assert_holds_no_stream("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf");
+}
+
+static bool
+is_over(void *arg)
+{
+	struct fake_stream *s = arg;
+
+	if (!s->over)
+		fake_data(s, "more");
+	return s->over;
+}
+
+static void
+a_write_to_who_has_gone_ends_it(void **state)
+{
+	int fd = visitor_on(w);
+	struct fake_stream *s;
+
+	(void)state;
+	visitor_gets(fd, "/");
+	s = taken("GET / ");
+	close(fd);
+	turns_some(w->loop, 20);
+	assert_false(s->over);
+	fake_data(s, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
+	assert_true(turns_until(w->loop, is_over, s));
+	all_leave();
+}
+
+static void
+a_body_that_is_taken_slowly_is_carried_to_its_end(void **state)
+{
+	int fd = visitor_on(w);
+	struct fake_stream *s;
+	char text[8192];
+
+	(void)state;
+	visitor_says(fd, POST "Content-Length: 8\r\n\r\nhalf");
+	s = taken("half");
+	s->no_room = true;
+	visitor_says(fd, "more");
+	shutdown(fd, SHUT_WR);
+	turns_some(w->loop, 20);
+	handclock_pass(EXCHANGE_ENDED_MS - 1);
+	s->no_room = false;
+	takes_all(s);
+	takes_all(asked("halfmore"));
+	handclock_pass(EXCHANGE_ENDED_MS - 1);
+	fake_data(s, SHORT);
+	assert_int_equal(ends(fd, text), VISIT_FIN);
+	assert_non_null(strstr(text, "HTTP/1.1 200 "));
+	all_leave();
+}
+
+static void
+who_has_gone_does_not_wait_for_an_agent(void **state)
+{
+	int gone = visitor_on(w), fd = visitor_on(w);
+
+	(void)state;
+	relaytest_hang_up(agent);
+	relaytest_settle(&r);
+	visitor_gets(gone, "/");
+	visitor_gets(fd, "/");
+	turns_some(w->loop, 20);
+	assert_int_equal(atomic_load(&r.counts.visitors), 2);
+	visitor_breaks_off(gone);
+	turns_some(w->loop, 20);
+	assert_int_equal(atomic_load(&r.counts.visitors), 1);
+	shutdown(fd, SHUT_WR);
+	turns_some(w->loop, 20);
+	handclock_pass(EXCHANGE_ENDED_MS - 1);
+	still_waits(fd);
+	handclock_pass(1);
+	assert_int_equal(ends(fd, NULL), VISIT_RESET);
+	all_leave();
+}
+
 /* ---- once more ---- */
 
 /* A stream that has carried a request and waits; the visitor's connection is fd. */
@@ -573,6 +706,11 @@ main(void)
 		T(an_answer_that_stands_still_is_cut),
 		T(a_visitor_who_takes_nothing_is_cut_off),
 		T(a_visitor_who_is_slow_is_not),
+		T(who_sends_no_more_may_read_the_answer),
+		T(who_has_gone_holds_no_stream),
+		T(a_write_to_who_has_gone_ends_it),
+		T(a_body_that_is_taken_slowly_is_carried_to_its_end),
+		T(who_has_gone_does_not_wait_for_an_agent),
 		T(what_does_no_harm_twice_is_asked_again),
 		T(a_body_that_is_too_large_to_keep_is_not_sent_again),
 		T(what_has_begun_to_be_answered_is_not_asked_again),

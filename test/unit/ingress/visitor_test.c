@@ -19,6 +19,7 @@
 #include "cmd/relay/account.h"
 #include "cmd/relay/group.h"
 #include "lib/base/mem.h"
+#include "lib/net/sockopt.h"
 #include "test/unit/heap.h"
 #include "test/unit/publictest.h"
 #include "test/unit/turns.h"
@@ -504,6 +505,33 @@ those_who_wait_are_turned_away_in_time(void **state)
 }
 
 static void
+those_who_have_gone_wait_no_more(void **state)
+{
+	int quiet, reset, half, fd;
+
+	(void)state;
+	agent_leaves();
+	quiet = publictest_visit(port, NULL);
+	reset = publictest_visit(port, NULL);
+	half = publictest_visit(port, NULL);
+	fd = publictest_visit(port, NULL);
+	assert_int_equal(write(reset, "early", 5), 5);
+	assert_int_equal(write(half, "early", 5), 5);
+	assert_true(publictest_arrived(ssh(), 4));
+	/* Who has said something may still read the answer. */
+	shutdown(half, SHUT_WR);
+	close(quiet);
+	sockopt_reset(reset, true);
+	close(reset);
+	assert_true(publictest_arrived(ssh(), 2));
+	agent_returns();
+	assert_int_equal(agent->n_streams, 2);
+	assert_true(gets(agent->stream[0], "early"));
+	close(half);
+	close(fd);
+}
+
+static void
 as_many_wait_as_may(void **state)
 {
 	int fd[VISITOR_WAITING_MAX], n = 0;
@@ -739,6 +767,7 @@ main(void)
 		    those_who_wait_are_carried_when_the_agent_returns, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    those_who_wait_are_turned_away_in_time, setup, teardown),
+		cmocka_unit_test_setup_teardown(those_who_have_gone_wait_no_more, setup, teardown),
 		cmocka_unit_test_setup_teardown(as_many_wait_as_may, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    the_end_of_the_grace_period_ends_the_waiting, setup, teardown),
