@@ -58,6 +58,10 @@ struct ctl_hello {
 	uint32_t keepalive_ms;
 	/* set of CTL_CAN_* */
 	unsigned abilities;
+	/*
+	 * borrowed; of dialects that say it: what ended the sender's last session; NULL: nothing
+	 */
+	const char *last_error;
 };
 
 struct ctl_open {

@@ -453,7 +453,7 @@ agent_init(struct agent *a, struct errtext *e)
 	if (a->opts.name == NULL || !ctl_is_agent(a->opts.name))
 		return err_set(e, ERR_INVALID,
 		    "--name NAME: 1 to %d bytes without control characters", CTL_AGENT_MAX);
-	if ((r = uplink_config_init(&a->config, &a->opts.uplink, e)) != 0)
+	if ((r = uplink_config_init(&a->config, &a->opts.uplink, CTL_AGENT, e)) != 0)
 		return r;
 	/* One client, as the relay numbers them, leaves memory to the others. */
 	a->config.client_max = BUDGET_DEFAULT;

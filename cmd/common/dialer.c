@@ -35,6 +35,7 @@ struct dialer {
 	struct timer deadline;
 	char key[WS_KEY_LEN + 1];
 	uint64_t wait_ms;
+	int status;
 	struct grave grave;
 	bool over;
 };
@@ -208,6 +209,7 @@ got_upgrade(struct dialer *d)
 
 	if (r != 0) {
 		d->wait_ms = ws_handshake_retry_after_s(d->head) * 1000ull;
+		d->status = http_status(d->head);
 		dialer_fail(d, r, "%s: %s", peer_text(d, url, sizeof url), why.s);
 		return;
 	}
@@ -439,6 +441,12 @@ uint64_t
 dialer_wait_ms(const struct dialer *d)
 {
 	return d->wait_ms;
+}
+
+int
+dialer_status(const struct dialer *d)
+{
+	return d->status;
 }
 
 void

@@ -70,6 +70,9 @@ struct dialer *dialer_start(
  */
 uint64_t dialer_wait_ms(const struct dialer *d);
 
+/* dialer_status - the same: the HTTP status by which the relay refused; 0: it was not that. */
+int dialer_status(const struct dialer *d);
+
 /* dialer_cancel - give up without calling fn; accepts NULL. */
 void dialer_cancel(struct dialer *d);
 

@@ -60,6 +60,9 @@ struct pump {
 	struct task flush;
 	struct timer linger;
 	uint64_t linger_until_ms;
+	/* See pump_one_sided. */
+	bool one_sided;
+	uint64_t quiet_ms;
 	/* Bytes that the kernel has taken and the stream was told of. */
 	uint64_t consumed;
 	/* Bytes from the stream, and to it. */
@@ -143,6 +146,7 @@ pump_out_of_memory(struct pump *p)
 }
 
 static void pump_break(struct pump *p);
+static void pump_end(struct pump *p);
 
 /* ---- from the stream to the filter ---- */
 
@@ -152,8 +156,10 @@ pump_account(struct pump *p)
 {
 	uint64_t at;
 
-	if (p->s == NULL)
+	if (p->s == NULL) {
+		pump_end(p);
 		return;
+	}
 	at = p->down == DOWN_DEAF ? p->received : filter_written(p->f);
 	if (at > p->consumed) {
 		stream_consumed(p->s, (size_t)(at - p->consumed));
@@ -183,6 +189,14 @@ on_drained(void *arg)
 		pump_account(p);
 	else if (p->life == LIFE_LINGERING)
 		pump_break(p);
+}
+
+/* Our half has ended, which cannot be said: that of the stream has so much time. */
+static void
+pump_wait_quiet(struct pump *p)
+{
+	if (p->one_sided && p->quiet_ms > 0)
+		timer_set(&p->linger, p->quiet_ms);
 }
 
 static void
@@ -220,6 +234,8 @@ on_data(void *arg, struct bufq *in)
 	if (came_too_early(p))
 		return;
 	p->received += in->len;
+	if (p->up == UP_ENDING)
+		pump_wait_quiet(p);
 	if (p->down == DOWN_DEAF) {
 		pump_account(p);
 		return;
@@ -300,6 +316,30 @@ pump_break(struct pump *p)
 }
 
 /*
+ * The stream has ended in good order.  Without acknowledgements that does not wait for the socket,
+ * which may have yet to take the last bytes.
+ */
+static void
+pump_end(struct pump *p)
+{
+	if (p->down == DOWN_OPEN) {
+		set_down(p, DOWN_ENDING);
+		filter_pause(p->f, true);
+		filter_shutdown(p->f);
+	}
+	if (p->down == DOWN_ENDING && filter_written(p->f) < p->received) {
+		/* Standard output may be slow for as long as it likes, and is nobody else's. */
+		if (!p->one_sided || p->quiet_ms > 0)
+			timer_set(&p->linger, PUMP_LINGER_MS);
+		return;
+	}
+	if (p->down == DOWN_DEAF)
+		pump_finish(p, CODE_RESET, p->text, true);
+	else
+		pump_finish(p, CODE_OK, "", false);
+}
+
+/*
  * The stream is done with; the socket keeps the time to take what it was given.  Never by FIN: it
  * would look complete.
  */
@@ -307,12 +347,13 @@ static void
 pump_linger(struct pump *p, uint32_t code, const char *text)
 {
 	p->s = NULL;
-	p->code = code;
-	strncpy(p->text, text, sizeof p->text - 1);
+	timer_cancel(&p->linger);
 	if (code == CODE_OK) {
-		pump_finish(p, code, p->text, false);
+		pump_end(p);
 		return;
 	}
+	p->code = code;
+	strncpy(p->text, text, sizeof p->text - 1);
 	set_life(p, LIFE_LINGERING);
 	filter_pause(p->f, true);
 	p->linger_until_ms = loop_now_ms(p->loop) + PUMP_LINGER_MS;
@@ -324,7 +365,14 @@ pump_linger(struct pump *p, uint32_t code, const char *text)
 static void
 on_linger(void *arg)
 {
-	pump_break(arg);
+	struct pump *p = arg;
+
+	if (p->life == LIFE_LINGERING)
+		pump_break(p);
+	else if (p->s == NULL)
+		pump_finish(p, CODE_TIMEOUT, "the last bytes were not taken", true);
+	else
+		pump_fail(p, CODE_CANCELLED, "the local end is over, and nothing more has come");
 }
 
 static void
@@ -336,9 +384,16 @@ on_closed(void *arg, int err, const char *text)
 		pump_finish(p, p->code, p->text, false);
 	if (p->life != LIFE_RUNNING)
 		return;
+	if (p->s == NULL) {
+		if (err != ERR_EOF)
+			pump_finish(p, CODE_RESET, text, true);
+		return;
+	}
 	if (err == ERR_EOF) {
 		set_up(p, UP_ENDING);
-		stream_eof(p->s);
+		pump_wait_quiet(p);
+		if (!p->one_sided)
+			stream_eof(p->s);
 		return;
 	}
 	pump_feed(p); /* what it had said, if we were not listening */
@@ -349,7 +404,7 @@ on_closed(void *arg, int err, const char *text)
 	 * What it had said before its end must still arrive: the stream lives until that is
 	 * acknowledged.
 	 */
-	if (p->up == UP_ENDING)
+	if (p->up == UP_ENDING && !p->one_sided)
 		pump_account(p);
 	else
 		pump_fail(p, CODE_RESET, p->text);
@@ -443,6 +498,13 @@ void
 pump_await(struct pump *p)
 {
 	set_down(p, DOWN_AWAITING);
+}
+
+void
+pump_one_sided(struct pump *p, uint64_t quiet_ms)
+{
+	p->one_sided = true;
+	p->quiet_ms = quiet_ms;
 }
 
 void

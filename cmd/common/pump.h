@@ -21,7 +21,8 @@
 #include "proto/session.h"
 
 /*
- * How long a local socket may take to accept the last bytes of a stream that has ended by a reset.
+ * How long a local socket may take to accept the last bytes of a stream that has ended by a reset;
+ * or, if the stream could end before they were acknowledged, each of them.
  */
 #define PUMP_LINGER_MS 30000
 /* How often it is asked meanwhile whether it has them: a RST drops what the kernel still holds. */
@@ -57,6 +58,13 @@ struct pump *pump_new(struct loop *l, struct filter *f, struct stream *s,
  * are then reset, with CODE_PROTOCOL.
  */
 void pump_await(struct pump *p);
+
+/*
+ * pump_one_sided - after pump_new: the stream's protocol cannot say that our half has ended.  So
+ * the socket's end of file is kept to ourselves, and the stream goes on until it ends; but when
+ * nothing has come for so many milliseconds after it, it is reset (0: never).
+ */
+void pump_one_sided(struct pump *p, uint64_t quiet_ms);
 
 /*
  * pump_start - the stream stands: begin reading the socket.  Before, only data from the stream is

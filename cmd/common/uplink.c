@@ -38,6 +38,9 @@ struct uplink {
 	void *arg;
 	enum uplink_state state;
 	struct dialer *dialer;
+	/* What was dialled last; and the other one has been tried since this one failed. */
+	const struct dialect *dialect;
+	bool tried_other;
 	/* How long the relay's last refusal asks to stay away. */
 	uint64_t asked_ms;
 	struct carrier *carrier;
@@ -45,6 +48,8 @@ struct uplink {
 	uint64_t backoff_ms, up_ms;
 	/* Of the relay: set of CTL_CAN_*. */
 	unsigned abilities;
+	/* What ended the last session, or dial, if it was no goodbye. */
+	char last_error[ERR_TEXT_MAX];
 	bool finishing;
 	/* the relay's GOAWAY, CODE_OK if none */
 	uint32_t away_code;
@@ -65,7 +70,8 @@ static const bool state_can[N_UPLINK][N_UPLINK] = {
 	[UPLINK_WAITING] = { [UPLINK_WAITING] = true,
 	    [UPLINK_DIALLING] = true,
 	    [UPLINK_ENDED] = true },
-	[UPLINK_DIALLING] = { [UPLINK_WAITING] = true,
+	[UPLINK_DIALLING] = { [UPLINK_DIALLING] = true,
+	    [UPLINK_WAITING] = true,
 	    [UPLINK_GREETING] = true,
 	    [UPLINK_ENDED] = true },
 	[UPLINK_GREETING] = { [UPLINK_WAITING] = true, [UPLINK_UP] = true, [UPLINK_ENDED] = true },
@@ -128,6 +134,8 @@ uplink_lost(struct uplink *k, int err, const char *text)
 	uint64_t wait;
 
 	IGNORE_RESULT(note_success(k));
+	if (err != ERR_EOF)
+		snprintf(k->last_error, sizeof k->last_error, "%s", text);
 	carrier_free(
 	    k->carrier, CODE_LOST, text[0] != '\0' ? text : "the link to the relay was lost");
 	k->carrier = NULL;
@@ -381,9 +389,56 @@ say_hello(struct uplink *k, struct session *s)
 	snprintf(h.secret, sizeof h.secret, "%s", secret_bytes(k->cfg->secret));
 	snprintf(h.software, sizeof h.software, "tunnel/%s", VERSION);
 	memcpy(h.instance, k->cfg->instance, sizeof h.instance);
+	h.last_error = k->last_error[0] != '\0' ? k->last_error : NULL;
 	r = session_greet(s, &h);
 	ctl_hello_wipe(&h);
 	return r;
+}
+
+static bool
+is_unserved(int status)
+{
+	return status == 403 || status == 404;
+}
+
+/*
+ * The relay does not serve what we speak: try the other dialect.  Another uplink may have found
+ * that out before.
+ */
+static bool
+try_other(struct uplink *k, int status, const char *text)
+{
+	struct uplink_config *c = k->cfg;
+	bool found = c->target.dialect != k->dialect;
+
+	if (!is_unserved(status) || k->tried_other || (!found && c->other == NULL))
+		return false;
+	k->tried_other = true;
+	snprintf(k->last_error, sizeof k->last_error, "%s", text);
+	if (!found) {
+		log_info("%s: trying the dialect %s at %s", text, c->other->name, c->other_path);
+		uplink_config_switch(c);
+	}
+	uplink_dial(k);
+	return true;
+}
+
+static void
+dial_failed(struct uplink *k, int status, int err, const char *text)
+{
+	char first[ERR_TEXT_MAX];
+
+	if (try_other(k, status, text))
+		return;
+	snprintf(first, sizeof first, "%s", text);
+	/* It serves neither: what counts is how it refused the one that it is to serve. */
+	if (k->tried_other && is_unserved(status)) {
+		snprintf(first, sizeof first, "%s", k->last_error);
+		if (k->cfg->target.dialect == k->dialect)
+			uplink_config_switch(k->cfg);
+	}
+	k->tried_other = false;
+	uplink_lost(k, err, first);
 }
 
 static void
@@ -397,14 +452,16 @@ on_dialled(void *arg, struct filter *f, int err, const char *text)
 		.budget = &k->cfg->memory,
 		.keep = &k->cfg->keep,
 		.client_max = k->cfg->client_max };
+	int status = f == NULL ? dialer_status(k->dialer) : 0;
 	struct session *s;
 
 	k->asked_ms = dialer_wait_ms(k->dialer);
 	k->dialer = NULL;
 	if (f == NULL) {
-		uplink_lost(k, err, text);
+		dial_failed(k, status, err, text);
 		return;
 	}
+	k->tried_other = false;
 	k->away_code = CODE_OK;
 	k->away_text[0] = '\0';
 	s = dialect_dial(k->cfg->target.dialect, &cfg, loop_now_us(k->loop));
@@ -427,6 +484,7 @@ on_dialled(void *arg, struct filter *f, int err, const char *text)
 static void
 uplink_dial(struct uplink *k)
 {
+	k->dialect = k->cfg->target.dialect;
 	k->dialer = dialer_start(k->loop, &k->cfg->target, on_dialled, k);
 	if (k->dialer == NULL)
 		uplink_lost(k, ERR_NOMEM, "out of memory");

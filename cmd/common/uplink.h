@@ -46,8 +46,13 @@ struct uplink_opts {
 	struct opt_list pins;
 	struct opt_list headers;
 	char *proxy;
+	/* Index into uplink_dialects. */
+	int dialect;
 	uint64_t keepalive_ms, carriers, max_window, max_memory;
 };
+
+/* The words of --dialect; the first: as the URL's path has it, or as the relay answers. */
+extern const char *const uplink_dialects[];
 
 #define UPLINK_OPT_ROWS(S, m, DEF_MEMORY)                                                      \
 	{ .name = "relay",                                                                     \
@@ -101,6 +106,16 @@ struct uplink_opts {
 		    .env = "TUNNEL_PROXY",                                                     \
 		    .help = "go through this HTTP proxy, or none, instead of the one in "      \
 			    "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY" },                            \
+	    { .name = "dialect",                                                               \
+		    .kind = OPT_ENUM,                                                          \
+		    .off = offsetof(S, m.dialect),                                             \
+		    .arg = "DIALECT",                                                          \
+		    .env = "TUNNEL_DIALECT",                                                   \
+		    .def = "auto",                                                             \
+		    .words = uplink_dialects,                                                  \
+		    .help = "what the relay speaks: native, http-network-relay, or auto: as "  \
+			    "the URL's path has it, else native, and the other if the relay "  \
+			    "does not know that" },                                            \
 	    { .name = "max-window",                                                            \
 		    .kind = OPT_SIZE,                                                          \
 		    .off = offsetof(S, m.max_window),                                          \
@@ -134,6 +149,12 @@ struct uplink_opts {
 /* What all uplinks of a process share; made once, borrowed by them. */
 struct uplink_config {
 	struct dialer_target target;
+	/*
+	 * What is dialled instead when the relay does not serve target.dialect, and its path; NULL:
+	 * nothing.
+	 */
+	const struct dialect *other;
+	char other_path[URL_TARGET_MAX + 1];
 	/* owned */
 	struct secret *secret;
 	uint8_t instance[CTL_TOKEN_LEN];
@@ -151,12 +172,15 @@ struct uplink_config {
 };
 
 /*
- * uplink_config_init - check the options, read the secret and the trusted certificates.
- * ERR_INVALID and others with e.  opts must outlive the configuration; its secret moves.
+ * uplink_config_init - for an agent or a client: check the options, read the secret and the trusted
+ * certificates.  ERR_INVALID and others with e.  opts must outlive the configuration; its secret
+ * moves.
  * uplink_config_fini in every case.
  */
-int uplink_config_init(
-    struct uplink_config *c, struct uplink_opts *opts, struct errtext *e) WARN_UNUSED;
+int uplink_config_init(struct uplink_config *c, struct uplink_opts *opts, enum ctl_role role,
+    struct errtext *e) WARN_UNUSED;
+/* uplink_config_switch - to the other dialect, which becomes the one to dial. */
+void uplink_config_switch(struct uplink_config *c);
 void uplink_config_fini(struct uplink_config *c);
 
 /* ---- uplinks ---- */

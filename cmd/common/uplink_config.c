@@ -69,6 +69,76 @@ make_trust(struct uplink_config *c, const struct uplink_opts *o, struct errtext 
 	return r;
 }
 
+/* ---- what is spoken ---- */
+
+enum { DIALECT_AUTO, DIALECT_NATIVE };
+
+const char *const uplink_dialects[] = { "auto", "native", "http-network-relay", NULL };
+
+static bool
+has_path(const struct url *u)
+{
+	return strcmp(u->target, "/") != 0;
+}
+
+static void
+use_dialect(struct uplink_config *c, const struct dialect *d)
+{
+	c->target.dialect = d;
+	if (d != &dialect_native && !has_path(&c->target.url))
+		snprintf(c->target.url.target, sizeof c->target.url.target, "%s", d->paths[0]);
+}
+
+/* The URL has no path and nobody has said what is spoken: any dialect may be. */
+static void
+offer_other(struct uplink_config *c, const struct uplink_opts *o, enum ctl_role role)
+{
+	/* A second carrier is a second agent there. */
+	if (role == CTL_AGENT && o->carriers > 1)
+		return;
+	c->other = dialect_by_name(dialects_all, uplink_dialects[DIALECT_NATIVE + 1], role);
+	snprintf(c->other_path, sizeof c->other_path, "%s", c->other->paths[0]);
+}
+
+static int
+choose_dialect(
+    struct uplink_config *c, const struct uplink_opts *o, enum ctl_role role, struct errtext *e)
+{
+	const struct dialect *d = dialect_by_url(dialects_all, c->target.url.target);
+
+	c->target.dialect = &dialect_native;
+	if (o->dialect > DIALECT_NATIVE) {
+		use_dialect(c, dialect_by_name(dialects_all, uplink_dialects[o->dialect], role));
+	} else if (o->dialect == DIALECT_AUTO && d != NULL) {
+		if ((d->roles & DIALECT_FOR(role)) == 0)
+			return err_set(e, ERR_INVALID,
+			    "%s: that path is for %s; %s path ends in %s", c->relay,
+			    role == CTL_AGENT ? "clients" : "agents",
+			    role == CTL_AGENT ? "an agent's" : "a client's",
+			    dialect_by_name(dialects_all, d->name, role)->paths[0]);
+		use_dialect(c, d);
+	} else if (o->dialect == DIALECT_AUTO && !has_path(&c->target.url)) {
+		offer_other(c, o, role);
+	}
+	if (c->target.dialect != &dialect_native && role == CTL_AGENT && o->carriers > 1)
+		return err_set(e, ERR_INVALID, "--carriers: %s has one WebSocket for each agent",
+		    c->target.dialect->name);
+	return 0;
+}
+
+void
+uplink_config_switch(struct uplink_config *c)
+{
+	const struct dialect *d = c->other;
+	char path[URL_TARGET_MAX + 1];
+
+	c->other = c->target.dialect;
+	c->target.dialect = d;
+	memcpy(path, c->other_path, sizeof path);
+	memcpy(c->other_path, c->target.url.target, sizeof path);
+	memcpy(c->target.url.target, path, sizeof path);
+}
+
 static void
 warn_of_plain(const struct uplink_config *c)
 {
@@ -83,7 +153,8 @@ warn_of_plain(const struct uplink_config *c)
 }
 
 int
-uplink_config_init(struct uplink_config *c, struct uplink_opts *o, struct errtext *e)
+uplink_config_init(
+    struct uplink_config *c, struct uplink_opts *o, enum ctl_role role, struct errtext *e)
 {
 	int r;
 
@@ -95,7 +166,8 @@ uplink_config_init(struct uplink_config *c, struct uplink_opts *o, struct errtex
 		return r;
 	url_text(&c->target.url, c->relay, sizeof c->relay);
 	c->keepalive_ms = (uint32_t)o->keepalive_ms;
-	c->target.dialect = &dialect_native;
+	if ((r = choose_dialect(c, o, role, e)) != 0)
+		return r;
 	c->max_window = o->max_window;
 	budget_init(&c->memory, o->max_memory / 3, NULL);
 	budget_init(&c->keep, o->max_memory - o->max_memory / 3, NULL);

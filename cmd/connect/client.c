@@ -1,61 +1,16 @@
 /* SPDX-License-Identifier: ISC */
-/* client - routes to agents and the local connections carried over them. */
-#include "cmd/connect/client.h"
+/* client - local connections, carried over routes, and the client's end. */
+#include "cmd/connect/client_int.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "cmd/cmd.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/rand.h"
 
-/*
- *     WAITING ── an uplink stands ──> ASKING ── OPEN_OK ──> CARRIED ──> OVER
- *     WAITING ── nobody asked for an answer ───────────> CARRIED
- */
-enum conn_state { CONN_WAITING, CONN_ASKING, CONN_CARRIED, CONN_OVER };
-
-struct conn {
-	struct route *route;
-	enum conn_state state;
-	/* One of them, until the pump or the dpump has it; fd -1: bytes. */
-	struct filter *f;
-	int fd;
-	struct ctl_open open;
-	/* NULL while WAITING. */
-	struct uplink *via;
-	/* While ASKING. */
-	struct stream *s;
-	/* While CARRIED, one of them. */
-	struct pump *pump;
-	struct dpump *dpump;
-	conn_answer_fn *answer;
-	conn_done_fn *done;
-	void *arg;
-	struct timer wait;
-	TAILQ_ENTRY(conn) link;
-	struct grave grave;
-};
-
-struct route_uplink {
-	struct route *route;
-	struct uplink *uplink;
-	bool ended;
-};
-
-struct route {
-	struct client *client;
-	char agent[CTL_AGENT_MAX + 1];
-	struct route_uplink uplinks[UPLINK_CARRIERS_MAX];
-	unsigned n;
-	TAILQ_HEAD(, conn) waiting, carried;
-	TAILQ_ENTRY(route) link;
-};
-
-static void conn_go(struct conn *cn, struct uplink *k);
 static void kill_conns(struct route *r, const char *text);
 
 /* ---- states ---- */
@@ -113,30 +68,12 @@ client_stop(struct client *c, int code)
 	loop_stop(c->loop);
 }
 
-/* All uplinks have ended, after a goodbye. */
-static bool
-all_ended(const struct client *c)
-{
-	const struct route *r;
-
-	TAILQ_FOREACH (r, &c->routes, link)
-		for (unsigned i = 0; i < r->n; i++)
-			if (!r->uplinks[i].ended)
-				return false;
-	return true;
-}
-
 /* Everything that was carried has ended. */
 static void
 say_goodbye(struct client *c)
 {
-	struct route *r;
-
-	TAILQ_FOREACH (r, &c->routes, link)
-		for (unsigned i = 0; i < r->n; i++)
-			if (!r->uplinks[i].ended)
-				uplink_finish(r->uplinks[i].uplink, "the client is done");
-	if (all_ended(c) && c->state != CLIENT_OVER)
+	routes_finish(c);
+	if (routes_ended(c) && c->state != CLIENT_OVER)
 		client_stop(c, CMD_OK);
 }
 
@@ -203,179 +140,6 @@ client_init(struct client *c)
 	return timer_init(&c->deadline, c->loop, on_deadline, c);
 }
 
-/* ---- uplinks ---- */
-
-/* The uplink with the fewest streams on which one can be opened; NULL: none stands. */
-static struct uplink *
-route_uplink_now(const struct route *r)
-{
-	struct uplink *best = NULL;
-
-	for (unsigned i = 0; i < r->n; i++) {
-		struct uplink *k = r->uplinks[i].uplink;
-
-		if (uplink_has_session(k) &&
-		    (best == NULL || uplink_streams(k) < uplink_streams(best)))
-			best = k;
-	}
-	return best;
-}
-
-static void
-on_ready(void *arg)
-{
-	struct route_uplink *rl = arg;
-	struct conn *cn, *next;
-
-	for (cn = TAILQ_FIRST(&rl->route->waiting); cn != NULL; cn = next) {
-		next = TAILQ_NEXT(cn, link);
-		conn_go(cn, rl->uplink);
-	}
-}
-
-static void
-on_up(void *arg)
-{
-	struct route_uplink *rl = arg;
-
-	log_info("connected to %s for agent %s", rl->route->client->config.relay, rl->route->agent);
-}
-
-/* Standard input and output are over with the uplink that carries them, or was to. */
-static bool
-is_only_hope(const struct route_uplink *rl)
-{
-	const struct conn *cn = TAILQ_FIRST(&rl->route->carried);
-
-	return rl->route->client->once && (cn == NULL || cn->via == rl->uplink);
-}
-
-/* What had arrived before is still being written: then the connection's own end is the client's. */
-static void
-once_over(struct route_uplink *rl, int code)
-{
-	struct client *c = rl->route->client;
-
-	if (!TAILQ_EMPTY(&rl->route->carried) && c->code < 0)
-		client_code(c, code);
-	else
-		client_stop(c, code);
-}
-
-static void
-on_down(void *arg, int err, const char *text, uint64_t next_ms)
-{
-	struct route_uplink *rl = arg;
-	struct client *c = rl->route->client;
-
-	if (err == ERR_EOF && c->state >= CLIENT_LEAVING) {
-		rl->ended = true;
-		if (all_ended(c))
-			client_stop(c, CMD_OK);
-		return;
-	}
-	if (rl->ended)
-		return;
-	if (is_only_hope(rl)) {
-		if (c->code < 0)
-			log_errorx("%s", text);
-		rl->ended = true;
-		uplink_finish(rl->uplink, ""); /* no further dial */
-		once_over(rl, err == ERR_DENIED ? CMD_REFUSED : CMD_FAILED);
-		return;
-	}
-	log_warnx("%s: next attempt in %llu.%llu s", text, (unsigned long long)next_ms / 1000,
-	    (unsigned long long)next_ms % 1000 / 100);
-}
-
-static bool
-on_away(void *arg, const char *text)
-{
-	struct route_uplink *rl = arg;
-	struct client *c = rl->route->client;
-
-	/* Standard input and output need no other session than the one that carries them. */
-	if (c->once && TAILQ_EMPTY(&rl->route->waiting))
-		return false;
-	log_info("%s: %s: dialling again; open connections go on", c->config.relay, text);
-	return true;
-}
-
-static bool
-on_refused(void *arg, uint32_t code, const char *text)
-{
-	struct route_uplink *rl = arg;
-	struct client *c = rl->route->client;
-
-	bool denied = code == CODE_DENIED || code == CODE_REVOKED;
-
-	log_errorx("%s: refused: %s", c->config.relay, text);
-	if (is_only_hope(rl))
-		once_over(rl, denied ? CMD_REFUSED : CMD_FAILED);
-	else if (denied)
-		client_stop(c, CMD_REFUSED);
-	else
-		return true; /* the relay is full, or a stream was too odd for it */
-	return false;
-}
-
-static void
-on_open(void *arg, struct stream *s, const struct ctl_open *o)
-{
-	(void)arg;
-	(void)o;
-	stream_reset(s, CODE_DENIED, "this is a client, it serves nothing");
-}
-
-static void
-on_idle(void *arg)
-{
-	(void)arg;
-}
-
-static const struct uplink_user uplink_user = {
-	.ready = on_ready,
-	.up = on_up,
-	.down = on_down,
-	.away = on_away,
-	.refused = on_refused,
-	.open = on_open,
-	.idle = on_idle,
-};
-
-/* ---- routes ---- */
-
-struct route *
-route_get(struct client *c, const char *agent)
-{
-	struct route *r;
-
-	TAILQ_FOREACH (r, &c->routes, link)
-		if (strcmp(r->agent, agent) == 0)
-			return r;
-	r = mem_zalloc(sizeof *r);
-	if (r == NULL)
-		return NULL;
-	r->client = c;
-	snprintf(r->agent, sizeof r->agent, "%s", agent);
-	TAILQ_INIT(&r->waiting);
-	TAILQ_INIT(&r->carried);
-	TAILQ_INSERT_TAIL(&c->routes, r, link);
-	for (; r->n < c->opts.uplink.carriers; r->n++) {
-		struct route_uplink *rl = &r->uplinks[r->n];
-
-		rl->route = r;
-		rl->uplink = uplink_new(c->loop, &c->config, CTL_CONNECT, agent, &uplink_user, rl);
-		if (rl->uplink == NULL)
-			break;
-	}
-	if (r->n > 0)
-		return r;
-	TAILQ_REMOVE(&c->routes, r, link);
-	mem_free(r);
-	return NULL;
-}
-
 /* ---- the end of a connection ---- */
 
 static void
@@ -389,6 +153,8 @@ conn_free(struct conn *cn)
 		filter_free(cn->f);
 	if (cn->fd >= 0)
 		close(cn->fd);
+	if (cn->own != NULL)
+		route_leave(cn->own);
 	loop_bury(c->loop, &cn->grave, mem_free, cn);
 	if (--c->n_conns == 0 && c->state == CLIENT_ENDING)
 		client_cancel(c, CMD_OK, "the client has ended");
@@ -428,10 +194,7 @@ routes_free(struct client *c)
 
 	while ((r = TAILQ_FIRST(&c->routes)) != NULL) {
 		kill_conns(r, "the client has ended");
-		for (unsigned i = 0; i < r->n; i++)
-			uplink_free(r->uplinks[i].uplink, CODE_CANCELLED, "the client has ended");
-		TAILQ_REMOVE(&c->routes, r, link);
-		mem_free(r);
+		route_free(r);
 	}
 }
 
@@ -515,6 +278,8 @@ conn_pump(struct conn *cn, struct stream *s)
 
 	if (cn->f != NULL) {
 		cn->pump = pump_new(c->loop, cn->f, s, on_pump_done, cn);
+		if (cn->pump != NULL && (s->session->can & SESSION_HALF_CLOSE) == 0)
+			pump_one_sided(cn->pump, c->once ? 0 : CLIENT_ONE_SIDED_MS);
 	} else if ((batch = client_batch(c)) != NULL) {
 		cn->dpump = dpump_new(c->loop, cn->fd, s, batch, true, on_dpump_done, cn);
 	}
@@ -615,8 +380,7 @@ static const struct stream_user answer_user = {
 
 /* ---- the way there ---- */
 
-/* An uplink stands: open the stream. */
-static void
+void
 conn_go(struct conn *cn, struct uplink *k)
 {
 	struct errtext why = { "" };
@@ -629,6 +393,12 @@ conn_go(struct conn *cn, struct uplink *k)
 		conn_fail(cn, CODE_LIMIT, why.s);
 		return;
 	}
+	if (cn->f == NULL && (cn->s->session->can & SESSION_DATAGRAMS) == 0) {
+		stream_abort(cn->s, CODE_CANCELLED, "");
+		cn->s = NULL;
+		conn_fail(cn, CODE_NOT_FOUND, "the relay's protocol has no datagrams");
+		return;
+	}
 	TAILQ_INSERT_TAIL(&cn->route->carried, cn, link);
 	/* Without a question to answer bytes need not wait for a round trip. */
 	if (cn->answer == NULL)
@@ -637,13 +407,19 @@ conn_go(struct conn *cn, struct uplink *k)
 		conn_set(cn, CONN_ASKING);
 }
 
+void
+conn_give_up(struct conn *cn, uint32_t code, const char *text)
+{
+	TAILQ_REMOVE(&cn->route->waiting, cn, link);
+	conn_fail(cn, code, text);
+}
+
 static void
 on_wait_over(void *arg)
 {
 	struct conn *cn = arg;
 
-	TAILQ_REMOVE(&cn->route->waiting, cn, link);
-	conn_fail(cn, CODE_GONE, "there is no connection to the relay");
+	conn_give_up(cn, CODE_GONE, "there is no connection to the relay");
 }
 
 /* One that has its place; its local side is still to be set. */
@@ -674,8 +450,12 @@ conn_begin(struct conn *cn)
 	struct uplink *k = route_uplink_now(cn->route);
 
 	TAILQ_INSERT_TAIL(&cn->route->waiting, cn, link);
-	if (k != NULL)
+	if (k != NULL) {
 		conn_go(cn, k);
+		return cn;
+	}
+	if (!route_want_uplink(cn))
+		conn_give_up(cn, CODE_INTERNAL, "out of memory");
 	else if (!cn->route->client->once) /* there the uplink itself says when it is over */
 		timer_set(&cn->wait, CLIENT_WAIT_MS);
 	return cn;

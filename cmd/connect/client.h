@@ -4,8 +4,9 @@
  * carried over them.
  *
  * A route is the agent's name and its uplinks to the relay (one session each, bound to that
- * agent).  A conn is one local byte stream (standard input and output, an accepted socket) on its
- * way to a target behind the agent.
+ * agent), which its connections share; or, where the relay's protocol has one stream for each
+ * WebSocket, an uplink for each connection.  A conn is one local byte stream (standard input and
+ * output, an accepted socket) on its way to a target behind the agent.
  *
  *     RUNNING ── signal ──> ENDING ── nothing is carried any more ──> LEAVING
  *     LEAVING ── goodbyes said ──> OVER
@@ -28,6 +29,11 @@
 #define CLIENT_WAIT_MS 15000
 /* A goodbye takes a round trip; a relay that does not read is not waited for. */
 #define CLIENT_GOODBYE_MS 500
+/*
+ * Where the protocol cannot say that the local end is over: how long the other end may be silent
+ * after it.  Standard input and output: for ever.
+ */
+#define CLIENT_ONE_SIDED_MS 60000
 /* The last acknowledgement of a connection whose program has just ended takes one too. */
 #define CLIENT_GRACE_MS 200
 

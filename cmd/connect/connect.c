@@ -139,7 +139,7 @@ static int
 connect_init(struct client *c, struct control *ct, const struct opt_list *args, struct errtext *e)
 {
 	bool forwards = c->opts.local.n + c->opts.socks.n > 0;
-	int r = uplink_config_init(&c->config, &c->opts.uplink, e);
+	int r = uplink_config_init(&c->config, &c->opts.uplink, CTL_CONNECT, e);
 
 	if (r != 0)
 		return r;

@@ -16,7 +16,7 @@ is_path(const char *path, const char *target, size_t len)
 static bool
 serves(const struct dialect *d, const char *target, size_t len)
 {
-	for (size_t i = 0; d->paths[i] != NULL; i++)
+	for (size_t i = 0; d->accept != NULL && d->paths[i] != NULL; i++)
 		if (is_path(d->paths[i], target, len))
 			return true;
 	return false;
@@ -34,6 +34,30 @@ dialect_find(
 	for (; *all != NULL; all++)
 		if ((*all != &dialect_native || n == 0) && serves(*all, target, len))
 			return *all;
+	return NULL;
+}
+
+const struct dialect *
+dialect_by_name(const struct dialect *const *all, const char *name, enum ctl_role role)
+{
+	for (; *all != NULL; all++)
+		if (strcmp((*all)->name, name) == 0 && ((*all)->roles & DIALECT_FOR(role)) != 0)
+			return *all;
+	return NULL;
+}
+
+const struct dialect *
+dialect_by_url(const struct dialect *const *all, const char *target)
+{
+	size_t len = strcspn(target, "?");
+
+	for (; *all != NULL; all++)
+		for (size_t i = 0; *all != &dialect_native && (*all)->paths[i] != NULL; i++) {
+			size_t n = strlen((*all)->paths[i]);
+
+			if (n <= len && memcmp((*all)->paths[i], target + len - n, n) == 0)
+				return *all;
+		}
 	return NULL;
 }
 

@@ -43,11 +43,17 @@ struct dialect_from {
 	const char *tls;
 };
 
+#define DIALECT_FOR(role) (1u << (role))
+
 struct dialect {
 	/* For logs. */
 	const char *name;
-	/* NULL-terminated; matched exactly. */
+	/* NULL-terminated; matched exactly.  The first is the one to dial. */
 	const char *const *paths;
+	/* Who dials there: set of DIALECT_FOR(CTL_AGENT) and DIALECT_FOR(CTL_CONNECT). */
+	unsigned roles;
+	/* One stream for each WebSocket. */
+	bool single;
 	enum session_carries carries;
 	/* SESSION_HALF_CLOSE and so on. */
 	unsigned can;
@@ -61,7 +67,7 @@ struct dialect {
 	int (*login)(const struct dialect_from *from, struct ctl_hello *h);
 	/*
 	 * A session for a peer that has just connected; its limits come from cfg.  NULL: out of
-	 * memory.
+	 * memory.  Without the function it is not served.
 	 */
 	struct session *(*accept)(
 	    const struct mux_config *cfg, const struct dialect_from *from, uint64_t now);
@@ -84,6 +90,18 @@ extern const struct dialect dialect_hnr_agents, dialect_hnr_clients;
  */
 const struct dialect *dialect_find(
     const struct dialect *const *all, const char *target, char *const *native_paths, size_t n);
+
+/*
+ * dialect_by_name - the dialect of that name for whoever has this role; NULL: none.
+ */
+const struct dialect *dialect_by_name(
+    const struct dialect *const *all, const char *name, enum ctl_role role);
+
+/*
+ * dialect_by_url - the foreign dialect that the path of a relay's URL ends in, whatever stands
+ * before it; NULL: none.
+ */
+const struct dialect *dialect_by_url(const struct dialect *const *all, const char *target);
 
 /*
  * dialect_accept, dialect_dial - d's session, which knows what it carries and can.  NULL: out of

@@ -17,6 +17,7 @@ native_accept(const struct mux_config *cfg, const struct dialect_from *from, uin
 const struct dialect dialect_native = {
 	.name = "native",
 	.paths = paths,
+	.roles = DIALECT_FOR(CTL_AGENT) | DIALECT_FOR(CTL_CONNECT),
 	.carries = SESSION_BYTES,
 	.can = SESSION_HALF_CLOSE | SESSION_ACKS | SESSION_ENDS | SESSION_DATAGRAMS | SESSION_E2E,
 	.accept = native_accept,

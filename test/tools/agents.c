@@ -196,7 +196,7 @@ agents_init(struct agents *a, const struct opt_list *args, struct errtext *e)
 	a->opts.uplink.relay = mem_strdup(args->v[1]);
 	if (a->opts.uplink.relay == NULL)
 		return err_set(e, ERR_NOMEM, "out of memory");
-	if ((r = uplink_config_init(&a->config, &a->opts.uplink, e)) != 0)
+	if ((r = uplink_config_init(&a->config, &a->opts.uplink, CTL_AGENT, e)) != 0)
 		return r;
 	a->links = mem_array((size_t)a->n, sizeof(struct uplink *));
 	a->loop = loop_new();

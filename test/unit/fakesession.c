@@ -291,6 +291,7 @@ fake_new(void)
 	if (f == NULL)
 		abort();
 	f->s.ops = &session_ops;
+	f->s.can = SESSION_HALF_CLOSE | SESSION_ACKS | SESSION_ENDS | SESSION_DATAGRAMS;
 	f->next = all;
 	all = fake_last = f;
 	return f;

@@ -57,7 +57,7 @@ wrong_arguments_are_status_2(void **state)
 		const char *arguments, *says;
 	} bad[] = {
 		{ "--relay ws://127.0.0.1:1 --secret s", "--name NAME: 1 to" },
-		{ "--relay ws://127.0.0.1:1 --secret s --name a\001b", "--name NAME: 1 to" },
+		{ "--relay ws://127.0.0.1:1 --secret s --name a\tb", "--name NAME: 1 to" },
 		{ "--secret s --name pi", "no relay" },
 		{ "--relay ws://127.0.0.1:1 --name pi", "no secret" },
 		{ "--relay http://127.0.0.1:1 --secret s --name pi", "ws://" },

@@ -55,7 +55,7 @@ teardown(void **state)
 static void
 refused(const char *words)
 {
-	assert_int_equal(uplink_config_init(&c, &o, &why), ERR_INVALID);
+	assert_int_equal(uplink_config_init(&c, &o, CTL_AGENT, &why), ERR_INVALID);
 	if (strstr(why.s, words) == NULL)
 		fail_msg("not \"%s\": %s", words, why.s);
 	uplink_config_fini(&c);
@@ -64,7 +64,7 @@ refused(const char *words)
 static void
 taken(void)
 {
-	if (uplink_config_init(&c, &o, &why) != 0)
+	if (uplink_config_init(&c, &o, CTL_AGENT, &why) != 0)
 		fail_msg("%s", why.s);
 }
 
@@ -162,7 +162,7 @@ a_secret_may_stand_in_a_file(void **state)
 	o.secret = NULL;
 	refused("no secret: give --secret-file FILE");
 	o.secret_file = file;
-	assert_int_equal(uplink_config_init(&c, &o, &why), ERR_NOTFOUND);
+	assert_int_equal(uplink_config_init(&c, &o, CTL_AGENT, &why), ERR_NOTFOUND);
 	assert_non_null(strstr(why.s, file));
 
 	assert_int_equal(file_write_atomic(file, "sesame\n", 7, 0600, NULL), 0);
@@ -213,7 +213,7 @@ trust_needs_tls(void **state)
 	secret_is("s", 1);
 	o.pins.n = 0;
 	o.ca = "/nonexistent/ca";
-	assert_int_equal(uplink_config_init(&c, &o, &why), ERR_NOTFOUND);
+	assert_int_equal(uplink_config_init(&c, &o, CTL_AGENT, &why), ERR_NOTFOUND);
 }
 
 static void
@@ -262,7 +262,7 @@ without_memory_it_fails_and_leaves_nothing(void **state)
 	do {
 		secret_is("s", 1);
 		mem_fail_after(n++);
-		r = uplink_config_init(&c, &o, &why);
+		r = uplink_config_init(&c, &o, CTL_AGENT, &why);
 		mem_fail_after(MEM_NO_FAIL);
 		uplink_config_fini(&c);
 	} while (r != 0 && n < 100000);

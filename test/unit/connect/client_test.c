@@ -79,6 +79,7 @@ setup(void **state)
 	fake_uplinks_reset();
 	never_ms = UINT64_MAX;
 	c = (struct client){ .loop = loop_new() };
+	c.config.target.dialect = &dialect_fake;
 	c.opts.uplink.carriers = 1;
 	assert_int_equal(client_init(&c), 0);
 	assert_int_equal(conn_target(&ssh, CTL_TCP, "ssh", "target", &e), 0);

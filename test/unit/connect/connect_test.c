@@ -86,7 +86,7 @@ wrong_arguments_are_status_2(void **state)
 		{ GOOD "-L udp:53", "-L udp:53: not of the form" },
 		{ GOOD "-L udp=pi:dns", "-L udp=pi:dns" },
 		{ GOOD "pi ssh 22 tcp more", "more" },
-		{ GOOD "p\001i ssh", "not an agent's name" },
+		{ GOOD "p\ti ssh", "\"p i\": not an agent's name" },
 		{ GOOD "pi host 70000", "host:70000" },
 		{ GOOD "pi two:words", "two:words" },
 		{ GOOD "-L 0=pi:ssh pi", "pi: -L and -D take no further arguments" },

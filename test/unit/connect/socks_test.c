@@ -55,6 +55,7 @@ setup(void **state)
 	(void)state;
 	fake_uplinks_reset();
 	c = (struct client){ .loop = loop_new() };
+	c.config.target.dialect = &dialect_fake;
 	c.opts.uplink.carriers = 1;
 	assert_int_equal(client_init(&c), 0);
 	r = route_get(&c, "pi");

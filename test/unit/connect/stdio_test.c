@@ -146,6 +146,7 @@ child(struct outcome *o)
 	struct errtext e;
 
 	c = (struct client){ .loop = loop_new() };
+	c.config.target.dialect = &dialect_fake;
 	c.opts.uplink.carriers = 1;
 	if (client_init(&c) != 0 || conn_target(&target, CTL_TCP, "ssh", "target", &e) != 0)
 		abort();

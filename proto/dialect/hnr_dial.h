@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * hnr_dial - our sessions with somebody else's relay of http-network-relay: as its edge-agent, and
+ * as its access-client.
+ *
+ * What the protocol lacks (session.h, enum session_can) is all: half-closes, acknowledgements,
+ * windows, datagrams, services by name.
+ *
+ *   agent    The login has no answer.  So the relay has let us in when it says its first word, or
+ *            HNR_SETTLE_US after our `start`; an orderly end before that is a refusal.  When one
+ *            half of a stream has ended, so has the stream: connection_reset, after a pause, since
+ *            the relay drops what it has not passed on when that comes.
+ *   client   One stream for each session.  Its end is that of the WebSocket: in good order if that
+ *            was.  What our user ends stays open, as nothing can be said of it.
+ */
+#ifndef PROTO_DIALECT_HNR_DIAL_H
+#define PROTO_DIALECT_HNR_DIAL_H
+
+#include "proto/mux.h"
+
+#define HNR_SETTLE_US 1000000
+/* The edge-agent says so that it lives. */
+#define HNR_KEEP_ALIVE_US 10000000
+/*
+ * Before connection_reset, and more after many bytes: so much as their passing on takes at
+ * HNR_END_RATE bytes a second, up to the other bound.
+ */
+#define HNR_END_PAUSE_US 500000
+#define HNR_END_PAUSE_MAX_US 60000000
+#define HNR_END_RATE (8 * 1024 * 1024)
+
+/* Both: NULL when out of memory. */
+struct session *hnr_dial_agent(const struct mux_config *cfg, uint64_t now_us);
+struct session *hnr_dial_client(const struct mux_config *cfg, uint64_t now_us);
+
+#endif
