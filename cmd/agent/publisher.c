@@ -320,15 +320,43 @@ got_reply(struct publisher *p, unsigned carrier, const struct request_reply *a, 
 		p->user->changed(p->arg);
 }
 
+static struct publication *
+find(struct publisher *p, const char *kind, const char *name)
+{
+	struct publication *b;
+
+	TAILQ_FOREACH (b, &p->all, link)
+		if (strcmp(b->offer.name, name) == 0 && strcmp(b->offer.kind, kind) == 0)
+			break;
+	return b;
+}
+
+/* The relay has ended what it granted.  Whether it may be had again is asked later. */
+static void
+lost(struct publisher *p, const struct request *q)
+{
+	struct publication *b = find(p, q->kind, q->service);
+
+	if (b == NULL || b->state != PUBLISH_GRANTED)
+		return;
+	b->asked_ms = loop_now_ms(p->loop);
+	refused(p, b, "the relay does not publish it any more");
+	arm(p);
+}
+
 /* The relay asks for something. */
 static void
-got_request(struct publisher *p, unsigned carrier, int64_t id)
+got_request(struct publisher *p, unsigned carrier, const struct request *q)
 {
-	struct request_reply a = { .id = id, .error = "an agent takes no requests" };
+	struct request_reply a = { .id = q->id, .ok = q->verb == REQUEST_WITHDRAW };
 	size_t n = 0;
 	char *body;
 
-	if (id == 0 || (body = request_reply_dump(&a, &n)) == NULL)
+	if (a.ok)
+		lost(p, q);
+	else
+		snprintf(a.error, sizeof a.error, "an agent knows no such request");
+	if (q->id == 0 || (body = request_reply_dump(&a, &n)) == NULL)
 		return;
 	IGNORE_RESULT(p->user->send(p->arg, carrier, body, n)); /* then it is gone */
 	mem_free(body);
@@ -345,6 +373,9 @@ publisher_control(struct publisher *p, unsigned carrier, const void *body, size_
 
 	if (r == ERR_NOMEM)
 		return;
+	/* A request that breaks its table is answered by a no. */
+	if (r != 0 && q.verb != REQUEST_REPLY)
+		q.verb = REQUEST_UNKNOWN;
 	if (r != 0) {
 		snprintf(text, sizeof text, "the relay's answer makes no sense: %.200s", why.s);
 		log_limited(&p->log, loop_now_ms(p->loop), LOG_LEVEL_WARN, "%s", text);
@@ -352,7 +383,8 @@ publisher_control(struct publisher *p, unsigned carrier, const void *body, size_
 	if (q.verb == REQUEST_REPLY)
 		got_reply(p, carrier, &a, r != 0 ? text : NULL);
 	else
-		got_request(p, carrier, q.id);
+		got_request(p, carrier, &q);
+	request_fini(&q);
 }
 
 /* ---- carriers ---- */
@@ -449,17 +481,6 @@ on_again(void *arg)
 
 /* ---- what is to be published ---- */
 
-static struct publication *
-find(struct publisher *p, const struct offer *f)
-{
-	struct publication *b;
-
-	TAILQ_FOREACH (b, &p->all, link)
-		if (strcmp(b->offer.name, f->name) == 0 && strcmp(b->offer.kind, f->kind) == 0)
-			break;
-	return b;
-}
-
 /* NULL: it is none of these any more. */
 static const struct offer *
 find_offer(const struct offers *o, const struct publication *b)
@@ -493,7 +514,7 @@ withdraw_others(struct publisher *p, const struct offers *o)
 static int
 use_offer(struct publisher *p, const struct offer *f)
 {
-	struct publication *b = find(p, f);
+	struct publication *b = find(p, f->kind, f->name);
 	bool same = b != NULL && b->state != PUBLISH_WITHDRAWN && offer_same_rules(&b->offer, f);
 
 	if (b == NULL) {

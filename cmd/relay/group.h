@@ -27,6 +27,8 @@ struct group {
 	struct peer_list agents, clients;
 	/* What the agent has published; publish.c keeps it. */
 	struct publication_list published;
+	/* Of the last request that its agents were sent. */
+	int64_t last_id;
 	UT_hash_handle hh;
 };
 

@@ -514,8 +514,10 @@ peer_arrive(struct peer *p)
 
 	if (g == NULL)
 		return refuse(p, CODE_INTERNAL, "out of memory");
-	if (p->role == CTL_AGENT && (why = displace(p, g)) != NULL)
+	if (p->role == CTL_AGENT && (why = displace(p, g)) != NULL) {
+		log_denied(p, why);
 		return refuse(p, CODE_LIMIT, why);
+	}
 	g = group_get(p->w, p->name);
 	if (g == NULL)
 		return refuse(p, CODE_INTERNAL, "out of memory");

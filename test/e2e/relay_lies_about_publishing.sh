@@ -42,7 +42,7 @@ at_relay publish/lies "ssh@192.0.2.1:2222 auto@192.0.2.1:30001" ""
 gone lies
 
 at_relay publish/asks "ssh@192.0.2.1:2222 auto@192.0.2.1:30001" ""
-wait_for "the agent's answer" has_line "$tmp/fake.log" '/publish/asks: CONTROL {"id":77,"ok":false,"error":"an agent takes no requests"}'
+wait_for "the agent's answer" has_line "$tmp/fake.log" '/publish/asks: CONTROL {"id":77,"ok":false,"error":"an agent knows no such request"}'
 gone asks
 
 at_relay good "" "ssh auto"

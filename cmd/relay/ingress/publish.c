@@ -45,6 +45,19 @@ publish_new(struct peer *p, const struct publication_kind *kind, const struct re
 	return 0;
 }
 
+/* What is only kept for an agent that came back without asking for it counts no more. */
+static void
+make_room(struct group *g)
+{
+	struct publication *pub;
+
+	TAILQ_FOREACH_REVERSE(pub, &g->published, publication_list, link)
+	if (pub->state == PUBLICATION_AWAY) {
+		publication_end(pub, "its agent asks for others, as many as it may have");
+		return;
+	}
+}
+
 static int
 publish(struct peer *p, const struct request *q, const struct creds *c, struct publication **out,
     struct errtext *why)
@@ -67,6 +80,8 @@ publish(struct peer *p, const struct request *q, const struct creds *c, struct p
 			   ? 0
 			   : err_set(why, ERR_NOMEM, "out of memory");
 	kind->clear_way(p->group, q);
+	if (old == NULL && publication_count(p->group) >= most)
+		make_room(p->group);
 	if (old == NULL && publication_count(p->group) >= most)
 		return err_set(why, ERR_LIMIT, "this agent may publish %llu services, no more",
 		    (unsigned long long)most);
@@ -171,6 +186,24 @@ publish_left(struct worker *w, struct group *g)
 
 /* ---- from outside ---- */
 
+/* Its agent believes that it is open.  A session that is over needs not be told. */
+static void
+tell_withdrawn(const struct publication *pub)
+{
+	struct request q = { .id = ++pub->group->last_id, .verb = REQUEST_WITHDRAW };
+	struct peer *p;
+	size_t n = 0;
+	char *json;
+
+	snprintf(q.kind, sizeof q.kind, "%s", pub->kind->name);
+	memcpy(q.service, pub->service, sizeof q.service);
+	if ((json = request_dump(&q, &n)) == NULL)
+		return;
+	TAILQ_FOREACH (p, &pub->group->agents, group_link)
+		IGNORE_RESULT(session_control(carrier_session(p->carrier), json, n));
+	mem_free(json);
+}
+
 static void
 check_group(struct group *g, const struct creds *c, int64_t now_s)
 {
@@ -178,8 +211,10 @@ check_group(struct group *g, const struct creds *c, int64_t now_s)
 
 	for (pub = TAILQ_FIRST(&g->published); pub != NULL; pub = next) {
 		next = TAILQ_NEXT(pub, link);
-		if (!creds_still_valid(c, &pub->id, now_s) || !pub->kind->may_stay(pub, c))
-			publication_end(pub, "the credentials do not allow it any more");
+		if (creds_still_valid(c, &pub->id, now_s) && pub->kind->may_stay(pub, c))
+			continue;
+		tell_withdrawn(pub);
+		publication_end(pub, "the credentials do not allow it any more");
 	}
 }
 

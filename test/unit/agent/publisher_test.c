@@ -201,6 +201,39 @@ what_was_granted_may_be_refused_later(void **state)
 }
 
 static void
+what_the_relay_has_ended_is_asked_for_again(void **state)
+{
+	(void)state;
+	use("ssh=22;public=2222 web=80;public=2223");
+	up(0);
+	grant(0, "203.0.113.7", 2222);
+	grant(1, "203.0.113.7", 2223);
+	n_said = 2;
+	time_passes(PUBLISHER_AGAIN_MS);
+	changes = 0;
+	reply(0, 5, ",\"request\":\"withdraw\",\"kind\":\"tcp\",\"service\":\"ssh\"");
+	assert_int_equal(changes, 1);
+	assert_string_equal(said[2].text, "{\"id\":5,\"ok\":true}");
+	lists("{\"services\":[{\"kind\":\"tcp\",\"service\":\"web\",\"target\":\"127.0.0.1:80\","
+	      "\"public\":\"203.0.113.7:2223\"}],"
+	      "\"refused\":[{\"kind\":\"tcp\",\"service\":\"ssh\","
+	      "\"error\":\"the relay does not publish it any more\"}]}");
+	/* Once more, or of what there is not, nothing comes of it. */
+	reply(0, 6, ",\"request\":\"withdraw\",\"kind\":\"tcp\",\"service\":\"ssh\"");
+	reply(0, 7, ",\"request\":\"withdraw\",\"kind\":\"udp\",\"service\":\"web\"");
+	reply(0, 8, ",\"request\":\"withdraw\",\"kind\":\"tcp\"");
+	assert_int_equal(changes, 1);
+	assert_false(said[5].a.ok);
+	time_passes(PUBLISHER_AGAIN_MS - 1);
+	assert_int_equal(n_said, 6);
+	time_passes(1);
+	assert_int_equal(n_said, 7);
+	assert_string_equal(said[6].q.service, "ssh");
+	grant(6, "203.0.113.7", 2222);
+	assert_true(changes > 1);
+}
+
+static void
 a_relay_that_does_not_answer_has_refused(void **state)
 {
 	const char *heard;
@@ -483,6 +516,21 @@ round_trip(void)
 }
 
 static void
+relay_asks_for_something(void)
+{
+	reply(0, 7, ",\"request\":\"publish\",\"kind\":\"http\",\"service\":\"x\"");
+	request_fini(&said[--n_said].q);
+}
+
+static void
+what_the_relay_asks_for_is_given_back(void **state)
+{
+	(void)state;
+	is_up[0] = true;
+	heap_is_given_back(relay_asks_for_something);
+}
+
+static void
 everything_is_given_back(void **state)
 {
 	(void)state;
@@ -503,6 +551,7 @@ main(void)
 		TEST(an_automatic_port_is_asked_for_again),
 		TEST(a_refusal_is_told_and_asked_for_again),
 		TEST(what_was_granted_may_be_refused_later),
+		TEST(what_the_relay_has_ended_is_asked_for_again),
 		TEST(a_relay_that_does_not_answer_has_refused),
 		TEST(a_yes_stays_when_another_carrier_gets_no_answer),
 		TEST(a_relay_that_cannot_publish_is_told_once),
@@ -513,6 +562,7 @@ main(void)
 		TEST(what_went_while_we_were_away_is_withdrawn_after_the_login),
 		TEST(who_goes_asks_for_nothing),
 		TEST(each_allocation_may_fail),
+		TEST(what_the_relay_asks_for_is_given_back),
 		TEST(everything_is_given_back),
 	};
 

@@ -374,6 +374,50 @@ what_a_reload_forbids_ends(void **state)
 }
 
 static void
+what_a_reload_ends_is_told_to_each_session(void **state)
+{
+	struct fake_session *second;
+
+	(void)state;
+	log_in_with(ENTRY(""));
+	publish("ssh");
+	publish("web");
+	second = relaytest_peer(&r, 0, NULL);
+	fake_hello(second, CTL_AGENT, "pi", "s", 200);
+	relaytest_settle(&r);
+	agent->control[0] = '\0';
+	relaytest_creds(&r, ENTRY(",\"services\":[\"web\"]"));
+	publish_check(w);
+	assert_string_equal(agent->control,
+	    "{\"id\":1,\"request\":\"withdraw\",\"kind\":\"tcp\",\"service\":\"ssh\"}");
+	assert_string_equal(second->control, agent->control);
+	relaytest_creds(&r, ENTRY(",\"ports\":[1]"));
+	publish_check(w);
+	assert_string_equal(agent->control,
+	    "{\"id\":2,\"request\":\"withdraw\",\"kind\":\"tcp\",\"service\":\"web\"}");
+}
+
+static void
+what_waits_for_its_agent_makes_way_for_others(void **state)
+{
+	(void)state;
+	log_in_with(ENTRY(",\"max-services\":2"));
+	publish("first");
+	publish("second");
+	log_in_with(ENTRY(",\"max-services\":2"));
+	assert_int_equal(find("first")->state, PUBLICATION_AWAY);
+	assert_true(publish("third") != 0);
+	assert_non_null(find("first"));
+	assert_null(find("second"));
+	assert_true(publish("first") != 0);
+	/* What it has asked for does not. */
+	assert_int_equal(publish("fourth"), 0);
+	assert_says(agent->control, "this agent may publish 2 services");
+	assert_non_null(find("first"));
+	assert_non_null(find("third"));
+}
+
+static void
 an_agent_that_is_revoked_while_it_is_away_loses_its_ports(void **state)
 {
 	(void)state;
@@ -627,6 +671,10 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 		    the_credentials_say_which_ports_and_services, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_a_reload_forbids_ends, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    what_a_reload_ends_is_told_to_each_session, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    what_waits_for_its_agent_makes_way_for_others, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    an_agent_that_is_revoked_while_it_is_away_loses_its_ports, setup, teardown),
 		cmocka_unit_test_setup_teardown(

@@ -266,7 +266,11 @@ or_is_refused_where_the_operator_wants_that(void **state)
 	struct fake_session *old = relaytest_login(r, 0, CTL_AGENT, "pi");
 
 	r->opts.on_duplicate = DUPLICATE_REFUSE;
+	heardlog_begin(LOG_LEVEL_INFO);
 	assert_true(is_out(relaytest_login(r, 0, CTL_AGENT, "pi"), CODE_LIMIT));
+	assert_non_null(strstr(heardlog_end(),
+	    "warn: agent pi from 192.0.2.7:5022 refused: another agent is connected under this "
+	    "name\n"));
 	assert_int_equal(old->n_away, 0);
 	/* Who has said goodbye is in nobody's way. */
 	old->s.going = true;
