@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/mem.h"
@@ -19,7 +20,7 @@ struct memfilter {
 	struct bufq out;        /* written */
 	size_t flushed;         /* bytes of out that may go */
 	size_t chunk;
-	bool stalled, shut, shut_told, refuse;
+	bool stalled, shut, shut_told, refuse, detached;
 	struct task deliver;
 };
 
@@ -146,6 +147,7 @@ static void
 mem_op_detach(struct filter *f)
 {
 	task_cancel(f->loop, &mem_of(f)->deliver);
+	mem_of(f)->detached = true;
 }
 
 static int
@@ -157,6 +159,10 @@ mem_op_attach(struct filter *f, struct loop *l)
 		m->refuse = false;
 		return ERR_NOMEM;
 	}
+	/* A descriptor would be watched twice. */
+	if (!m->detached)
+		abort();
+	m->detached = false;
 	f->loop = l;
 	kick(m);
 	return 0;

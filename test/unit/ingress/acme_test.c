@@ -5,7 +5,9 @@
  *
  * link: -Wl,--wrap=pthread_create
  */
+#include <dirent.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -97,6 +99,46 @@ teardown(void **state)
 	buf_pool_free();
 	snprintf(command, sizeof command, "rm -r %s", dir);
 	return system(command);
+}
+
+/* ---- the thread ---- */
+
+static bool
+leaves_signal(const char *task, int signal)
+{
+	char path[512], line[256];
+	unsigned long long blocked = 0;
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/self/task/%s/status", task);
+	f = fopen(path, "r");
+	while (f != NULL && fgets(line, sizeof line, f) != NULL)
+		sscanf(line, "SigBlk: %llx", &blocked);
+	if (f != NULL)
+		fclose(f);
+	return (blocked >> (signal - 1) & 1) == 1;
+}
+
+static void
+signals_are_left_to_the_main_thread(void **state)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	unsigned n_others = 0;
+	struct dirent *e;
+	char own[16];
+
+	(void)state;
+	assert_non_null(tasks);
+	snprintf(own, sizeof own, "%d", (int)getpid());
+	assert_false(leaves_signal(own, SIGTERM));
+	while ((e = readdir(tasks)) != NULL)
+		if (e->d_name[0] != '.' && strcmp(e->d_name, own) != 0) {
+			n_others++;
+			assert_true(leaves_signal(e->d_name, SIGTERM));
+			assert_true(leaves_signal(e->d_name, SIGHUP));
+		}
+	assert_true(n_others > 0);
+	closedir(tasks);
 }
 
 /* ---- requests ---- */
@@ -244,6 +286,7 @@ main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
+		TEST(signals_are_left_to_the_main_thread),
 		TEST(a_challenge_has_a_token_of_letters_digits_and_two_signs),
 		TEST(both_places_are_looked_into),
 		TEST(only_a_small_plain_file_of_the_directory_is_read),

@@ -388,6 +388,13 @@ a_service_asks_for_a_password(void **state)
 	assert_false(lets_in("Bearer open"));
 	/* The service does not see them. */
 	assert_false(was_asked((void *)(uintptr_t) "Authorization"));
+	treats(",\"auth\":{\"ann\":\"" OPEN "\"}");
+	assert_true(lets_in("Basic YW5uOm9wZW4="));
+	assert_false(was_asked((void *)(uintptr_t) "Authorization"));
+	/* It may have its own. */
+	treats("");
+	assert_true(lets_in("Basic YW5uOm9wZW4="));
+	assert_true(was_asked((void *)(uintptr_t) "Authorization: Basic YW5uOm9wZW4="));
 }
 
 /* ---- waiting ---- */

@@ -295,6 +295,37 @@ an_answer_that_stands_still_is_cut(void **state)
 	all_leave();
 }
 
+/* Of the relay's end, which is the last descriptor: would it be a reset if the process ended now? */
+static bool
+would_be_reset(int fd)
+{
+	struct linger linger = { 0 };
+	socklen_t len = sizeof linger;
+
+	assert_int_equal(getsockopt(fd + 1, SOL_SOCKET, SO_LINGER, &linger, &len), 0);
+	return linger.l_onoff != 0 && linger.l_linger == 0;
+}
+
+static void
+an_answer_in_part_is_reset_by_the_end_of_the_process(void **state)
+{
+	int fd = visitor_on(w);
+	struct fake_stream *s;
+
+	(void)state;
+	visitor_gets(fd, "/");
+	s = taken("GET / ");
+	assert_false(would_be_reset(fd));
+	fake_data(s, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nha");
+	hears(fd, "ha");
+	assert_true(would_be_reset(fd));
+	fake_data(s, "lf");
+	hears(fd, "lf");
+	assert_false(would_be_reset(fd));
+	close(fd);
+	all_leave();
+}
+
 /* A visitor with little room, to whom the service has said more than it takes. */
 static int
 visitor_takes_nothing(struct fake_stream **s)
@@ -704,6 +735,7 @@ main(void)
 		T(a_service_that_is_not_reached_in_time),
 		T(a_service_has_times_of_its_own),
 		T(an_answer_that_stands_still_is_cut),
+		T(an_answer_in_part_is_reset_by_the_end_of_the_process),
 		T(a_visitor_who_takes_nothing_is_cut_off),
 		T(a_visitor_who_is_slow_is_not),
 		T(who_sends_no_more_may_read_the_answer),

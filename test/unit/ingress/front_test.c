@@ -364,6 +364,8 @@ a_service_that_ends_answers_those_who_wait(void **state)
 
 /* ---- what is given back ---- */
 
+#define TRAILED "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nA: b\r\n\r\n"
+
 static void
 round_of_requests(void)
 {
@@ -372,8 +374,12 @@ round_of_requests(void)
 
 	visitor_gets(fd, "/");
 	s = taken("GET / ");
-	fake_data(s, SHORT);
-	hears(fd, "ok");
+	fake_data(s, TRAILED);
+	hears(fd, "A: b\r\n");
+	visitor_gets(fd, "/again");
+	takes_all(asked("GET /again "));
+	fake_data(s, TRAILED);
+	hears(fd, "A: b\r\n");
 	visitor_says(fd, "GET / HTTP/1.1\r\nHost: nobody.test\r\n\r\n");
 	hears(fd, "HTTP/1.1 404 ");
 	visitor_gets(fd, "/cut");

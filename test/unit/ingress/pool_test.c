@@ -160,6 +160,7 @@ only_new_streams_count_as_opened(void **state)
 	a.q.fresh = true;
 	assert_false(ask_open(&a));
 	assert_int_equal(a.failure, BACKEND_LIMITED);
+	assert_non_null(strstr(a.why.s, "--identity-opens"));
 	assert_true(ask_open(&b));
 	ask_close(&b);
 }

@@ -5,6 +5,7 @@
  *
  * link: -Wl,--wrap=timer_set
  */
+#include <errno.h>
 #include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -309,6 +310,24 @@ a_visitor_who_vanished_is_noticed(void **state)
 		assert_int_equal(getsockopt(end, want[i].level, want[i].name, &value, &len), 0);
 		assert_int_equal(value, want[i].value);
 	}
+	close(fd);
+}
+
+static void
+a_port_of_udp_is_told_as_one_of_tcp(void **state)
+{
+	const struct request_reply *a =
+	    publictest_ask(agent, "\"request\":\"publish\",\"kind\":\"udp\",\"service\":\"dns\"");
+	struct sockaddr_in at = { .sin_family = AF_INET };
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	(void)state;
+	assert_true(a->ok);
+	assert_in_range(a->port, r.ingress.first, r.ingress.last);
+	at.sin_port = htons(a->port);
+	at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), -1);
+	assert_int_equal(errno, EADDRINUSE);
 	close(fd);
 }
 
@@ -670,6 +689,8 @@ main(void)
 		    the_same_service_at_another_port_is_moved, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    the_credentials_say_which_ports_and_services, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    a_port_of_udp_is_told_as_one_of_tcp, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_a_reload_forbids_ends, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    what_a_reload_ends_is_told_to_each_session, setup, teardown),

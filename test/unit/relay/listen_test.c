@@ -275,6 +275,23 @@ is_turned_away(void)
 /* ---- opening ---- */
 
 static void
+each_listener_of_the_web_counts(void **state)
+{
+	static char first[] = "127.0.0.1:0", second[] = "nonsense";
+	char *specs[] = { first, second };
+	struct errtext why = { "" };
+
+	(void)state;
+	x.r.opts.http = (struct opt_list){ specs, 2 };
+	assert_int_equal(listeners_open(&x.r, &x.ls, &why), ERR_INVALID);
+	assert_non_null(strstr(why.s, "nonsense"));
+	x.r.opts.http.n = 0;
+	x.r.opts.https = (struct opt_list){ specs, 1 };
+	assert_int_equal(listeners_open(&x.r, &x.ls, &why), ERR_INVALID);
+	assert_non_null(strstr(why.s, "--https 127.0.0.1:0: there is no certificate"));
+}
+
+static void
 what_cannot_be_listened_on_is_told(void **state)
 {
 	struct errtext why = { "" };
@@ -720,6 +737,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ONE(what_cannot_be_listened_on_is_told),
+		ONE(each_listener_of_the_web_counts),
 		ONE(without_a_descriptor_in_reserve_nothing_is_open),
 		ONE(nobody_else_reaches_a_relay_without_credentials),
 		ONE(the_ready_file_says_where_and_how),
