@@ -18,7 +18,8 @@ const struct dialect dialect_native = {
 	.name = "native",
 	.paths = paths,
 	.carries = SESSION_BYTES,
-	.can = SESSION_HALF_CLOSE | SESSION_ACKS | SESSION_ENDS | SESSION_DATAGRAMS | SESSION_E2E,
+	.can = SESSION_HALF_CLOSE | SESSION_ACKS | SESSION_ENDS | SESSION_DATAGRAMS | SESSION_E2E |
+	       SESSION_YIELDS,
 	.accept = native_accept,
 	.dial = mux_new,
 };
