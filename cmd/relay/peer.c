@@ -464,7 +464,7 @@ on_probe(void *arg)
 		timer_fini(&lg->probe);
 		log_denied(p, RIVALS_LIVE);
 		decided(p, refuse(p, CODE_LIMIT, RIVALS_LIVE));
-	} else if (loop_now_us(p->w->loop) < lg->probe_us + RIVALS_WAIT_MS * 1000) {
+	} else if (loop_now_ms(p->w->loop) * 1000 < lg->probe_us + RIVALS_WAIT_MS * 1000) {
 		timer_set(&lg->probe, RIVALS_POLL_MS);
 	} else {
 		timer_fini(&lg->probe);
@@ -481,7 +481,7 @@ probe(struct peer *p)
 	if (timer_init(&lg->probe, p->w->loop, on_probe, p) != 0)
 		return refuse(p, CODE_INTERNAL, "out of memory");
 	set_state(p, PEER_PROBING);
-	lg->probe_us = loop_now_us(p->w->loop);
+	lg->probe_us = loop_now_ms(p->w->loop) * 1000;
 	rivals_ask(p);
 	timer_set(&lg->probe, RIVALS_POLL_MS);
 	return SESSION_HOLD;
