@@ -532,6 +532,8 @@ peer_arrive(struct peer *p)
 	    "%s %s: session opened from %s", p->role == CTL_AGENT ? "agent" : "client of", p->name,
 	    p->from);
 	login_settled(p);
+	if (p->role == CTL_AGENT)
+		publish_configured(p);
 	return SESSION_GO_ON;
 }
 
