@@ -249,6 +249,16 @@ creds_max_services(const struct creds *c, const struct creds_id *id)
 	return en != NULL ? en->publish.max_services : CREDS_SERVICES_DEFAULT;
 }
 
+const struct creds_published *
+creds_agent_published(const struct creds *c, const struct creds_id *id, size_t *n)
+{
+	const struct creds_entry *en =
+	    c != NULL && id->kind == CREDS_AGENT ? entry_of(c, id) : NULL;
+
+	*n = en != NULL ? en->publish.n_published : 0;
+	return en != NULL ? en->publish.published : NULL;
+}
+
 bool
 creds_agent_may_host(
     const struct creds *c, const struct creds_id *id, const char *label, const char *host)

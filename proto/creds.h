@@ -21,9 +21,9 @@
  * a second): what all who show its secrets may have together.  An agent's entry with "services" or
  * "targets" admits through it only the services and the hosts and ports that these name, so
  * "services" alone admits no host and port; an entry with neither admits everything.  "ports",
- * "hosts" and "max-services" say what an agent may publish (creds_publish.h).  "expires" (RFC 3339)
- * is allowed in both kinds of entry, and several secrets at once, so that one can be replaced
- * without a gap.
+ * "hosts" and "max-services" say what an agent may publish, "publish" what is published without
+ * being asked for (creds_publish.h).  "expires" (RFC 3339) is allowed in both kinds of entry, and
+ * several secrets at once, so that one can be replaced without a gap.
  * An item of "targets" with a colon is a HOST:PORT pattern of lib/conf/match.h; without, a
  * service's name, in which '*' stands for any run of characters, as it does in "agents".  So "*" is
  * every service, "*:*" every host and port.
@@ -59,6 +59,7 @@
 #define CREDS_SERVICES_MAX 1000    /* of "max-services" */
 
 struct creds;
+struct creds_published;
 
 enum creds_kind {
 	CREDS_NOBODY,
@@ -148,6 +149,13 @@ bool creds_agent_may_offer(const struct creds *c, const struct creds_id *id, con
 bool creds_agent_may_publish(const struct creds *c, const struct creds_id *id, uint16_t port);
 uint16_t creds_agent_next_port(const struct creds *c, const struct creds_id *id, uint16_t port);
 uint64_t creds_max_services(const struct creds *c, const struct creds_id *id);
+
+/*
+ * creds_agent_published - what is published for id, an agent, without being asked for: *n items,
+ * which live as long as c; c NULL: none.
+ */
+const struct creds_published *creds_agent_published(
+    const struct creds *c, const struct creds_id *id, size_t *n);
 
 /*
  * creds_agent_may_host - may id, an agent, publish a web service under this host?

@@ -226,7 +226,7 @@ take_agent(struct creds *c, const struct jobj *v, struct creds_entry *en, const 
     struct errtext *e)
 {
 	static const char *const allowed[] = { "secret", "services", "targets", "ports", "hosts",
-		"max-services", LIMITS, NULL };
+		"max-services", "publish", LIMITS, NULL };
 	int r;
 
 	/* A client's is only a label; an agent says its own, and clients ask for it. */

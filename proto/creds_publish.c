@@ -3,12 +3,14 @@
 #include "proto/creds_publish.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "lib/conf/jobj.h"
 #include "lib/conf/match.h"
+#include "lib/net/hostport.h"
 #include "proto/creds.h"
 #include "proto/request_web.h"
 
@@ -25,6 +27,9 @@ creds_publish_fini(struct creds_publish *p)
 	for (size_t i = 0; i < p->n_hosts; i++)
 		mem_free(p->hosts[i]);
 	mem_free(p->hosts);
+	for (size_t i = 0; i < p->n_published; i++)
+		request_fini(&p->published[i].what);
+	mem_free(p->published);
 }
 
 /* take_item - 2222, "2222" or "6000-6010". */
@@ -122,6 +127,89 @@ take_hosts(struct creds_publish *p, const struct jobj *entry, const char *where,
 	return 0;
 }
 
+/* ---- "publish" ---- */
+
+static int
+take_target(struct creds_published *x, const struct jobj *o, struct errtext *e)
+{
+	struct hostport hp;
+	const char *s = NULL;
+	int r = jobj_str(o, "target", &s, e);
+
+	if (r == 0)
+		r = hostport_parse(s, 0, &hp, e);
+	if (r != 0)
+		return ERR_INVALID;
+	snprintf(x->host, sizeof x->host, "%s", hp.host);
+	x->port = hp.port;
+	return 0;
+}
+
+/* The item as the request that it stands for. */
+static int
+take_request(struct creds_published *x, const struct jobj *o, struct errtext *e)
+{
+	struct jobj *q = jobj_copy(o);
+	struct request_reply a;
+	char *text = NULL;
+	size_t n = 0;
+	int r;
+
+	if ((r = jobj_set_int(q, "id", 1)) == 0 &&
+	    (r = jobj_set_str(q, "request", "publish")) == 0 && (text = jobj_dump(q, &n)) == NULL)
+		r = ERR_NOMEM;
+	if (r == 0)
+		r = request_parse(&x->what, &a, text, n, e);
+	else
+		err_set(e, r, "out of memory");
+	mem_free(text);
+	jobj_free(q);
+	return r == 0 || r == ERR_NOMEM ? r : ERR_INVALID;
+}
+
+static int
+take_published_one(struct creds_published *x, const struct jobj *o, struct errtext *e)
+{
+	static const char *const allowed[] = { "kind", "service", "target", "port", "host",
+		"random", "allow", "deny", "max_connections", "max_rate", "proxy", "auth",
+		"rewrite_host", "remove_fields", "add_fields", "upgrades", "connect_ms",
+		"timeout_ms", "pool", NULL };
+	int r = jobj_kind(o) == JOBJ_OBJ ? jobj_only(o, allowed, e)
+					 : err_set(e, ERR_INVALID, "must be an object");
+
+	if (r == 0)
+		r = take_target(x, o, e);
+	return r != 0 ? r : take_request(x, o, e);
+}
+
+static int
+take_published(
+    struct creds_publish *p, const struct jobj *entry, const char *where, struct errtext *e)
+{
+	const struct jobj *a = NULL;
+	struct errtext sub;
+	int r = jobj_arr(entry, "publish", &a, &sub);
+
+	if (r == ERR_NOTFOUND)
+		return 0;
+	if (r != 0)
+		return err_set(e, r, "%s: %s", where, sub.s);
+	if (jobj_count(a) > p->max_services)
+		return err_set(e, ERR_LIMIT,
+		    "%s: \"publish\" has more items than the agent may publish (\"max-services\")",
+		    where);
+	if ((p->published = mem_array(jobj_count(a), sizeof *p->published)) == NULL)
+		return err_set(e, ERR_NOMEM, "%s: out of memory", where);
+	for (; p->n_published < jobj_count(a); p->n_published++) {
+		r = take_published_one(
+		    &p->published[p->n_published], jobj_at(a, p->n_published), &sub);
+		if (r != 0)
+			return err_set(e, r, "%s: \"publish\": item %zu: %s", where,
+			    p->n_published + 1, sub.s);
+	}
+	return 0;
+}
+
 int
 creds_publish_take(
     struct creds_publish *p, const struct jobj *entry, const char *where, struct errtext *e)
@@ -133,8 +221,9 @@ creds_publish_take(
 	if (r != 0 && r != ERR_NOTFOUND)
 		return err_set(e, r, "%s: %s", where, sub.s);
 	p->max_services = (uint64_t)n;
-	r = take_ports(p, entry, where, e);
-	return r != 0 ? r : take_hosts(p, entry, where, e);
+	if ((r = take_ports(p, entry, where, e)) != 0 || (r = take_hosts(p, entry, where, e)) != 0)
+		return r;
+	return take_published(p, entry, where, e);
 }
 
 bool

@@ -283,6 +283,8 @@ enum session_can {
 	SESSION_DATAGRAMS = 8,
 	/* Streams that hold a session end to end: an OPEN of CTL_E2E. */
 	SESSION_E2E = 16,
+	/* An agent that was replaced learns it, and does not come back by itself. */
+	SESSION_YIELDS = 32,
 };
 
 struct session {

@@ -12,6 +12,7 @@
 #include "cmd/relay/ingress/publish.h"
 #include "cmd/relay/move.h"
 #include "cmd/relay/registry.h"
+#include "cmd/relay/rivals.h"
 #include "lib/base/clock.h"
 #include "lib/base/log_limit.h"
 #include "lib/base/mem.h"
@@ -30,19 +31,27 @@ struct login {
 	struct admit admit;
 	struct registry_ask ask;
 	struct move move;
+	/* Of PEER_PROBING: since when its rivals are asked, and when they are looked at. */
+	uint64_t probe_us;
+	struct timer probe;
 	/* Its HELLO is on the stack; verdict is what that will be answered. */
 	bool in_hello;
 	enum session_verdict verdict;
 };
 
-static const char *const state_name[] = { "new", "asked", "binding", "moving", "in", "leaving" };
+static const char *const state_name[] = { "new", "asked", "binding", "moving", "probing", "in",
+	"leaving" };
 
 /* From the row's state to the column's. */
 static const bool state_can[PEER_STATES][PEER_STATES] = {
 	[PEER_NEW] = { [PEER_ASKED] = true, [PEER_LEAVING] = true },
 	[PEER_ASKED] = { [PEER_BINDING] = true, [PEER_LEAVING] = true },
-	[PEER_BINDING] = { [PEER_MOVING] = true, [PEER_IN] = true, [PEER_LEAVING] = true },
-	[PEER_MOVING] = { [PEER_IN] = true, [PEER_LEAVING] = true },
+	[PEER_BINDING] = { [PEER_MOVING] = true,
+	    [PEER_PROBING] = true,
+	    [PEER_IN] = true,
+	    [PEER_LEAVING] = true },
+	[PEER_MOVING] = { [PEER_PROBING] = true, [PEER_IN] = true, [PEER_LEAVING] = true },
+	[PEER_PROBING] = { [PEER_IN] = true, [PEER_LEAVING] = true },
 	[PEER_IN] = { [PEER_LEAVING] = true },
 };
 
@@ -86,8 +95,8 @@ peer_count(struct peer *p)
 	return p->role == CTL_AGENT ? &n->agents : &n->clients;
 }
 
-static void
-uncount(struct peer *p)
+void
+peer_uncount(struct peer *p)
 {
 	if (p->counted) {
 		atomic_fetch_sub(peer_count(p), 1);
@@ -109,6 +118,8 @@ stop_asking(struct peer *p)
 		registry_cancel(r->registry, &lg->ask);
 	else if (p->state == PEER_MOVING)
 		move_cancel(&lg->move);
+	else if (p->state == PEER_PROBING)
+		timer_fini(&lg->probe);
 }
 
 void
@@ -120,7 +131,7 @@ peer_drop(struct peer *p, uint32_t code, const char *text)
 	timer_fini(&p->slow);
 	if (p->bound)
 		registry_release(p->w->relay->registry, p->name);
-	uncount(p);
+	peer_uncount(p);
 	if (p->listed)
 		TAILQ_REMOVE(&p->w->peers, p, link);
 	carrier_free(p->carrier, code, text);
@@ -276,7 +287,7 @@ decided(struct peer *p, enum session_verdict v)
 	struct login *lg = (struct login *)p;
 
 	lg->verdict = v;
-	if (lg->in_hello)
+	if (lg->in_hello || v == SESSION_HOLD)
 		return;
 	if (v != SESSION_GO_ON)
 		carrier_finish(p->carrier);
@@ -334,7 +345,7 @@ on_bound(void *arg, int worker)
 	struct login *lg = (struct login *)p;
 
 	if (worker < 0) {
-		uncount(p);
+		peer_uncount(p);
 		decided(p, refuse(p, CODE_INTERNAL, "out of memory"));
 		return;
 	}
@@ -444,53 +455,36 @@ on_hello(void *arg, const struct ctl_hello *h)
 /* ---- arrival at the worker that owns the name ---- */
 
 static void
-replace(struct peer *old, const struct peer *p)
+on_probe(void *arg)
 {
-	uint64_t now = loop_now_ms(p->w->loop),
-		 heard = carrier_session(old->carrier)->heard_us / 1000;
-	/* It may have come from a worker whose turn began a moment later. */
-	uint64_t silent = now > heard ? now - heard : 0;
+	struct peer *p = arg;
+	struct login *lg = (struct login *)p;
 
-	log_limited(account_log(p->account), now, LOG_LEVEL_WARN,
-	    "agent %s: replaced %ssession from %s by one from %s, last heard %llu.%03llu s ago",
-	    p->name, silent > p->w->relay->opts.keepalive_ms ? "stale " : "", old->from, p->from,
-	    (unsigned long long)silent / 1000, (unsigned long long)silent % 1000);
-	peer_close(old, CODE_REPLACED, "another agent has logged in under this name");
-	uncount(old); /* its place is free at once: a full relay must let an agent back in */
+	if (rivals_answered(p, lg->probe_us)) {
+		timer_fini(&lg->probe);
+		log_denied(p, RIVALS_LIVE);
+		decided(p, refuse(p, CODE_LIMIT, RIVALS_LIVE));
+	} else if (loop_now_ms(p->w->loop) * 1000 < lg->probe_us + RIVALS_WAIT_MS * 1000) {
+		timer_set(&lg->probe, RIVALS_POLL_MS);
+	} else {
+		timer_fini(&lg->probe);
+		decided(p, arrive_late(p));
+	}
 }
 
-/*
- * Newest wins: whoever knows the secret and comes later is the one that is alive.  One that has
- * said goodbye is in nobody's way, its last streams may end.  Returns why p must wait instead, or
- * NULL.
- */
-static const char *
-displace(struct peer *p, struct group *g)
+/* Those that are here are asked whether they live, and so long it waits. */
+static enum session_verdict
+probe(struct peer *p)
 {
-	struct peer *old, *next;
-	unsigned same = 0;
+	struct login *lg = (struct login *)p;
 
-	for (old = TAILQ_FIRST(&g->agents); old != NULL; old = next) {
-		next = TAILQ_NEXT(old, group_link);
-		if (carrier_session(old->carrier)->going)
-			continue;
-		if (memcmp(old->instance, p->instance, sizeof p->instance) == 0) {
-			same++;
-			continue;
-		}
-		if (p->w->relay->opts.on_duplicate == DUPLICATE_REFUSE)
-			return "another agent is connected under this name";
-		replace(old, p);
-		/*
-		 * Closing may have been the last of the group; its memory is found again by name.
-		 */
-		g = group_get(p->w, p->name);
-		if (g == NULL)
-			return "out of memory";
-		next = TAILQ_FIRST(&g->agents);
-		same = 0;
-	}
-	return same < RELAY_CARRIERS_MAX ? NULL : "the agent has as many carriers as it may have";
+	if (timer_init(&lg->probe, p->w->loop, on_probe, p) != 0)
+		return refuse(p, CODE_INTERNAL, "out of memory");
+	set_state(p, PEER_PROBING);
+	lg->probe_us = loop_now_ms(p->w->loop) * 1000;
+	rivals_ask(p);
+	timer_set(&lg->probe, RIVALS_POLL_MS);
+	return SESSION_HOLD;
 }
 
 static int
@@ -514,7 +508,9 @@ peer_arrive(struct peer *p)
 
 	if (g == NULL)
 		return refuse(p, CODE_INTERNAL, "out of memory");
-	if (p->role == CTL_AGENT && (why = displace(p, g)) != NULL) {
+	if (p->role == CTL_AGENT && p->state != PEER_PROBING && rivals_must_be_asked(p, g))
+		return probe(p);
+	if (p->role == CTL_AGENT && (why = rivals_displace(p, g)) != NULL) {
 		log_denied(p, why);
 		return refuse(p, CODE_LIMIT, why);
 	}
@@ -538,6 +534,8 @@ peer_arrive(struct peer *p)
 	    "%s %s: session opened from %s", p->role == CTL_AGENT ? "agent" : "client of", p->name,
 	    p->from);
 	login_settled(p);
+	if (p->role == CTL_AGENT)
+		publish_configured(p);
 	return SESSION_GO_ON;
 }
 

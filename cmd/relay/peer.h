@@ -3,7 +3,8 @@
  * peer - an agent or a client of the relay: its login, its way to the worker that owns its name,
  * its streams, its end.
  *
- *     HELLO ──> asked: who is it? ──> binding: whose is the name? ──> (moving: there) ──> in
+ *     HELLO ──> asked: who is it? ──> binding: whose is the name? ──> (moving: there)
+ *       ──> (probing: is the one that is there alive?) ──> in
  *
  * Each question may be answered at once or later; meanwhile the session's input is kept.  A login
  * that took its time, or another worker, is judged anew when it arrives: a reload or a drain may
@@ -38,6 +39,8 @@ enum peer_state {
 	PEER_BINDING,
 	/* On its way there (move.h). */
 	PEER_MOVING,
+	/* An agent that waits for its rivals to answer (rivals.h). */
+	PEER_PROBING,
 	/* Let in: greeted, in its group. */
 	PEER_IN,
 	/* Was refused or told to go. */
@@ -110,6 +113,9 @@ void peer_close(struct peer *p, uint32_t code, const char *text);
 
 /* peer_drain - no new streams; it is closed when the last has gone. */
 void peer_drain(struct peer *p);
+
+/* peer_uncount - its place is free, before it is gone. */
+void peer_uncount(struct peer *p);
 
 /* peer_drop - end it at once; nothing is said or waited for. */
 void peer_drop(struct peer *p, uint32_t code, const char *text);

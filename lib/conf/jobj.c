@@ -335,7 +335,14 @@ jobj_new_arr(void)
 struct jobj *
 jobj_copy(const struct jobj *v)
 {
-	return wrap(json_copy(js(v)));
+	struct jobj *copy = wrap(json_copy(js(v)));
+
+	/* jansson leaves out what it has no memory for, and says nothing. */
+	if (copy != NULL && jobj_count(copy) != jobj_count(v)) {
+		jobj_free(copy);
+		copy = NULL;
+	}
+	return copy;
 }
 
 /* json_string() fails for what is not UTF-8 and for want of memory alike. */

@@ -19,7 +19,8 @@ const struct dialect dialect_native = {
 	.paths = paths,
 	.roles = DIALECT_FOR(CTL_AGENT) | DIALECT_FOR(CTL_CONNECT),
 	.carries = SESSION_BYTES,
-	.can = SESSION_HALF_CLOSE | SESSION_ACKS | SESSION_ENDS | SESSION_DATAGRAMS | SESSION_E2E,
+	.can = SESSION_HALF_CLOSE | SESSION_ACKS | SESSION_ENDS | SESSION_DATAGRAMS | SESSION_E2E |
+	       SESSION_YIELDS,
 	.accept = native_accept,
 	.dial = mux_new,
 };

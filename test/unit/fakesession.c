@@ -335,7 +335,7 @@ static const char *const paths[] = { "/fake", NULL };
 const struct dialect dialect_fake = {
 	.name = "fake",
 	.paths = paths,
-	.can = SESSION_HALF_CLOSE | SESSION_ACKS | SESSION_ENDS,
+	.can = SESSION_HALF_CLOSE | SESSION_ACKS | SESSION_ENDS | SESSION_YIELDS,
 	.accept = fake_accept,
 	.dial = fake_dial,
 };

@@ -12,6 +12,10 @@
  * again; while backend_pause(true) is in force no payload of the answer is delivered, and at most
  * the stream's window comes to stand.
  *
+ * Where the agent's protocol does not tell of a service's end (SESSION_ENDS) each request has a
+ * stream of its own, and an answer that ends with the connection is a failure, BACKEND_STALLED,
+ * when nothing has come for timeout_ms.
+ *
  * An answer may begin, and end, before the request has: then backend_body and backend_end may still
  * be called, or backend_close at once.
  *

@@ -38,6 +38,8 @@ struct backend {
 	bool is_head;
 	/* Not to be kept. */
 	bool once;
+	/* The agent's protocol does not tell of the service's end. */
+	bool endless;
 	char *upgrade;
 	uint64_t connect_ms, timeout_ms, stall_ms;
 	/* Of the answer. */

@@ -150,6 +150,9 @@ deadline(const struct backend *b, enum backend_failure *f, const char **why)
 	if (b->answer == ANSWER_BODY) {
 		*f = BACKEND_STALLED;
 		*why = "the answer stands still";
+		/* Of one that may have ended nobody would learn it. */
+		if (b->endless && b->body.kind == HTTP_BODY_CLOSE)
+			return b->paused ? UINT64_MAX : b->since_ms + b->timeout_ms;
 		return b->paused ? UINT64_MAX : b->since_ms + b->stall_ms;
 	}
 	/* While the visitor says nothing there is nothing to answer. */
@@ -224,7 +227,7 @@ leave(struct backend *b)
 	backend_set_life(b, LIFE_LEAVING);
 	set_counted(b, false);
 	filter_shutdown(b->f);
-	if (b->ended)
+	if (b->ended || b->endless)
 		end_well(b);
 	else
 		progress(b);
@@ -391,7 +394,7 @@ open_stream(const struct backend_request *q, struct errtext *why)
 		err_set(why, ERR_SYS, "the system gives no random bytes");
 		return NULL;
 	}
-	snprintf(o.service, sizeof o.service, "%s", q->pub->service);
+	publication_target(q->pub, &o);
 	snprintf(o.source, sizeof o.source, "%.*s", (int)sizeof o.source - 1,
 	    addr_text(q->visitor, from));
 	return session_open(
@@ -422,6 +425,7 @@ stand_on_stream(struct backend *b, const struct backend_request *q, enum backend
 		return false;
 	}
 	b->f = f_stream_new(b->loop, s);
+	b->endless = (s->session->can & SESSION_ENDS) == 0;
 	if (b->f == NULL) {
 		stream_reset(s, CODE_INTERNAL, "out of memory");
 	} else if (send_proxy_header(b, q) == 0) {
@@ -494,7 +498,7 @@ begin(struct backend *b, const struct backend_request *q, const struct backend_u
 	b->ask = ASK_UNSAID;
 	b->answer = ANSWER_AWAITED;
 	b->is_head = q->is_head;
-	b->once = q->once || q->proxy != 0 || q->upgrade != NULL;
+	b->once = q->once || q->proxy != 0 || q->upgrade != NULL || b->endless;
 	b->connect_ms = q->connect_ms;
 	b->timeout_ms = q->timeout_ms;
 	b->stall_ms = q->stall_ms;

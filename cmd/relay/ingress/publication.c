@@ -218,6 +218,17 @@ publication_find(const struct group *g, const char *kind, const char *service)
 	return NULL;
 }
 
+void
+publication_target(const struct publication *pub, struct ctl_open *o)
+{
+	if (pub->host[0] != '\0') {
+		snprintf(o->host, sizeof o->host, "%s", pub->host);
+		o->port = pub->target_port;
+	} else {
+		snprintf(o->service, sizeof o->service, "%s", pub->service);
+	}
+}
+
 size_t
 publication_count(const struct group *g)
 {

@@ -68,6 +68,9 @@ struct publication {
 	const struct publication_kind *kind;
 	enum publication_state state;
 	char service[CTL_NAME_MAX + 1];
+	/* Published by the credentials: what its agent is to connect; "": it was asked for. */
+	char host[CTL_HOST_MAX + 1];
+	uint16_t target_port;
 	struct request_rules rules;
 	/* Whose credentials granted it, and whose lines those about it are; a reference. */
 	struct creds_id id;
@@ -137,6 +140,9 @@ void publication_unref(struct publication *pub);
 
 /* publication_find - NULL: the group has none such. */
 struct publication *publication_find(const struct group *g, const char *kind, const char *service);
+
+/* publication_target - what an OPEN to it says. */
+void publication_target(const struct publication *pub, struct ctl_open *o);
 
 /* publication_count - of the group. */
 size_t publication_count(const struct group *g);

@@ -10,6 +10,7 @@
 #include "cmd/relay/ingress/publish_port.h"
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
+#include "proto/creds_publish.h"
 
 static const struct publication_kind *const kinds[] = { &publish_tcp, &publish_udp, &publish_http,
 	&publish_tls };
@@ -90,6 +91,14 @@ publish(struct peer *p, const struct request *q, const struct creds *c, struct p
 	return r;
 }
 
+/* From now on it is what its agent asks for, or what the credentials say: x. */
+static void
+set_target(struct publication *pub, const struct creds_published *x)
+{
+	snprintf(pub->host, sizeof pub->host, "%s", x != NULL ? x->host : "");
+	pub->target_port = x != NULL ? x->port : 0;
+}
+
 static void
 withdraw(struct peer *p, const struct request *q)
 {
@@ -111,6 +120,7 @@ answer(struct peer *p, const struct request *q, struct request_reply *a)
 	a->ok = q->verb == REQUEST_WITHDRAW || publish(p, q, c, &pub, &why) == 0;
 	creds_unref(c);
 	if (a->ok && pub != NULL) {
+		set_target(pub, NULL);
 		snprintf(a->public, sizeof a->public, "%s", pub->public);
 		pub->kind->tell(pub, a);
 	}
@@ -151,6 +161,55 @@ publish_control(struct peer *p, const void *body, size_t n)
 	if (json != NULL)
 		IGNORE_RESULT(session_control(carrier_session(p->carrier), json, len));
 	mem_free(json);
+}
+
+/* ---- the credentials ask ---- */
+
+void
+publish_configured(struct peer *p)
+{
+	struct creds *c = relay_creds(p->w->relay);
+	const struct creds_published *x;
+	struct publication *pub;
+	struct errtext why;
+	size_t n;
+
+	x = creds_agent_published(c, &p->id, &n);
+	for (size_t i = 0; i < n; i++) {
+		errtext_clear(&why);
+		if (publish(p, &x[i].what, c, &pub, &why) == 0)
+			set_target(pub, &x[i]);
+		else
+			log_limited(account_log(p->account), loop_now_ms(p->w->loop),
+			    LOG_LEVEL_WARN, "agent %s: %s is not published: %s", p->name,
+			    x[i].what.service, why.s);
+	}
+	creds_unref(c);
+}
+
+/* Do the credentials publish it as it is? */
+static bool
+is_configured(const struct publication *pub, const struct creds *c)
+{
+	const struct creds_published *x;
+	size_t n;
+
+	x = creds_agent_published(c, &pub->id, &n);
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(x[i].what.kind, pub->kind->name) == 0 &&
+		    strcmp(x[i].what.service, pub->service) == 0 &&
+		    strcmp(x[i].host, pub->host) == 0 && x[i].port == pub->target_port &&
+		    pub->kind->is_at(pub, &x[i].what))
+			return true;
+	return false;
+}
+
+static void
+configure_group(struct group *g)
+{
+	/* One session of an agent is enough; publishing may not end the group. */
+	if (!TAILQ_EMPTY(&g->agents))
+		publish_configured(TAILQ_FIRST(&g->agents));
 }
 
 /* ---- the agent comes and goes ---- */
@@ -211,10 +270,12 @@ check_group(struct group *g, const struct creds *c, int64_t now_s)
 
 	for (pub = TAILQ_FIRST(&g->published); pub != NULL; pub = next) {
 		next = TAILQ_NEXT(pub, link);
-		if (creds_still_valid(c, &pub->id, now_s) && pub->kind->may_stay(pub, c))
-			continue;
-		tell_withdrawn(pub);
-		publication_end(pub, "the credentials do not allow it any more");
+		if (!creds_still_valid(c, &pub->id, now_s) || !pub->kind->may_stay(pub, c)) {
+			tell_withdrawn(pub);
+			publication_end(pub, "the credentials do not allow it any more");
+		} else if (pub->host[0] != '\0' && !is_configured(pub, c)) {
+			publication_end(pub, "the credentials do not publish it any more");
+		}
 	}
 }
 
@@ -228,6 +289,8 @@ publish_check(struct worker *w)
 		return;
 	HASH_ITER(hh, w->groups, g, tmp)
 	check_group(g, c, clock_wall_s());
+	HASH_ITER(hh, w->groups, g, tmp)
+	configure_group(g);
 	creds_unref(c);
 }
 

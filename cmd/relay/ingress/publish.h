@@ -17,6 +17,11 @@
 /* publish_control - a peer of this relay has sent a CONTROL: answer it. */
 void publish_control(struct peer *p, const void *body, size_t n);
 
+/*
+ * publish_configured - p, an agent, was let in: what the credentials publish for it is published.
+ */
+void publish_configured(struct peer *p);
+
 /* publish_find - what a route leads to, on its worker, w; NULL: it has ended meanwhile. */
 struct publication *publish_find(struct worker *w, const struct route *r);
 

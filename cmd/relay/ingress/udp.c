@@ -160,7 +160,7 @@ open_stream(struct publication *pub, struct udp_flow *f, const struct door_pass 
 		err_set(why, ERR_SYS, "the system gives no random bytes");
 		return NULL;
 	}
-	snprintf(o.service, sizeof o.service, "%s", pub->service);
+	publication_target(pub, &o);
 	snprintf(
 	    o.source, sizeof o.source, "%.*s", (int)sizeof o.source - 1, addr_text(&f->from, from));
 	return session_open(

@@ -200,7 +200,7 @@ open_stream(struct visitor *v, struct peer *agent, struct errtext *why)
 		return NULL;
 	}
 	snprintf(o.protocol, sizeof o.protocol, "%s", CTL_TCP);
-	snprintf(o.service, sizeof o.service, "%s", v->pub->service);
+	publication_target(v->pub, &o);
 	snprintf(
 	    o.source, sizeof o.source, "%.*s", (int)sizeof o.source - 1, addr_text(&v->from, from));
 	return session_open(

@@ -14,6 +14,7 @@
 
 #include "lib/base/mem.h"
 #include "proto/creds.h"
+#include "proto/creds_publish.h"
 
 #define NOW 1800000000
 /* An agent's entry with more than its secret. */
@@ -313,10 +314,76 @@ the_list_has_a_limit(void **state)
 }
 
 static void
+what_is_published_unasked_is_a_request_with_a_target(void **state)
+{
+	struct creds *c =
+	    parsed(ENTRY(",\"publish\":[{\"kind\":\"tcp\",\"service\":\"ssh\",\"port\":2222,"
+			 "\"target\":\"127.0.0.1:22\",\"allow\":[\"10.0.0.0/8\"],\"proxy\":2},"
+			 "{\"kind\":\"http\",\"service\":\"web\",\"host\":\"Shop\","
+			 "\"target\":\"[::1]:80\",\"timeout_ms\":5}]"));
+	struct creds_id id = agent(c, "pi", "s"), nobody = { .kind = CREDS_NOBODY };
+	const struct creds_published *x;
+	size_t n;
+
+	(void)state;
+	x = creds_agent_published(c, &id, &n);
+	assert_int_equal(n, 2);
+	assert_string_equal(x[0].what.kind, "tcp");
+	assert_string_equal(x[0].what.service, "ssh");
+	assert_int_equal(x[0].what.port, 2222);
+	assert_int_equal(x[0].what.rules.n_allow, 1);
+	assert_int_equal(x[0].what.rules.proxy, 2);
+	assert_string_equal(x[0].host, "127.0.0.1");
+	assert_int_equal(x[0].port, 22);
+	assert_string_equal(x[1].what.host, "shop");
+	assert_string_equal(x[1].host, "::1");
+	assert_int_equal(x[1].port, 80);
+	creds_agent_published(c, &nobody, &n);
+	assert_int_equal(n, 0);
+	creds_agent_published(NULL, &id, &n);
+	assert_int_equal(n, 0);
+	creds_unref(c);
+}
+
+static void
+what_cannot_be_published_is_refused_with_its_place(void **state)
+{
+	static const struct {
+		const char *text, *says;
+	} bad[] = {
+		{ ENTRY(",\"publish\":{}"), "\"publish\" must be an array" },
+		{ ENTRY(",\"publish\":[1]"), "\"publish\": item 1: must be an object" },
+		{ ENTRY(",\"publish\":[{\"kind\":\"tcp\",\"service\":\"a\"}]"),
+		    "item 1: \"target\" is missing" },
+		{ ENTRY(",\"publish\":[{\"kind\":\"tcp\",\"service\":\"a\",\"target\":\"b\"}]"),
+		    "item 1: " },
+		{ ENTRY(",\"publish\":[{\"kind\":\"tcp\",\"target\":\"b:1\"}]"),
+		    "item 1: \"service\" is missing" },
+		{ ENTRY(",\"publish\":[{\"service\":\"a\",\"target\":\"b:1\"}]"),
+		    "item 1: \"kind\" is missing" },
+		{ ENTRY(",\"publish\":[{\"kind\":\"tcp\",\"service\":\"a\",\"target\":\"b:1\","
+			"\"prot\":5}]"),
+		    "item 1: unknown key \"prot\"; did you mean \"port\"?" },
+		{ ENTRY(",\"publish\":[{\"kind\":\"tcp\",\"service\":\"a\",\"target\":\"b:1\","
+			"\"id\":5}]"),
+		    "unknown key \"id\"" },
+		{ ENTRY(",\"max-services\":0,\"publish\":[{\"kind\":\"tcp\",\"service\":\"a\","
+			"\"target\":\"b:1\"}]"),
+		    "more items than the agent may publish" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+		if (strstr(refused(bad[i].text), bad[i].says) == NULL)
+			fail_msg("%s: %s", bad[i].text, refused(bad[i].text));
+}
+
+static void
 running_out_of_memory_is_survived(void **state)
 {
 	static const char text[] =
-	    ENTRY(",\"ports\":[2222,\"6000-6010\"],\"hosts\":[\"a\",\"*.b\"],\"max-services\":1");
+	    ENTRY(",\"ports\":[2222,\"6000-6010\"],\"hosts\":[\"a\",\"*.b\"],\"max-services\":1,"
+		  "\"publish\":[{\"kind\":\"http\",\"service\":\"a\",\"target\":\"b:1\"}]");
 	struct creds *c = NULL;
 	long i;
 
@@ -347,6 +414,8 @@ main(void)
 		cmocka_unit_test(a_list_names_labels_hosts_and_patterns),
 		cmocka_unit_test(what_is_no_pattern_of_hosts_is_refused_with_its_place),
 		cmocka_unit_test(the_list_has_a_limit),
+		cmocka_unit_test(what_is_published_unasked_is_a_request_with_a_target),
+		cmocka_unit_test(what_cannot_be_published_is_refused_with_its_place),
 		cmocka_unit_test(running_out_of_memory_is_survived),
 	};
 
