@@ -20,6 +20,7 @@
 #include "cmd/cmd.h"
 #include "cmd/common/carrier.h"
 #include "cmd/common/dialer.h"
+#include "cmd/common/key_option.h"
 #include "lib/conf/opt.h"
 #include "lib/base/secret.h"
 
@@ -42,6 +43,8 @@ struct uplink_opts {
 	char *relay;
 	struct secret *secret;
 	char *secret_file;
+	struct key_opts key;
+	struct opt_list relay_keys;
 	char *ca;
 	struct opt_list pins;
 	struct opt_list headers;
@@ -73,6 +76,15 @@ struct uplink_opts {
 		    .rival = "secret-file",                                                    \
 		    .help = "the secret itself; others may see it while the program starts: "  \
 			    "prefer --secret-file" },                                          \
+	    KEY_OPT_ROWS(S, m.key,                                                             \
+		"log in by the private key in FILE (tunnel keygen), and by nothing else"),     \
+	    { .name = "relay-key",                                                             \
+		    .kind = OPT_LIST,                                                          \
+		    .off = offsetof(S, m.relay_keys),                                          \
+		    .arg = "tunnel-pub-...",                                                   \
+		    .env = "TUNNEL_RELAY_KEY",                                                 \
+		    .help = "the relay's public key, which a login by key needs; several "     \
+			    "while it is changed" },                                           \
 	    { .name = "ca",                                                                    \
 		    .kind = OPT_STRING,                                                        \
 		    .off = offsetof(S, m.ca),                                                  \
@@ -134,7 +146,7 @@ struct uplink_opts {
 /* What all uplinks of a process share; made once, borrowed by them. */
 struct uplink_config {
 	struct dialer_target target;
-	/* owned */
+	/* owned; NULL: the login is by target.keyed, which is owned too */
 	struct secret *secret;
 	uint8_t instance[CTL_TOKEN_LEN];
 	uint32_t keepalive_ms;
@@ -151,7 +163,7 @@ struct uplink_config {
 };
 
 /*
- * uplink_config_init - check the options, read the secret and the trusted certificates.
+ * uplink_config_init - check the options, read the secret or key and the trusted certificates.
  * ERR_INVALID and others with e.  opts must outlive the configuration; its secret moves.
  * uplink_config_fini in every case.
  */

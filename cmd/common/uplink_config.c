@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* uplink_config - from options to what a dial needs: the URL, the proxy, trust, the secret. */
+/* uplink_config - from options to what a dial needs: URL, dialect, proxy, trust, secret or key. */
 #include <stdio.h>
 #include <string.h>
 
@@ -12,11 +12,52 @@
 #include "lib/base/str.h"
 
 static int
+take_relay_keys(struct uplink_config *c, const struct uplink_opts *o, struct errtext *e)
+{
+	struct errtext why = { "" };
+
+	if (o->relay_keys.n == 0)
+		return err_set(e, ERR_INVALID,
+		    "a login by key needs --relay-key " KEYS_PUB_PREFIX
+		    "..., the relay's public key: its log has it, and tunnel keygen --pub prints "
+		    "it");
+	for (size_t i = 0; i < o->relay_keys.n; i++) {
+		const char *text = o->relay_keys.v[i];
+		int r = keys_list_add(&c->target.relay_keys, text, strlen(text), &why);
+
+		if (r != 0)
+			return err_set(e, r, "--relay-key: %s", why.s);
+	}
+	return 0;
+}
+
+/* The login by key, if one is given. */
+static int
+take_key(struct uplink_config *c, struct uplink_opts *o, struct errtext *e)
+{
+	int r = key_option_load(&o->key, TLS_KEYED_CLIENT, &c->target.keyed, e);
+
+	if (r != 0)
+		return r;
+	if (c->target.keyed != NULL && (o->secret != NULL || o->secret_file != NULL))
+		return err_set(e, ERR_INVALID,
+		    "both a key and a secret: who has a key shows no secret; give one of the two");
+	if (c->target.keyed != NULL)
+		return take_relay_keys(c, o, e);
+	if (o->relay_keys.n > 0)
+		return err_set(
+		    e, ERR_INVALID, "--relay-key is of a login by key: give --key-file FILE, too");
+	return 0;
+}
+
+static int
 take_secret(struct uplink_config *c, struct uplink_opts *o, struct errtext *e)
 {
 	struct errtext warning = { "" };
 	int r;
 
+	if (c->target.keyed != NULL)
+		return 0;
 	c->secret = o->secret;
 	o->secret = NULL;
 	if (c->secret == NULL && o->secret_file != NULL) {
@@ -29,7 +70,7 @@ take_secret(struct uplink_config *c, struct uplink_opts *o, struct errtext *e)
 	if (c->secret == NULL)
 		return err_set(e, ERR_INVALID,
 		    "no secret: give --secret-file FILE, or TUNNEL_SECRET in the environment "
-		    "(tunnel keygen --secret makes one)");
+		    "(tunnel keygen --secret makes one); or a key: --key-file FILE");
 	if (secret_len(c->secret) > CTL_SECRET_MAX)
 		return err_set(
 		    e, ERR_INVALID, "the secret is longer than %d bytes", CTL_SECRET_MAX);
@@ -75,7 +116,7 @@ warn_of_plain(const struct uplink_config *c)
 	struct addr a;
 	const struct hostport *at = &c->target.url.at;
 
-	if (c->target.url.tls || strcmp(at->host, "localhost") == 0 ||
+	if (c->target.url.tls || c->target.keyed != NULL || strcmp(at->host, "localhost") == 0 ||
 	    (addr_literal(at->host, at->port, &a) && addr_is_loopback(&a)))
 		return;
 	log_warnx("%s is not encrypted: the secret and all data can be read on the way; use wss://",
@@ -101,8 +142,8 @@ uplink_config_init(struct uplink_config *c, struct uplink_opts *o, struct errtex
 	budget_init(&c->keep, o->max_memory - o->max_memory / 3, NULL);
 	c->target.headers = &o->headers;
 	if ((r = dialer_check_headers(&o->headers, e)) != 0 ||
-	    (r = dialer_proxy(&c->target, o->proxy, e)) != 0 || (r = take_secret(c, o, e)) != 0 ||
-	    (r = make_trust(c, o, e)) != 0)
+	    (r = dialer_proxy(&c->target, o->proxy, e)) != 0 || (r = take_key(c, o, e)) != 0 ||
+	    (r = take_secret(c, o, e)) != 0 || (r = make_trust(c, o, e)) != 0)
 		return r;
 	if (rand_bytes(c->instance, sizeof c->instance) != 0)
 		return err_set(e, ERR_SYS, "the system gives no random bytes");
@@ -115,6 +156,7 @@ uplink_config_fini(struct uplink_config *c)
 {
 	secret_free(c->secret);
 	tls_client_free(c->target.tls);
+	tls_keyed_free(c->target.keyed);
 	url_wipe(&c->target.proxy);
 	memset(c, 0, sizeof *c);
 }
