@@ -45,6 +45,7 @@ struct uplink_opts {
 	char *secret_file;
 	struct key_opts key;
 	struct opt_list relay_keys;
+	char *join_file;
 	char *ca;
 	struct opt_list pins;
 	struct opt_list headers;
@@ -85,6 +86,13 @@ struct uplink_opts {
 		    .env = "TUNNEL_RELAY_KEY",                                                 \
 		    .help = "the relay's public key, which a login by key needs; several "     \
 			    "while it is changed" },                                           \
+	    { .name = "join-file",                                                             \
+		    .kind = OPT_STRING,                                                        \
+		    .off = offsetof(S, m.join_file),                                           \
+		    .arg = "FILE",                                                             \
+		    .env = "TUNNEL_JOIN_FILE",                                                 \
+		    .help = "log in as the string of tunnel keygen --join in FILE says: it "   \
+			    "stands for --relay, --relay-key and --key-file" },                \
 	    { .name = "ca",                                                                    \
 		    .kind = OPT_STRING,                                                        \
 		    .off = offsetof(S, m.ca),                                                  \

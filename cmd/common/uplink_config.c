@@ -7,6 +7,7 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "proto/dialect/dialect.h"
+#include "proto/join.h"
 #include "lib/net/addr.h"
 #include "lib/base/rand.h"
 #include "lib/base/str.h"
@@ -31,19 +32,49 @@ take_relay_keys(struct uplink_config *c, const struct uplink_opts *o, struct err
 	return 0;
 }
 
+/* The relay's URL and key, and our own, from one file. */
+static int
+take_join(struct uplink_config *c, struct uplink_opts *o, struct errtext *e)
+{
+	struct errtext warning = { "" }, why = { "" };
+	struct secret *text = NULL;
+	struct join j = { .key = NULL };
+	int r;
+
+	if (o->relay != NULL || o->key.file != NULL || o->key.key != NULL || o->relay_keys.n > 0)
+		return err_set(e, ERR_INVALID,
+		    "--join-file stands for --relay, --relay-key and --key-file: give it alone");
+	if ((r = secret_from_file(o->join_file, &text, &warning, e)) != 0)
+		return r;
+	if (warning.s[0] != '\0')
+		log_warnx("%s", warning.s);
+	r = join_parse(secret_bytes(text), secret_len(text), &j, &why);
+	if (r == 0)
+		r = tls_keyed_new(j.key, TLS_KEYED_CLIENT, TLS_KEYED_LOGIN, &c->target.keyed, &why);
+	if (r == 0 && (o->relay = mem_strdup(j.url)) == NULL)
+		r = err_set(&why, ERR_NOMEM, "out of memory");
+	memcpy(c->target.relay_keys.points[0], j.relay, KEYS_POINT_LEN);
+	c->target.relay_keys.n = 1;
+	join_fini(&j);
+	secret_free(text);
+	return r == 0 ? 0 : err_set(e, r, "%s: %s", o->join_file, why.s);
+}
+
 /* The login by key, if one is given. */
 static int
 take_key(struct uplink_config *c, struct uplink_opts *o, struct errtext *e)
 {
-	int r = key_option_load(&o->key, TLS_KEYED_CLIENT, &c->target.keyed, e);
+	int r = 0;
 
+	if (o->join_file == NULL)
+		r = key_option_load(&o->key, TLS_KEYED_CLIENT, &c->target.keyed, e);
 	if (r != 0)
 		return r;
 	if (c->target.keyed != NULL && (o->secret != NULL || o->secret_file != NULL))
 		return err_set(e, ERR_INVALID,
 		    "both a key and a secret: who has a key shows no secret; give one of the two");
 	if (c->target.keyed != NULL)
-		return take_relay_keys(c, o, e);
+		return o->join_file != NULL ? 0 : take_relay_keys(c, o, e);
 	if (o->relay_keys.n > 0)
 		return err_set(
 		    e, ERR_INVALID, "--relay-key is of a login by key: give --key-file FILE, too");
@@ -129,6 +160,8 @@ uplink_config_init(struct uplink_config *c, struct uplink_opts *o, struct errtex
 	int r;
 
 	memset(c, 0, sizeof *c);
+	if (o->join_file != NULL && (r = take_join(c, o, e)) != 0)
+		return r;
 	if (o->relay == NULL)
 		return err_set(e, ERR_INVALID, "no relay: give --relay URL or set TUNNEL_RELAY");
 	r = url_parse(o->relay, URL_WS | URL_WSS, "relay URL", &c->target.url, e);
@@ -148,6 +181,9 @@ uplink_config_init(struct uplink_config *c, struct uplink_opts *o, struct errtex
 	if (rand_bytes(c->instance, sizeof c->instance) != 0)
 		return err_set(e, ERR_SYS, "the system gives no random bytes");
 	warn_of_plain(c);
+	/* What the relay's credentials must have. */
+	if (c->target.keyed != NULL)
+		log_info("own key: %s", tls_keyed_public(c->target.keyed));
 	return 0;
 }
 
