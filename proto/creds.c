@@ -32,6 +32,7 @@ table_fini(struct creds_table *t)
 
 		mem_free(en->name);
 		mem_free(en->secrets.v);
+		mem_free(en->keys.v);
 		list_fini(&en->services);
 		list_fini(&en->agents);
 		creds_publish_fini(&en->publish);
@@ -61,6 +62,12 @@ creds_unref(struct creds *c)
 /* ---- asking ---- */
 
 int
+creds_digest_of_key(const uint8_t point[KEYS_POINT_LEN], uint8_t out[HASH_SHA256_LEN])
+{
+	return hash_sha256(point, KEYS_POINT_LEN, out);
+}
+
+int
 creds_digest_of(const char *secret, uint8_t out[HASH_SHA256_LEN])
 {
 	return hash_sha256(secret, strlen(secret), out);
@@ -86,6 +93,21 @@ bool
 creds_is_empty(const struct creds *c)
 {
 	return c->agents.n == 0 && c->clients.n == 0 && c->shared.n == 0;
+}
+
+static bool
+table_has_keys(const struct creds_table *t)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (t->v[i].keys.n > 0)
+			return true;
+	return false;
+}
+
+bool
+creds_has_keys(const struct creds *c)
+{
+	return table_has_keys(&c->agents) || table_has_keys(&c->clients);
 }
 
 /* digests_have - every one is compared, whichever matches. */
@@ -117,10 +139,30 @@ list_matches(const struct creds_list *l, const char *name)
 	return false;
 }
 
+/* proved - the digest to look for, and in which list of an entry it must stand. */
+struct proved {
+	uint8_t digest[HASH_SHA256_LEN];
+	bool by_key;
+};
+
+static int
+proved_of(const struct creds_proof *proof, struct proved *p)
+{
+	p->by_key = proof->key != NULL;
+	return p->by_key ? creds_digest_of_key(proof->key, p->digest)
+			 : creds_digest_of(proof->secret, p->digest);
+}
+
+static bool
+entry_has(const struct creds_entry *en, const uint8_t digest[HASH_SHA256_LEN], bool by_key)
+{
+	return digests_have(by_key ? &en->keys : &en->secrets, digest);
+}
+
 /* admit - fill id for the entry that was found, NULL if none was. */
 static int
-admit(enum creds_kind kind, const struct creds_entry *en, const uint8_t digest[HASH_SHA256_LEN],
-    int64_t now_s, struct creds_id *id)
+admit(enum creds_kind kind, const struct creds_entry *en, const struct proved *p, int64_t now_s,
+    struct creds_id *id)
 {
 	if (kind == CREDS_NOBODY)
 		return ERR_DENIED;
@@ -129,48 +171,50 @@ admit(enum creds_kind kind, const struct creds_entry *en, const uint8_t digest[H
 	id->kind = kind;
 	if (en != NULL)
 		memcpy(id->name, en->name, strlen(en->name) + 1);
-	memcpy(id->digest, digest, HASH_SHA256_LEN);
+	memcpy(id->digest, p->digest, HASH_SHA256_LEN);
+	id->by_key = p->by_key;
 	return 0;
 }
 
 int
-creds_agent(
-    const struct creds *c, const char *name, const char *secret, int64_t now_s, struct creds_id *id)
+creds_agent(const struct creds *c, const char *name, const struct creds_proof *proof, int64_t now_s,
+    struct creds_id *id)
 {
-	uint8_t digest[HASH_SHA256_LEN];
 	const struct creds_entry *hit = NULL;
+	struct proved p;
 
 	memset(id, 0, sizeof *id);
-	if (creds_digest_of(secret, digest) != 0)
+	if (proved_of(proof, &p) != 0)
 		return ERR_DENIED;
 	for (size_t i = 0; i < c->agents.n; i++) {
 		const struct creds_entry *en = &c->agents.v[i];
 
-		if (digests_have(&en->secrets, digest) & (strcmp(en->name, name) == 0))
+		if (entry_has(en, p.digest, p.by_key) & (strcmp(en->name, name) == 0))
 			hit = en;
 	}
-	return admit(hit != NULL ? CREDS_AGENT : CREDS_NOBODY, hit, digest, now_s, id);
+	return admit(hit != NULL ? CREDS_AGENT : CREDS_NOBODY, hit, &p, now_s, id);
 }
 
 int
-creds_client(const struct creds *c, const char *secret, int64_t now_s, struct creds_id *id)
+creds_client(
+    const struct creds *c, const struct creds_proof *proof, int64_t now_s, struct creds_id *id)
 {
-	uint8_t digest[HASH_SHA256_LEN];
 	enum creds_kind kind = CREDS_NOBODY;
 	const struct creds_entry *hit = NULL;
+	struct proved p;
 
 	memset(id, 0, sizeof *id);
-	if (creds_digest_of(secret, digest) != 0)
+	if (proved_of(proof, &p) != 0)
 		return ERR_DENIED;
-	if (digests_have(&c->shared, digest))
+	if (!p.by_key && digests_have(&c->shared, p.digest))
 		kind = CREDS_SHARED;
 	for (size_t i = 0; i < c->clients.n; i++) {
-		if (digests_have(&c->clients.v[i].secrets, digest)) {
+		if (entry_has(&c->clients.v[i], p.digest, p.by_key)) {
 			kind = CREDS_CLIENT;
 			hit = &c->clients.v[i];
 		}
 	}
-	return admit(kind, hit, digest, now_s, id);
+	return admit(kind, hit, &p, now_s, id);
 }
 
 /* entry_of - NULL for who has none. */
@@ -196,7 +240,7 @@ creds_still_valid(const struct creds *c, const struct creds_id *id, int64_t now_
 
 	if (id->kind == CREDS_SHARED)
 		return digests_have(&c->shared, id->digest);
-	return en != NULL && digests_have(&en->secrets, id->digest) && now_s < en->expires_s;
+	return en != NULL && entry_has(en, id->digest, id->by_key) && now_s < en->expires_s;
 }
 
 void

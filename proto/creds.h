@@ -12,7 +12,8 @@
  *       "access-client-secrets": ["SECRET", "sha256:HEX"],
  *       "clients": {
  *             "alice": { "secret": "sha256:HEX", "agents": ["pi", "lab-*"],
- *                        "targets": ["ssh", "127.0.0.1:22", "10.0.0.0/8:*"] } } }
+ *                        "targets": ["ssh", "127.0.0.1:22", "10.0.0.0/8:*"] },
+ *             "bob": { "key": "tunnel-pub-...", "agents": ["pi"], "targets": ["ssh"] } } }
  *
  * A superset of http-network-relay's file, whose two members keep their meaning: a secret in
  * access-client-secrets reaches every agent and every target.  A client's entry reaches what its
@@ -23,7 +24,9 @@
  * "services" alone admits no host and port; an entry with neither admits everything.  "ports",
  * "hosts" and "max-services" say what an agent may publish, "publish" what is published without
  * being asked for (creds_publish.h).  "expires" (RFC 3339) is allowed in both kinds of entry, and
- * several secrets at once, so that one can be replaced without a gap.
+ * several secrets at once, so that one can be replaced without a gap.  In place of a secret, or
+ * beside it, both may have a "key", or several: who proves the private half of one is let in.  A
+ * public key is no secret, so it lets nobody in who says it.
  * An item of "targets" with a colon is a HOST:PORT pattern of lib/conf/match.h; without, a
  * service's name, in which '*' stands for any run of characters, as it does in "agents".  So "*" is
  * every service, "*:*" every host and port.
@@ -48,6 +51,7 @@
 
 #include "lib/base/err.h"
 #include "lib/base/hash.h"
+#include "lib/tls/keys.h"
 #include "proto/ctl.h"
 
 #define CREDS_FILE_MAX (4 * 1024 * 1024) /* bytes of the file */
@@ -75,19 +79,22 @@ struct creds_id {
 	enum creds_kind kind;
 	/* of the entry; "" for CREDS_SHARED */
 	char name[CTL_AGENT_MAX + 1];
-	/* SHA-256 of the secret that was shown */
+	/* SHA-256 of the secret that was shown, or by_key of the point that was proved */
 	uint8_t digest[HASH_SHA256_LEN];
+	bool by_key;
 };
 
 /*
- * creds_load - read and check the file at path.
+ * creds_load - read and check the file at path; NULL: there is none.
+ *   agent_keys  n items NAME=tunnel-pub-...: agents without an entry in the file (--agent-key)
  * Returns 0 with one reference for the caller in *out; ERR_NOTFOUND, ERR_LIMIT, ERR_INVALID,
  * ERR_SYS, ERR_NOMEM with one sentence in e that names the entry and never a secret; *out is as it
  * was then, so that the old one stays.
  */
-int creds_load(const char *path, struct creds **out, struct errtext *e) WARN_UNUSED;
+int creds_load(const char *path, char *const *agent_keys, size_t n, struct creds **out,
+    struct errtext *e) WARN_UNUSED;
 
-/* creds_parse - the same from n bytes of text. */
+/* creds_parse - the same from n bytes of text, without such items. */
 int creds_parse(const void *p, size_t n, struct creds **out, struct errtext *e) WARN_UNUSED;
 
 /*
@@ -102,18 +109,27 @@ const char *creds_warning(const struct creds *c, size_t i);
 
 /* creds_is_empty - is there nobody in it who could log in? */
 bool creds_is_empty(const struct creds *c);
+/* creds_has_keys - is there somebody who can log in by key? */
+bool creds_has_keys(const struct creds *c);
+
+/* How somebody proves who it is: by key, if there is one, else by secret. */
+struct creds_proof {
+	const char *secret;
+	/* a point (KEYS_POINT_LEN bytes) whose private half it has proved to have, or NULL */
+	const uint8_t *key;
+};
 
 /*
- * creds_agent - may somebody who shows secret be the agent called name?  creds_client - who is a
- * client that shows it?
+ * creds_agent - may somebody with this proof be the agent called name?  creds_client - who is a
+ * client with it?
  *   now_s   wall clock
- * Return 0 with *id filled; ERR_DENIED (one answer for an unknown name and a wrong secret);
- * ERR_TIMEOUT when the secret is right and the entry has expired.  *id is CREDS_NOBODY on error.
+ * Return 0 with *id filled; ERR_DENIED (one answer for an unknown name and a wrong secret or key);
+ * ERR_TIMEOUT when the proof is right and the entry has expired.  *id is CREDS_NOBODY on error.
  */
-int creds_agent(const struct creds *c, const char *name, const char *secret, int64_t now_s,
+int creds_agent(const struct creds *c, const char *name, const struct creds_proof *proof,
+    int64_t now_s, struct creds_id *id) WARN_UNUSED;
+int creds_client(const struct creds *c, const struct creds_proof *proof, int64_t now_s,
     struct creds_id *id) WARN_UNUSED;
-int creds_client(
-    const struct creds *c, const char *secret, int64_t now_s, struct creds_id *id) WARN_UNUSED;
 
 /*
  * creds_still_valid - would id, which an earlier struct creds gave out, be admitted by c too?

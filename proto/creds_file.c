@@ -57,6 +57,11 @@ take_secret(struct creds *c, const struct jobj *v, uint8_t out[HASH_SHA256_LEN],
 		warn(c,
 		    "%s: the secret has a control character: no native agent or client can show it",
 		    where);
+	/* As a secret it would let in whoever can read it. */
+	if (strncmp(s, KEYS_PUB_PREFIX, strlen(KEYS_PUB_PREFIX)) == 0)
+		return err_set(e, ERR_INVALID,
+		    "%s: a public key is no secret: write { \"key\": \"" KEYS_PUB_PREFIX "...\" }",
+		    where);
 	if (strncmp(s, DIGEST_PREFIX, strlen(DIGEST_PREFIX)) != 0)
 		r = creds_digest_of(s, out);
 	else if (!hash_unhex(out, HASH_SHA256_LEN, s + strlen(DIGEST_PREFIX)))
@@ -67,22 +72,43 @@ take_secret(struct creds *c, const struct jobj *v, uint8_t out[HASH_SHA256_LEN],
 	return r;
 }
 
-/* take_secrets - the items of an array (at most max), or v itself. */
+/* take_key - a public key. */
 static int
-take_secrets(struct creds *c, const struct jobj *v, size_t max, struct creds_digests *d,
-    const char *where, struct errtext *e)
+take_key(struct creds *c, const struct jobj *v, uint8_t out[HASH_SHA256_LEN], const char *where,
+    struct errtext *e)
+{
+	const char *s = jobj_as_str(v);
+	uint8_t point[KEYS_POINT_LEN];
+	struct errtext sub;
+	int r;
+
+	(void)c;
+	if (s == NULL)
+		return err_set(e, ERR_INVALID, "%s: a key must be a string", where);
+	if ((r = keys_point(s, strlen(s), point, &sub)) != 0)
+		return err_set(e, r, "%s: \"key\": %s", where, sub.s);
+	return creds_digest_of_key(point, out);
+}
+
+typedef int take_digest(struct creds *c, const struct jobj *v, uint8_t out[HASH_SHA256_LEN],
+    const char *where, struct errtext *e);
+
+/* take_digests - the items of an array (at most max), or v itself. */
+static int
+take_digests(struct creds *c, const struct jobj *v, take_digest *take, size_t max,
+    struct creds_digests *d, const char *where, struct errtext *e)
 {
 	bool many = jobj_kind(v) == JOBJ_ARR;
 	size_t n = many ? jobj_count(v) : 1;
 	int r = 0;
 
 	if (n > max)
-		return err_set(e, ERR_LIMIT, "%s: more than %zu secrets", where, max);
+		return err_set(e, ERR_LIMIT, "%s: more than %zu secrets or keys", where, max);
 	d->v = mem_array(n, sizeof *d->v);
 	if (d->v == NULL)
 		return err_set(e, ERR_NOMEM, "%s: out of memory", where);
 	while (r == 0 && d->n < n) {
-		r = take_secret(c, many ? jobj_at(v, d->n) : v, d->v[d->n], where, e);
+		r = take(c, many ? jobj_at(v, d->n) : v, d->v[d->n], where, e);
 		d->n++;
 	}
 	return r;
@@ -206,7 +232,22 @@ take_rest(const struct jobj *o, struct creds_entry *en, const char *where, struc
 	return take_expires(o, en, where, e);
 }
 
-/* check_members - refuse what is not known and demand a secret. */
+/* take_proofs - how one shows that one is the entry's owner: its "secret", its "key", or both. */
+static int
+take_proofs(struct creds *c, const struct jobj *o, struct creds_entry *en, const char *where,
+    struct errtext *e)
+{
+	const struct jobj *secret = jobj_get(o, "secret"), *key = jobj_get(o, "key");
+	int r = 0;
+
+	if (secret != NULL)
+		r = take_digests(c, secret, take_secret, CREDS_SECRETS_MAX, &en->secrets, where, e);
+	if (r == 0 && key != NULL)
+		r = take_digests(c, key, take_key, CREDS_SECRETS_MAX, &en->keys, where, e);
+	return r;
+}
+
+/* check_members - refuse what is not known and demand a secret or a key. */
 static int
 check_members(
     const struct jobj *o, const char *const *allowed, const char *where, struct errtext *e)
@@ -216,8 +257,8 @@ check_members(
 
 	if (r != 0)
 		return err_set(e, r, "%s: %s", where, sub.s);
-	if (jobj_get(o, "secret") == NULL)
-		return err_set(e, ERR_INVALID, "%s: \"secret\" is missing", where);
+	if (jobj_get(o, "secret") == NULL && jobj_get(o, "key") == NULL)
+		return err_set(e, ERR_INVALID, "%s: \"secret\" or \"key\" is missing", where);
 	return 0;
 }
 
@@ -225,8 +266,8 @@ static int
 take_agent(struct creds *c, const struct jobj *v, struct creds_entry *en, const char *where,
     struct errtext *e)
 {
-	static const char *const allowed[] = { "secret", "services", "targets", "ports", "hosts",
-		"max-services", "publish", LIMITS, NULL };
+	static const char *const allowed[] = { "secret", "key", "services", "targets", "ports",
+		"hosts", "max-services", "publish", LIMITS, NULL };
 	int r;
 
 	/* A client's is only a label; an agent says its own, and clients ask for it. */
@@ -235,7 +276,7 @@ take_agent(struct creds *c, const struct jobj *v, struct creds_entry *en, const 
 	creds_publish_init(&en->publish);
 	if (jobj_kind(v) == JOBJ_STR) {
 		en->expires_s = NEVER;
-		return take_secrets(c, v, 1, &en->secrets, where, e);
+		return take_digests(c, v, take_secret, 1, &en->secrets, where, e);
 	}
 	if (jobj_kind(v) != JOBJ_OBJ)
 		return err_set(e, ERR_INVALID, "%s: must be a secret or an object", where);
@@ -243,8 +284,7 @@ take_agent(struct creds *c, const struct jobj *v, struct creds_entry *en, const 
 		return err_set(e, ERR_NOMEM, "%s: out of memory", where);
 	en->limited = jobj_get(v, "services") != NULL || jobj_get(v, "targets") != NULL;
 	if ((r = check_members(v, allowed, where, e)) != 0 ||
-	    (r = take_secrets(
-		 c, jobj_get(v, "secret"), CREDS_SECRETS_MAX, &en->secrets, where, e)) != 0 ||
+	    (r = take_proofs(c, v, en, where, e)) != 0 ||
 	    (r = take_list(v, "services", is_pattern, &en->services, NULL, where, e)) != 0 ||
 	    (r = take_list(v, "targets", is_pattern, NULL, en->hosts, where, e)) != 0 ||
 	    (r = creds_publish_take(&en->publish, v, where, e)) != 0)
@@ -256,7 +296,7 @@ static int
 take_client(struct creds *c, const struct jobj *v, struct creds_entry *en, const char *where,
     struct errtext *e)
 {
-	static const char *const allowed[] = { "secret", "agents", "targets", LIMITS, NULL };
+	static const char *const allowed[] = { "secret", "key", "agents", "targets", LIMITS, NULL };
 	int r;
 
 	if (jobj_kind(v) != JOBJ_OBJ)
@@ -264,8 +304,7 @@ take_client(struct creds *c, const struct jobj *v, struct creds_entry *en, const
 	if ((en->hosts = match_new()) == NULL)
 		return err_set(e, ERR_NOMEM, "%s: out of memory", where);
 	if ((r = check_members(v, allowed, where, e)) != 0 ||
-	    (r = take_secrets(
-		 c, jobj_get(v, "secret"), CREDS_SECRETS_MAX, &en->secrets, where, e)) != 0 ||
+	    (r = take_proofs(c, v, en, where, e)) != 0 ||
 	    (r = take_list(v, "agents", ctl_is_agent, &en->agents, NULL, where, e)) != 0 ||
 	    (r = take_list(v, "targets", is_pattern, &en->services, en->hosts, where, e)) != 0)
 		return r;
@@ -337,37 +376,55 @@ check_agents(struct creds *c)
 	}
 }
 
-/* check_clients - a client is known by its secret alone, so no two may have the same. */
+/* owners_differ - no two that are equal, in order, belong to different entries. */
 static int
-check_clients(const struct creds *c, struct errtext *e)
+owners_differ(struct owner *all, size_t n, const char *what, struct errtext *e)
 {
-	size_t n = c->shared.n, k = 0;
-	int r = 0;
-
-	for (size_t i = 0; i < c->clients.n; i++)
-		n += c->clients.v[i].secrets.n;
-	struct owner *all = mem_array(n, sizeof *all);
-
-	if (all == NULL)
-		return err_set(e, ERR_NOMEM, "clients: out of memory");
-	for (size_t i = 0; i < c->shared.n; i++)
-		all[k++] = (struct owner){ c->shared.v[i], NULL };
-	for (size_t i = 0; i < c->clients.n; i++) {
-		for (size_t j = 0; j < c->clients.v[i].secrets.n; j++)
-			all[k++] = (struct owner){ c->clients.v[i].secrets.v[j], &c->clients.v[i] };
-	}
 	if (n > 1)
 		qsort(all, n, sizeof *all, by_digest);
-	for (size_t i = 1; r == 0 && i < n; i++) {
+	for (size_t i = 1; i < n; i++) {
 		const struct owner *p = &all[i - 1], *q = &all[i];
 
 		if (by_digest(p, q) == 0 && p->entry != q->entry)
-			r = err_set(e, ERR_INVALID, "clients: \"%s\" has the same secret as %s%s%s",
-			    (q->entry != NULL ? q : p)->entry->name,
+			return err_set(e, ERR_INVALID, "clients: \"%s\" has the same %s as %s%s%s",
+			    (q->entry != NULL ? q : p)->entry->name, what,
 			    p->entry != NULL && q->entry != NULL ? "\"" : "access-client-secrets",
 			    p->entry != NULL && q->entry != NULL ? p->entry->name : "",
 			    p->entry != NULL && q->entry != NULL ? "\"" : "");
 	}
+	return 0;
+}
+
+static size_t
+add_owners(struct owner *all, size_t n, const struct creds_digests *d, const struct creds_entry *en)
+{
+	for (size_t i = 0; i < d->n; i++)
+		all[n++] = (struct owner){ d->v[i], en };
+	return n;
+}
+
+/* check_clients - a client is known by its secret or key alone: no two may have the same. */
+static int
+check_clients(const struct creds *c, struct errtext *e)
+{
+	const struct creds_table *t = &c->clients;
+	size_t most = c->shared.n, n;
+	struct owner *all;
+	int r;
+
+	for (size_t i = 0; i < t->n; i++)
+		most += t->v[i].secrets.n + t->v[i].keys.n;
+	if ((all = mem_array(most, sizeof *all)) == NULL)
+		return err_set(e, ERR_NOMEM, "clients: out of memory");
+	n = add_owners(all, 0, &c->shared, NULL);
+	for (size_t i = 0; i < t->n; i++)
+		n = add_owners(all, n, &t->v[i].secrets, &t->v[i]);
+	r = owners_differ(all, n, "secret", e);
+	n = 0;
+	for (size_t i = 0; r == 0 && i < t->n; i++)
+		n = add_owners(all, n, &t->v[i].keys, &t->v[i]);
+	if (r == 0)
+		r = owners_differ(all, n, "key", e);
 	mem_free(all);
 	return r;
 }
@@ -407,28 +464,109 @@ take_file(const struct jobj *o, struct creds *c, struct errtext *e)
 	    (r = take_table(c, o, "clients", take_client, &c->clients, e)) != 0)
 		return r;
 	r = jobj_arr(o, "access-client-secrets", &a, e);
-	if (r == 0)
-		r = take_secrets(c, a, CREDS_FILE_MAX, &c->shared, "access-client-secrets", e);
-	else if (r == ERR_NOTFOUND)
-		r = 0;
-	if (r == 0)
-		check_agents(c);
-	return r != 0 ? r : check_clients(c, e);
+	if (r == ERR_NOTFOUND)
+		return 0;
+	return r != 0 ? r
+		      : take_digests(c, a, take_secret, CREDS_FILE_MAX, &c->shared,
+			    "access-client-secrets", e);
 }
 
-int
-creds_parse(const void *p, size_t n, struct creds **out, struct errtext *e)
+/* ---- agents' keys from the command line ---- */
+
+/*
+ * agent_of_key - the entry for an agent of n bytes, made if no item before has.  Those of the file,
+ * which come first, are not to be changed by the command line: NULL and ERR_INVALID.
+ */
+static int
+agent_of_key(struct creds *c, size_t n_file, const char *name, size_t n, struct creds_entry **out,
+    struct errtext *e)
+{
+	struct creds_entry *en;
+
+	for (size_t i = 0; i < c->agents.n; i++) {
+		en = &c->agents.v[i];
+		if (strlen(en->name) != n || memcmp(en->name, name, n) != 0)
+			continue;
+		*out = en;
+		return i >= n_file ? 0
+				   : err_set(e, ERR_INVALID,
+					 "agent \"%s\" has an entry in the credentials file, too",
+					 en->name);
+	}
+	en = &c->agents.v[c->agents.n];
+	*en = (struct creds_entry){ .name = mem_zalloc(n + 1), .expires_s = NEVER };
+	en->keys.v = mem_array(CREDS_SECRETS_MAX, sizeof *en->keys.v);
+	c->agents.n++;
+	if (en->name == NULL || en->keys.v == NULL)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	memcpy(en->name, name, n);
+	creds_publish_init(&en->publish);
+	*out = en;
+	return ctl_is_agent(en->name) ? 0 : err_set(e, ERR_INVALID, "no agent's name");
+}
+
+static int
+take_agent_key(struct creds *c, size_t n_file, const char *item, struct errtext *e)
+{
+	/* The last one: a name may have one, a key has none. */
+	const char *eq = strrchr(item, '=');
+	uint8_t point[KEYS_POINT_LEN];
+	struct creds_entry *en = NULL;
+	int r;
+
+	if (eq == NULL || eq == item || (size_t)(eq - item) > CTL_AGENT_MAX)
+		return err_set(e, ERR_INVALID, "not NAME=" KEYS_PUB_PREFIX "...");
+	if ((r = keys_point(eq + 1, strlen(eq + 1), point, e)) != 0 ||
+	    (r = agent_of_key(c, n_file, item, (size_t)(eq - item), &en, e)) != 0)
+		return r;
+	if (en->keys.n == CREDS_SECRETS_MAX)
+		return err_set(e, ERR_LIMIT, "more than %d keys of one agent", CREDS_SECRETS_MAX);
+	return creds_digest_of_key(point, en->keys.v[en->keys.n++]);
+}
+
+static int
+take_agent_keys(struct creds *c, char *const *items, size_t n, struct errtext *e)
+{
+	struct creds_table *t = &c->agents;
+	size_t n_file = t->n;
+	struct creds_entry *v;
+	struct errtext why = { "" };
+	int r = 0;
+
+	if (n == 0)
+		return 0;
+	if ((v = mem_resize(t->v, t->n + n, sizeof *v)) == NULL)
+		return err_set(e, ERR_NOMEM, "out of memory");
+	t->v = v;
+	for (size_t i = 0; r == 0 && i < n; i++)
+		if ((r = take_agent_key(c, n_file, items[i], &why)) != 0)
+			err_set(e, r, "--agent-key %s: %s", items[i], why.s);
+	if (r == 0)
+		qsort(t->v, t->n, sizeof *t->v, creds_by_name);
+	return r;
+}
+
+/* ---- all of it ---- */
+
+/* p NULL: there is no file. */
+static int
+read_all(const void *p, size_t n, char *const *agent_keys, size_t n_keys, struct creds **out,
+    struct errtext *e)
 {
 	struct jobj *o = NULL;
 	struct creds *c = mem_zalloc(sizeof *c);
-	int r;
+	int r = 0;
 
 	if (c == NULL)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	atomic_init(&c->refs, 1);
-	if ((r = jobj_parse(p, n, CREDS_FILE_MAX, &o, e)) == 0)
+	if (p != NULL && (r = jobj_parse(p, n, CREDS_FILE_MAX, &o, e)) == 0)
 		r = take_file(o, c, e);
 	jobj_free(o);
+	if (r == 0 && (r = take_agent_keys(c, agent_keys, n_keys, e)) == 0) {
+		check_agents(c);
+		r = check_clients(c, e);
+	}
 	if (r == 0)
 		*out = c;
 	else
@@ -437,16 +575,25 @@ creds_parse(const void *p, size_t n, struct creds **out, struct errtext *e)
 }
 
 int
-creds_load(const char *path, struct creds **out, struct errtext *e)
+creds_parse(const void *p, size_t n, struct creds **out, struct errtext *e)
+{
+	return read_all(p, n, NULL, 0, out, e);
+}
+
+int
+creds_load(
+    const char *path, char *const *agent_keys, size_t n, struct creds **out, struct errtext *e)
 {
 	struct errtext sub;
 	char *buf = NULL;
 	size_t len = 0;
-	int r = file_read_all(path, CREDS_FILE_MAX, &buf, &len, e);
+	int r;
 
-	if (r != 0)
+	if (path == NULL)
+		return read_all(NULL, 0, agent_keys, n, out, e);
+	if ((r = file_read_all(path, CREDS_FILE_MAX, &buf, &len, e)) != 0)
 		return r;
-	r = creds_parse(buf, len, out, &sub);
+	r = read_all(buf, len, agent_keys, n, out, &sub);
 	mem_wipe(buf, len);
 	mem_free(buf);
 	return r == 0 ? 0 : err_set(e, r, "%s: %s", path, sub.s);

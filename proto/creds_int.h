@@ -25,6 +25,8 @@ struct creds_entry {
 	/* Agent: another's differs from it in case only. */
 	bool has_twin;
 	struct creds_digests secrets;
+	/* SHA-256 of each public key's point; never mixed with those of secrets. */
+	struct creds_digests keys;
 	int64_t expires_s;
 	struct creds_limits limits;
 	/* Agent: it has "services" or "targets", and offers nothing else. */
@@ -54,6 +56,8 @@ struct creds {
 	size_t n_warnings;
 };
 
+int creds_digest_of_key(
+    const uint8_t point[KEYS_POINT_LEN], uint8_t out[HASH_SHA256_LEN]) WARN_UNUSED;
 int creds_digest_of(const char *secret, uint8_t out[HASH_SHA256_LEN]) WARN_UNUSED;
 
 /* creds_by_name - the order of a table: names that are equal but for case are neighbours. */

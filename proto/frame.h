@@ -58,6 +58,12 @@ enum frame_type {
 	FRAME_TYPES
 };
 
+/*
+ * The first byte of TLS (RFC 8446 5.1), and no frame's type for ever: a carrier that begins with it
+ * is a login by key (PROTOCOL.md 2.1).
+ */
+#define FRAME_TLS 22
+
 /* WINDOW: the far endpoint has passed on everything and the end of the stream too. */
 #define FRAME_F_EOF_ACKED 1
 /* WINDOW: it answers a RETURN, so its limit is newer than that. */

@@ -20,7 +20,7 @@
 #include "lib/net/dial.h"
 #include "lib/ws/handshake.h"
 
-enum phase { PHASE_CONNECT, PHASE_PROXY, PHASE_TLS, PHASE_UPGRADE };
+enum phase { PHASE_CONNECT, PHASE_PROXY, PHASE_TLS, PHASE_UPGRADE, PHASE_KEYS };
 
 struct dialer {
 	struct loop *loop;
@@ -105,7 +105,7 @@ static void
 on_deadline(void *arg)
 {
 	static const char *const what[] = { "", "no answer to CONNECT", "no TLS handshake",
-		"no answer to the WebSocket handshake" };
+		"no answer to the WebSocket handshake", "no proof of the relay's key" };
 	struct dialer *d = arg;
 	char url[256];
 
@@ -130,6 +130,18 @@ on_writable(void *arg)
 	(void)arg; /* a request of a few hundred bytes always fits */
 }
 
+/* A relay without a key answers by our protocol's goodbye, or by the end of the WebSocket. */
+static void
+keys_failed(struct dialer *d, const char *url, int err, const char *text)
+{
+	if (err == ERR_DENIED)
+		dialer_end(d, err, text);
+	else
+		dialer_fail(d, err == ERR_EOF ? ERR_CLOSED : err,
+		    "%s: login by key: %s; does the relay have a key (--key-file)?", url,
+		    text[0] != '\0' ? text : "the relay ended the connection");
+}
+
 static void
 on_closed(void *arg, int err, const char *text)
 {
@@ -146,6 +158,8 @@ on_closed(void *arg, int err, const char *text)
 		    "%s: the relay ended the connection before it answered%s%s%s", url,
 		    said ? ": " : "", text,
 		    d->t->tls == NULL ? "; if it speaks TLS on this port, use wss://" : "");
+	else if (d->phase == PHASE_KEYS)
+		keys_failed(d, url, err, text);
 	else if (err == ERR_PROTO)
 		dialer_fail(d, err, "%s: the relay speaks plain HTTP on this port: use ws://", url);
 	else
@@ -197,6 +211,53 @@ send_upgrade(struct dialer *d)
 	IGNORE_RESULT(send_built(d, &b)); /* a failure has ended the dial */
 }
 
+/* ---- the keys ---- */
+
+static void
+on_keys_ready(void *arg)
+{
+	struct dialer *d = arg;
+
+	if (d->over)
+		return;
+	f_tls_set_ready(d->f, NULL, NULL);
+	filter_set_user(d->f, NULL, NULL);
+	dialer_end(d, 0, "");
+}
+
+static int
+judge_relay(void *arg, const uint8_t point[KEYS_POINT_LEN], struct errtext *e)
+{
+	const struct dialer *d = arg;
+	const struct keys_list *l = &d->t->relay_keys;
+	char url[256], has[KEYS_PUB_TEXT_LEN + 1], should[KEYS_PUB_TEXT_LEN + 1];
+
+	if (keys_list_has(l, point))
+		return 0;
+	keys_point_text(point, has);
+	keys_point_text(l->points[0], should);
+	return err_set(e, ERR_DENIED,
+	    "%s: the relay's key is %s, but --relay-key says %s%s: it was changed, or somebody "
+	    "else answers in its place",
+	    peer_text(d, url, sizeof url), has, should, l->n > 1 ? " or another" : "");
+}
+
+static void
+prove_keys(struct dialer *d)
+{
+	struct filter *tls;
+
+	set_phase(d, PHASE_KEYS);
+	tls = f_tls_keyed(d->f, d->loop, d->t->keyed, (struct tls_judge){ judge_relay, d });
+	if (tls == NULL) {
+		dialer_fail(d, ERR_NOMEM, "out of memory");
+		return;
+	}
+	d->f = tls;
+	filter_set_user(tls, &user, d);
+	f_tls_set_ready(tls, on_keys_ready, d);
+}
+
 static void
 got_upgrade(struct dialer *d)
 {
@@ -221,7 +282,10 @@ got_upgrade(struct dialer *d)
 		return;
 	}
 	d->f = ws;
-	dialer_end(d, 0, "");
+	if (d->t->keyed != NULL)
+		prove_keys(d);
+	else
+		dialer_end(d, 0, "");
 }
 
 /* ---- TLS ---- */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * dialer - from a relay's URL to an open WebSocket: look-up and connect (RFC 8305), the outbound
- * proxy's CONNECT, TLS, the opening handshake.  One deadline for each phase, and every failure says
- * which phase, on what, and what would help.
+ * proxy's CONNECT, TLS, the opening handshake; and the proof of keys inside.  One deadline for each
+ * phase, and every failure says which phase, on what, and what would help.
  */
 #ifndef CMD_DIALER_H
 #define CMD_DIALER_H
@@ -10,10 +10,11 @@
 #include "lib/net/filter.h"
 #include "lib/conf/opt.h"
 #include "lib/tls/tls.h"
+#include "lib/tls/tls_keyed.h"
 #include "lib/net/url.h"
 
 #define DIALER_PHASE_MS \
-	15000 /* for each of: connecting, the proxy's answer, TLS, the relay's answer */
+	15000 /* for each of: connecting, the proxy's answer, TLS, the relay's answer, the keys */
 
 struct dialect;
 
@@ -24,6 +25,9 @@ struct dialer_target {
 	const struct dialect *dialect;
 	/* NULL for ws:// */
 	struct tls_client_ctx *tls;
+	/* Our key, and the relay's, one of relay_keys; NULL: we log in by a secret. */
+	struct tls_keyed *keyed;
+	struct keys_list relay_keys;
 	bool has_proxy;
 	/* http://[user:password@]host:port */
 	struct url proxy;
@@ -55,8 +59,10 @@ struct dialer;
 
 /*
  * The end of a dial, called once from the loop; the dialer is gone afterwards.
- *   f     the WebSocket filter, now the callee's, with no user; NULL on failure
- *   err   0; ERR_DENIED: the relay or proxy said 401, 403, 407; ERR_TLS; others
+ *   f     the WebSocket filter, or that of TLS by keys on it, now the callee's, with no user; NULL
+ *         on failure
+ *   err   0; ERR_DENIED: the relay or proxy said 401, 403, 407, or the relay has another key;
+ *         ERR_TLS; others
  */
 typedef void dialer_fn(void *arg, struct filter *f, int err, const char *text);
 

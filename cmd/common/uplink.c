@@ -386,7 +386,8 @@ say_hello(struct uplink *k, struct session *s)
 	int r;
 
 	snprintf(h.name, sizeof h.name, "%s", k->name);
-	snprintf(h.secret, sizeof h.secret, "%s", secret_bytes(k->cfg->secret));
+	if (k->cfg->secret != NULL)
+		snprintf(h.secret, sizeof h.secret, "%s", secret_bytes(k->cfg->secret));
 	snprintf(h.software, sizeof h.software, "tunnel/%s", VERSION);
 	memcpy(h.instance, k->cfg->instance, sizeof h.instance);
 	h.last_error = k->last_error[0] != '\0' ? k->last_error : NULL;

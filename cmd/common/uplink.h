@@ -20,6 +20,7 @@
 #include "cmd/cmd.h"
 #include "cmd/common/carrier.h"
 #include "cmd/common/dialer.h"
+#include "cmd/common/key_option.h"
 #include "lib/conf/opt.h"
 #include "lib/base/secret.h"
 
@@ -42,6 +43,9 @@ struct uplink_opts {
 	char *relay;
 	struct secret *secret;
 	char *secret_file;
+	struct key_opts key;
+	struct opt_list relay_keys;
+	char *join_file;
 	char *ca;
 	struct opt_list pins;
 	struct opt_list headers;
@@ -78,6 +82,22 @@ extern const char *const uplink_dialects[];
 		    .rival = "secret-file",                                                    \
 		    .help = "the secret itself; others may see it while the program starts: "  \
 			    "prefer --secret-file" },                                          \
+	    KEY_OPT_ROWS(S, m.key,                                                             \
+		"log in by the private key in FILE (tunnel keygen), and by nothing else"),     \
+	    { .name = "relay-key",                                                             \
+		    .kind = OPT_LIST,                                                          \
+		    .off = offsetof(S, m.relay_keys),                                          \
+		    .arg = "tunnel-pub-...",                                                   \
+		    .env = "TUNNEL_RELAY_KEY",                                                 \
+		    .help = "the relay's public key, which a login by key needs; several "     \
+			    "while it is changed" },                                           \
+	    { .name = "join-file",                                                             \
+		    .kind = OPT_STRING,                                                        \
+		    .off = offsetof(S, m.join_file),                                           \
+		    .arg = "FILE",                                                             \
+		    .env = "TUNNEL_JOIN_FILE",                                                 \
+		    .help = "log in as the string of tunnel keygen --join in FILE says: it "   \
+			    "stands for --relay, --relay-key and --key-file" },                \
 	    { .name = "ca",                                                                    \
 		    .kind = OPT_STRING,                                                        \
 		    .off = offsetof(S, m.ca),                                                  \
@@ -155,7 +175,7 @@ struct uplink_config {
 	 */
 	const struct dialect *other;
 	char other_path[URL_TARGET_MAX + 1];
-	/* owned */
+	/* owned; NULL: the login is by target.keyed, which is owned too */
 	struct secret *secret;
 	uint8_t instance[CTL_TOKEN_LEN];
 	uint32_t keepalive_ms;
@@ -172,9 +192,9 @@ struct uplink_config {
 };
 
 /*
- * uplink_config_init - for an agent or a client: check the options, read the secret and the trusted
- * certificates.  ERR_INVALID and others with e.  opts must outlive the configuration; its secret
- * moves.
+ * uplink_config_init - for an agent or a client: check the options, read the secret or key and the
+ * trusted certificates.  ERR_INVALID and others with e.  opts must outlive the configuration; its
+ * secret moves.
  * uplink_config_fini in every case.
  */
 int uplink_config_init(struct uplink_config *c, struct uplink_opts *opts, enum ctl_role role,

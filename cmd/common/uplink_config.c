@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* uplink_config - from options to what a dial needs: the URL, the proxy, trust, the secret. */
+/* uplink_config - from options to what a dial needs: URL, dialect, proxy, trust, secret or key. */
 #include <stdio.h>
 #include <string.h>
 
@@ -7,9 +7,79 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "proto/dialect/dialect.h"
+#include "proto/join.h"
 #include "lib/net/addr.h"
 #include "lib/base/rand.h"
 #include "lib/base/str.h"
+
+static int
+take_relay_keys(struct uplink_config *c, const struct uplink_opts *o, struct errtext *e)
+{
+	struct errtext why = { "" };
+
+	if (o->relay_keys.n == 0)
+		return err_set(e, ERR_INVALID,
+		    "a login by key needs --relay-key " KEYS_PUB_PREFIX
+		    "..., the relay's public key: its log has it, and tunnel keygen --pub prints "
+		    "it");
+	for (size_t i = 0; i < o->relay_keys.n; i++) {
+		const char *text = o->relay_keys.v[i];
+		int r = keys_list_add(&c->target.relay_keys, text, strlen(text), &why);
+
+		if (r != 0)
+			return err_set(e, r, "--relay-key: %s", why.s);
+	}
+	return 0;
+}
+
+/* The relay's URL and key, and our own, from one file. */
+static int
+take_join(struct uplink_config *c, struct uplink_opts *o, struct errtext *e)
+{
+	struct errtext warning = { "" }, why = { "" };
+	struct secret *text = NULL;
+	struct join j = { .key = NULL };
+	int r;
+
+	if (o->relay != NULL || o->key.file != NULL || o->key.key != NULL || o->relay_keys.n > 0)
+		return err_set(e, ERR_INVALID,
+		    "--join-file stands for --relay, --relay-key and --key-file: give it alone");
+	if ((r = secret_from_file(o->join_file, &text, &warning, e)) != 0)
+		return r;
+	if (warning.s[0] != '\0')
+		log_warnx("%s", warning.s);
+	r = join_parse(secret_bytes(text), secret_len(text), &j, &why);
+	if (r == 0)
+		r = tls_keyed_new(j.key, TLS_KEYED_CLIENT, TLS_KEYED_LOGIN, &c->target.keyed, &why);
+	if (r == 0 && (o->relay = mem_strdup(j.url)) == NULL)
+		r = err_set(&why, ERR_NOMEM, "out of memory");
+	memcpy(c->target.relay_keys.points[0], j.relay, KEYS_POINT_LEN);
+	c->target.relay_keys.n = 1;
+	join_fini(&j);
+	secret_free(text);
+	return r == 0 ? 0 : err_set(e, r, "%s: %s", o->join_file, why.s);
+}
+
+/* The login by key, if one is given. */
+static int
+take_key(struct uplink_config *c, struct uplink_opts *o, struct errtext *e)
+{
+	int r = 0;
+
+	if (o->join_file == NULL)
+		r = key_option_load(&o->key, TLS_KEYED_CLIENT, &c->target.keyed, e);
+	if (r != 0)
+		return r;
+	if (c->target.keyed != NULL && (o->secret != NULL || o->secret_file != NULL))
+		return err_set(e, ERR_INVALID,
+		    "both a key and a secret: who has a key shows no secret; give one of the two");
+	if (c->target.keyed != NULL)
+		return o->join_file != NULL ? 0 : take_relay_keys(c, o, e);
+	if (o->relay_keys.n > 0)
+		return err_set(
+		    e, ERR_INVALID, "--relay-key is of a login by key: give --key-file FILE, too");
+	return 0;
+}
 
 static int
 take_secret(struct uplink_config *c, struct uplink_opts *o, struct errtext *e)
@@ -17,6 +87,8 @@ take_secret(struct uplink_config *c, struct uplink_opts *o, struct errtext *e)
 	struct errtext warning = { "" };
 	int r;
 
+	if (c->target.keyed != NULL)
+		return 0;
 	c->secret = o->secret;
 	o->secret = NULL;
 	if (c->secret == NULL && o->secret_file != NULL) {
@@ -29,7 +101,7 @@ take_secret(struct uplink_config *c, struct uplink_opts *o, struct errtext *e)
 	if (c->secret == NULL)
 		return err_set(e, ERR_INVALID,
 		    "no secret: give --secret-file FILE, or TUNNEL_SECRET in the environment "
-		    "(tunnel keygen --secret makes one)");
+		    "(tunnel keygen --secret makes one); or a key: --key-file FILE");
 	if (secret_len(c->secret) > CTL_SECRET_MAX)
 		return err_set(
 		    e, ERR_INVALID, "the secret is longer than %d bytes", CTL_SECRET_MAX);
@@ -145,7 +217,7 @@ warn_of_plain(const struct uplink_config *c)
 	struct addr a;
 	const struct hostport *at = &c->target.url.at;
 
-	if (c->target.url.tls || strcmp(at->host, "localhost") == 0 ||
+	if (c->target.url.tls || c->target.keyed != NULL || strcmp(at->host, "localhost") == 0 ||
 	    (addr_literal(at->host, at->port, &a) && addr_is_loopback(&a)))
 		return;
 	log_warnx("%s is not encrypted: the secret and all data can be read on the way; use wss://",
@@ -159,6 +231,8 @@ uplink_config_init(
 	int r;
 
 	memset(c, 0, sizeof *c);
+	if (o->join_file != NULL && (r = take_join(c, o, e)) != 0)
+		return r;
 	if (o->relay == NULL)
 		return err_set(e, ERR_INVALID, "no relay: give --relay URL or set TUNNEL_RELAY");
 	r = url_parse(o->relay, URL_WS | URL_WSS, "relay URL", &c->target.url, e);
@@ -173,12 +247,15 @@ uplink_config_init(
 	budget_init(&c->keep, o->max_memory - o->max_memory / 3, NULL);
 	c->target.headers = &o->headers;
 	if ((r = dialer_check_headers(&o->headers, e)) != 0 ||
-	    (r = dialer_proxy(&c->target, o->proxy, e)) != 0 || (r = take_secret(c, o, e)) != 0 ||
-	    (r = make_trust(c, o, e)) != 0)
+	    (r = dialer_proxy(&c->target, o->proxy, e)) != 0 || (r = take_key(c, o, e)) != 0 ||
+	    (r = take_secret(c, o, e)) != 0 || (r = make_trust(c, o, e)) != 0)
 		return r;
 	if (rand_bytes(c->instance, sizeof c->instance) != 0)
 		return err_set(e, ERR_SYS, "the system gives no random bytes");
 	warn_of_plain(c);
+	/* What the relay's credentials must have. */
+	if (c->target.keyed != NULL)
+		log_info("own key: %s", tls_keyed_public(c->target.keyed));
 	return 0;
 }
 
@@ -187,6 +264,7 @@ uplink_config_fini(struct uplink_config *c)
 {
 	secret_free(c->secret);
 	tls_client_free(c->target.tls);
+	tls_keyed_free(c->target.keyed);
 	url_wipe(&c->target.proxy);
 	memset(c, 0, sizeof *c);
 }

@@ -17,6 +17,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/rand.h"
 #include "lib/base/secret.h"
+#include "proto/join.h"
 
 #define PROG "tunnel keygen"
 #define SECRET_BYTES 32   /* 256 bits: beyond guessing, so a plain hash of it may be stored */
@@ -28,6 +29,7 @@
 
 struct keygen_opts {
 	bool pub, secret, self_signed;
+	char *join, *relay_key;
 	char *output, *cert, *key;
 	uint64_t days;
 };
@@ -49,6 +51,12 @@ static const struct opt_row rows[] = {
 	    .min = 1,
 	    .max = DAYS_MAX,
 	    .help = "with --self-signed: how long it is valid" },
+	{ .name = "join",
+	    .kind = OPT_STRING,
+	    .off = OFF(join),
+	    .arg = "URL",
+	    .help = "make a key and print it as one string with the relay's URL and --relay-key, "
+		    "for the --join-file of an agent or client" },
 	{ .name = "key",
 	    .kind = OPT_STRING,
 	    .off = OFF(key),
@@ -60,12 +68,17 @@ static const struct opt_row rows[] = {
 	    .kind = OPT_STRING,
 	    .off = OFF(output),
 	    .arg = "FILE",
-	    .help = "put the private key or the secret into FILE, readable by you alone; a public "
-		    "key into FILE.pub" },
+	    .help = "put the private key, the secret or the string of --join into FILE, readable "
+		    "by you alone; a public key into FILE.pub" },
 	{ .name = "pub",
 	    .kind = OPT_FLAG,
 	    .off = OFF(pub),
 	    .help = "print the public key of the private one in FILE or on standard input" },
+	{ .name = "relay-key",
+	    .kind = OPT_STRING,
+	    .off = OFF(relay_key),
+	    .arg = "tunnel-pub-...",
+	    .help = "with --join: the relay's public key" },
 	{ .name = "secret",
 	    .kind = OPT_FLAG,
 	    .off = OFF(secret),
@@ -78,7 +91,8 @@ static const struct opt_row rows[] = {
 
 static const struct opt_spec spec = {
 	.prog = PROG,
-	.synopsis = "[-o FILE]\n--pub [FILE]\n--secret [-o FILE]\n"
+	.synopsis = "[-o FILE]\n--join URL --relay-key tunnel-pub-... [-o FILE]\n"
+		    "--pub [FILE]\n--secret [-o FILE]\n"
 		    "--self-signed [--cert FILE] [--key FILE] [--days N] HOST...",
 	.about = "Make a key pair, or what else the flag says. No file is ever overwritten.",
 	.rows = rows,
@@ -141,6 +155,36 @@ save_pair(const char *path, const struct secret *priv, const char *pub, struct e
 	return r;
 }
 
+/* what: the private key, or a word with it. */
+static int
+give_out(const struct keygen_opts *o, const struct secret *what, const char *pub, struct errtext *e)
+{
+	if (o->output != NULL)
+		return save_pair(o->output, what, pub, e);
+	puts(secret_bytes(what));
+	return 0;
+}
+
+/* The public key goes where the string does not, for whoever keeps the relay's credentials. */
+static int
+make_join(const struct keygen_opts *o)
+{
+	struct errtext e = { "cannot make a key: out of memory" };
+	char pub[KEYS_PUB_TEXT_LEN + 1];
+	struct secret *priv = keys_generate(), *word = NULL;
+	uint8_t relay[KEYS_POINT_LEN];
+	int r = priv != NULL ? keys_public(priv, pub, &e) : ERR_NOMEM;
+
+	if (r == 0 && (r = keys_point(o->relay_key, strlen(o->relay_key), relay, &e)) == 0 &&
+	    (r = join_make(o->join, relay, priv, &word, &e)) == 0)
+		r = give_out(o, word, pub, &e);
+	if (r == 0)
+		fprintf(o->output != NULL ? stdout : stderr, "%s\n", pub);
+	secret_free(word);
+	secret_free(priv);
+	return r == 0 ? flushed() : complain(r, &e);
+}
+
 static int
 make_pair(const struct keygen_opts *o)
 {
@@ -149,11 +193,7 @@ make_pair(const struct keygen_opts *o)
 	struct secret *priv = keys_generate();
 	int r = priv != NULL ? keys_public(priv, pub, &e) : ERR_NOMEM;
 
-	if (r == 0 && o->output != NULL)
-		r = save_pair(o->output, priv, pub, &e);
-	else if (r == 0)
-		puts(secret_bytes(priv));
-	if (r == 0)
+	if (r == 0 && (r = give_out(o, priv, pub, &e)) == 0)
 		puts(pub);
 	secret_free(priv);
 	return r == 0 ? flushed() : complain(r, &e);
@@ -237,9 +277,12 @@ make_cert(const struct keygen_opts *o, const struct opt_list *hosts)
 static int
 check(const struct keygen_opts *o, const struct opt_list *args, struct errtext *e)
 {
-	if (o->pub + o->secret + o->self_signed > 1)
+	if (o->pub + o->secret + o->self_signed + (o->join != NULL) > 1)
 		return err_set(
-		    e, ERR_INVALID, "--pub, --secret and --self-signed exclude each other");
+		    e, ERR_INVALID, "--join, --pub, --secret and --self-signed exclude each other");
+	if ((o->join != NULL) != (o->relay_key != NULL))
+		return err_set(e, ERR_INVALID,
+		    "--join URL and --relay-key go together: the relay's log has its public key");
 	if (o->output != NULL && (o->pub || o->self_signed))
 		return err_set(e, ERR_INVALID,
 		    "-o does not go with --pub (redirect its output) nor with --self-signed (use "
@@ -268,6 +311,8 @@ keygen_main(int argc, char **argv)
 		rand_init();
 		if ((r = check(&o, &res.args, &e)) != 0)
 			r = complain(r, &e);
+		else if (o.join != NULL)
+			r = make_join(&o);
 		else if (o.pub)
 			r = print_public(res.args.n > 0 ? res.args.v[0] : NULL);
 		else if (o.secret)

@@ -10,11 +10,12 @@ ask_creds(struct relay *r, struct admit *a, const struct ctl_hello *h)
 {
 	struct creds *c = relay_creds(r);
 	struct creds_id id = { .kind = CREDS_NOBODY };
+	const struct creds_proof proof = { h->secret, a->key };
 	int err = 0;
 
 	if (c != NULL)
-		err = h->role == CTL_AGENT ? creds_agent(c, h->name, h->secret, clock_wall_s(), &id)
-					   : creds_client(c, h->secret, clock_wall_s(), &id);
+		err = h->role == CTL_AGENT ? creds_agent(c, h->name, &proof, clock_wall_s(), &id)
+					   : creds_client(c, &proof, clock_wall_s(), &id);
 	creds_unref(c);
 	a->done(a->arg, err, &id);
 }

@@ -25,6 +25,11 @@ struct admit {
 	 */
 	void (*done)(void *arg, int err, const struct creds_id *id);
 	void *arg;
+	/*
+	 * The key that the other side has proved (KEYS_POINT_LEN bytes, the asker's): it counts,
+	 * and no secret.  NULL: none.
+	 */
+	const uint8_t *key;
 };
 
 /* Who is asked. */

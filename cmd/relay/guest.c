@@ -29,24 +29,34 @@ enum guest_state {
 	GUEST_ASKED,
 	/* Another answer than 101 was sent: until the other side has closed. */
 	GUEST_ANSWERED,
+	/* The WebSocket stands: its first byte says how the login is made. */
+	GUEST_FIRST,
+	/* By key: the handshake of the TLS inside. */
+	GUEST_KEYS,
 	/* The WebSocket stands, and a peer has it: until the login is settled. */
 	GUEST_PEER,
 	GUEST_OVER,
 	GUEST_STATES
 };
 
-static const char *const state_name[] = { "head", "asked", "answered", "peer", "over" };
+static const char *const state_name[] = { "head", "asked", "answered", "first", "keys", "peer",
+	"over" };
 
 /* From the row's state to the column's. */
 static const bool state_can[GUEST_STATES][GUEST_STATES] = {
 	[GUEST_HEAD] = { [GUEST_ASKED] = true,
 	    [GUEST_ANSWERED] = true,
+	    [GUEST_FIRST] = true,
 	    [GUEST_PEER] = true,
 	    [GUEST_OVER] = true },
+	[GUEST_FIRST] = { [GUEST_KEYS] = true, [GUEST_PEER] = true, [GUEST_OVER] = true },
+	[GUEST_KEYS] = { [GUEST_PEER] = true, [GUEST_OVER] = true },
 	[GUEST_ASKED] = { [GUEST_ANSWERED] = true, [GUEST_PEER] = true, [GUEST_OVER] = true },
 	[GUEST_ANSWERED] = { [GUEST_OVER] = true },
 	[GUEST_PEER] = { [GUEST_OVER] = true },
 };
+
+static const struct filter_user user;
 
 struct guest {
 	struct gate_owner owner;
@@ -211,13 +221,31 @@ answer_101(struct guest *g)
 	return g->state != GUEST_OVER;
 }
 
-/* id: who it is, if that was asked before; NULL: its session will tell. */
+/*
+ * id: who it is, if that was asked before; NULL: its session will tell.  key: what it has proved,
+ * or NULL.
+ */
+static void
+make_peer(struct guest *g, const struct creds_id *id, const uint8_t *key)
+{
+	const struct dialect_from from = { g->head, g->from, g->tls_words, key };
+
+	g->peer = peer_new(g->w, g->f, g->dialect, &from, &g->addr, on_settled, g);
+	if (g->peer == NULL) {
+		guest_free(g);
+		return;
+	}
+	g->f = NULL;
+	set_state(g, GUEST_PEER);
+	if (id != NULL)
+		peer_login(g->peer, &g->hello, id);
+}
+
 static void
 become_peer(struct guest *g, const struct creds_id *id)
 {
 	const struct dialect *d = g->dialect;
 	const struct f_ws_config cfg = carrier_ws(d->carries, d->message_max);
-	const struct dialect_from from = { g->head, g->from, g->tls_words };
 	struct filter *ws;
 
 	if (!answer_101(g))
@@ -229,15 +257,53 @@ become_peer(struct guest *g, const struct creds_id *id)
 		return;
 	}
 	g->f = ws;
-	g->peer = peer_new(g->w, ws, d, &from, &g->addr, on_settled, g);
-	if (g->peer == NULL) {
+	if (id != NULL || g->w->relay->keyed == NULL || d->carries != SESSION_BYTES) {
+		make_peer(g, id, NULL);
+		return;
+	}
+	set_state(g, GUEST_FIRST);
+	filter_set_user(ws, &user, g);
+}
+
+/* ---- the login by key (PROTOCOL.md 2.1) ---- */
+
+static void
+on_keys_ready(void *arg)
+{
+	struct guest *g = arg;
+
+	f_tls_set_ready(g->f, NULL, NULL);
+	make_peer(g, NULL, f_tls_peer(g->f));
+}
+
+/* Whoever can prove a key: whose it is, is asked together with the name that HELLO says. */
+static void
+prove_keys(struct guest *g)
+{
+	static const struct tls_judge anybody = { NULL, NULL };
+	struct filter *tls = f_tls_keyed(g->f, g->w->loop, g->w->relay->keyed, anybody);
+
+	if (tls == NULL) {
 		guest_free(g);
 		return;
 	}
-	g->f = NULL;
-	set_state(g, GUEST_PEER);
-	if (id != NULL)
-		peer_login(g->peer, &g->hello, id);
+	g->f = tls;
+	set_state(g, GUEST_KEYS);
+	filter_set_user(tls, &user, g);
+	f_tls_set_ready(tls, on_keys_ready, g);
+}
+
+static void
+take_first(struct guest *g)
+{
+	uint8_t first;
+
+	if (bufq_read(&g->f->in, 0, &first, 1) == 0)
+		return;
+	if (first == FRAME_TLS)
+		prove_keys(g);
+	else
+		make_peer(g, NULL, NULL);
 }
 
 /* ---- who stands in the request ---- */
@@ -259,7 +325,7 @@ on_admitted(void *arg, int err, const struct creds_id *id)
 static void
 ask_who(struct guest *g)
 {
-	const struct dialect_from from = { g->head, g->from, g->tls_words };
+	const struct dialect_from from = { g->head, g->from, g->tls_words, NULL };
 	struct relay *r = g->w->relay;
 	int err = g->dialect->login(&from, &g->hello);
 
@@ -270,7 +336,7 @@ ask_who(struct guest *g)
 	set_state(g, GUEST_ASKED);
 	/* What comes behind the request is kept for the session. */
 	filter_pause(g->f, true);
-	g->admit = (struct admit){ on_admitted, g };
+	g->admit = (struct admit){ on_admitted, g, NULL };
 	r->admitter->ask(r, &g->admit, &g->hello);
 }
 
@@ -365,6 +431,8 @@ on_readable(void *arg)
 
 	if (g->state == GUEST_ANSWERED)
 		bufq_drain(&g->f->in, g->f->in.len);
+	if (g->state == GUEST_FIRST)
+		take_first(g);
 	if (g->state != GUEST_HEAD)
 		return;
 	r = http_head_take(g->head, &g->f->in, &why);
@@ -401,6 +469,12 @@ on_deadline(void *arg)
 	struct guest *g = arg;
 
 	log_debug("%s: not logged in within the time allowed, dropped", g->from);
+	/* It is told why, in our own protocol. */
+	if (g->state == GUEST_FIRST) {
+		make_peer(g, NULL, NULL);
+		if (g->state == GUEST_OVER)
+			return;
+	}
 	/* A peer that is closed settles, and so frees g, when it is gone. */
 	if (g->peer != NULL)
 		peer_close(g->peer, CODE_TIMEOUT, "no login within the time allowed");

@@ -8,6 +8,7 @@
  * need its place, and no more.
  *
  *     head ──> (asked: who the request says that it is) ──> peer: 101, until the login is settled
+ *       ├──> first: 101 ──> (keys: TLS inside proves one) ──┘
  *       ├────────────┴──> answered: another status, until the other side has closed
  *       └──> handed on: it is the web's (guest_start_beside)
  *

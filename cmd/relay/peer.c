@@ -29,6 +29,9 @@ struct login {
 	void (*settled)(void *arg);
 	void *settled_arg;
 	struct admit admit;
+	/* What it has proved, if it has proved a key. */
+	uint8_t key[KEYS_POINT_LEN];
+	bool has_key;
 	struct registry_ask ask;
 	struct move move;
 	/* Of PEER_PROBING: since when its rivals are asked, and when they are looked at. */
@@ -361,13 +364,15 @@ on_bound(void *arg, int worker)
 static enum session_verdict
 refuse_login(struct peer *p, int err)
 {
+	const struct login *lg = (const struct login *)p;
+	const char *wrong = lg->has_key ? "wrong name or key" : "wrong name or secret";
+
 	log_denied(p, err == ERR_AGAIN     ? "the credentials cannot be checked now"
 		      : err == ERR_TIMEOUT ? "expired"
-					   : "wrong name or secret");
+					   : wrong);
 	if (err == ERR_AGAIN)
 		return refuse(p, CODE_INTERNAL, "the credentials cannot be checked now");
-	return refuse(p, CODE_DENIED,
-	    err == ERR_TIMEOUT ? "the credentials have expired" : "wrong name or secret");
+	return refuse(p, CODE_DENIED, err == ERR_TIMEOUT ? "the credentials have expired" : wrong);
 }
 
 static bool
@@ -446,7 +451,7 @@ on_hello(void *arg, const struct ctl_hello *h)
 	lg->in_hello = true;
 	lg->verdict = SESSION_HOLD;
 	set_state(p, PEER_ASKED);
-	lg->admit = (struct admit){ on_admitted, p };
+	lg->admit = (struct admit){ on_admitted, p, lg->has_key ? lg->key : NULL };
 	r->admitter->ask(r, &lg->admit, h);
 	lg->in_hello = false;
 	return lg->verdict;
@@ -723,6 +728,9 @@ peer_new(struct worker *w, struct filter *f, const struct dialect *d,
 	lg->p.w = w;
 	snprintf(lg->p.from, sizeof lg->p.from, "%s", from->address);
 	addr_identity(addr, lg->p.address);
+	lg->has_key = from->key != NULL;
+	if (lg->has_key)
+		memcpy(lg->key, from->key, sizeof lg->key);
 	lg->settled = settled;
 	lg->settled_arg = arg;
 	move_init(&lg->move, &move_user, &lg->p);

@@ -17,6 +17,7 @@
 #include "cmd/relay/peer.h"
 #include "cmd/relay/registry.h"
 #include "cmd/relay/reload.h"
+#include "cmd/relay/who.h"
 #include "cmd/relay/worker.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -94,6 +95,15 @@ static const struct opt_row rows[] = {
 	    .arg = "FILE",
 	    .env = "TUNNEL_CREDENTIALS",
 	    .help = "who may log in (JSON); read again when it changes and on SIGHUP" },
+	KEY_OPT_ROWS(struct relay_opts, key,
+	    "the relay's own private key (tunnel keygen), for agents and clients that log in by "
+	    "key"),
+	{ .name = "agent-key",
+	    .kind = OPT_LIST,
+	    .off = OFF(agent_keys),
+	    .arg = "NAME=tunnel-pub-...",
+	    .env = "TUNNEL_AGENT_KEY",
+	    .help = "the public key of an agent, in place of an entry in a credentials file" },
 	{ .name = "insecure",
 	    .kind = OPT_FLAG,
 	    .off = OFF(insecure),
@@ -582,16 +592,9 @@ relay_load(struct relay *r, struct control *c, struct errtext *e)
 		return rc;
 	if (rand_bytes(r->instance, sizeof r->instance) != 0)
 		return err_set(e, ERR_SYS, "the system gives no random bytes");
-	if (r->opts.credentials != NULL) {
+	if (r->opts.credentials != NULL)
 		reload_seen(&c->reload);
-		if ((rc = creds_load(r->opts.credentials, &r->creds, e)) != 0)
-			return rc;
-		reload_warn(r->creds, r->opts.credentials);
-		if (creds_is_empty(r->creds))
-			log_warnx(
-			    "%s: nobody can log in with these credentials", r->opts.credentials);
-	}
-	if ((rc = ingress_open(r, e)) != 0)
+	if ((rc = who_load(r, e)) != 0 || (rc = ingress_open(r, e)) != 0)
 		return rc;
 	if (r->opts.error_pages != NULL &&
 	    (rc = pages_load(r->opts.error_pages, &r->pages, e)) != 0)
@@ -689,6 +692,7 @@ log_start(const struct relay *r, const struct listeners *ls)
 
 	log_info("relay: %d workers, credentials: %s, %s", r->n_workers,
 	    r->opts.credentials != NULL ? r->opts.credentials
+	    : r->creds != NULL          ? "--agent-key"
 					: "NONE, everybody who can connect is let in",
 	    json != NULL ? json : "");
 	mem_free(json);
@@ -741,6 +745,7 @@ relay_main(int argc, char **argv)
 		mem_free(r.proxies);
 		ingress_close(&r);
 		tls_server_free(r.tls);
+		tls_keyed_free(r.keyed);
 		creds_unref(r.creds);
 		pages_unref(r.pages);
 		f_ws_thread_fini();

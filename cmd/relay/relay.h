@@ -20,6 +20,7 @@
 #include <stdatomic.h>
 
 #include "cmd/cmd.h"
+#include "cmd/common/key_option.h"
 #include "cmd/relay/ingress/ingress.h"
 #include "lib/conf/opt.h"
 #include "lib/net/addr.h"
@@ -34,6 +35,7 @@ struct admitter;
 struct dialect;
 struct pages;
 struct registry;
+struct tls_keyed;
 struct tls_server_ctx;
 struct worker;
 
@@ -55,6 +57,9 @@ struct relay_opts {
 	char *state, *error_pages;
 	uint64_t grace_ms;
 	char *credentials;
+	/* The relay's own, and those of agents. */
+	struct key_opts key;
+	struct opt_list agent_keys;
 	char *ready_file;
 	uint64_t threads;
 	struct cmd_common common;
@@ -81,6 +86,8 @@ struct relay {
 	struct relay_opts opts;
 	/* NULL: no --tls-cert or --tls-dir. */
 	struct tls_server_ctx *tls;
+	/* Logins by key are made with it; NULL: no --key-file. */
+	struct tls_keyed *keyed;
 	struct registry *registry;
 	/* --trusted-proxy; constant. */
 	struct addr_net *proxies;

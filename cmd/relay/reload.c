@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "cmd/relay/ingress/pages.h"
+#include "cmd/relay/who.h"
 #include "cmd/relay/worker.h"
 #include "lib/base/log.h"
 #include "lib/tls/tls.h"
@@ -36,7 +37,7 @@ reload_run(void *arg)
 	}
 	if ((rl->with & RELOAD_CREDS) != 0) {
 		reload_seen(rl);
-		rl->creds_rc = creds_load(rl->relay->opts.credentials, &rl->fresh, &rl->creds_why);
+		rl->creds_rc = who_read(rl->relay, &rl->fresh, &rl->creds_why);
 	}
 	if ((rl->with & RELOAD_TLS) != 0)
 		rl->tls_rc = tls_server_reload(rl->relay->tls, &rl->tls_why);
@@ -46,15 +47,6 @@ reload_run(void *arg)
 	if (loop_post(rl->relay->workers[0].loop, on_read, NULL, rl) != 0)
 		atomic_store(&rl->undelivered, true);
 	return NULL;
-}
-
-void
-reload_warn(const struct creds *c, const char *path)
-{
-	const char *text;
-
-	for (size_t i = 0; (text = creds_warning(c, i)) != NULL; i++)
-		log_warnx("%s: %s", path, text);
 }
 
 /* In force for every login and stream from now on. */
@@ -74,7 +66,7 @@ use_creds(struct reload *rl)
 	pthread_mutex_unlock(&r->creds_lock);
 	rl->fresh = NULL;
 	creds_unref(old);
-	reload_warn(r->creds, r->opts.credentials);
+	who_warn(r);
 	log_info("%s: read again", r->opts.credentials);
 	rl->done(rl->arg);
 }

@@ -48,9 +48,6 @@ struct reload {
 /* reload_init - done(arg) is called in worker 0's loop each time new credentials are in force. */
 void reload_init(struct reload *rl, struct relay *r, void (*done)(void *arg), void *arg);
 
-/* reload_warn - log what the file's owner should know of these credentials. */
-void reload_warn(const struct creds *c, const char *path);
-
 /*
  * reload_seen - the credentials are about to be read for the first time: what comes later is a
  * change.

@@ -48,21 +48,30 @@ is_nomem(int mbed)
 }
 
 struct secret *
-keys_generate(void)
+keys_scalar_text(const uint8_t scalar[KEYS_SCALAR_LEN])
 {
 	char text[KEYS_PRIV_TEXT_LEN + 1] = KEYS_PRIV_PREFIX;
 	size_t prefix = strlen(KEYS_PRIV_PREFIX);
+	struct secret *s = NULL;
+
+	if (b64_encode(text + prefix, sizeof(text) - prefix, scalar, KEYS_SCALAR_LEN, B64_URL) > 0)
+		s = secret_new(text, sizeof(text) - 1);
+	mem_wipe(text, sizeof(text));
+	return s;
+}
+
+struct secret *
+keys_generate(void)
+{
 	uint8_t scalar[KEYS_SCALAR_LEN];
 	struct secret *s = NULL;
 	struct work w;
 
 	if (work_init(&w) == 0 &&
 	    mbedtls_ecp_gen_privkey(&w.group, &w.d, rand_callback, NULL) == 0 &&
-	    mbedtls_mpi_write_binary(&w.d, scalar, sizeof(scalar)) == 0 &&
-	    b64_encode(text + prefix, sizeof(text) - prefix, scalar, sizeof(scalar), B64_URL) > 0)
-		s = secret_new(text, sizeof(text) - 1);
+	    mbedtls_mpi_write_binary(&w.d, scalar, sizeof(scalar)) == 0)
+		s = keys_scalar_text(scalar);
 	mem_wipe(scalar, sizeof(scalar));
-	mem_wipe(text, sizeof(text));
 	work_fini(&w);
 	return s;
 }

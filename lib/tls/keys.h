@@ -48,6 +48,9 @@ int keys_public(
 int keys_scalar(
     const struct secret *priv, uint8_t scalar[KEYS_SCALAR_LEN], struct errtext *e) WARN_UNUSED;
 
+/* keys_scalar_text - the reverse; NULL: out of memory. */
+struct secret *keys_scalar_text(const uint8_t scalar[KEYS_SCALAR_LEN]) WARN_UNUSED;
+
 /*
  * keys_point - the bytes of a public text of n characters.
  * Returns 0; ERR_INVALID if it is not of the form above or no point of the curve (e says which);

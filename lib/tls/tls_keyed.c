@@ -113,25 +113,26 @@ configure(struct tls_generation *g, enum tls_keyed_end end, const char *alpn, st
 	return 0;
 }
 
+/* Takes the reference to p in every case. */
 static int
-gen_new_keyed(const struct secret *priv, enum tls_keyed_end end, const char *alpn,
+gen_new_keyed(struct tls_loaded *p, enum tls_keyed_end end, const char *alpn,
     struct tls_generation **out, struct errtext *e)
 {
 	struct tls_generation *g = tls_generation_new();
 	int r;
 
-	if (g == NULL || (g->pairs = mem_array(1, sizeof(void *))) == NULL ||
-	    (g->pairs[0] = tls_loaded_new()) == NULL) {
+	if (g == NULL || (g->pairs = mem_array(1, sizeof(void *))) == NULL) {
+		tls_loaded_unref(p);
 		r = err_set(e, ERR_NOMEM, "out of memory");
-		goto fail;
+	} else {
+		g->pairs[0] = p;
+		g->n_pairs = 1;
+		r = configure(g, end, alpn, e);
 	}
-	g->n_pairs = 1;
-	if ((r = load_pair(g->pairs[0], priv, e)) != 0 || (r = configure(g, end, alpn, e)) != 0)
-		goto fail;
-	*out = g;
-	return 0;
-fail:
-	tls_generation_drop(g);
+	if (r == 0)
+		*out = g;
+	else
+		tls_generation_drop(g);
 	return r;
 }
 
@@ -140,17 +141,37 @@ tls_keyed_new(const struct secret *priv, enum tls_keyed_end end, const char *alp
     struct tls_keyed **out, struct errtext *e)
 {
 	struct tls_keyed *k = mem_zalloc(sizeof(*k));
+	struct tls_loaded *p = tls_loaded_new();
+	int r = ERR_NOMEM;
+
+	if (k == NULL || p == NULL)
+		err_set(e, r, "out of memory");
+	else if ((r = keys_public(priv, k->pub, e)) == 0)
+		r = load_pair(p, priv, e);
+	if (r == 0 && (r = gen_new_keyed(tls_loaded_ref(p), end, alpn, &k->gen, e)) == 0)
+		*out = k;
+	else
+		mem_free(k);
+	tls_loaded_unref(p);
+	return r;
+}
+
+int
+tls_keyed_sibling(const struct tls_keyed *k, enum tls_keyed_end end, const char *alpn,
+    struct tls_keyed **out, struct errtext *e)
+{
+	struct tls_keyed *s = mem_zalloc(sizeof(*s));
 	int r;
 
-	if (k == NULL)
+	if (s == NULL)
 		return err_set(e, ERR_NOMEM, "out of memory");
-	if ((r = keys_public(priv, k->pub, e)) != 0 ||
-	    (r = gen_new_keyed(priv, end, alpn, &k->gen, e)) != 0) {
-		mem_free(k);
-		return r;
-	}
-	*out = k;
-	return 0;
+	memcpy(s->pub, k->pub, sizeof(s->pub));
+	r = gen_new_keyed(tls_loaded_ref(k->gen->pairs[0]), end, alpn, &s->gen, e);
+	if (r == 0)
+		*out = s;
+	else
+		mem_free(s);
+	return r;
 }
 
 void

@@ -49,6 +49,13 @@ enum tls_keyed_end { TLS_KEYED_CLIENT, TLS_KEYED_SERVER };
 int tls_keyed_new(const struct secret *priv, enum tls_keyed_end end, const char *alpn,
     struct tls_keyed **out, struct errtext *e) WARN_UNUSED;
 
+/*
+ * tls_keyed_sibling - another end, or another protocol, with the same key, which is not asked for
+ * again.  ERR_NOMEM, ERR_TLS with e.
+ */
+int tls_keyed_sibling(const struct tls_keyed *k, enum tls_keyed_end end, const char *alpn,
+    struct tls_keyed **out, struct errtext *e) WARN_UNUSED;
+
 /* tls_keyed_free - accepts NULL.  Connections may outlive it: each holds a reference. */
 void tls_keyed_free(struct tls_keyed *k);
 

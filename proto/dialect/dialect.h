@@ -41,6 +41,8 @@ struct dialect_from {
 	const char *address;
 	/* What TLS says of the connection (f_tls_describe); "" without TLS. */
 	const char *tls;
+	/* The public key that it has proved inside (KEYS_POINT_LEN bytes); NULL: none. */
+	const uint8_t *key;
 };
 
 #define DIALECT_FOR(role) (1u << (role))

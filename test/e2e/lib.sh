@@ -153,6 +153,12 @@ secrets() {
 	JSON
 }
 
+# make_key NAME... - a key pair each: $tmp/NAME.key and $tmp/NAME.key.pub; public_key NAME prints the second.
+make_key() {
+	for key_name; do "$TUNNEL_BIN" keygen -o "$tmp/$key_name.key" >/dev/null || fail "keygen -o"; done
+}
+public_key() { cat "$tmp/$1.key.pub"; }
+
 # make_cert NAME HOST... - $tmp/NAME.pem and $tmp/NAME.key
 make_cert() {
 	cert_name=$1
@@ -185,7 +191,7 @@ start_agent() {
 	agent_name=$1
 	shift
 	secrets
-	case " $* " in *" --secret-file "*) ;; *) set -- --secret-file "$tmp/agent.secret" "$@" ;; esac
+	case " $* " in *" --secret-file "* | *" --key-file "* | *" --join-file "*) ;; *) set -- --secret-file "$tmp/agent.secret" "$@" ;; esac
 	case " $* " in *" --name "*) ;; *) set -- --name "$agent_name" "$@" ;; esac
 	rm -f "$tmp/$agent_name.ready"
 	start "$agent_name" "$TUNNEL_BIN" agent --relay "$relay_url" --ready-file "$tmp/$agent_name.ready" --log-level debug "$@"
@@ -203,6 +209,13 @@ start_relay_with_tls() {
 
 # connect ARGUMENT... - tunnel connect at $relay_url with the shared client secret.
 connect() { "$TUNNEL_BIN" connect --relay "$relay_url" --secret-file "$tmp/client.secret" "$@"; }
+
+# connect_by_key NAME ARGUMENT... - the same with the key of that name, at the relay with the key "relay".
+connect_by_key() {
+	key_name=$1
+	shift
+	"$TUNNEL_BIN" connect --relay "$relay_url" --key-file "$tmp/$key_name.key" --relay-key "$(public_key relay)" "$@"
+}
 
 # start_connect NAME ARGUMENT... - with -L or -D; $connect_port is the first local port.
 start_connect() {

@@ -56,6 +56,11 @@ at "$relay_url" pi 192.0.2.1 22
 says "$TUNNEL_BIN" connect --relay "$relay_url" --secret wrong pi ssh
 says "$TUNNEL_BIN" relay --listen "127.0.0.1:$plain_port" --credentials creds.json
 says "$TUNNEL_BIN" relay --listen 0.0.0.0:0
+make_key relay stranger
+says connect_by_key stranger pi ssh
+start_relay keyed --key-file relay.key
+says connect_by_key stranger pi ssh
+says "$TUNNEL_BIN" connect --relay "$relay_url" --key-file stranger.key --relay-key "$(public_key stranger)" pi ssh
 # No name server is asked for it: a label has 63 bytes at most.
 at "ws://$(printf 'x%.0s' $(seq 64))" pi ssh
 

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "proto/creds.h"
+#include "test/by_secret.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -25,9 +26,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	for (size_t i = 0; creds_warning(c, i) != NULL; i++)
 		assert(i < CREDS_WARNINGS_MAX && creds_warning(c, i)[0] != '\0');
-	assert(creds_client(c, "", 0, &id) == ERR_DENIED);
-	assert(creds_agent(c, "pi", "", 0, &id) == ERR_DENIED);
-	if (creds_agent(c, "pi", "s", 0, &id) == 0) {
+	assert(creds_client(c, BY_SECRET(""), 0, &id) == ERR_DENIED);
+	assert(creds_agent(c, "pi", BY_SECRET(""), 0, &id) == ERR_DENIED);
+	if (creds_agent(c, "pi", BY_SECRET("s"), 0, &id) == 0) {
 		assert(creds_still_valid(c, &id, 0));
 		assert(!creds_client_may(c, &id, "pi", &by_service, 0));
 		/* Port 0 is in no list. */
@@ -43,7 +44,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		       !creds_agent_may_host(c, &id, "pi", "pi.t.test") ||
 		       creds_agent_may_host(c, &id, "", "pi"));
 	}
-	if (creds_client(c, "s", 0, &id) == 0) {
+	if (creds_client(c, BY_SECRET("s"), 0, &id) == 0) {
 		assert(creds_still_valid(c, &id, 0));
 		assert(!creds_agent_may_publish(c, &id, 22));
 		assert(!creds_agent_may_host(c, &id, "pi", "pi.t.test"));

@@ -19,6 +19,7 @@
 
 #include "cmd/cmd.h"
 #include "lib/base/mem.h"
+#include "proto/join.h"
 #include "test/unit/subcommand.h"
 
 /* The scalar 1, and the curve's generator, which belongs to it (SEC 2, 2.4.2). */
@@ -424,6 +425,46 @@ without_memory_nothing_is_left(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void
+a_join_string_has_its_own_key_and_the_relays(void **state)
+{
+	char word[2048];
+	struct errtext e = { "" };
+	char pub[KEYS_PUB_TEXT_LEN + 1];
+	uint8_t relay[KEYS_POINT_LEN];
+	struct join j;
+
+	(void)state;
+	assert_int_equal(keys_point(ONE_PUB, strlen(ONE_PUB), relay, &e), 0);
+	assert_int_equal(keygen("--join ws://a.test --relay-key " ONE_PUB), CMD_OK);
+	snprintf(word, sizeof word, "%.*s", (int)sizeof word - 1, subcommand_out);
+	assert_ptr_equal(strchr(word, '\n'), word + strlen(word) - 1);
+	if (join_parse(word, strlen(word) - 1, &j, &e) != 0)
+		fail_msg("%s", e.s);
+	assert_string_equal(j.url, "ws://a.test");
+	assert_memory_equal(j.relay, relay, sizeof relay);
+	assert_int_equal(keys_public(j.key, pub, &e), 0);
+	assert_memory_equal(subcommand_err, pub, strlen(pub));
+	join_fini(&j);
+	assert_int_equal(keygen("--join ws://a.test --relay-key " ONE_PUB " -o k"), CMD_OK);
+	assert_memory_equal(subcommand_out, KEYS_PUB_PREFIX, strlen(KEYS_PUB_PREFIX));
+	assert_int_equal(keygen("--join ws://a.test --relay-key " ONE_PUB " -o k"), CMD_FAILED);
+}
+
+static void
+a_join_string_is_not_made_of_what_makes_no_sense(void **state)
+{
+	static const char *const bad[] = { "--join ws://a.test", "--relay-key " ONE_PUB,
+		"--join http://a.test --relay-key " ONE_PUB, "--join ws://a.test --relay-key x",
+		"--join ws://a.test --pub --relay-key " ONE_PUB };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		assert_int_equal(keygen(bad[i]), CMD_USAGE);
+		assert_string_equal(subcommand_out, "");
+	}
+}
+
 int
 main(void)
 {
@@ -441,6 +482,8 @@ main(void)
 		T(no_half_of_a_certificate_is_left_and_none_overwritten),
 		T(a_result_that_cannot_be_printed_is_status_1),
 		T(without_memory_nothing_is_left),
+		T(a_join_string_has_its_own_key_and_the_relays),
+		T(a_join_string_is_not_made_of_what_makes_no_sense),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,6 +15,7 @@
 #include "lib/base/mem.h"
 #include "proto/creds.h"
 #include "proto/creds_publish.h"
+#include "test/by_secret.h"
 
 #define NOW 1800000000
 /* An agent's entry with more than its secret. */
@@ -37,7 +38,7 @@ agent(const struct creds *c, const char *name, const char *secret)
 {
 	struct creds_id id;
 
-	assert_int_equal(creds_agent(c, name, secret, NOW, &id), 0);
+	assert_int_equal(creds_agent(c, name, BY_SECRET(secret), NOW, &id), 0);
 	return id;
 }
 
@@ -132,11 +133,11 @@ who_is_no_agent_of_the_file_may_publish_nothing(void **state)
 	struct creds_id pi = agent(c, "pi", "p"), gone = agent(c, "gone", "g"), id;
 
 	(void)state;
-	assert_int_equal(creds_client(c, "c", NOW, &id), 0);
+	assert_int_equal(creds_client(c, BY_SECRET("c"), NOW, &id), 0);
 	assert_string_equal(id.name, "pi");
 	assert_false(creds_agent_may_publish(c, &id, 80));
 	assert_int_equal(creds_max_services(c, &id), 16);
-	assert_int_equal(creds_client(c, "shared", NOW, &id), 0);
+	assert_int_equal(creds_client(c, BY_SECRET("shared"), NOW, &id), 0);
 	assert_false(creds_agent_may_publish(c, &id, 80));
 	memset(&id, 0, sizeof id);
 	assert_false(creds_agent_may_publish(c, &id, 80));

@@ -16,6 +16,7 @@
 
 #include "lib/base/mem.h"
 #include "proto/creds.h"
+#include "test/by_secret.h"
 
 #define NOW 1800000000 /* 2027-01-15 */
 #define SHA_AGENT "1bb1b82398e8fb2eb299f797b2dbdaeea3c495c0c096cd507a5e4d21f6bb8e42"
@@ -56,7 +57,7 @@ may(const struct creds *c, const char *secret, const char *agent, const char *se
 	struct ctl_open o = { .protocol = "tcp", .port = port };
 	struct creds_id id;
 
-	assert_int_equal(creds_client(c, secret, NOW, &id), 0);
+	assert_int_equal(creds_client(c, BY_SECRET(secret), NOW, &id), 0);
 	snprintf(o.service, sizeof o.service, "%s", service);
 	snprintf(o.host, sizeof o.host, "%s", host);
 	return creds_client_may(c, &id, agent, &o, NOW);
@@ -70,10 +71,10 @@ the_format_of_http_network_relay_is_taken_as_it_is(void **state)
 	struct creds_id id;
 
 	(void)state;
-	assert_int_equal(creds_agent(c, "pi", "agent-secret-1", NOW, &id), 0);
+	assert_int_equal(creds_agent(c, "pi", BY_SECRET("agent-secret-1"), NOW, &id), 0);
 	assert_int_equal(id.kind, CREDS_AGENT);
 	assert_string_equal(id.name, "pi");
-	assert_int_equal(creds_client(c, "client-secret-1", NOW, &id), 0);
+	assert_int_equal(creds_client(c, BY_SECRET("client-secret-1"), NOW, &id), 0);
 	assert_int_equal(id.kind, CREDS_SHARED);
 	assert_true(may(c, "client-secret-1", "pi", "", "192.0.2.1", 80));
 	assert_true(may(c, "client-secret-1", "another", "any", "", 0));
@@ -87,18 +88,18 @@ agents_are_matched_by_name_and_secret_together(void **state)
 	struct creds_id id;
 
 	(void)state;
-	assert_int_equal(creds_agent(c, "pi", "agent-1", NOW, &id), 0);
-	assert_int_equal(creds_agent(c, "lab-a", "old", NOW, &id), 0);
-	assert_int_equal(creds_agent(c, "lab-a", "new", NOW, &id), 0);
-	assert_int_equal(creds_agent(c, "pi", "old", NOW, &id), ERR_DENIED);
+	assert_int_equal(creds_agent(c, "pi", BY_SECRET("agent-1"), NOW, &id), 0);
+	assert_int_equal(creds_agent(c, "lab-a", BY_SECRET("old"), NOW, &id), 0);
+	assert_int_equal(creds_agent(c, "lab-a", BY_SECRET("new"), NOW, &id), 0);
+	assert_int_equal(creds_agent(c, "pi", BY_SECRET("old"), NOW, &id), ERR_DENIED);
 	assert_int_equal(id.kind, CREDS_NOBODY);
-	assert_int_equal(creds_agent(c, "pi", "", NOW, &id), ERR_DENIED);
-	assert_int_equal(creds_agent(c, "pi", "agent-1 ", NOW, &id), ERR_DENIED);
-	assert_int_equal(creds_agent(c, "lab-b", "new", NOW, &id), ERR_DENIED);
-	assert_int_equal(creds_agent(c, "lab-*", "new", NOW, &id), ERR_DENIED);
-	assert_int_equal(creds_agent(c, "pi", "shared-1", NOW, &id), ERR_DENIED);
-	assert_int_equal(creds_client(c, "agent-1", NOW, &id), ERR_DENIED);
-	assert_int_equal(creds_client(c, "", NOW, &id), ERR_DENIED);
+	assert_int_equal(creds_agent(c, "pi", BY_SECRET(""), NOW, &id), ERR_DENIED);
+	assert_int_equal(creds_agent(c, "pi", BY_SECRET("agent-1 "), NOW, &id), ERR_DENIED);
+	assert_int_equal(creds_agent(c, "lab-b", BY_SECRET("new"), NOW, &id), ERR_DENIED);
+	assert_int_equal(creds_agent(c, "lab-*", BY_SECRET("new"), NOW, &id), ERR_DENIED);
+	assert_int_equal(creds_agent(c, "pi", BY_SECRET("shared-1"), NOW, &id), ERR_DENIED);
+	assert_int_equal(creds_client(c, BY_SECRET("agent-1"), NOW, &id), ERR_DENIED);
+	assert_int_equal(creds_client(c, BY_SECRET(""), NOW, &id), ERR_DENIED);
 	creds_unref(c);
 }
 
@@ -117,12 +118,12 @@ a_stored_digest_admits_its_secret_and_not_itself(void **state)
 	    hex, hex);
 	struct creds *c = parsed(text);
 
-	assert_int_equal(creds_agent(c, "pi", "hunter2", NOW, &id), 0);
+	assert_int_equal(creds_agent(c, "pi", BY_SECRET("hunter2"), NOW, &id), 0);
 	assert_memory_equal(id.digest, d, sizeof d);
-	assert_int_equal(creds_client(c, "hunter2", NOW, &id), 0);
-	assert_int_equal(creds_client(c, hex, NOW, &id), ERR_DENIED);
+	assert_int_equal(creds_client(c, BY_SECRET("hunter2"), NOW, &id), 0);
+	assert_int_equal(creds_client(c, BY_SECRET(hex), NOW, &id), ERR_DENIED);
 	snprintf(text, sizeof text, "sha256:%s", hex);
-	assert_int_equal(creds_client(c, text, NOW, &id), ERR_DENIED);
+	assert_int_equal(creds_client(c, BY_SECRET(text), NOW, &id), ERR_DENIED);
 	creds_unref(c);
 }
 
@@ -133,9 +134,9 @@ an_expired_entry_is_told_so_only_with_the_right_secret(void **state)
 	struct creds_id id;
 
 	(void)state;
-	assert_int_equal(creds_agent(c, "nas", "n", NOW, &id), ERR_TIMEOUT);
-	assert_int_equal(creds_agent(c, "nas", "m", NOW, &id), ERR_DENIED);
-	assert_int_equal(creds_agent(c, "nas", "n", 1798761599, &id), 0);
+	assert_int_equal(creds_agent(c, "nas", BY_SECRET("n"), NOW, &id), ERR_TIMEOUT);
+	assert_int_equal(creds_agent(c, "nas", BY_SECRET("m"), NOW, &id), ERR_DENIED);
+	assert_int_equal(creds_agent(c, "nas", BY_SECRET("n"), 1798761599, &id), 0);
 	assert_true(creds_still_valid(c, &id, 1798761599));
 	assert_false(creds_still_valid(c, &id, 1798761600));
 	creds_unref(c);
@@ -229,7 +230,7 @@ an_agents_identity_opens_nothing(void **state)
 	struct creds_id id;
 
 	(void)state;
-	assert_int_equal(creds_agent(c, "pi", "agent-1", NOW, &id), 0);
+	assert_int_equal(creds_agent(c, "pi", BY_SECRET("agent-1"), NOW, &id), 0);
 	assert_false(creds_client_may(c, &id, "pi", &o, NOW));
 	memset(&id, 0, sizeof id);
 	assert_false(creds_client_may(c, &id, "pi", &o, NOW));
@@ -248,13 +249,13 @@ a_reload_takes_away_what_is_gone(void **state)
 	struct creds_id pi, old, fresh, s1, s2, alice, bob;
 
 	(void)state;
-	assert_int_equal(creds_agent(c, "pi", "agent-1", NOW, &pi), 0);
-	assert_int_equal(creds_agent(c, "lab-a", "old", NOW, &old), 0);
-	assert_int_equal(creds_agent(c, "lab-a", "new", NOW, &fresh), 0);
-	assert_int_equal(creds_client(c, "shared-1", NOW, &s1), 0);
-	assert_int_equal(creds_client(c, "shared-2", NOW, &s2), 0);
-	assert_int_equal(creds_client(c, "alice-1", NOW, &alice), 0);
-	assert_int_equal(creds_client(c, "bob-1", NOW, &bob), 0);
+	assert_int_equal(creds_agent(c, "pi", BY_SECRET("agent-1"), NOW, &pi), 0);
+	assert_int_equal(creds_agent(c, "lab-a", BY_SECRET("old"), NOW, &old), 0);
+	assert_int_equal(creds_agent(c, "lab-a", BY_SECRET("new"), NOW, &fresh), 0);
+	assert_int_equal(creds_client(c, BY_SECRET("shared-1"), NOW, &s1), 0);
+	assert_int_equal(creds_client(c, BY_SECRET("shared-2"), NOW, &s2), 0);
+	assert_int_equal(creds_client(c, BY_SECRET("alice-1"), NOW, &alice), 0);
+	assert_int_equal(creds_client(c, BY_SECRET("bob-1"), NOW, &bob), 0);
 	assert_false(creds_still_valid(d, &pi, NOW));
 	assert_false(creds_still_valid(d, &old, NOW));
 	assert_true(creds_still_valid(d, &fresh, NOW));
@@ -282,22 +283,22 @@ an_entry_may_say_what_its_holder_may_have(void **state)
 	struct creds_id id;
 
 	(void)state;
-	assert_int_equal(creds_agent(c, "pi", "p", NOW, &id), 0);
+	assert_int_equal(creds_agent(c, "pi", BY_SECRET("p"), NOW, &id), 0);
 	creds_limits(c, &id, &l);
 	assert_int_equal(l.sessions, 8);
 	assert_int_equal(l.streams, 100);
 	assert_int_equal(l.memory, 0);
 	assert_int_equal(l.opens, 0);
-	assert_int_equal(creds_client(c, "a", NOW, &id), 0);
+	assert_int_equal(creds_client(c, BY_SECRET("a"), NOW, &id), 0);
 	creds_limits(c, &id, &l);
 	assert_int_equal(l.sessions, 0);
 	assert_int_equal(l.memory, 16 * 1024 * 1024);
 	assert_int_equal(l.opens, 50);
-	assert_int_equal(creds_client(c, "b", NOW, &id), 0);
+	assert_int_equal(creds_client(c, BY_SECRET("b"), NOW, &id), 0);
 	creds_limits(c, &id, &l);
 	assert_int_equal(l.memory, 1000000000000);
 	assert_int_equal(l.sessions, 1);
-	assert_int_equal(creds_client(c, "shared-1", NOW, &id), 0);
+	assert_int_equal(creds_client(c, BY_SECRET("shared-1"), NOW, &id), 0);
 	creds_limits(c, &id, &l);
 	assert_int_equal(l.sessions + l.streams + l.memory + l.opens, 0);
 	memset(&id, 0, sizeof id);
@@ -414,7 +415,7 @@ an_agents_name_is_any_text(void **state)
 	    "\"clients\":{\"x\":{\"secret\":\"x\",\"agents\":[\"my *\"],\"targets\":[\"ssh\"]}}}");
 	assert_string_equal(warnings(c), "");
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-		assert_int_equal(creds_agent(c, names[i], "1", NOW, &id), 0);
+		assert_int_equal(creds_agent(c, names[i], BY_SECRET("1"), NOW, &id), 0);
 		assert_string_equal(id.name, names[i]);
 		assert_true(creds_still_valid(c, &id, NOW));
 	}
@@ -428,7 +429,7 @@ an_agents_name_is_any_text(void **state)
 		c = NULL;
 		assert_int_equal(creds_parse(text, strlen(text), &c, &e), over ? ERR_INVALID : 0);
 		if (c != NULL)
-			assert_int_equal(creds_agent(c, longest, "1", NOW, &id), 0);
+			assert_int_equal(creds_agent(c, longest, BY_SECRET("1"), NOW, &id), 0);
 		creds_unref(c);
 	}
 }
@@ -451,8 +452,8 @@ what_has_no_effect_is_warned_of(void **state)
 	    "can show it\n"
 	    "access-client-secrets: the secret has a control character: no native agent or client "
 	    "can show it\n");
-	assert_int_equal(creds_agent(c, "pi", "s3cret\n", NOW, &id), 0);
-	assert_int_equal(creds_client(c, "s3cret\xc2\x9f", NOW, &id), 0);
+	assert_int_equal(creds_agent(c, "pi", BY_SECRET("s3cret\n"), NOW, &id), 0);
+	assert_int_equal(creds_client(c, BY_SECRET("s3cret\xc2\x9f"), NOW, &id), 0);
 	creds_unref(c);
 	for (int i = 0; i < CREDS_WARNINGS_MAX + 2; i++)
 		snprintf(many + strlen(many), sizeof many - strlen(many), "%s\"n%d\":1",
@@ -475,28 +476,28 @@ names_that_differ_in_case_only_are_no_host_names(void **state)
 	    "edge-agents: \"LAB-b\" and \"lab-B\" differ in case only: neither is a host name\n");
 	assert_null(creds_agent_of_label(c, "lab-b"));
 	assert_string_equal(creds_agent_of_label(c, "PA"), "pa");
-	assert_int_equal(creds_agent(c, "LAB-b", "2", NOW, &id), 0);
+	assert_int_equal(creds_agent(c, "LAB-b", BY_SECRET("2"), NOW, &id), 0);
 	assert_false(creds_agent_may_host(c, &id, "lab-b", "lab-b.t.test"));
 	assert_true(creds_agent_may_random(c, &id));
-	assert_int_equal(creds_agent(c, "lab-B", "4", NOW, &id), 0);
+	assert_int_equal(creds_agent(c, "lab-B", BY_SECRET("4"), NOW, &id), 0);
 	assert_false(creds_agent_may_host(c, &id, "lab-b", "lab-b.t.test"));
 	assert_true(creds_agent_may_host(c, &id, "lab", "lab.t.test"));
 	creds_unref(c);
 	/* Who logs in still says the name as it stands there, and clients' are labels only. */
 	c = parsed("{\"edge-agents\":{\"Pi\":\"p\",\"pi2\":\"q\",\"PI1\":\"r\",\"_\":\"s\"},"
 		   "\"clients\":{\"bob\":{\"secret\":\"b\"},\"Bob\":{\"secret\":\"B\"}}}");
-	assert_int_equal(creds_agent(c, "pi", "p", NOW, &id), ERR_DENIED);
-	assert_int_equal(creds_agent(c, "Pi", "p", NOW, &id), 0);
+	assert_int_equal(creds_agent(c, "pi", BY_SECRET("p"), NOW, &id), ERR_DENIED);
+	assert_int_equal(creds_agent(c, "Pi", BY_SECRET("p"), NOW, &id), 0);
 	assert_true(creds_still_valid(c, &id, NOW));
 	snprintf(id.name, sizeof id.name, "pi");
 	assert_false(creds_still_valid(c, &id, NOW));
-	assert_int_equal(creds_agent(c, "pi2", "q", NOW, &id), 0);
+	assert_int_equal(creds_agent(c, "pi2", BY_SECRET("q"), NOW, &id), 0);
 	assert_true(creds_still_valid(c, &id, NOW));
-	assert_int_equal(creds_agent(c, "PI1", "r", NOW, &id), 0);
+	assert_int_equal(creds_agent(c, "PI1", BY_SECRET("r"), NOW, &id), 0);
 	assert_true(creds_still_valid(c, &id, NOW));
-	assert_int_equal(creds_agent(c, "_", "s", NOW, &id), 0);
+	assert_int_equal(creds_agent(c, "_", BY_SECRET("s"), NOW, &id), 0);
 	assert_true(creds_still_valid(c, &id, NOW));
-	assert_int_equal(creds_client(c, "B", NOW, &id), 0);
+	assert_int_equal(creds_client(c, BY_SECRET("B"), NOW, &id), 0);
 	assert_string_equal(id.name, "Bob");
 	assert_true(creds_still_valid(c, &id, NOW));
 	creds_unref(c);
@@ -523,8 +524,8 @@ an_empty_file_admits_nobody(void **state)
 
 	(void)state;
 	assert_true(creds_is_empty(c));
-	assert_int_equal(creds_client(c, "", NOW, &id), ERR_DENIED);
-	assert_int_equal(creds_agent(c, "", "", NOW, &id), ERR_DENIED);
+	assert_int_equal(creds_client(c, BY_SECRET(""), NOW, &id), ERR_DENIED);
+	assert_int_equal(creds_agent(c, "", BY_SECRET(""), NOW, &id), ERR_DENIED);
 	creds_unref(c);
 	c = parsed("{\"edge-agents\":{},\"access-client-secrets\":[],\"clients\":{}}");
 	assert_true(creds_is_empty(c));
@@ -546,17 +547,17 @@ a_broken_file_leaves_the_old_one(void **state)
 	(void)state;
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, rich, strlen(rich)), (ssize_t)strlen(rich));
-	assert_int_equal(creds_load(path, &c, &e), 0);
+	assert_int_equal(creds_load(path, NULL, 0, &c, &e), 0);
 	old = c;
 	assert_int_equal(ftruncate(fd, (off_t)strlen(rich) - 3), 0);
-	assert_int_not_equal(creds_load(path, &c, &e), 0);
+	assert_int_not_equal(creds_load(path, NULL, 0, &c, &e), 0);
 	assert_ptr_equal(c, old);
 	assert_non_null(strstr(e.s, path));
 	assert_int_equal(ftruncate(fd, CREDS_FILE_MAX + 1), 0);
-	assert_int_equal(creds_load(path, &c, &e), ERR_LIMIT);
+	assert_int_equal(creds_load(path, NULL, 0, &c, &e), ERR_LIMIT);
 	close(fd);
 	unlink(path);
-	assert_int_equal(creds_load(path, &c, &e), ERR_NOTFOUND);
+	assert_int_equal(creds_load(path, NULL, 0, &c, &e), ERR_NOTFOUND);
 	assert_ptr_equal(c, old);
 	assert_ptr_equal(creds_ref(c), c);
 	creds_unref(c);

@@ -30,6 +30,7 @@
 #include "test/unit/sigcount.h"
 #include "test/unit/subcommand.h"
 #include "test/unit/tlstest.h"
+#include "test/by_secret.h"
 
 enum { WATCH_MS = 1000 };
 
@@ -572,7 +573,7 @@ let_in_by_the_new_file(int step)
 {
 	struct creds *c = relay_creds(x.r);
 	struct creds_id id;
-	bool yes = creds_agent(c, "b", "secret", 0, &id) == 0;
+	bool yes = creds_agent(c, "b", BY_SECRET("secret"), 0, &id) == 0;
 
 	(void)step;
 	creds_unref(c);

@@ -29,6 +29,7 @@
 #include "test/unit/nothread.h"
 #include "test/unit/relaytest.h"
 #include "test/unit/turns.h"
+#include "test/by_secret.h"
 
 #define A "{\"edge-agents\":{\"a\":\"secret\"}}"
 #define B "{\"edge-agents\":{\"b\":\"secret\"}}"
@@ -148,7 +149,7 @@ lets_in(struct fix *x, const char *name)
 {
 	struct creds *c = relay_creds(&x->r);
 	struct creds_id id;
-	bool yes = c != NULL && creds_agent(c, name, "secret", 0, &id) == 0;
+	bool yes = c != NULL && creds_agent(c, name, BY_SECRET("secret"), 0, &id) == 0;
 
 	creds_unref(c);
 	return yes;

@@ -180,6 +180,31 @@ ends_that_know_each_other_talk(void **state)
 	ends_close(&p);
 }
 
+/* The same key for another protocol, when the first context has gone. */
+static void
+a_sibling_has_the_same_key(void **state)
+{
+	struct tls_keyed *k;
+	struct ends p;
+
+	(void)state;
+	friends_open(&p);
+	for (int server = 0; server <= 1; server++) {
+		struct end *x = server ? &p.s : &p.c;
+
+		assert_int_equal(
+		    tls_keyed_sibling(x->ctx, server ? TLS_KEYED_SERVER : TLS_KEYED_CLIENT,
+			TLS_KEYED_E2E, &k, NULL),
+		    0);
+		assert_string_equal(tls_keyed_public(k), tls_keyed_public(x->ctx));
+		tls_keyed_free(x->ctx);
+		x->ctx = k;
+	}
+	ends_start(&p);
+	expect_both_ready(&p);
+	ends_close(&p);
+}
+
 static void
 one_of_several_keys_is_enough(void **state)
 {
@@ -579,6 +604,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ends_that_know_each_other_talk),
+		cmocka_unit_test(a_sibling_has_the_same_key),
 		cmocka_unit_test(one_of_several_keys_is_enough),
 		cmocka_unit_test(a_client_refuses_another_server_and_stays_unknown),
 		cmocka_unit_test(a_server_refuses_a_key_that_it_does_not_know),
