@@ -267,6 +267,23 @@ what_cannot_be_served_is_told(void **state)
 	assert_non_null(strstr(subcommand_out, "--credentials FILE"));
 }
 
+/* One file of variables may be a relay's and an agent's. */
+static void
+an_agents_variables_are_none_of_ours(void **state)
+{
+	(void)state;
+	setenv("TUNNEL_HTTP", "nonsense", 1);
+	assert_int_equal(heard(QUIET "--tls-cert c"), CMD_USAGE);
+	says("1 --tls-cert but 0 --tls-key");
+	setenv("TUNNEL_LISTEN_HTTP", "nonsense", 1);
+	assert_int_equal(heard(QUIET), CMD_USAGE);
+	says("nonsense");
+	unsetenv("TUNNEL_LISTEN_HTTP");
+	assert_int_equal(heard(QUIET "--threads 65"), CMD_USAGE);
+	says("--threads");
+	unsetenv("TUNNEL_HTTP");
+}
+
 static void
 certificates_have_a_number(void **state)
 {
@@ -630,6 +647,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(what_cannot_be_served_is_told),
+		T(an_agents_variables_are_none_of_ours),
 		T(certificates_have_a_number),
 		T(what_the_system_refuses_is_status_1),
 		T(it_says_how_it_starts),
