@@ -36,6 +36,11 @@ int agent_main(int argc, char **argv);
 int connect_main(int argc, char **argv);
 int keygen_main(int argc, char **argv);
 
+/* In place of http-network-relay's programs. */
+int network_relay_main(int argc, char **argv);
+int edge_agent_main(int argc, char **argv);
+int access_client_main(int argc, char **argv);
+
 /*
  * cmd_options - opt_parse() and what follows from it: --help goes to standard output, a mistake
  * with its sentence to standard error.  Returns CMD_GO, or the code to exit with.  The caller calls

@@ -37,6 +37,13 @@ static const struct command commands[] = {
 	{ "keygen", keygen_main, "make keys, secrets and certificates" },
 };
 
+/* Programs that ours may be run in place of, by a link of their name. */
+static const struct command dropins[] = {
+	{ "network-relay", network_relay_main, "relay" },
+	{ "edge-agent", edge_agent_main, "agent" },
+	{ "access-client", access_client_main, "connect" },
+};
+
 static const struct command actions[] = {
 	{ "--list", list_main, "the names of the commands" },
 	{ "--install", install_main, "DIR: make links tunnel-relay, tunnel-agent, ... in DIR" },
@@ -80,6 +87,17 @@ usage(FILE *to)
 	fputc('\n', to);
 	for (i = 0; i < COUNT(actions); i++)
 		fprintf(to, "  %-10s %s\n", actions[i].name, actions[i].help);
+	fprintf(to, "\nIn place of http-network-relay's programs, with their command lines:\n");
+	for (i = 0; i < COUNT(dropins); i++)
+		fprintf(to, "  %-13s as tunnel %s\n", dropins[i].name, dropins[i].help);
+}
+
+static const struct command *
+find_command(const char *name)
+{
+	const struct command *c = find(commands, COUNT(commands), name);
+
+	return c != NULL ? c : find(dropins, COUNT(dropins), name);
 }
 
 static int
@@ -180,6 +198,8 @@ unknown(const char *word)
 	str_near_start(&near, word);
 	for (i = 0; i < COUNT(commands); i++)
 		str_near_offer(&near, commands[i].name);
+	for (i = 0; i < COUNT(dropins); i++)
+		str_near_offer(&near, dropins[i].name);
 	for (i = 0; i < COUNT(actions); i++)
 		str_near_offer(&near, actions[i].name);
 	str_escape(shown, sizeof(shown), word, strlen(word));
@@ -230,15 +250,14 @@ dispatch_main(int argc, char **argv)
 	name = name != NULL ? name + 1 : argv[0];
 	if (strncmp(name, LINK_PREFIX, strlen(LINK_PREFIX)) == 0)
 		name += strlen(LINK_PREFIX);
-	if ((c = find(commands, COUNT(commands), name)) != NULL)
+	if ((c = find_command(name)) != NULL)
 		return c->run(argc, argv);
 	if (argc < 2) {
 		usage(stderr);
 		return CMD_USAGE;
 	}
 	name = strcmp(argv[1], "-h") == 0 ? "--help" : argv[1];
-	if ((c = find(commands, COUNT(commands), name)) == NULL &&
-	    (c = find(actions, COUNT(actions), name)) == NULL)
+	if ((c = find_command(name)) == NULL && (c = find(actions, COUNT(actions), name)) == NULL)
 		return unknown(name);
 	return c->run(argc - 1, argv + 1);
 }

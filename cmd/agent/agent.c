@@ -8,10 +8,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/agent/agent.h"
 #include "cmd/agent/publisher.h"
 #include "cmd/agent/reread.h"
 #include "cmd/agent/service.h"
 #include "cmd/cmd.h"
+#include "cmd/common/dropin.h"
 #include "cmd/common/uplink.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -126,6 +128,8 @@ struct agent {
 	/* What it says. */
 	char *ready;
 	bool draining;
+	/* See agent_command. */
+	bool dropin;
 	int code;
 };
 
@@ -229,6 +233,8 @@ on_up(void *arg)
 
 	k->been_up = true;
 	log_info("connected to %s as %s", k->agent->config.relay, k->agent->opts.name);
+	if (k->agent->dropin)
+		dropin_say("Sent start message");
 	publisher_up(k->agent->publisher, carrier_of(k));
 	look(k->agent);
 }
@@ -247,6 +253,9 @@ on_down(void *arg, int err, const char *text, uint64_t next_ms)
 	}
 	log_warnx("%s: next attempt in %llu.%llu s", text, (unsigned long long)next_ms / 1000,
 	    (unsigned long long)next_ms % 1000 / 100);
+	if (a->dropin)
+		dropin_say("Connection closed, reconnecting in %llu seconds",
+		    (unsigned long long)(next_ms + 999) / 1000);
 }
 
 static bool
@@ -272,7 +281,8 @@ on_refused(void *arg, uint32_t code, const char *text)
 	 * A full relay may have room later, and revoked credentials may come back; a wrong secret
 	 * stays wrong.
 	 */
-	if (code == CODE_LIMIT || (code != CODE_REPLACED && k->been_up && !a->draining))
+	if (a->dropin || code == CODE_LIMIT ||
+	    (code != CODE_REPLACED && k->been_up && !a->draining))
 		return true;
 	agent_stop(a, CMD_REFUSED);
 	return false;
@@ -355,6 +365,7 @@ read_offers(void *arg, const struct opt_result *now, struct errtext *e)
 		.http = opt_is_files(&spec, now, "http") ? &new->http : &old->http,
 		.tls = opt_is_files(&spec, now, "tls") ? &new->tls : &old->tls,
 		.allow = opt_is_files(&spec, now, "allow") ? &new->allow : &old->allow,
+		.open = a->dropin,
 	};
 	struct errtext why = { "" };
 	int r;
@@ -447,6 +458,7 @@ agent_init(struct agent *a, struct errtext *e)
 		.http = &a->opts.http,
 		.tls = &a->opts.tls,
 		.allow = &a->opts.allow,
+		.open = a->dropin,
 	};
 	int r;
 
@@ -528,16 +540,34 @@ agent_run(struct agent *a)
 	return cmd_start_failed(r);
 }
 
-int
-agent_main(int argc, char **argv)
+static void
+say_hello(const struct agent *a)
 {
-	struct agent a = { 0 };
+	dropin_say("Connecting to server...");
+	if (a->opts.allow.n == 0)
+		log_info(
+		    "every target is allowed, as in the reference: TUNNEL_ALLOW=HOST:PORT,... in "
+		    "the environment narrows that");
+}
+
+int
+agent_command(int argc, char **argv, bool dropin)
+{
+	struct agent a = { .dropin = dropin };
 	int code = cmd_options(&spec, argc, argv, &a.opts, &a.from);
 
 	if (code == CMD_GO) {
 		cmd_begin(&a.opts.common);
+		if (dropin)
+			say_hello(&a);
 		code = agent_run(&a);
 	}
 	opt_fini(&spec, &a.opts, &a.from);
 	return code;
+}
+
+int
+agent_main(int argc, char **argv)
+{
+	return agent_command(argc, argv, false);
 }

@@ -292,15 +292,23 @@ add_kind(struct offers *o, const char *kind, const char *arg, struct errtext *e)
 
 /* ---- all of them ---- */
 
+/* Without an --allow: everything, or what is on loopback. */
 static int
-add_allow(struct offers *o, const struct opt_list *allow, struct errtext *e)
+allow_default(struct match *m, bool open)
 {
+	return open ? match_add(m, "*:*", NULL) : match_add_loopback(m);
+}
+
+static int
+add_allow(struct offers *o, const struct offer_lists *l, struct errtext *e)
+{
+	const struct opt_list *allow = l->allow;
 	struct errtext why = { "" };
 	int r = 0;
 
 	o->allow = match_new();
 	if (o->allow == NULL ||
-	    ((allow == NULL || allow->n == 0) && match_add_loopback(o->allow) != 0))
+	    ((allow == NULL || allow->n == 0) && allow_default(o->allow, l->open) != 0))
 		return err_set(e, ERR_NOMEM, "out of memory");
 	for (size_t i = 0; r == 0 && allow != NULL && i < allow->n; i++)
 		if ((r = match_add(o->allow, allow->v[i], &why)) != 0)
@@ -369,7 +377,7 @@ offers_new(const struct offer_lists *l, struct offers **out, struct errtext *e)
 	if (o == NULL)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	*out = o;
-	if ((r = add_allow(o, l->allow, e)) == 0 && (r = add_all(o, "tcp", l->tcp, e)) == 0 &&
+	if ((r = add_allow(o, l, e)) == 0 && (r = add_all(o, "tcp", l->tcp, e)) == 0 &&
 	    (r = add_all(o, "udp", l->udp, e)) == 0 && (r = add_all(o, "http", l->http, e)) == 0 &&
 	    (r = add_all(o, "tls", l->tls, e)) == 0 && (r = finish_web(o, e)) == 0)
 		return 0;

@@ -74,6 +74,8 @@ struct offers {
 /* The options, each NULL if there are none. */
 struct offer_lists {
 	const struct opt_list *tcp, *udp, *http, *tls, *allow;
+	/* Without an --allow all targets are allowed, not only those on loopback. */
+	bool open;
 };
 
 /*

@@ -44,6 +44,15 @@ struct connect_opts {
 	struct cmd_common common;
 };
 
+/* connect as http-network-relay's access-client: its target, and what its exit status is about. */
+struct client_dropin {
+	const char *agent;
+	/* Bytes, whatever its protocol. */
+	struct ctl_open open;
+	/* A WebSocket stood; our own side failed, or the relay made no sense. */
+	bool reached, failed;
+};
+
 struct route;
 struct conn;
 TAILQ_HEAD(route_list, route);
@@ -69,6 +78,8 @@ struct client {
 	bool once;
 	/* Of lines about single connections: programs, and web pages in them, decide how many. */
 	struct log_limit log;
+	/* NULL: it runs under its own name. */
+	struct client_dropin *dropin;
 	/* The exit status; negative: not known yet.  The first one counts. */
 	int code;
 };

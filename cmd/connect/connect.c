@@ -96,6 +96,8 @@ start_stdio(struct client *c, const struct opt_list *args, struct errtext *e)
 	bool udp = args->n == 4 && strcmp(args->v[3], CTL_UDP) == 0;
 	int r;
 
+	if (c->dropin != NULL)
+		return stdio_start(c, c->dropin->agent, &c->dropin->open, e);
 	if (args->n < 2)
 		return err_set(e, ERR_INVALID,
 		    "usage: tunnel connect AGENT SERVICE, AGENT HOST PORT, -L or -D (see --help)");
@@ -181,17 +183,20 @@ connect_run(struct client *c, const struct opt_list *args)
 	uplink_config_fini(&c->config);
 	f_ws_thread_fini();
 	buf_pool_free();
-	if (stdio_end(ct.cut) != 0 && r == 0 && c->code == CMD_OK)
+	if (stdio_end(ct.cut) != 0 && r == 0 && c->code == CMD_OK) {
+		if (c->dropin != NULL)
+			c->dropin->failed = true;
 		return CMD_FAILED; /* all was carried, and the last of it could not be written */
+	}
 	if (r == 0)
 		return c->code;
 	return cmd_start_failed(r);
 }
 
 int
-connect_main(int argc, char **argv)
+connect_command(int argc, char **argv, struct client_dropin *dropin)
 {
-	struct client c = { 0 };
+	struct client c = { .dropin = dropin };
 	struct opt_result res = { 0 };
 	int code = cmd_options(&spec, argc, argv, &c.opts, &res);
 
@@ -201,4 +206,10 @@ connect_main(int argc, char **argv)
 	}
 	opt_fini(&spec, &c.opts, &res);
 	return code;
+}
+
+int
+connect_main(int argc, char **argv)
+{
+	return connect_command(argc, argv, NULL);
 }

@@ -5,6 +5,9 @@
 
 #include "cmd/connect/client.h"
 
+/* connect_command - run with these arguments to the end; returns the status.  dropin: or NULL. */
+int connect_command(int argc, char **argv, struct client_dropin *dropin);
+
 /* ---- stdio.c ---- */
 
 /*

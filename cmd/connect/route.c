@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cmd/common/dropin.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "proto/dialect/dialect.h"
@@ -82,6 +83,8 @@ on_ready(void *arg)
 	struct route_uplink *rl = arg;
 	struct conn *cn, *next;
 
+	if (rl->route->client->dropin != NULL)
+		rl->route->client->dropin->reached = true;
 	if (rl->shared && is_single(rl->route->client))
 		share_no_more(rl);
 	if (!rl->shared) {
@@ -103,6 +106,8 @@ on_up(void *arg)
 	struct route_uplink *rl = arg;
 
 	/* Of those that are for one connection each, programs decide how many there are. */
+	if (rl->route->client->dropin != NULL)
+		dropin_say("Received OK message");
 	if (!rl->shared)
 		log_debug("connected to %s", rl->route->client->config.relay);
 	else
@@ -155,6 +160,8 @@ on_down(void *arg, int err, const char *text, uint64_t next_ms)
 	if (rl->ended)
 		return;
 	if (is_only_hope(rl)) {
+		if (c->dropin != NULL && err == ERR_PROTO)
+			c->dropin->failed = true;
 		if (c->code < 0)
 			log_errorx("%s", text);
 		rl->ended = true;
@@ -191,7 +198,10 @@ on_refused(void *arg, uint32_t code, const char *text)
 
 	bool denied = code == CODE_DENIED || code == CODE_REVOKED;
 
-	log_errorx("%s: refused: %s", c->config.relay, text);
+	if (c->dropin != NULL)
+		dropin_say("Received error message: %s", text);
+	else
+		log_errorx("%s: refused: %s", c->config.relay, text);
 	if (is_only_hope(rl))
 		once_over(rl, denied ? CMD_REFUSED : CMD_FAILED);
 	else if (denied)

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "cmd/common/dropin.h"
 #include "cmd/connect/connect.h"
 #include "lib/net/f_sock.h"
 #include "lib/base/log.h"
@@ -224,6 +225,8 @@ on_done(void *arg, const struct pump_result *res)
 		client_stop(c, c->code); /* the reason has been told */
 		return;
 	}
+	if (c->dropin != NULL && res->local)
+		c->dropin->failed = true;
 	if (res->local) {
 		if (self.in.error == 0 && self.out.error == 0) /* else stdio_end tells */
 			log_errorx("standard %s: %s", is_socket(0) ? "input or output" : "output",
@@ -231,8 +234,11 @@ on_done(void *arg, const struct pump_result *res)
 		client_cancel(c, CMD_FAILED, res->text);
 		return;
 	}
-	log_errorx(
-	    "%s%s%s", frame_code_str(res->code), res->text[0] != '\0' ? ": " : "", res->text);
+	if (c->dropin != NULL)
+		dropin_say("Received error message: %s", res->text);
+	else
+		log_errorx("%s%s%s", frame_code_str(res->code), res->text[0] != '\0' ? ": " : "",
+		    res->text);
 	client_cancel(c,
 	    res->code == CODE_DENIED || res->code == CODE_REVOKED ? CMD_REFUSED : CMD_FAILED, "");
 }

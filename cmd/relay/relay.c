@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* relay - the subcommand: from options to running workers, reload, drain, end. */
+#include "cmd/common/dropin.h"
 #include "cmd/relay/relay.h"
 
 #include <signal.h>
@@ -713,6 +714,8 @@ relay_run(struct relay *r)
 		rc = control_start(&c, &why);
 	if (rc == 0) {
 		log_start(r, c.listeners);
+		if (r->ready != NULL)
+			dropin_say("%s", r->ready);
 		rc = loop_run(r->workers[0].loop);
 	} else {
 		log_errorx("tunnel relay: %s", why.s);
@@ -725,9 +728,10 @@ relay_run(struct relay *r)
 }
 
 int
-relay_main(int argc, char **argv)
+relay_command(int argc, char **argv, const char *ready)
 {
-	struct relay r = { .dialects = dialects_all,
+	struct relay r = { .ready = ready,
+		.dialects = dialects_all,
 		.admitter = &admit_by_creds,
 		.creds_lock = PTHREAD_MUTEX_INITIALIZER };
 	struct opt_result res = { 0 };
@@ -753,4 +757,10 @@ relay_main(int argc, char **argv)
 	}
 	opt_fini(&spec, &r.opts, &res);
 	return code;
+}
+
+int
+relay_main(int argc, char **argv)
+{
+	return relay_command(argc, argv, NULL);
 }

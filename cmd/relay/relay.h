@@ -84,6 +84,8 @@ struct relay_counts {
 
 struct relay {
 	struct relay_opts opts;
+	/* See relay_command. */
+	const char *ready;
 	/* NULL: no --tls-cert or --tls-dir. */
 	struct tls_server_ctx *tls;
 	/* Logins by key are made with it; NULL: no --key-file. */
@@ -118,6 +120,12 @@ struct relay {
 	/* Names this process in its HELLOs (PROTOCOL.md 4.1). */
 	uint8_t instance[CTL_TOKEN_LEN];
 };
+
+/*
+ * relay_command - run with these arguments to the end; returns the status.
+ *   ready  a line for standard error when it listens; NULL: none
+ */
+int relay_command(int argc, char **argv, const char *ready);
 
 /*
  * relay_creds - the credentials in force now.  Any thread.

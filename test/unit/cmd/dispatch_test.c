@@ -3,6 +3,7 @@
  * dispatch_test - which subcommand runs, with which arguments; what the program itself answers.
  *
  * link: -Wl,--wrap=relay_main,--wrap=agent_main,--wrap=connect_main,--wrap=keygen_main
+ * link: -Wl,--wrap=network_relay_main,--wrap=edge_agent_main,--wrap=access_client_main
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +25,7 @@
 #include "test/unit/subcommand.h"
 
 subcommand_fn __wrap_relay_main, __wrap_agent_main, __wrap_connect_main, __wrap_keygen_main;
+subcommand_fn __wrap_network_relay_main, __wrap_edge_agent_main, __wrap_access_client_main;
 
 static const char *const names[] = { "relay", "agent", "connect", "keygen" };
 
@@ -64,6 +66,24 @@ __wrap_keygen_main(int argc, char **argv)
 	return note("keygen", argc, argv, 103);
 }
 
+int
+__wrap_network_relay_main(int argc, char **argv)
+{
+	return note("network-relay", argc, argv, 104);
+}
+
+int
+__wrap_edge_agent_main(int argc, char **argv)
+{
+	return note("edge-agent", argc, argv, 105);
+}
+
+int
+__wrap_access_client_main(int argc, char **argv)
+{
+	return note("access-client", argc, argv, 106);
+}
+
 static int
 setup(void **state)
 {
@@ -96,6 +116,9 @@ a_subcommand_runs_by_the_first_argument_or_the_name_of_a_link(void **state)
 		{ "/usr/bin/tunnel-agent -x", "agent|/usr/bin/tunnel-agent|-x", 101 },
 		{ "./connect keygen", "connect|./connect|keygen", 102 },
 		{ "keygen --list", "keygen|keygen|--list", 103 },
+		{ "tunnel network-relay --port 1", "network-relay|network-relay|--port|1", 104 },
+		{ "/opt/edge-agent --name pi", "edge-agent|/opt/edge-agent|--name|pi", 105 },
+		{ "access-client pi", "access-client|access-client|pi", 106 },
 		/* What has another name is the program. */
 		{ "tunnel-x relay", "relay|relay", 100 },
 		{ "relay/tunnel agent", "agent|agent", 101 },
