@@ -2,8 +2,9 @@
 """The network-relay of http-network-relay as scripted from its description: network_relay.py [--host H] [--port P] [--credentials-file F]
 
 It repeats the reference's faults: a second login cuts the newcomer; a message of an agent that it cannot read blocks that name for ever; a refused
-dial cuts the client after the error; nobody hears of an agent that is lost while it dials; a reset loses what was not yet forwarded, and the agent
-hears connection_close twice; what a slow client does not take is kept without bound.
+dial cuts the client after the error; a client's message that it cannot read cuts it, and its target stays open; nobody hears of an agent that is lost
+while it dials; a reset loses what was not yet forwarded, and the agent hears connection_close twice; what a slow client does not take is kept without
+bound.
 
     --port-file F     where the port that it listens on is written, by rename (with --port 0)
     --keep-alive-s N  seconds between two keep_alive to an agent, 30 in the reference
@@ -151,9 +152,12 @@ class Relay:
                 if isinstance(found, Invalid):
                     raise found
             await peer.ws.close(1000)
+            await self.close_target(c)  # not after a crash
+        except ConnectionClosed:
+            await self.close_target(c)
+            raise
         finally:
             del self.connections[c.id]
-            await self.close_target(c)
 
     async def to_client(self, peer, c):
         while (data := await c.queue.get()) is not None:
