@@ -8,7 +8,7 @@
     greet TEXT       sends TEXT and a newline, ends its direction, reads to the end
     stall            accepts and never reads
     reset            reads one byte, then closes with RST
-    hold             accepts, writes "PEER\\n" with the peer's address, and stays until the other side ends
+    hold             accepts, writes "PEER\\n" with the peer's address, and stays until the other side ends; then "ended\\n" to PORT_FILE.got
 
 Listens on a free port of 127.0.0.1, writes it to PORT_FILE by rename, serves each connection in a thread.
 """
@@ -82,6 +82,7 @@ def serve(s):
     elif mode == "hold":
         s.sendall(("%s:%d\n" % s.getpeername()[:2]).encode())
         read_all(s)
+        note("ended\n")
     s.close()
 
 

@@ -24,7 +24,7 @@ async def send_input(relay):
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         while data := await reader.read(CHUNK):
             await relay.say("tcp_data", data_base64=base64_of(data))
-    except (ValueError, ConnectionClosed):
+    except (ValueError, OSError, ConnectionClosed):
         pass
 
 
