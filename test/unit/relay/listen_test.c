@@ -503,7 +503,7 @@ who_is_under_way_at_the_end_is_closed(void **state)
 	x.fd = visit(0);
 	assert_true(turns_until(x.r.workers[0].loop, is_dealt, NULL));
 	assert_int_equal(x.n_guests, 1);
-	/* Worker 1 never sees it: its loop is freed with the message, and what stands on it before. */
+	/* Worker 1 never sees it: its loop is freed with the message. */
 	pool_fini(&x.r.workers[1].pool);
 	loop_free(x.r.workers[1].loop);
 	x.r.workers[1].loop = loop_new();
