@@ -179,6 +179,12 @@ choose_dialect(
 	const struct dialect *d = dialect_by_url(dialects_all, c->target.url.target);
 
 	c->target.dialect = &dialect_native;
+	/* Nobody has proved anything in another dialect: so there is no way to it. */
+	if (c->target.keyed != NULL)
+		return o->dialect <= DIALECT_NATIVE && d == NULL
+			   ? 0
+			   : err_set(e, ERR_INVALID,
+				 "a login by key is for a relay that speaks the native dialect");
 	if (o->dialect > DIALECT_NATIVE) {
 		use_dialect(c, dialect_by_name(dialects_all, uplink_dialects[o->dialect], role));
 	} else if (o->dialect == DIALECT_AUTO && d != NULL) {
@@ -240,15 +246,15 @@ uplink_config_init(
 		return r;
 	url_text(&c->target.url, c->relay, sizeof c->relay);
 	c->keepalive_ms = (uint32_t)o->keepalive_ms;
-	if ((r = choose_dialect(c, o, role, e)) != 0)
+	if ((r = take_key(c, o, e)) != 0 || (r = choose_dialect(c, o, role, e)) != 0)
 		return r;
 	c->max_window = o->max_window;
 	budget_init(&c->memory, o->max_memory / 3, NULL);
 	budget_init(&c->keep, o->max_memory - o->max_memory / 3, NULL);
 	c->target.headers = &o->headers;
 	if ((r = dialer_check_headers(&o->headers, e)) != 0 ||
-	    (r = dialer_proxy(&c->target, o->proxy, e)) != 0 || (r = take_key(c, o, e)) != 0 ||
-	    (r = take_secret(c, o, e)) != 0 || (r = make_trust(c, o, e)) != 0)
+	    (r = dialer_proxy(&c->target, o->proxy, e)) != 0 || (r = take_secret(c, o, e)) != 0 ||
+	    (r = make_trust(c, o, e)) != 0)
 		return r;
 	if (rand_bytes(c->instance, sizeof c->instance) != 0)
 		return err_set(e, ERR_SYS, "the system gives no random bytes");

@@ -5,7 +5,7 @@
  *
  * The first byte: bit 0 client in place of server, bit 1 byte by byte, bit 2 after a good handshake
  * (then nothing that the stranger adds is delivered either), bit 3 TLS 1.2 only, bit 4 the stream
- * ends after the input.
+ * ends after the input, bit 5 TLS by keys: what a carrier begins with whose first byte is 22.
  *
  * The certificate, and what mbedTLS's PSA layer draws, differ from run to run; nothing that is
  * checked here depends on them.
@@ -25,10 +25,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { CLIENT = 1, BYTEWISE = 2, LATE = 4, OLD = 8, END = 16 };
+enum { CLIENT = 1, BYTEWISE = 2, LATE = 4, OLD = 8, END = 16, KEYED = 32 };
 
 static struct tls_server_ctx *server_ctx;
 static struct tls_client_ctx *client_ctx, *old_client_ctx;
+static struct tls_keyed *keyed_server, *keyed_client;
+static struct keys_list known;
 
 struct side {
 	struct filter *f;
@@ -43,6 +45,22 @@ must(bool ok, const struct errtext *e)
 		return;
 	fprintf(stderr, "f_tls_fuzz: %s\n", e->s);
 	abort();
+}
+
+/* One key for both ends. */
+static void
+make_keyed(void)
+{
+	struct secret *key = keys_generate();
+	struct errtext e = { "no key" };
+	const char *pub;
+
+	must(key != NULL, &e);
+	must(tls_keyed_new(key, TLS_KEYED_SERVER, TLS_KEYED_LOGIN, &keyed_server, &e) == 0, &e);
+	must(tls_keyed_new(key, TLS_KEYED_CLIENT, TLS_KEYED_LOGIN, &keyed_client, &e) == 0, &e);
+	pub = tls_keyed_public(keyed_server);
+	must(keys_list_add(&known, pub, strlen(pub), &e) == 0, &e);
+	secret_free(key);
 }
 
 static void
@@ -70,6 +88,7 @@ make_contexts(void)
 	g = tls_generation_client(old_client_ctx);
 	mbedtls_ssl_conf_max_tls_version(&g->conf, MBEDTLS_SSL_VERSION_TLS1_2);
 	tls_generation_drop(g);
+	make_keyed();
 	unlink(pem);
 	unlink(key);
 	rmdir(dir);
@@ -129,18 +148,31 @@ say(struct loop *l, struct wire *w, const uint8_t *p, size_t n, unsigned how)
 	wire_turns(l, how & BYTEWISE ? (unsigned)n + 8 : 8);
 }
 
+static struct filter *
+new_client(struct loop *l, struct wire *w, unsigned how)
+{
+	if (how & KEYED)
+		return f_tls_keyed(&w->f, l, keyed_client, tls_judge_list(&known));
+	return f_tls_client(&w->f, l, how & OLD ? old_client_ctx : client_ctx, "relay.test");
+}
+
+static struct filter *
+new_server(struct loop *l, struct wire *w, unsigned how)
+{
+	static const struct tls_judge anybody = { NULL, NULL };
+
+	return how & KEYED ? f_tls_keyed(&w->f, l, keyed_server, anybody)
+			   : f_tls_server(&w->f, l, server_ctx);
+}
+
 static void
 to_a_beginner(struct loop *l, const uint8_t *p, size_t n, unsigned how)
 {
-	struct tls_client_ctx *ctx = how & OLD ? old_client_ctx : client_ctx;
 	struct wire *near, *far;
 	struct side x;
 
 	wire_pair(l, &near, &far);
-	if (how & CLIENT)
-		start(&x, f_tls_client(&near->f, l, ctx, "relay.test"));
-	else
-		start(&x, f_tls_server(&near->f, l, server_ctx));
+	start(&x, how & CLIENT ? new_client(l, near, how) : new_server(l, near, how));
 	wire_turns(l, 2);
 	say(l, near, p, n, how);
 	assert(x.n_ready == 0 && x.got == 0 && x.n_closed <= 1);
@@ -153,13 +185,12 @@ to_a_beginner(struct loop *l, const uint8_t *p, size_t n, unsigned how)
 static void
 to_one_with_a_session(struct loop *l, const uint8_t *p, size_t n, unsigned how)
 {
-	struct tls_client_ctx *ctx = how & OLD ? old_client_ctx : client_ctx;
 	struct wire *a, *b;
 	struct side c, s, *x = how & CLIENT ? &c : &s;
 
 	wire_pair(l, &a, &b);
-	start(&c, f_tls_client(&a->f, l, ctx, "relay.test"));
-	start(&s, f_tls_server(&b->f, l, server_ctx));
+	start(&c, new_client(l, a, how));
+	start(&s, new_server(l, b, how));
 	wire_turns(l, 10);
 	assert(c.n_ready == 1 && s.n_ready == 1);
 	say(l, how & CLIENT ? a : b, p, n, how);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* keys_fuzz - texts of keys: what is accepted is the one text of that key. */
+/* keys_fuzz - texts of keys, private and public: what is accepted is the one text of that key. */
 #include <assert.h>
 #include <stdint.h>
 #include <string.h>
@@ -8,6 +8,21 @@
 #include "lib/tls/keys.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void
+check_public(const char *text, size_t n)
+{
+	char again[KEYS_PUB_TEXT_LEN + 1];
+	uint8_t point[KEYS_POINT_LEN];
+	struct errtext e = { "" };
+
+	if (keys_point(text, n, point, &e) != 0) {
+		assert(*e.s != '\0');
+		return;
+	}
+	keys_point_text(point, again);
+	assert(n == KEYS_PUB_TEXT_LEN && memcmp(again, text, n) == 0);
+}
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -18,6 +33,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct errtext e = { "" };
 	struct secret *s = secret_new(data, size);
 
+	check_public((const char *)data, size);
 	if (s == NULL) /* larger than a secret may be */
 		return 0;
 	if (keys_public(s, pub, &e) == 0) {

@@ -48,6 +48,7 @@ teardown(void **state)
 	(void)state;
 	uplink_config_fini(&c);
 	secret_free(o.secret);
+	secret_free(o.key.key);
 	unlink(file);
 	return 0;
 }
@@ -248,6 +249,80 @@ who_speaks_in_the_clear_is_warned(void **state)
 	}
 }
 
+/* ---- keys ---- */
+
+#define ONE_PRIV "tunnel-priv-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE"
+#define ONE_PUB "tunnel-pub-A2sX0fLhLEJH-Lzm5WOkQPJ3A32BLeszoPShOUXYmMKW"
+
+static char *relay_keys[] = { ONE_PUB, ONE_PUB };
+
+static void
+key_is(const char *text)
+{
+	secret_free(o.secret);
+	o.secret = NULL;
+	secret_free(o.key.key);
+	o.key.key = secret_new(text, strlen(text));
+	assert_non_null(o.key.key);
+	o.relay_keys = (struct opt_list){ relay_keys, 2 };
+}
+
+static void
+a_key_stands_for_a_secret(void **state)
+{
+	const char *log;
+
+	(void)state;
+	key_is(ONE_PRIV);
+	o.relay = "ws://relay.test";
+	heardlog_begin(LOG_LEVEL_INFO);
+	taken();
+	log = heardlog_end();
+	assert_null(c.secret);
+	assert_null(o.key.key);
+	assert_string_equal(tls_keyed_public(c.target.keyed), ONE_PUB);
+	assert_int_equal(c.target.relay_keys.n, 2);
+	assert_non_null(strstr(log, "own key: " ONE_PUB));
+	/* There is nothing to warn of, and nothing to fall back to. */
+	assert_null(strstr(log, "not encrypted"));
+	assert_ptr_equal(c.target.dialect, &dialect_native);
+	assert_null(c.other);
+}
+
+static void
+a_key_is_for_the_native_dialect(void **state)
+{
+	(void)state;
+	key_is(ONE_PRIV);
+	o.relay = "ws://relay.test/ws_for_edge_agents";
+	refused("native dialect");
+	key_is(ONE_PRIV);
+	o.relay = "ws://relay.test";
+	o.dialect = 2;
+	refused("native dialect");
+}
+
+static void
+keys_that_make_no_sense_are_refused(void **state)
+{
+	static char *bad[] = { ONE_PUB, "x" };
+
+	(void)state;
+	key_is(ONE_PRIV);
+	o.relay_keys.n = 0;
+	refused("needs --relay-key");
+	key_is(ONE_PRIV);
+	o.relay_keys.v = bad;
+	refused("--relay-key: this is no public key");
+	key_is(ONE_PRIV);
+	o.secret = secret_new("s", 1);
+	refused("both a key and a secret");
+	key_is(ONE_PUB);
+	refused("this is no private key");
+	secret_is("s", 1);
+	refused("give --key-file");
+}
+
 static void
 without_memory_it_fails_and_leaves_nothing(void **state)
 {
@@ -304,6 +379,9 @@ main(void)
 		T(a_secret_may_stand_in_a_file),
 		T(trust_needs_tls),
 		T(who_speaks_in_the_clear_is_warned),
+		T(a_key_stands_for_a_secret),
+		T(a_key_is_for_the_native_dialect),
+		T(keys_that_make_no_sense_are_refused),
 		T(without_memory_it_fails_and_leaves_nothing),
 		cmocka_unit_test(everything_is_given_back),
 	};
