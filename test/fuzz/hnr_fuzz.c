@@ -5,12 +5,12 @@
  *
  * Input: one byte of setting, three of seed, then messages, each behind its length in two bytes.
  *   bits 0-1  whose messages they are (enum hnr_way); of those to the relay a session is made
- *   bit 2     in the end the client's WebSocket ends well;  bit 3  hello refuses;  bit 4  memory fails
- *             now and then
+ *   bit 2     in the end the client's WebSocket ends well;  bit 3  hello refuses
+ *   bit 4     memory fails now and then
  *   bit 5     before the messages comes what logs in, and between them targets that answer
  *
- * The fast path must say what the strict parser does; what was read is written and read again.  What
- * a session says must be messages of the protocol, and nothing to a client before start_ok.
+ * The fast path must say what the strict parser does; what was read is written and read again.
+ * What a session says must be messages of the protocol, and nothing to a client before start_ok.
  */
 #include <assert.h>
 #include <stdint.h>
