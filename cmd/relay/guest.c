@@ -20,6 +20,7 @@
 #include "lib/base/log.h"
 #include "lib/base/log_limit.h"
 #include "lib/base/mem.h"
+#include "lib/base/version.h"
 #include "lib/ws/handshake.h"
 
 enum guest_state {
@@ -213,6 +214,9 @@ answer_101(struct guest *g)
 	struct http_build b;
 
 	ws_handshake_response_begin(&b, g->head, NULL);
+	/* So that our own programs know that this relay loses nothing of what they send last. */
+	if (g->dialect != &dialect_native)
+		http_build_header(&b, "Tunnel-Relay", VERSION);
 	if (http_build_end(&b) != 0 || filter_send(g->f, b.s, b.len) != 0) {
 		guest_free(g);
 		return false;

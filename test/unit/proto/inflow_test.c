@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: ISC */
+/* inflow_test - when a peer without windows is read, and whose stream is too much. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "proto/dialect/inflow.h"
+
+enum { N = 3, S = 1000000, KB = 1024, MB = 1024 * 1024 };
+
+static struct fix {
+	struct session s;
+	struct inflow f;
+	struct inflow_stream x[N];
+	struct budget all, own, other;
+	bool stopped;
+	unsigned n_stops;
+	uint64_t now_us;
+} x;
+
+static void
+on_stop(void *arg, bool on)
+{
+	(void)arg;
+	assert_true(x.stopped != on);
+	x.stopped = on;
+	x.n_stops += on;
+}
+
+static const struct session_user user = { .stop = on_stop };
+
+/* n streams; the budget has max bytes. */
+static void
+begin(unsigned n, uint64_t max)
+{
+	x = (struct fix){ .now_us = 5 * S };
+	session_set_user(&x.s, &user, NULL);
+	x.s.n_streams = n;
+	budget_init(&x.all, UINT64_MAX / 2, NULL);
+	budget_init(&x.own, max, &x.all);
+	budget_init(&x.other, max, &x.all);
+	inflow_init(&x.f, &x.s);
+	for (int i = 0; i < N; i++)
+		inflow_stream_init(&x.x[i], i == 2 ? &x.other : &x.own);
+}
+
+static void
+end(void)
+{
+	for (int i = 0; i < N; i++)
+		inflow_stream_fini(&x.f, &x.x[i]);
+	assert_false(x.stopped);
+	assert_true(atomic_load(&x.all.used) == 0 && budget_is_idle(&x.all));
+}
+
+static struct inflow_stream *
+came(int i, size_t n)
+{
+	return inflow_came(&x.f, &x.x[i], n, x.now_us);
+}
+
+static void
+pass(uint64_t us)
+{
+	uint64_t until = x.now_us + us;
+
+	while (inflow_deadline_us(&x.f) <= until) {
+		x.now_us = inflow_deadline_us(&x.f);
+		inflow_tick(&x.f, x.now_us);
+	}
+	x.now_us = until;
+}
+
+static void
+what_is_passed_on_at_once_stops_nobody(void **state)
+{
+	(void)state;
+	begin(1, 64 * MB);
+	for (int i = 0; i < 1000; i++) {
+		assert_null(came(0, 48 * KB));
+		inflow_taken(&x.f, &x.x[0], 48 * KB);
+	}
+	assert_int_equal(x.n_stops, 0);
+	assert_true(inflow_deadline_us(&x.f) == UINT64_MAX);
+	end();
+}
+
+static void
+the_peer_is_stopped_beyond_a_limit_until_half_is_gone(void **state)
+{
+	(void)state;
+	begin(1, 64 * MB);
+	assert_null(came(0, INFLOW_STOP));
+	assert_false(x.stopped);
+	assert_null(came(0, 1));
+	assert_true(x.stopped);
+	inflow_taken(&x.f, &x.x[0], INFLOW_STOP / 2);
+	assert_true(x.stopped);
+	inflow_taken(&x.f, &x.x[0], 1);
+	assert_false(x.stopped);
+	assert_true(inflow_deadline_us(&x.f) == UINT64_MAX);
+	end();
+}
+
+static void
+alone_a_pause_lasts_ten_seconds_at_most(void **state)
+{
+	(void)state;
+	begin(1, 64 * MB);
+	came(0, INFLOW_STOP + 1);
+	pass(INFLOW_PAUSE_US - 1);
+	assert_true(x.stopped);
+	pass(1);
+	assert_false(x.stopped);
+	/* And then it may hold as much again. */
+	came(0, INFLOW_STOP);
+	assert_false(x.stopped);
+	came(0, 1);
+	assert_true(x.stopped);
+	end();
+}
+
+static void
+others_do_not_wait_for_one_that_stands_still(void **state)
+{
+	(void)state;
+	begin(2, 64 * MB);
+	came(0, INFLOW_STOP + 1);
+	pass(INFLOW_STALL_US - 1);
+	assert_true(x.stopped);
+	pass(1);
+	assert_false(x.stopped);
+	/* Twice as much each time. */
+	came(0, 2 * MB);
+	assert_true(x.stopped);
+	pass(INFLOW_STALL_US);
+	assert_false(x.stopped);
+	came(0, 3 * MB);
+	assert_false(x.stopped);
+	came(0, 1 * MB);
+	assert_true(x.stopped);
+	end();
+}
+
+static void
+one_that_moves_slows_the_peer_down(void **state)
+{
+	(void)state;
+	begin(2, 64 * MB);
+	came(0, INFLOW_STOP + 512 * KB);
+	for (int i = 0; i < 9; i++) {
+		inflow_taken(&x.f, &x.x[0], INFLOW_MOVES);
+		came(0, INFLOW_MOVES);
+		pass(INFLOW_STALL_US);
+		assert_true(x.stopped);
+	}
+	/* But not for ever. */
+	pass(INFLOW_STALL_US);
+	assert_false(x.stopped);
+	end();
+}
+
+static void
+once_it_has_passed_on_it_may_hold_as_little_as_at_first(void **state)
+{
+	(void)state;
+	begin(2, 64 * MB);
+	came(0, INFLOW_STOP + 1);
+	pass(INFLOW_STALL_US);
+	assert_false(x.stopped);
+	inflow_taken(&x.f, &x.x[0], INFLOW_STOP);
+	came(0, INFLOW_STOP);
+	assert_true(x.stopped);
+	end();
+}
+
+static void
+each_that_holds_too_much_must_have_passed_on(void **state)
+{
+	(void)state;
+	begin(3, 64 * MB);
+	came(0, INFLOW_STOP + 1);
+	came(1, INFLOW_STOP + 1);
+	inflow_taken(&x.f, &x.x[0], INFLOW_STOP);
+	assert_true(x.stopped);
+	inflow_stream_fini(&x.f, &x.x[1]);
+	assert_false(x.stopped);
+	inflow_stream_init(&x.x[1], &x.own);
+	end();
+}
+
+static void
+only_what_is_above_the_floor_is_charged(void **state)
+{
+	(void)state;
+	begin(2, 64 * MB);
+	came(0, INFLOW_FLOOR);
+	assert_int_equal(atomic_load(&x.own.used), 0);
+	came(0, 10);
+	assert_int_equal(atomic_load(&x.own.used), 10);
+	assert_int_equal(atomic_load(&x.all.used), 10);
+	inflow_taken(&x.f, &x.x[0], 4);
+	assert_int_equal(atomic_load(&x.own.used), 6);
+	end();
+}
+
+/* Whoever has little is stopped early, before anything has to be closed. */
+static void
+a_small_budget_stops_sooner(void **state)
+{
+	(void)state;
+	begin(1, 512 * KB);
+	while (!x.stopped)
+		assert_null(came(0, 16 * KB));
+	assert_true(x.x[0].held < 512 * KB);
+	end();
+}
+
+static void
+when_the_budget_is_over_the_fullest_is_to_be_closed(void **state)
+{
+	(void)state;
+	begin(3, 2 * MB);
+	assert_null(came(0, 1 * MB));
+	/* Of another budget. */
+	assert_null(came(2, 2 * MB));
+	assert_ptr_equal(came(1, 1200 * KB), &x.x[1]);
+	inflow_stream_fini(&x.f, &x.x[1]);
+	assert_null(inflow_fullest(&x.f, &x.own));
+	inflow_stream_init(&x.x[1], &x.own);
+	assert_null(came(1, 1 * MB));
+	assert_ptr_equal(came(0, 300 * KB), &x.x[0]);
+	end();
+}
+
+/* Who holds next to nothing pays nothing, and is not closed for what others hold. */
+static void
+who_is_not_charged_is_not_closed(void **state)
+{
+	(void)state;
+	begin(2, 1 * MB);
+	budget_charge(&x.own, 0, 2 * MB);
+	assert_null(came(0, INFLOW_FLOOR));
+	assert_ptr_equal(came(0, 1), &x.x[0]);
+	budget_charge(&x.own, 2 * MB, 0);
+	end();
+}
+
+static void
+a_session_without_a_user_is_told_nothing(void **state)
+{
+	(void)state;
+	begin(1, 64 * MB);
+	x.s.user = NULL;
+	came(0, INFLOW_STOP + 1);
+	inflow_taken(&x.f, &x.x[0], INFLOW_STOP + 1);
+	end();
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_passed_on_at_once_stops_nobody),
+		cmocka_unit_test(the_peer_is_stopped_beyond_a_limit_until_half_is_gone),
+		cmocka_unit_test(alone_a_pause_lasts_ten_seconds_at_most),
+		cmocka_unit_test(others_do_not_wait_for_one_that_stands_still),
+		cmocka_unit_test(one_that_moves_slows_the_peer_down),
+		cmocka_unit_test(once_it_has_passed_on_it_may_hold_as_little_as_at_first),
+		cmocka_unit_test(each_that_holds_too_much_must_have_passed_on),
+		cmocka_unit_test(only_what_is_above_the_floor_is_charged),
+		cmocka_unit_test(a_small_budget_stops_sooner),
+		cmocka_unit_test(when_the_budget_is_over_the_fullest_is_to_be_closed),
+		cmocka_unit_test(who_is_not_charged_is_not_closed),
+		cmocka_unit_test(a_session_without_a_user_is_told_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
