@@ -290,6 +290,22 @@ conn_pump(struct conn *cn, struct stream *s)
 	return true;
 }
 
+/* Whoever asked is told once nothing is wanting any more.  false: and has broken off at that. */
+static bool
+tell_open(struct conn *cn)
+{
+	conn_answer_fn *answer = cn->answer;
+
+	cn->answer = NULL;
+	if (answer != NULL && !answer(cn->arg, CODE_OK, "") && cn->state == CONN_CARRIED) {
+		const struct pump_result res = { .code = CODE_INTERNAL, .text = "out of memory" };
+
+		pump_stop(cn->pump, res.code, res.text);
+		on_pump_done(cn, &res);
+	}
+	return cn->state == CONN_CARRIED;
+}
+
 static void
 conn_carry(struct conn *cn, bool accepted)
 {
@@ -303,7 +319,7 @@ conn_carry(struct conn *cn, bool accepted)
 		conn_fail(cn, CODE_INTERNAL, "out of memory");
 		return;
 	}
-	if (cn->pump == NULL)
+	if (cn->pump == NULL || !tell_open(cn))
 		return;
 	if (!accepted)
 		pump_await(cn->pump);
@@ -315,13 +331,8 @@ conn_carry(struct conn *cn, bool accepted)
 static void
 on_opened(void *arg, const struct ctl_open_ok *ok)
 {
-	struct conn *cn = arg;
-	conn_answer_fn *answer = cn->answer;
-
 	(void)ok;
-	cn->answer = NULL;
-	answer(cn->arg, CODE_OK, "");
-	conn_carry(cn, true);
+	conn_carry(arg, true);
 }
 
 static void

@@ -129,9 +129,9 @@ int conn_target(struct ctl_open *o, const char *protocol, const char *text, cons
 
 /*
  * How a conn that waits for the target's answer (SOCKS) is told: the stream stands, or was refused
- * with a code.
+ * with a code.  Returns whether that could be said; if not, what stands ends.
  */
-typedef void conn_answer_fn(void *arg, uint32_t code, const char *text);
+typedef bool conn_answer_fn(void *arg, uint32_t code, const char *text);
 typedef void conn_done_fn(void *arg, const struct pump_result *res);
 
 /*

@@ -82,20 +82,22 @@ socks_drop(struct socks *s)
 	socks_release(s);
 }
 
-static void
+static bool
 send_bytes(struct socks *s, const uint8_t *p, size_t n)
 {
-	if (filter_send(s->f, p, n) == 0)
-		filter_flush(s->f);
+	if (filter_send(s->f, p, n) != 0)
+		return false;
+	filter_flush(s->f);
+	return true;
 }
 
 /* The bound address is the agent's business; RFC 1928 wants one, and clients ignore it. */
-static void
+static bool
 send_reply(struct socks *s, uint8_t code)
 {
 	const uint8_t p[] = { SOCKS_VERSION, code, 0, ATYP_V4, 0, 0, 0, 0, 0, 0 };
 
-	send_bytes(s, p, sizeof p);
+	return send_bytes(s, p, sizeof p);
 }
 
 static void
@@ -108,7 +110,7 @@ socks_refuse(struct socks *s, uint8_t code)
 
 /* ---- the stream's answer ---- */
 
-static void
+static bool
 on_answer(void *arg, uint32_t code, const char *text)
 {
 	static const uint8_t replies[] = {
@@ -126,12 +128,12 @@ on_answer(void *arg, uint32_t code, const char *text)
 
 	if (code == CODE_OK) {
 		socks_set(s, SOCKS_CARRIED);
-		send_reply(s, REPLY_OK);
-		return; /* the pump takes the filter next */
+		return send_reply(s, REPLY_OK);
 	}
 	log_limited(&s->client->log, loop_now_ms(s->client->loop), LOG_LEVEL_WARN, "socks: %s: %s",
 	    frame_code_str(code), text);
 	socks_refuse(s, reply);
+	return true;
 }
 
 static void

@@ -216,7 +216,7 @@ class Tree:
 
         def distance(unit):
             name, folder = os.path.basename(unit)[:-len("_test")], unit.split("/")[-2]
-            return (name != stem, not (name.startswith(stem) or stem.startswith(name)), folder != room, unit)
+            return (name != stem, not (name.startswith(stem) or stem.startswith(name)), name.split("_")[0] != stem.split("_")[0], folder != room, unit)
         return sorted((u for u in self.units if self.symbols[u] & ours), key=distance)
 
     def killed_by_unit(self, path, most):

@@ -60,7 +60,7 @@ on_done(void *arg, const struct pump_result *res)
 	snprintf(x->text, sizeof x->text, "%s", res->text);
 }
 
-static void
+static bool
 on_answer(void *arg, uint32_t code, const char *text)
 {
 	struct local *x = arg;
@@ -68,6 +68,7 @@ on_answer(void *arg, uint32_t code, const char *text)
 	x->n_answers++;
 	x->code = code;
 	snprintf(x->text, sizeof x->text, "%s", text);
+	return true;
 }
 
 static int

@@ -169,6 +169,28 @@ a_name_is_carried_after_the_agent_has_answered(void **state)
 }
 
 static void
+without_memory_there_is_no_yes(void **state)
+{
+	for (long n = 0; n < 8; n++) {
+		SAY(GREETING);
+		EXPECT("\5\0");
+		SAY(TO_NAME);
+		mem_fail_after(n);
+		accepted(stream());
+		mem_fail_after(MEM_NO_FAIL);
+		turn();
+		/* It is carried, or was told that it is not. */
+		if (stream()->over)
+			assert_true(n_got == 0 || got[1] == 1);
+		else
+			assert_true(n_got == 10 && got[1] == 0);
+		assert_int_equal(stream()->over, over != 0);
+		teardown(state);
+		setup(state);
+	}
+}
+
+static void
 every_byte_may_come_alone(void **state)
 {
 	static const char all[] = "\5\3\2\1\0" TO_NAME;
@@ -467,6 +489,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(lines_about_refusals_are_limited),
 		TEST(a_name_is_carried_after_the_agent_has_answered),
+		TEST(without_memory_there_is_no_yes),
 		TEST(every_byte_may_come_alone),
 		TEST(addresses_of_both_kinds_are_passed_on_as_text),
 		TEST(an_ipv6_address_too),

@@ -148,6 +148,20 @@ what_cannot_become_a_response_is_refused_at_once(void **state)
 	http_head_free(h);
 }
 
+/* The words are llhttp's, which knows best. */
+static void
+a_refusal_says_why(void **state)
+{
+	static const char bad[] = "GET / HTTP/1.1\r\nA b: c\r\n\r\n";
+	struct http_head *h = http_head_new(HTTP_HEAD_REQUEST);
+	struct errtext e = { "" };
+
+	(void)state;
+	assert_int_equal(http_head_feed(h, bad, sizeof bad - 1, &e), ERR_PROTO);
+	assert_non_null(strstr(e.s, "header"));
+	http_head_free(h);
+}
+
 static void
 bodies_are_known_by_their_headers(void **state)
 {
@@ -482,6 +496,9 @@ heads_are_built(void **state)
 	assert_int_equal(http_status(h), 404);
 	assert_string_equal(http_reason(h), "Not Found");
 	assert_int_equal(http_content_length(h), strlen("Not Found\n"));
+	assert_string_equal(http_header(h, "Content-Type"), "text/plain; charset=utf-8");
+	assert_string_equal(http_header(h, "Cache-Control"), "no-store");
+	assert_string_equal(http_header(h, "Connection"), "close");
 	assert_null(http_header(h, "retry-after"));
 	http_head_free(h);
 }
@@ -633,6 +650,7 @@ main(void)
 		cmocka_unit_test(a_truncated_head_is_not_done),
 		cmocka_unit_test(a_response_is_read),
 		cmocka_unit_test(what_cannot_become_a_response_is_refused_at_once),
+		cmocka_unit_test(a_refusal_says_why),
 		cmocka_unit_test(bodies_are_known_by_their_headers),
 		cmocka_unit_test(space_around_a_value_is_none_of_it),
 		cmocka_unit_test(bodies_of_responses_depend_on_the_status),

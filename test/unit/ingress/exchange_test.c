@@ -295,7 +295,7 @@ an_answer_that_stands_still_is_cut(void **state)
 	all_leave();
 }
 
-/* Of the relay's end, the last descriptor: would it be a reset if the process ended now? */
+/* If the process ended now: of the relay's end, which is the next descriptor. */
 static bool
 would_be_reset(int fd)
 {
