@@ -536,6 +536,7 @@ mux_greet(struct session *s, const struct ctl_hello *h)
 	assert(!m->greeted);
 	m->greeted = true;
 	mux_control(m, FRAME_HELLO, 0, 0, json, n);
+	bufq_secret(&m->control);
 	mem_wipe(json, n);
 	mem_free(json);
 	if (!m->cfg.dialer && !m->cfg.inner)

@@ -31,7 +31,7 @@ static __thread struct {
 struct block *
 block_new(size_t n)
 {
-	uint32_t c = 0;
+	uint16_t c = 0;
 	struct block *b;
 
 	assert(n <= BUF_HUGE);
@@ -48,6 +48,7 @@ block_new(size_t n)
 	}
 	b->refs = 1;
 	b->fill = 0;
+	b->secret = 0;
 	return b;
 }
 
@@ -63,6 +64,8 @@ block_unref(struct block *b)
 {
 	if (b == NULL || --b->refs > 0)
 		return;
+	if (b->secret)
+		mem_wipe(b->data, b->fill);
 	if (pool[b->class].n < classes[b->class].keep)
 		pool[b->class].free[pool[b->class].n++] = b;
 	else
@@ -425,6 +428,13 @@ bufq_wipe(struct bufq *q, size_t off, size_t n)
 			n -= iov[i].iov_len;
 		}
 	}
+}
+
+void
+bufq_secret(struct bufq *q)
+{
+	for (uint32_t i = 0; i < q->n; i++)
+		slice_at(q, i)->b->secret = 1;
 }
 
 const uint8_t *

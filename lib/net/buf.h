@@ -59,7 +59,9 @@ struct block {
 	/* Bytes used from the front; only the one filler advances it. */
 	uint32_t fill;
 	/* Index of the pool it returns to. */
-	uint32_t class;
+	uint16_t class;
+	/* Not 0: it is overwritten before that (bufq_secret). */
+	uint16_t secret;
 	uint8_t data[];
 };
 
@@ -160,6 +162,12 @@ int bufq_own(struct bufq *q, size_t off, size_t n, struct iovec *iov, int max);
  * to the pool.  As bufq_own.
  */
 void bufq_wipe(struct bufq *q, size_t off, size_t n);
+
+/*
+ * bufq_secret - what stands in q now is secret, and others may hold it for a while: each block
+ * behind it is overwritten when nobody does any more.
+ */
+void bufq_secret(struct bufq *q);
 
 /* bufq_weight - memory that a queue holds: the blocks behind it, and its slices. */
 static inline size_t

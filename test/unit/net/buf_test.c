@@ -395,6 +395,39 @@ without_memory_what_stands_is_moved(void **state)
 	buf_pool_free();
 }
 
+/* Also by another queue that had it last, and not while somebody holds it. */
+static void
+what_is_secret_is_overwritten_when_nobody_holds_it(void **state)
+{
+	static const char text[] = "secret of nobody";
+	static const uint8_t zeros[sizeof text];
+	struct bufq q = { 0 }, other = { 0 };
+	struct block *b;
+
+	(void)state;
+	buf_pool_free();
+	b = block_new(sizeof text);
+	assert_non_null(b);
+	memcpy(b->data, text, sizeof text);
+	b->fill = sizeof text;
+	assert_int_equal(bufq_append(&q, b, b->data, sizeof text), 0);
+	block_unref(b);
+	bufq_secret(&q);
+	assert_int_equal(bufq_share(&other, &q, 0, 3), 0);
+	bufq_fini(&q);
+	assert_memory_equal(b->data, text, sizeof text);
+	bufq_drain(&other, 3);
+	/* It stands in the pool now, from where the next one comes. */
+	assert_memory_equal(b->data, zeros, sizeof text);
+	assert_ptr_equal(block_new(sizeof text), b);
+	memcpy(b->data, text, sizeof text);
+	b->fill = sizeof text;
+	block_unref(b);
+	assert_memory_equal(b->data, text, sizeof text);
+	bufq_fini(&other);
+	buf_pool_free();
+}
+
 int
 main(void)
 {
@@ -411,6 +444,7 @@ main(void)
 		cmocka_unit_test(a_scattered_queue_is_compacted),
 		cmocka_unit_test(a_shredded_queue_is_compacted),
 		cmocka_unit_test(a_compact_queue_is_left_alone),
+		cmocka_unit_test(what_is_secret_is_overwritten_when_nobody_holds_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
