@@ -456,6 +456,7 @@ on_dialled(void *arg, struct filter *f, int err, const char *text)
 	int status = f == NULL ? dialer_status(k->dialer) : 0;
 	struct session *s;
 
+	cfg.ours = f != NULL && dialer_is_ours(k->dialer);
 	k->asked_ms = dialer_wait_ms(k->dialer);
 	k->dialer = NULL;
 	if (f == NULL) {

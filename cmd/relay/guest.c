@@ -213,6 +213,7 @@ answer_101(struct guest *g)
 	struct http_build b;
 
 	ws_handshake_response_begin(&b, g->head, NULL);
+	http_build_header(&b, WS_OURS_HEADER, "1");
 	if (http_build_end(&b) != 0 || filter_send(g->f, b.s, b.len) != 0) {
 		guest_free(g);
 		return false;
