@@ -54,7 +54,7 @@ refused 1 "refused: Error initiating connection: .*onnection refused" pi 127.0.0
 refused 1 "not found: Agent not registered" nobody 127.0.0.1 1
 refused 1 "not allowed" pi 192.0.2.1 1
 refused 3 "refused: Invalid access client secret" --secret-file "$tmp/agent.secret" pi 127.0.0.1 1
-refused 1 "no services by name" pi ssh
+refused 1 "not found: http-network-relay knows no services by name" pi ssh
 refused 1 "the relay's protocol has no datagrams" pi 127.0.0.1 53 udp
 exit_code "$TUNNEL_BIN" agent --relay "$relay_url" --name pi --secret-file "$tmp/client.secret" </dev/null
 expect "status of an agent's wrong secret" 3 "$code"

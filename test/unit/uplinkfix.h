@@ -363,7 +363,7 @@ open_one(struct errtext *why)
 {
 	struct ctl_open o = { .protocol = "tcp", .service = "ssh" };
 
-	return uplink_open(x.k, &o, &nobody, NULL, why);
+	return uplink_open(x.k, &o, &nobody, NULL, &x.code, why);
 }
 
 #endif
