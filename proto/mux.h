@@ -80,6 +80,8 @@ struct mux_config {
 	 * peer: nothing is kept here once it is sent, and no PING goes out by itself
 	 */
 	bool inner;
+	/* of foreign dialects: the relay that was dialled is one of ours */
+	bool ours;
 	/* between pings; of no meaning with inner */
 	uint32_t keepalive_ms;
 	/* 0: MUX_STREAMS_MAX */

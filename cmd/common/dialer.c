@@ -36,6 +36,7 @@ struct dialer {
 	char key[WS_KEY_LEN + 1];
 	uint64_t wait_ms;
 	int status;
+	bool ours;
 	struct grave grave;
 	bool over;
 };
@@ -274,6 +275,7 @@ got_upgrade(struct dialer *d)
 		dialer_fail(d, r, "%s: %s", peer_text(d, url, sizeof url), why.s);
 		return;
 	}
+	d->ours = http_header(d->head, WS_OURS_HEADER) != NULL;
 	cfg.client = true;
 	filter_set_user(d->f, NULL, NULL);
 	ws = f_ws_new(d->f, d->loop, &cfg);
@@ -505,6 +507,12 @@ uint64_t
 dialer_wait_ms(const struct dialer *d)
 {
 	return d->wait_ms;
+}
+
+bool
+dialer_is_ours(const struct dialer *d)
+{
+	return d->ours;
 }
 
 int

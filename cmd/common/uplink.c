@@ -456,6 +456,7 @@ on_dialled(void *arg, struct filter *f, int err, const char *text)
 	int status = f == NULL ? dialer_status(k->dialer) : 0;
 	struct session *s;
 
+	cfg.ours = f != NULL && dialer_is_ours(k->dialer);
 	k->asked_ms = dialer_wait_ms(k->dialer);
 	k->dialer = NULL;
 	if (f == NULL) {
@@ -563,13 +564,18 @@ uplink_finish(struct uplink *k, const char *text)
 
 struct stream *
 uplink_open(struct uplink *k, const struct ctl_open *o, const struct stream_user *user, void *arg,
-    struct errtext *why)
+    uint32_t *code, struct errtext *why)
 {
+	struct stream *s;
+
 	if (!uplink_has_session(k)) {
+		*code = CODE_GONE;
 		err_set(why, ERR_CLOSED, "there is no connection to %s", k->cfg->relay);
 		return NULL;
 	}
-	return session_open(carrier_session(k->carrier), o, NULL, user, arg, why);
+	s = session_open(carrier_session(k->carrier), o, NULL, user, arg, why);
+	*code = s != NULL ? CODE_OK : session_open_code(carrier_session(k->carrier));
+	return s;
 }
 
 int

@@ -252,10 +252,10 @@ void uplink_finish(struct uplink *k, const char *text);
 
 /*
  * uplink_open - open a stream: on the session that is up, or on one whose greeting is under way
- * (nothing waits for a round trip). NULL and why when there is none.
+ * (nothing waits for a round trip). NULL, code and why when there is none.
  */
 struct stream *uplink_open(struct uplink *k, const struct ctl_open *o,
-    const struct stream_user *user, void *arg, struct errtext *why);
+    const struct stream_user *user, void *arg, uint32_t *code, struct errtext *why);
 
 /*
  * uplink_control - ask the relay that is up (request.h).  ERR_CLOSED: none is, or it cannot answer.

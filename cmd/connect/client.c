@@ -395,13 +395,14 @@ void
 conn_go(struct conn *cn, struct uplink *k)
 {
 	struct errtext why = { "" };
+	uint32_t code;
 
 	timer_cancel(&cn->wait);
 	TAILQ_REMOVE(&cn->route->waiting, cn, link);
 	cn->via = k;
-	cn->s = uplink_open(k, &cn->open, &answer_user, cn, &why);
+	cn->s = uplink_open(k, &cn->open, &answer_user, cn, &code, &why);
 	if (cn->s == NULL) {
-		conn_fail(cn, CODE_LIMIT, why.s);
+		conn_fail(cn, code, why.s);
 		return;
 	}
 	if (cn->f == NULL && (cn->s->session->can & SESSION_DATAGRAMS) == 0) {
@@ -508,10 +509,11 @@ route_stream(struct route *r, struct ctl_open *o, const struct stream_user *user
 {
 	struct uplink *k = route_uplink_now(r);
 	struct errtext why = { "" };
+	uint32_t code;
 
 	if (k == NULL || rand_bytes(o->token, sizeof o->token) != 0)
 		return NULL;
-	return uplink_open(k, o, user, arg, &why);
+	return uplink_open(k, o, user, arg, &code, &why);
 }
 
 struct udp_batch *

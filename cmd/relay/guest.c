@@ -216,7 +216,7 @@ answer_101(struct guest *g)
 	ws_handshake_response_begin(&b, g->head, NULL);
 	/* So that our own programs know that this relay loses nothing of what they send last. */
 	if (g->dialect != &dialect_native)
-		http_build_header(&b, "Tunnel-Relay", VERSION);
+		http_build_header(&b, WS_OURS_HEADER, "1");
 	if (http_build_end(&b) != 0 || filter_send(g->f, b.s, b.len) != 0) {
 		guest_free(g);
 		return false;

@@ -18,6 +18,12 @@
 
 /* Base64 of 16 random bytes (4.1). */
 #define WS_KEY_LEN 24
+/*
+ * A header of the answer by which our relay can be told from others that serve the same path; its
+ * value means nothing.
+ */
+#define WS_OURS_HEADER "Tunnel-Relay"
+
 /* Base64 of a SHA-1 (4.2.2). */
 #define WS_ACCEPT_LEN 28
 

@@ -46,6 +46,8 @@ struct hnr_stream {
 	/* What is on its way to the relay, and what the user has not taken. */
 	struct bufq out;
 	struct inflow_stream in;
+	/* What the relay may not have passed on yet at that time; see HNR_END_RATE. */
+	uint64_t behind, behind_us;
 	/* While RESTING. */
 	uint64_t end_us;
 	/* In the order they were opened; those that have something to send; those that rest. */
@@ -65,6 +67,8 @@ struct agent {
 	/* rest_us: not after the first of those that rest. */
 	uint64_t settled_us, keep_alive_us, rest_us;
 	uint32_t streams_max, n;
+	/* The relay is one of ours. */
+	bool ours;
 };
 
 static const struct stream_ops stream_ops;
@@ -176,12 +180,24 @@ say(struct agent *a, enum hnr_kind kind, const char *id, const char *message)
 		a->link.broken = r;
 }
 
+/* n bytes more are on their way. */
+static void
+note_sent(struct hnr_stream *st, size_t n, uint64_t now_us)
+{
+	uint64_t passed = (now_us - st->behind_us) * HNR_END_RATE / 1000000;
+
+	st->behind = (st->behind > passed ? st->behind - passed : 0) + n;
+	st->behind_us = now_us;
+}
+
 /* What waited has left: the reset is next, when the relay has had its time. */
 static void
 stream_rest(struct agent *a, struct hnr_stream *st, uint64_t now_us)
 {
-	uint64_t pause = HNR_END_PAUSE_US + st->s.tx * 1000000 / HNR_END_RATE;
+	uint64_t pause;
 
+	note_sent(st, 0, now_us);
+	pause = a->ours ? 0 : HNR_END_PAUSE_US + st->behind * 1000000 / HNR_END_RATE;
 	set_stream(st, STREAM_RESTING);
 	st->end_us = now_us + (pause < HNR_END_PAUSE_MAX_US ? pause : HNR_END_PAUSE_MAX_US);
 	TAILQ_INSERT_TAIL(&a->resting, st, rest);
@@ -505,6 +521,7 @@ turn(struct agent *a, struct bufq *out, uint64_t now_us)
 		return r;
 	a->unsent -= n;
 	st->s.tx += n;
+	note_sent(st, n, now_us);
 	TAILQ_REMOVE(&a->turns, st, turn);
 	st->waits = st->out.len > 0;
 	if (st->waits)
@@ -665,6 +682,7 @@ hnr_dial_agent(const struct mux_config *cfg, uint64_t now_us)
 	if (a == NULL)
 		return NULL;
 	hnr_link_init(&a->link, &session_ops, cfg, now_us);
+	a->ours = cfg->ours;
 	a->rest_us = UINT64_MAX;
 	a->streams_max = cfg->streams_max != 0 ? cfg->streams_max : MUX_STREAMS_MAX;
 	TAILQ_INIT(&a->all);

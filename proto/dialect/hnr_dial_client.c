@@ -330,7 +330,7 @@ ops_open(struct session *s, const struct ctl_open *o, struct budget *charge,
 	(void)charge; /* it has its own */
 	if (c->state != CLIENT_NONE || s->going)
 		return no_stream(s, why, ERR_CLOSED, "the session has had its stream");
-	if (o->service[0] != '\0')
+	if (o->service[0] != '\0' || o->host[0] == '\0')
 		return no_stream(s, why, ERR_NOTFOUND,
 		    "http-network-relay knows no services by name: give a host and a port");
 	if (hnr_link_say(&c->link, HNR_FROM_CLIENT, &m) != 0)

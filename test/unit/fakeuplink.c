@@ -16,7 +16,7 @@ struct uplink *__wrap_uplink_new(struct loop *l, const struct uplink_config *cfg
 void __wrap_uplink_free(struct uplink *k, uint32_t code, const char *text);
 void __wrap_uplink_finish(struct uplink *k, const char *text);
 struct stream *__wrap_uplink_open(struct uplink *k, const struct ctl_open *o,
-    const struct stream_user *user, void *arg, struct errtext *why);
+    const struct stream_user *user, void *arg, uint32_t *code, struct errtext *why);
 int __wrap_uplink_control(struct uplink *k, const void *body, size_t n);
 bool __wrap_uplink_is_up(const struct uplink *k);
 bool __wrap_uplink_has_session(const struct uplink *k);
@@ -81,9 +81,12 @@ __wrap_uplink_finish(struct uplink *k, const char *text)
 
 struct stream *
 __wrap_uplink_open(struct uplink *k, const struct ctl_open *o, const struct stream_user *user,
-    void *arg, struct errtext *why)
+    void *arg, uint32_t *code, struct errtext *why)
 {
-	return session_open(&k->f->s, o, NULL, user, arg, why);
+	struct stream *s = session_open(&k->f->s, o, NULL, user, arg, why);
+
+	*code = s != NULL ? CODE_OK : session_open_code(&k->f->s);
+	return s;
 }
 
 int

@@ -6,6 +6,7 @@
  * comment
  *
  *      * link: -Wl,--wrap=dialer_start,--wrap=dialer_cancel,--wrap=dialer_wait_ms
+ *      * link: -Wl,--wrap=dialer_status,--wrap=dialer_is_ours
  *      * link: -Wl,--wrap=rand_below,--wrap=loop_now_ms,--wrap=timer_set,--wrap=timer_cancel
  */
 #ifndef TEST_UNIT_UPLINKFIX_H
@@ -25,6 +26,8 @@ struct dialer *__wrap_dialer_start(
     struct loop *l, const struct dialer_target *t, dialer_fn *fn, void *arg);
 void __wrap_dialer_cancel(struct dialer *d);
 uint64_t __wrap_dialer_wait_ms(const struct dialer *d);
+int __wrap_dialer_status(const struct dialer *d);
+bool __wrap_dialer_is_ours(const struct dialer *d);
 int __wrap_rand_below(uint64_t n, uint64_t *out);
 uint64_t __wrap_loop_now_ms(struct loop *l);
 uint64_t __real_loop_now_ms(struct loop *l);
@@ -45,7 +48,9 @@ static struct fix {
 	void *dialled_arg;
 	int n_dials, n_cancelled;
 	/* Given by the test: dials cannot begin; what the relay asks for; chance; the clock. */
-	bool no_dial, no_chance;
+	bool no_dial, no_chance, ours;
+	/* And how the relay refuses a dial. */
+	int status;
 	uint64_t asked_ms, chance, skew_ms;
 	/* The next dial: when, by its timer, which the test fires. */
 	struct timer *retry;
@@ -95,6 +100,20 @@ __wrap_dialer_wait_ms(const struct dialer *d)
 {
 	assert_ptr_equal(d, &x);
 	return x.asked_ms;
+}
+
+int
+__wrap_dialer_status(const struct dialer *d)
+{
+	assert_ptr_equal(d, &x);
+	return x.status;
+}
+
+bool
+__wrap_dialer_is_ours(const struct dialer *d)
+{
+	assert_ptr_equal(d, &x);
+	return x.ours;
 }
 
 int
@@ -344,7 +363,7 @@ open_one(struct errtext *why)
 {
 	struct ctl_open o = { .protocol = "tcp", .service = "ssh" };
 
-	return uplink_open(x.k, &o, &nobody, NULL, why);
+	return uplink_open(x.k, &o, &nobody, NULL, &x.code, why);
 }
 
 #endif

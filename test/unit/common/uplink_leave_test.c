@@ -3,6 +3,7 @@
  * uplink_leave_test - an uplink whose relay goes, and the end of an uplink.
  *
  * link: -Wl,--wrap=dialer_start,--wrap=dialer_cancel,--wrap=dialer_wait_ms
+ * link: -Wl,--wrap=dialer_status,--wrap=dialer_is_ours
  * link: -Wl,--wrap=rand_below,--wrap=loop_now_ms,--wrap=timer_set,--wrap=timer_cancel
  */
 #include <setjmp.h>
