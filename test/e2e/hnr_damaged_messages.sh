@@ -22,3 +22,5 @@ stop relay
 expect "exit status of the relay" 0 "$code"
 try agent "$TUNNEL_BIN" agent --relay '{url}' --name pi --secret-file "$tmp/agent.secret" --allow '127.0.0.1:*'
 try client "$TUNNEL_BIN" connect --relay '{url}' --secret-file "$tmp/client.secret" pi 127.0.0.1 22
+try agent "$TUNNEL_BIN" edge-agent --relay-url "{url}" --name pi --secret "$agent_secret"
+try access-client "$TUNNEL_BIN" access-client pi 127.0.0.1 22 tcp --relay-url "{url}" --secret "$client_secret"

@@ -7,7 +7,7 @@
 . "$here/hnr/peers.sh"
 
 start_sshd
-start_their_relay
+start_their_relay --keep-alive-s 30
 start_sized
 start_tcp greet greet hello
 base=$relay_url
