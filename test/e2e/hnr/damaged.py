@@ -427,7 +427,7 @@ class Client(Dialled):
         for what, message, same in variants("start_ok", {}):
             yield what, [message], same, b""
         for what, message, same in variants("error", {"message": "x"}):
-            yield what, [message], same, b""
+            yield what, [message], None if same else same, b""
         for what, message, same in variants("tcp_data", {"data_base64": b64(b"hi")}):
             yield what, [begun, message], same, b"hi" if same else None
         for what, messages, wanted in (("data first", [hi], b""), ("start_ok twice", [begun, begun], None), ("a late error", [begun, hi, text_of("error", message="x")], b"hi"),

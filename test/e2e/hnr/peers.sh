@@ -15,7 +15,7 @@ agent_secret=agent-secret-of-this-test
 client_secret=client-secret-of-this-test
 
 # The kinds of agents and clients: the scripted ones, ours in their own protocol, ours under their names and command lines.
-KINDS='theirs native'
+KINDS='theirs native dropin'
 
 # How often the relay "relay", of either kind, has let in that agent.
 sessions_of() { grep -c -- "agent $1: session opened\|agent $1: start" "$tmp/relay.log" || true; }
@@ -71,6 +71,20 @@ sized() {
 	words=$(client_of "$1")
 	# shellcheck disable=SC2086
 	"$python" "$hnr/sized.py" run "$3" "$4" "$5" $words "$2" 127.0.0.1 "$sized_port" tcp 2>"$tmp/sized-of-$1.log" || fail "transfers by a client of kind $1"
+}
+
+# pair AGENT CLIENT LARGE - ssh and transfers; "pi" is an agent of that kind, $tmp/up a file; LARGE bytes each way in one transfer, 50 streams after it.
+pair() {
+	began=$(date +%s)
+	over() { ssh -F "$tmp/ssh_config" -o "ProxyCommand $(client_of "$2") %h 127.0.0.1 $sshd_port tcp" pi "$3"; }
+	expect "ssh, $1 agent and $2 client" "$(sum_of "$tmp/up")" "$(over "$1" "$2" sha256sum <"$tmp/up" 2>"$tmp/ssh-$2.log" | cut -d' ' -f1)"
+	over "$1" "$2" "cat $tmp/up" >"$tmp/down" 2>>"$tmp/ssh-$2.log"
+	same_files "$tmp/up" "$tmp/down"
+	exit_code over "$1" "$2" 'exit 7'
+	expect "exit status through ssh, $1 agent and $2 client" 7 "$code"
+	sized "$2" pi 1 "$3" "$3"
+	sized "$2" pi 50 60000 90000
+	echo "pair $1 $2 took $(($(date +%s) - began)) s"
 }
 
 # no_violations - the scripted peers have seen nothing that they must not be sent.
