@@ -498,7 +498,7 @@ services_open(struct services *sv, struct stream *s, const struct ctl_open *o)
 	if (sv->n_open > sv->max_open)
 		refuse(sg, CODE_LIMIT, "the agent has as many streams as it may have");
 	else if (!set_protocol(sg, o->protocol))
-		refuse(sg, CODE_DENIED, "only the protocols tcp and udp are served");
+		refuse(sg, CODE_NOT_FOUND, "only the protocols tcp and udp are served");
 	else if (o->service[0] != '\0' && named == NULL)
 		refuse(sg, CODE_NOT_FOUND, "no such service at this agent");
 	else if (is_resumption(sv, o))
