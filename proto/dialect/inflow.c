@@ -83,15 +83,12 @@ set_over(struct inflow *f, struct inflow_stream *x, bool over)
 static void
 set_held(struct inflow *f, struct inflow_stream *x, uint64_t held)
 {
-	uint64_t charged = held > INFLOW_FLOOR ? held - INFLOW_FLOOR : 0;
-
 	if (x->held == 0 && held > 0)
 		TAILQ_INSERT_TAIL(&f->holding, x, link);
 	if (x->held > 0 && held == 0)
 		TAILQ_REMOVE(&f->holding, x, link);
-	budget_charge(x->budget, x->charged, charged);
+	budget_charge(x->budget, x->held, held);
 	x->held = held;
-	x->charged = charged;
 }
 
 void
@@ -111,7 +108,8 @@ inflow_fullest(struct inflow *f, const struct budget *b)
 	if (!budget_is_over(b))
 		return NULL;
 	TAILQ_FOREACH (x, &f->holding, link)
-		if (x->budget == b && x->charged > 0 && (most == NULL || x->held > most->held))
+		if (x->budget == b && x->held > INFLOW_FLOOR &&
+		    (most == NULL || x->held > most->held))
 			most = x;
 	return most;
 }
@@ -120,7 +118,7 @@ inflow_fullest(struct inflow *f, const struct budget *b)
 static uint64_t
 may_hold(const struct inflow_stream *x)
 {
-	uint64_t share = INFLOW_FLOOR + budget_share(x->budget, x->charged, false);
+	uint64_t share = INFLOW_FLOOR + budget_share(x->budget, x->held, false);
 
 	return x->may > INFLOW_STOP || x->may < share ? x->may : share;
 }

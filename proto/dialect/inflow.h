@@ -3,8 +3,8 @@
  * inflow - bytes from a peer whose protocol cannot stop one stream by itself: how much of each
  * stream may stand here, and when the whole peer is not read for a while.
  *
- * What a stream has brought and its user has not passed on (stream_consumed) is held.  Up to
- * INFLOW_FLOOR it is free; the rest is charged to the stream's budget.
+ * What a stream has brought and its user has not passed on (stream_consumed) is held, and charged
+ * to the stream's budget.  INFLOW_FLOOR each may hold, whatever that has left.
  *
  *   a pause   begins when a stream holds more than it may: INFLOW_STOP at first, and never more
  *             than the budget gives.  It ends when no stream does so by more than half any longer.
@@ -41,8 +41,8 @@
 struct inflow_stream {
 	/* Borrowed until inflow_stream_fini. */
 	struct budget *budget;
-	/* Bytes, those of them that are charged, and how many it may hold. */
-	uint64_t held, charged, may;
+	/* Bytes, and how many it may hold. */
+	uint64_t held, may;
 	/* It holds more: what it has passed on since that was looked at. */
 	bool over;
 	uint64_t moved;
