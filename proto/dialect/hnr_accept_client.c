@@ -77,6 +77,8 @@ struct client {
 	/* To the client. */
 	struct bufq out;
 	bool start_ok_due;
+	/* Our user is asked for the stream: what it refuses now no agent has refused. */
+	bool asking;
 	/* To be said; "": nothing. */
 	char error[ERROR_MAX];
 	char bye[128];
@@ -214,7 +216,7 @@ op_eof(struct stream *s)
 static void
 refuse(struct client *c, uint32_t code, const char *text)
 {
-	if (code == CODE_NOT_FOUND)
+	if (code == CODE_NOT_FOUND && c->asking)
 		say_error(c, TEXT_AGENT, "");
 	else if (c->nonsense[0] != '\0')
 		say_error(c, TEXT_OPEN, c->nonsense);
@@ -354,7 +356,9 @@ open_stream(struct client *c)
 	c->s.n_streams = 1;
 	inflow_stream_init(&c->in, c->s.budget);
 	c->stream = (struct stream){ .ops = &stream_ops, .session = &c->s };
+	c->asking = true;
 	c->s.user->open(c->s.arg, &c->stream, &c->target);
+	c->asking = false;
 }
 
 static void

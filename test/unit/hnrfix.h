@@ -35,6 +35,8 @@ static struct hnrfix {
 	/* What the session told. */
 	struct ctl_hello hello;
 	unsigned n_hello, n_open, n_idle, n_pings;
+	/* A stream is refused at once with this code, if it is not 0. */
+	uint32_t refuse;
 	bool stopped;
 	struct ctl_open asked;
 	struct hnrfix_stream st[HNRFIX_STREAMS];
@@ -112,6 +114,8 @@ hnrfix_open(void *arg, struct stream *s, const struct ctl_open *o)
 	x.n_open++;
 	x.st[0].s = s;
 	stream_set_user(s, &hnrfix_stream_user, &x.st[0]);
+	if (x.refuse != 0)
+		stream_reset(s, x.refuse, "agent pi is not connected");
 }
 
 static void
