@@ -184,7 +184,7 @@ $(O)/fuzz/%: $(O)/test/fuzz/%_fuzz.o $(O)/libcmd.a $(O)/libtunnel.a
 	$(call say,LD,$@)mkdir -p $(@D) && $(link) -fsanitize=fuzzer -o $@ $< $(O)/libcmd.a $(libs)
 
 $(TOOLS)/%: $(O)/test/tools/%.o $(O)/libcmd.a $(O)/libtunnel.a
-	$(call say,LD,$@)mkdir -p $(@D) && $(link) -o $@ $< $(O)/libcmd.a $(libs)
+	$(call say,LD,$@)mkdir -p $(@D) && $(link) $(call link_extra,test/tools/$*.c) -o $@ $< $(O)/libcmd.a $(libs)
 
 $(O)/bench/%: $(O)/test/bench/%.o $(O)/libtunnel.a
 	$(call say,LD,$@)mkdir -p $(@D) && $(link) $(call link_extra,test/bench/$*.c) -o $@ $< $(libs)

@@ -129,8 +129,8 @@ table_find(const struct creds_table *t, const char *name)
 	return t->n == 0 ? NULL : bsearch(&key, t->v, t->n, sizeof *t->v, creds_by_name);
 }
 
-static bool
-list_matches(const struct creds_list *l, const char *name)
+bool
+creds_list_has(const struct creds_list *l, const char *name)
 {
 	for (size_t i = 0; i < l->n; i++) {
 		if (match_glob(l->v[i], name))
@@ -217,6 +217,12 @@ creds_client(
 	return admit(kind, hit, &p, now_s, id);
 }
 
+const struct creds_entry *
+creds_client_entry(const struct creds *c, const char *name)
+{
+	return table_find(&c->clients, name);
+}
+
 /* entry_of - NULL for who has none. */
 static const struct creds_entry *
 entry_of(const struct creds *c, const struct creds_id *id)
@@ -281,7 +287,7 @@ creds_agent_may_offer(const struct creds *c, const struct creds_id *id, const ch
 	if (c == NULL)
 		return true;
 	en = id->kind == CREDS_AGENT ? entry_of(c, id) : NULL;
-	return en != NULL && (!en->limited || list_matches(&en->services, service));
+	return en != NULL && (!en->limited || creds_list_has(&en->services, service));
 }
 
 uint64_t
@@ -351,7 +357,7 @@ creds_agent_of_label(const struct creds *c, const char *label)
 static bool
 lists_admit(const struct creds_entry *en, const struct ctl_open *o)
 {
-	return o->service[0] != '\0' ? list_matches(&en->services, o->service)
+	return o->service[0] != '\0' ? creds_list_has(&en->services, o->service)
 				     : match_name(en->hosts, o->host, o->port);
 }
 
@@ -363,11 +369,16 @@ creds_client_may(const struct creds *c, const struct creds_id *id, const char *a
 
 	if (id->kind == CREDS_AGENT || !creds_still_valid(c, id, now_s))
 		return false;
+	if (ctl_open_is_e2e(o)) {
+		const struct creds_entry *by = entry_of(c, id);
+
+		return by != NULL && by->e2e && creds_list_has(&by->agents, agent);
+	}
 	if (to != NULL && to->limited && !lists_admit(to, o))
 		return false;
 	if (id->kind == CREDS_SHARED)
 		return true;
 	const struct creds_entry *en = entry_of(c, id);
 
-	return list_matches(&en->agents, agent) && lists_admit(en, o);
+	return creds_list_has(&en->agents, agent) && lists_admit(en, o);
 }

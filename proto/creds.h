@@ -11,7 +11,7 @@
  *                      "expires": "2027-01-31T00:00:00Z" } },
  *       "access-client-secrets": ["SECRET", "sha256:HEX"],
  *       "clients": {
- *             "alice": { "secret": "sha256:HEX", "agents": ["pi", "lab-*"],
+ *             "alice": { "secret": "sha256:HEX", "agents": ["pi", "lab-*"], "e2e": true,
  *                        "targets": ["ssh", "127.0.0.1:22", "10.0.0.0/8:*"] },
  *             "bob": { "key": "tunnel-pub-...", "agents": ["pi"], "targets": ["ssh"] } } }
  *
@@ -27,6 +27,8 @@
  * several secrets at once, so that one can be replaced without a gap.  In place of a secret, or
  * beside it, both may have a "key", or several: who proves the private half of one is let in.  A
  * public key is no secret, so it lets nobody in who says it.
+ * A client with "e2e" may have sessions end to end with its agents.  What it reaches in them nobody
+ * can see here, so no targets bind it then, neither its own nor an agent's: the agent judges.
  * An item of "targets" with a colon is a HOST:PORT pattern of lib/conf/match.h; without, a
  * service's name, in which '*' stands for any run of characters, as it does in "agents".  So "*" is
  * every service, "*:*" every host and port.

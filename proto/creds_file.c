@@ -292,21 +292,56 @@ take_agent(struct creds *c, const struct jobj *v, struct creds_entry *en, const 
 	return take_rest(v, en, where, e);
 }
 
+/* take_targets - a client's. */
+static int
+take_targets(const struct jobj *v, struct creds_entry *en, const char *where, struct errtext *e)
+{
+	if ((en->hosts = match_new()) == NULL)
+		return err_set(e, ERR_NOMEM, "%s: out of memory", where);
+	return take_list(v, "targets", is_pattern, &en->services, en->hosts, where, e);
+}
+
+static int
+take_e2e(const struct jobj *v, struct creds_entry *en, const char *where, struct errtext *e)
+{
+	const struct jobj *b = jobj_get(v, "e2e");
+
+	if (b != NULL && !jobj_as_bool(b, &en->e2e))
+		return err_set(e, ERR_INVALID, "%s: \"e2e\" is neither true nor false", where);
+	return 0;
+}
+
 static int
 take_client(struct creds *c, const struct jobj *v, struct creds_entry *en, const char *where,
     struct errtext *e)
 {
-	static const char *const allowed[] = { "secret", "key", "agents", "targets", LIMITS, NULL };
+	static const char *const allowed[] = { "secret", "key", "agents", "targets", "e2e", LIMITS,
+		NULL };
 	int r;
 
 	if (jobj_kind(v) != JOBJ_OBJ)
 		return err_set(e, ERR_INVALID, "%s: must be an object", where);
-	if ((en->hosts = match_new()) == NULL)
-		return err_set(e, ERR_NOMEM, "%s: out of memory", where);
 	if ((r = check_members(v, allowed, where, e)) != 0 ||
 	    (r = take_proofs(c, v, en, where, e)) != 0 ||
 	    (r = take_list(v, "agents", ctl_is_agent, &en->agents, NULL, where, e)) != 0 ||
-	    (r = take_list(v, "targets", is_pattern, &en->services, en->hosts, where, e)) != 0)
+	    (r = take_targets(v, en, where, e)) != 0 || (r = take_e2e(v, en, where, e)) != 0)
+		return r;
+	return take_rest(v, en, where, e);
+}
+
+/* take_own_client - of an agent's file: a relay's agents and secrets have no place there. */
+static int
+take_own_client(struct creds *c, const struct jobj *v, struct creds_entry *en, const char *where,
+    struct errtext *e)
+{
+	static const char *const allowed[] = { "key", "targets", "expires", "max-sessions",
+		"max-streams", "max-memory", NULL };
+	int r;
+
+	if (jobj_kind(v) != JOBJ_OBJ)
+		return err_set(e, ERR_INVALID, "%s: must be an object", where);
+	if ((r = check_members(v, allowed, where, e)) != 0 ||
+	    (r = take_proofs(c, v, en, where, e)) != 0 || (r = take_targets(v, en, where, e)) != 0)
 		return r;
 	return take_rest(v, en, where, e);
 }
@@ -471,6 +506,19 @@ take_file(const struct jobj *o, struct creds *c, struct errtext *e)
 			    "access-client-secrets", e);
 }
 
+int
+creds_take_clients(const struct jobj *o, struct creds *c, struct errtext *e)
+{
+	static const char *const allowed[] = { "clients", NULL };
+	int r;
+
+	if (jobj_kind(o) != JOBJ_OBJ)
+		return err_set(e, ERR_INVALID, "the file is not a JSON object");
+	if ((r = jobj_only(o, allowed, e)) != 0)
+		return r;
+	return take_table(c, o, "clients", take_own_client, &c->clients, e);
+}
+
 /* ---- agents' keys from the command line ---- */
 
 /*
@@ -550,8 +598,8 @@ take_agent_keys(struct creds *c, char *const *items, size_t n, struct errtext *e
 
 /* p NULL: there is no file. */
 static int
-read_all(const void *p, size_t n, char *const *agent_keys, size_t n_keys, struct creds **out,
-    struct errtext *e)
+read_all(const void *p, size_t n, creds_take *take, char *const *agent_keys, size_t n_keys,
+    struct creds **out, struct errtext *e)
 {
 	struct jobj *o = NULL;
 	struct creds *c = mem_zalloc(sizeof *c);
@@ -561,7 +609,7 @@ read_all(const void *p, size_t n, char *const *agent_keys, size_t n_keys, struct
 		return err_set(e, ERR_NOMEM, "out of memory");
 	atomic_init(&c->refs, 1);
 	if (p != NULL && (r = jobj_parse(p, n, CREDS_FILE_MAX, &o, e)) == 0)
-		r = take_file(o, c, e);
+		r = take(o, c, e);
 	jobj_free(o);
 	if (r == 0 && (r = take_agent_keys(c, agent_keys, n_keys, e)) == 0) {
 		check_agents(c);
@@ -577,12 +625,18 @@ read_all(const void *p, size_t n, char *const *agent_keys, size_t n_keys, struct
 int
 creds_parse(const void *p, size_t n, struct creds **out, struct errtext *e)
 {
-	return read_all(p, n, NULL, 0, out, e);
+	return read_all(p, n, take_file, NULL, 0, out, e);
 }
 
 int
-creds_load(
-    const char *path, char *const *agent_keys, size_t n, struct creds **out, struct errtext *e)
+creds_read(const void *p, size_t n, creds_take *take, struct creds **out, struct errtext *e)
+{
+	return read_all(p, n, take, NULL, 0, out, e);
+}
+
+static int
+load(const char *path, creds_take *take, char *const *agent_keys, size_t n, struct creds **out,
+    struct errtext *e)
 {
 	struct errtext sub;
 	char *buf = NULL;
@@ -590,11 +644,24 @@ creds_load(
 	int r;
 
 	if (path == NULL)
-		return read_all(NULL, 0, agent_keys, n, out, e);
+		return read_all(NULL, 0, take, agent_keys, n, out, e);
 	if ((r = file_read_all(path, CREDS_FILE_MAX, &buf, &len, e)) != 0)
 		return r;
-	r = read_all(buf, len, agent_keys, n, out, &sub);
+	r = read_all(buf, len, take, agent_keys, n, out, &sub);
 	mem_wipe(buf, len);
 	mem_free(buf);
 	return r == 0 ? 0 : err_set(e, r, "%s: %s", path, sub.s);
+}
+
+int
+creds_load(
+    const char *path, char *const *agent_keys, size_t n, struct creds **out, struct errtext *e)
+{
+	return load(path, take_file, agent_keys, n, out, e);
+}
+
+int
+creds_read_file(const char *path, creds_take *take, struct creds **out, struct errtext *e)
+{
+	return load(path, take, NULL, 0, out, e);
 }

@@ -39,6 +39,8 @@ struct creds_entry {
 	struct match *hosts;
 	/* Client. */
 	struct creds_list agents;
+	/* Client: it may have sessions end to end, whose targets a relay cannot see. */
+	bool e2e;
 };
 
 struct creds_table {
@@ -55,6 +57,24 @@ struct creds {
 	struct errtext warnings[CREDS_WARNINGS_MAX];
 	size_t n_warnings;
 };
+
+struct jobj;
+
+/*
+ * creds_read - n bytes of text, a JSON object from which take fills c; otherwise as creds_parse.
+ * creds_read_file - the same of the file at path.
+ */
+typedef int creds_take(const struct jobj *o, struct creds *c, struct errtext *e);
+int creds_read(
+    const void *p, size_t n, creds_take *take, struct creds **out, struct errtext *e) WARN_UNUSED;
+int creds_read_file(
+    const char *path, creds_take *take, struct creds **out, struct errtext *e) WARN_UNUSED;
+/* creds_take_clients - of an agent's own file (creds_clients.h). */
+creds_take creds_take_clients;
+
+/* creds_client_entry - NULL: there is none.  creds_list_has - does a pattern of l match name? */
+const struct creds_entry *creds_client_entry(const struct creds *c, const char *name);
+bool creds_list_has(const struct creds_list *l, const char *name);
 
 int creds_digest_of_key(
     const uint8_t point[KEYS_POINT_LEN], uint8_t out[HASH_SHA256_LEN]) WARN_UNUSED;

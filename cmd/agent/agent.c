@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cmd/agent/agent.h"
+#include "cmd/agent/clients.h"
 #include "cmd/agent/publisher.h"
 #include "cmd/agent/reread.h"
 #include "cmd/agent/service.h"
@@ -23,6 +24,8 @@ struct agent_opts {
 	struct uplink_opts uplink;
 	char *name;
 	struct opt_list tcp, udp, http, tls, allow;
+	char *clients;
+	bool require_e2e;
 	uint64_t drain_ms, max_streams;
 	char *ready_file;
 	struct cmd_common common;
@@ -73,6 +76,17 @@ static const struct opt_row rows[] = {
 	    .env = "TUNNEL_ALLOW",
 	    .help = "targets that clients may name: 10.0.0.0/8:443, *.lan:*, [::1]:80-90 (loopback "
 		    "only)" },
+	{ .name = "clients",
+	    .kind = OPT_STRING,
+	    .off = OFF(clients),
+	    .arg = "FILE",
+	    .env = "TUNNEL_CLIENTS",
+	    .help = "serve clients end to end (connect --e2e) whose keys and targets are in FILE" },
+	{ .name = "require-e2e",
+	    .kind = OPT_FLAG,
+	    .off = OFF(require_e2e),
+	    .env = "TUNNEL_REQUIRE_E2E",
+	    .help = "serve nothing that the relay could read" },
 	{ .name = "max-streams",
 	    .kind = OPT_U64,
 	    .off = OFF(max_streams),
@@ -113,6 +127,8 @@ struct agent {
 	struct uplink_config config;
 	struct offers *offers;
 	struct services *services;
+	/* NULL: none end to end. */
+	struct clients *clients;
 	struct publisher *publisher;
 	struct agent_uplink uplinks[UPLINK_CARRIERS_MAX];
 	unsigned n_uplinks, n_ended;
@@ -292,8 +308,16 @@ static void
 on_open(void *arg, struct stream *s, const struct ctl_open *o)
 {
 	struct agent_uplink *k = arg;
+	struct agent *a = k->agent;
 
-	services_open(k->agent->services, s, o);
+	if (ctl_open_is_e2e(o) && a->clients != NULL)
+		clients_take(a->clients, s, o);
+	else if (ctl_open_is_e2e(o))
+		stream_reset(s, CODE_DENIED, "this agent has no clients end to end (--clients)");
+	else if (a->opts.require_e2e)
+		stream_reset(s, CODE_DENIED, "this agent is reached end to end only (--e2e)");
+	else
+		services_open(a->services, s, o, NULL);
 }
 
 static void
@@ -346,12 +370,27 @@ on_term(void *arg)
 	    (unsigned long long)a->opts.drain_ms / 1000);
 	publisher_stop(a->publisher);
 	services_drain(a->services);
+	if (a->clients != NULL)
+		clients_drain(a->clients);
 	timer_set(&a->drain, a->opts.drain_ms);
 	for (unsigned i = 0; i < a->n_uplinks; i++)
 		uplink_finish(a->uplinks[i].uplink, "the agent is shutting down");
 }
 
 /* ---- SIGHUP: the configuration file once more ---- */
+
+/* What is published reaches the agent by streams that the relay can read. */
+static int
+check_offers(const struct agent *a, const struct offers *o, struct errtext *e)
+{
+	for (size_t i = 0; a->opts.require_e2e && i < o->n; i++)
+		if (o->v[i].published)
+			return err_set(e, ERR_INVALID,
+			    "--require-e2e: the visitors of %s would not come end to end: it "
+			    "cannot be published",
+			    o->v[i].name);
+	return 0;
+}
 
 /* In the thread that has read the file, since there are more files to be read. */
 static int
@@ -373,6 +412,8 @@ read_offers(void *arg, const struct opt_result *now, struct errtext *e)
 	/* Of one that could not tell that it had ended. */
 	offers_free(a->fresh_offers);
 	r = offers_new(&lists, &a->fresh_offers, &why);
+	if (r == 0)
+		r = check_offers(a, a->fresh_offers, &why);
 	return r != 0 ? err_set(e, r, "%s: %s", old->common.config, why.s) : 0;
 }
 
@@ -423,7 +464,10 @@ on_hangup(void *arg)
 {
 	struct agent *a = arg;
 
-	reread_start(&a->reread);
+	if (a->opts.common.config != NULL)
+		reread_start(&a->reread);
+	if (a->clients != NULL)
+		clients_reread(a->clients);
 }
 
 /* Without a file to read again it is the end, as for other programs. */
@@ -441,13 +485,35 @@ init_hangup(struct agent *a)
 		.arg = a,
 	};
 
-	if (user.path == NULL)
+	if (user.path == NULL && a->clients == NULL)
 		return cmd_hangup_ends() ? sig_init(&a->hup, a->loop, SIGHUP, on_term, a) : 0;
-	reread_init(&a->reread, a->loop, &user);
+	if (user.path != NULL)
+		reread_init(&a->reread, a->loop, &user);
 	return sig_init(&a->hup, a->loop, SIGHUP, on_hangup, a);
 }
 
 /* ---- start ---- */
+
+/* Those whom the agent knows itself. */
+static int
+init_clients(struct agent *a, struct errtext *e)
+{
+	const struct clients_config cfg = {
+		.loop = a->loop,
+		.name = a->opts.name,
+		.path = a->opts.clients,
+		.uplink = &a->config,
+		.services = a->services,
+		.max_sessions = a->opts.max_streams,
+	};
+
+	if (a->opts.clients != NULL)
+		return clients_new(&cfg, &a->clients, e);
+	if (a->opts.require_e2e)
+		return err_set(e, ERR_INVALID,
+		    "--require-e2e would serve nobody: --clients FILE says who comes end to end");
+	return 0;
+}
 
 static int
 agent_init(struct agent *a, struct errtext *e)
@@ -473,10 +539,13 @@ agent_init(struct agent *a, struct errtext *e)
 	if (a->loop == NULL)
 		return err_sys(e, "cannot make the event loop");
 	task_init(&a->look, on_look, a);
-	if ((r = offers_new(&lists, &a->offers, e)) != 0)
+	if ((r = offers_new(&lists, &a->offers, e)) != 0 ||
+	    (r = check_offers(a, a->offers, e)) != 0)
 		return r;
 	if ((a->services = services_new(a->loop, a->offers, a->opts.max_streams)) == NULL)
 		return err_set(e, ERR_NOMEM, "out of memory");
+	if ((r = init_clients(a, e)) != 0)
+		return r;
 	a->publisher =
 	    publisher_new(a->loop, (unsigned)a->opts.uplink.carriers, &publisher_user, a);
 	if (a->publisher == NULL)
@@ -507,6 +576,7 @@ agent_fini(struct agent *a)
 		uplink_free(a->uplinks[i].uplink, CODE_GONE, "the agent is shutting down");
 	reread_fini(&a->reread);
 	services_free(a->services);
+	clients_free(a->clients);
 	publisher_free(a->publisher);
 	mem_free(a->ready);
 	offers_free(a->offers);

@@ -47,7 +47,9 @@ struct serving {
 	uint8_t token[CTL_TOKEN_LEN];
 	UT_hash_handle hh;
 	/* The number of the client whose stream it is. */
-	uint32_t client;
+	uint64_t client;
+	/* NULL: known to the relay alone. */
+	const struct service_client *whose;
 	/* Its stream is over, its target has yet to take the last bytes. */
 	bool lingers;
 	/* In the list of those that are open, or of those that linger. */
@@ -130,6 +132,8 @@ serving_free(struct serving *sg)
 		datagrams_fini(sg->datagrams);
 	mem_free(sg->datagrams);
 	sg->datagrams = NULL;
+	if (sg->whose != NULL)
+		sg->whose->ended(sg->whose->arg);
 	loop_bury(sg->sv->loop, &sg->grave, serving_dispose, sg);
 }
 
@@ -343,7 +347,10 @@ may_dial(void *arg, const struct addr *a)
 {
 	const struct serving *sg = arg;
 
-	return sg->vetted || match_target(sg->sv->offers->allow, sg->host, a);
+	if (sg->vetted)
+		return true;
+	return match_target(sg->sv->offers->allow, sg->host, a) &&
+	       (sg->whose == NULL || sg->whose->may_dial(sg->whose->arg, sg->host, a));
 }
 
 /* ---- the stream while its target is being dialled ---- */
@@ -474,7 +481,8 @@ set_label(struct serving *sg, const struct ctl_open *o, const struct offer *name
 }
 
 void
-services_open(struct services *sv, struct stream *s, const struct ctl_open *o)
+services_open(struct services *sv, struct stream *s, const struct ctl_open *o,
+    const struct service_client *whose)
 {
 	struct serving *sg = mem_zalloc(sizeof *sg);
 	const struct offer *named = offers_find(sv->offers, o->protocol, o->service);
@@ -482,13 +490,16 @@ services_open(struct services *sv, struct stream *s, const struct ctl_open *o)
 
 	if (sg == NULL) {
 		stream_reset(s, CODE_INTERNAL, "out of memory");
+		if (whose != NULL)
+			whose->ended(whose->arg);
 		return;
 	}
 	sg->sv = sv;
 	sg->s = s;
 	sg->since_ms = loop_now_ms(sv->loop);
 	sg->vetted = named != NULL;
-	sg->client = o->client;
+	sg->client = whose != NULL ? whose->number : o->client;
+	sg->whose = whose;
 	memcpy(sg->token, o->token, sizeof sg->token);
 	snprintf(sg->host, sizeof sg->host, "%s", named != NULL ? named->host : o->host);
 	set_label(sg, o, named);

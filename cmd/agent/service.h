@@ -43,10 +43,22 @@ void services_drain(struct services *sv);
 /* services_free - ends what is being dialled and carried. */
 void services_free(struct services *sv);
 
+/* A client that the agent knows itself (e2e.h); lives until its last stream has ended. */
+struct service_client {
+	/* Tells it from the others; above UINT32_MAX, since relays number theirs below. */
+	uint64_t number;
+	/* May its stream to host be connected to a, beside what --allow says? */
+	bool (*may_dial)(void *arg, const char *host, const struct addr *a);
+	/* One of its streams is over. */
+	void (*ended)(void *arg);
+	void *arg;
+};
+
 /*
- * services_open - serve a stream that the relay has opened: check, dial, carry.  Answers s in every
- * case.
+ * services_open - serve a stream that was opened: check, dial, carry.  Answers s in every case.
+ *   whose  borrowed until ended; NULL: a client of the relay's, as o says
  */
-void services_open(struct services *sv, struct stream *s, const struct ctl_open *o);
+void services_open(struct services *sv, struct stream *s, const struct ctl_open *o,
+    const struct service_client *whose);
 
 #endif

@@ -203,6 +203,7 @@ client_fini(struct client *c)
 {
 	routes_free(c);
 	timer_fini(&c->deadline);
+	e2e_fini(&c->e2e);
 	log_limit_fini(&c->log);
 	udp_batch_free(c->batch);
 }
@@ -392,15 +393,15 @@ static const struct stream_user answer_user = {
 /* ---- the way there ---- */
 
 void
-conn_go(struct conn *cn, struct uplink *k)
+conn_go(struct conn *cn, struct route_uplink *rl)
 {
 	struct errtext why = { "" };
 	uint32_t code;
 
 	timer_cancel(&cn->wait);
 	TAILQ_REMOVE(&cn->route->waiting, cn, link);
-	cn->via = k;
-	cn->s = uplink_open(k, &cn->open, &answer_user, cn, &code, &why);
+	cn->via = rl->uplink;
+	cn->s = route_open(rl, &cn->open, &answer_user, cn, &code, &why);
 	if (cn->s == NULL) {
 		conn_fail(cn, code, why.s);
 		return;
@@ -459,17 +460,17 @@ conn_new(struct route *r, const struct ctl_open *o, conn_done_fn *done, void *ar
 static struct conn *
 conn_begin(struct conn *cn)
 {
-	struct uplink *k = route_uplink_now(cn->route);
+	struct route_uplink *rl = route_uplink_now(cn->route);
 
 	TAILQ_INSERT_TAIL(&cn->route->waiting, cn, link);
-	if (k != NULL) {
-		conn_go(cn, k);
+	if (rl != NULL) {
+		conn_go(cn, rl);
 		return cn;
 	}
+	if (!cn->route->client->once) /* there the uplink itself says when it is over */
+		timer_set(&cn->wait, CLIENT_WAIT_MS);
 	if (!route_want_uplink(cn))
 		conn_give_up(cn, CODE_INTERNAL, "out of memory");
-	else if (!cn->route->client->once) /* there the uplink itself says when it is over */
-		timer_set(&cn->wait, CLIENT_WAIT_MS);
 	return cn;
 }
 
@@ -507,13 +508,15 @@ conn_start_datagrams(
 struct stream *
 route_stream(struct route *r, struct ctl_open *o, const struct stream_user *user, void *arg)
 {
-	struct uplink *k = route_uplink_now(r);
+	struct route_uplink *rl = route_uplink_now(r);
 	struct errtext why = { "" };
 	uint32_t code;
 
-	if (k == NULL || rand_bytes(o->token, sizeof o->token) != 0)
+	if (rl == NULL)
+		route_want_e2e(r);
+	if (rl == NULL || rand_bytes(o->token, sizeof o->token) != 0)
 		return NULL;
-	return uplink_open(k, o, user, arg, &code, &why);
+	return route_open(rl, o, user, arg, &code, &why);
 }
 
 struct udp_batch *

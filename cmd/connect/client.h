@@ -23,6 +23,7 @@
 #include "cmd/common/uplink.h"
 #include "cmd/common/dpump.h"
 #include "cmd/common/pump.h"
+#include "cmd/connect/e2e.h"
 #include "lib/base/log_limit.h"
 
 /* How long a local connection waits for an uplink that is being dialled. */
@@ -40,6 +41,7 @@
 struct connect_opts {
 	struct uplink_opts uplink;
 	struct opt_list local, socks;
+	struct e2e_opts e2e;
 	char *ready_file;
 	struct cmd_common common;
 };
@@ -65,6 +67,7 @@ struct client {
 	struct connect_opts opts;
 	struct loop *loop;
 	struct uplink_config config;
+	struct e2e e2e;
 	struct route_list routes;
 	/* Connections to -D, until they have ended. */
 	struct socks_list socks;

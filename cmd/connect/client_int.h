@@ -41,6 +41,8 @@ struct conn {
 struct route_uplink {
 	struct route *route;
 	struct uplink *uplink;
+	/* With --e2e: streams are opened in its session, not in the uplink's; else NULL. */
+	struct e2e_link *e2e;
 	/* Many connections may use it; else it is for conn, which may have gone. */
 	bool shared;
 	struct conn *conn;
@@ -57,17 +59,23 @@ struct route {
 	TAILQ_ENTRY(route) link;
 };
 
-/* conn_go - an uplink stands: open the stream.  cn may be gone afterwards. */
-void conn_go(struct conn *cn, struct uplink *k);
+/* conn_go - streams can be opened on rl: open cn's.  cn may be gone afterwards. */
+void conn_go(struct conn *cn, struct route_uplink *rl);
 /* conn_give_up - one that waits: it has not come to a stream. */
 void conn_give_up(struct conn *cn, uint32_t code, const char *text);
 
 /* ---- route.c ---- */
 
 /* route_uplink_now - one on which a stream can be opened now; NULL: none stands. */
-struct uplink *route_uplink_now(const struct route *r);
+struct route_uplink *route_uplink_now(const struct route *r);
+/* route_open - a stream on it.  NULL, code and why. */
+struct stream *route_open(struct route_uplink *rl, const struct ctl_open *o,
+    const struct stream_user *user, void *arg, uint32_t *code, struct errtext *why);
+/* route_want_e2e - with --e2e, a session is wanted: those that wait are told what comes of it. */
+void route_want_e2e(struct route *r);
 /*
- * route_want_uplink - see to it that there will be one for cn, which waits.  False: out of memory.
+ * route_want_uplink - see to it that there will be one for cn, which waits, and may be gone
+ * afterwards.  False: out of memory.
  */
 bool route_want_uplink(struct conn *cn) WARN_UNUSED;
 /* route_leave - no connection wants this uplink any more: it says goodbye, and is freed then. */

@@ -31,6 +31,23 @@ static const struct opt_row rows[] = {
 	    .arg = "[BIND:]PORT=AGENT",
 	    .env = "TUNNEL_SOCKS",
 	    .help = "a SOCKS5 proxy on a local port; names are resolved at the agent" },
+	{ .name = "e2e",
+	    .kind = OPT_FLAG,
+	    .off = OFF(e2e.on),
+	    .env = "TUNNEL_E2E",
+	    .help = "talk to the agent itself, encrypted from end to end: the relay only carries" },
+	{ .name = "agent-key",
+	    .kind = OPT_LIST,
+	    .off = OFF(e2e.agent_keys),
+	    .arg = "KEY",
+	    .env = "TUNNEL_AGENT_KEY",
+	    .help = "with --e2e: the agent's public key, tunnel-pub-..." },
+	{ .name = "known-agents",
+	    .kind = OPT_STRING,
+	    .off = OFF(e2e.known_agents),
+	    .arg = "FILE",
+	    .env = "TUNNEL_KNOWN_AGENTS",
+	    .help = "with --e2e: the keys of agents, a line NAME KEY for each" },
 	CMD_READY_ROW(
 	    struct connect_opts, ready_file, "the process id and the ports", "-L and -D listen"),
 	CMD_COMMON_ROWS(struct connect_opts, common, "warn"),
@@ -156,6 +173,8 @@ connect_init(struct client *c, struct control *ct, const struct opt_list *args, 
 	    (cmd_hangup_ends() && sig_init(&ct->hup, c->loop, SIGHUP, on_hangup, ct) != 0) ||
 	    client_init(c) != 0)
 		return err_sys(e, "cannot set up the event loop");
+	if ((r = e2e_init(&c->e2e, c->loop, &c->config, &c->opts.e2e, e)) != 0)
+		return r;
 	return forwards ? start_forwards(c, ct, e) : start_stdio(c, args, e);
 }
 

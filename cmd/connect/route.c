@@ -12,20 +12,47 @@
 
 static bool own_uplink(struct conn *cn);
 
-/* ---- uplinks ---- */
+/* ---- where streams are opened ---- */
+
+static bool
+may_open(const struct route_uplink *rl)
+{
+	return rl->e2e != NULL ? e2e_session(rl->e2e) != NULL : uplink_has_session(rl->uplink);
+}
+
+static uint32_t
+streams_of(const struct route_uplink *rl)
+{
+	return rl->e2e != NULL ? e2e_session(rl->e2e)->n_streams : uplink_streams(rl->uplink);
+}
 
 /* Of several the one with the fewest streams. */
-struct uplink *
+struct route_uplink *
 route_uplink_now(const struct route *r)
 {
-	struct uplink *best = NULL;
-	const struct route_uplink *rl;
+	struct route_uplink *best = NULL, *rl;
 
 	TAILQ_FOREACH (rl, &r->uplinks, link)
-		if (rl->shared && uplink_has_session(rl->uplink) &&
-		    (best == NULL || uplink_streams(rl->uplink) < uplink_streams(best)))
-			best = rl->uplink;
+		if (rl->shared && may_open(rl) &&
+		    (best == NULL || streams_of(rl) < streams_of(best)))
+			best = rl;
 	return best;
+}
+
+struct stream *
+route_open(struct route_uplink *rl, const struct ctl_open *o, const struct stream_user *user,
+    void *arg, uint32_t *code, struct errtext *why)
+{
+	struct session *s;
+	struct stream *st;
+
+	if (rl->e2e == NULL)
+		return uplink_open(rl->uplink, o, user, arg, code, why);
+	s = e2e_session(rl->e2e);
+	st = session_open(s, o, NULL, user, arg, why);
+	if (st == NULL)
+		*code = session_open_code(s);
+	return st;
 }
 
 /* The relay's protocol has one stream for each WebSocket. */
@@ -50,6 +77,7 @@ uplink_gone(struct route_uplink *rl)
 	if (rl->conn != NULL)
 		rl->conn->own = NULL;
 	TAILQ_REMOVE(&rl->route->uplinks, rl, link);
+	e2e_link_free(rl->e2e, CODE_CANCELLED, "the client has ended");
 	uplink_free(rl->uplink, CODE_CANCELLED, "the client has ended");
 	loop_bury(rl->route->client->loop, &rl->grave, mem_free, rl);
 }
@@ -77,27 +105,89 @@ share_no_more(struct route_uplink *rl)
 	}
 }
 
+/* Streams can be opened on rl: those that wait go there. */
+static void
+all_go(struct route_uplink *rl)
+{
+	struct conn *cn, *next;
+
+	for (cn = TAILQ_FIRST(&rl->route->waiting); cn != NULL; cn = next) {
+		next = TAILQ_NEXT(cn, link);
+		conn_go(cn, rl);
+	}
+}
+
+/* ---- end to end ---- */
+
+static void
+on_e2e_ready(void *arg)
+{
+	all_go(arg);
+}
+
+/* Those who wait do so no longer, unless there is hope elsewhere. */
+static void
+on_e2e_failed(void *arg, uint32_t code, const char *text)
+{
+	struct route_uplink *rl = arg, *other;
+	struct route *r = rl->route;
+
+	TAILQ_FOREACH (other, &r->uplinks, link)
+		if (e2e_is_starting(other->e2e))
+			return;
+	if (TAILQ_EMPTY(&r->waiting))
+		log_warnx("agent %s, end to end: %s: %s", r->agent, frame_code_str(code), text);
+	while (!TAILQ_EMPTY(&r->waiting))
+		conn_give_up(TAILQ_FIRST(&r->waiting), code, text);
+}
+
+static const struct e2e_user e2e_user = { on_e2e_ready, on_e2e_failed };
+
+static void
+start_e2e(struct route_uplink *rl)
+{
+	struct errtext why = { "" };
+	uint32_t code = CODE_GONE;
+
+	if (!e2e_start(rl->e2e, &code, &why))
+		on_e2e_failed(rl, code, why.s);
+}
+
+void
+route_want_e2e(struct route *r)
+{
+	struct route_uplink *rl;
+
+	TAILQ_FOREACH (rl, &r->uplinks, link)
+		if (rl->e2e != NULL && uplink_has_session(rl->uplink)) {
+			start_e2e(rl);
+			return;
+		}
+}
+
+/* ---- uplinks ---- */
+
 static void
 on_ready(void *arg)
 {
 	struct route_uplink *rl = arg;
-	struct conn *cn, *next;
 
 	if (rl->route->client->dropin != NULL)
 		rl->route->client->dropin->reached = true;
+	if (rl->e2e != NULL) {
+		start_e2e(rl);
+		return;
+	}
 	if (rl->shared && is_single(rl->route->client))
 		share_no_more(rl);
 	if (!rl->shared) {
 		if (rl->conn != NULL)
-			conn_go(rl->conn, rl->uplink);
+			conn_go(rl->conn, rl);
 		else
 			route_leave(rl);
 		return;
 	}
-	for (cn = TAILQ_FIRST(&rl->route->waiting); cn != NULL; cn = next) {
-		next = TAILQ_NEXT(cn, link);
-		conn_go(cn, rl->uplink);
-	}
+	all_go(rl);
 }
 
 static void
@@ -187,6 +277,8 @@ on_away(void *arg, const char *text)
 	if (c->once && TAILQ_EMPTY(&rl->route->waiting))
 		return false;
 	log_info("%s: %s: dialling again; open connections go on", c->config.relay, text);
+	if (rl->e2e != NULL)
+		e2e_leave(rl->e2e);
 	return true;
 }
 
@@ -237,6 +329,20 @@ static const struct uplink_user uplink_user = {
 
 /* ---- routes ---- */
 
+/* False: out of memory, and the uplink is gone again. */
+static bool
+link_e2e(struct route_uplink *rl)
+{
+	struct client *c = rl->route->client;
+
+	if (c->e2e.tls == NULL)
+		return true;
+	rl->e2e = e2e_link_new(&c->e2e, rl->uplink, rl->route->agent, &e2e_user, rl);
+	if (rl->e2e == NULL)
+		uplink_free(rl->uplink, CODE_INTERNAL, "out of memory");
+	return rl->e2e != NULL;
+}
+
 /* For one connection, or shared (NULL).  NULL: out of memory. */
 static struct route_uplink *
 add_uplink(struct route *r, struct conn *cn)
@@ -250,7 +356,7 @@ add_uplink(struct route *r, struct conn *cn)
 	rl->shared = cn == NULL;
 	rl->conn = cn;
 	rl->uplink = uplink_new(c->loop, &c->config, CTL_CONNECT, r->agent, &uplink_user, rl);
-	if (rl->uplink == NULL) {
+	if (rl->uplink == NULL || !link_e2e(rl)) {
 		mem_free(rl);
 		return NULL;
 	}
@@ -280,7 +386,12 @@ has_shared(const struct route *r)
 bool
 route_want_uplink(struct conn *cn)
 {
-	return has_shared(cn->route) || own_uplink(cn);
+	struct route *r = cn->route;
+
+	if (!has_shared(r))
+		return own_uplink(cn);
+	route_want_e2e(r);
+	return true;
 }
 
 struct route *
@@ -327,6 +438,15 @@ routes_ended(const struct client *c)
 	return true;
 }
 
+/* The relay waits for the streams, and a session end to end is one. */
+static void
+say_goodbye(struct route_uplink *rl)
+{
+	if (rl->e2e != NULL)
+		e2e_leave(rl->e2e);
+	uplink_finish(rl->uplink, "the client is done");
+}
+
 void
 routes_finish(struct client *c)
 {
@@ -338,7 +458,7 @@ routes_finish(struct client *c)
 			/* It may be gone at once. */
 			next = TAILQ_NEXT(rl, link);
 			if (!rl->ended)
-				uplink_finish(rl->uplink, "the client is done");
+				say_goodbye(rl);
 		}
 }
 

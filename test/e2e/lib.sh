@@ -386,3 +386,50 @@ ssh_both_ways() {
 	exit_code on_pi 'exit 7'
 	expect "exit status of the remote command" 7 "$code"
 }
+
+# ---- end to end ----
+
+# e2e_files - keys of the relay, of the agents "pi" and "lab" and of the client "alice", who may reach all services and what is on
+# loopback: at the relay $tmp/creds.json, at the agent $tmp/clients.json, at the client $tmp/known. Before start_e2e_relay.
+e2e_files() {
+	make_key relay pi lab alice
+	secrets
+	cat >"$tmp/creds.json" <<-JSON
+		{"edge-agents": {"pi": {"key": "$(public_key pi)"}, "lab": {"key": "$(public_key lab)"}},
+		 "clients": {"alice": {"key": "$(public_key alice)", "agents": ["*"], "e2e": true}}}
+	JSON
+	cat >"$tmp/clients.json" <<-JSON
+		{"clients": {"alice": {"key": "$(public_key alice)", "targets": ["*", "127.0.0.0/8:*"]}}}
+	JSON
+	printf 'pi %s\nlab %s\n' "$(public_key pi)" "$(public_key lab)" >"$tmp/known"
+}
+
+start_e2e_relay() {
+	e2e_name=$1
+	shift
+	start_relay "$e2e_name" --key-file "$tmp/relay.key" "$@"
+}
+
+# start_e2e_agent NAME [OPTION...] - as start_agent, with its key and clients.
+start_e2e_agent() {
+	e2e_name=$1
+	shift
+	start_agent "$e2e_name" --key-file "$tmp/$e2e_name.key" --relay-key "$(public_key relay)" --clients "$tmp/clients.json" "$@"
+}
+
+# e2e ARGUMENT... - tunnel connect --e2e at $relay_url as alice; start_e2e NAME ARGUMENT...: as start_connect.
+e2e() { connect_by_key alice --e2e --known-agents "$tmp/known" "$@"; }
+start_e2e() {
+	connect_name=$1
+	shift
+	rm -f "$tmp/$connect_name.ready"
+	start "$connect_name" "$TUNNEL_BIN" connect --relay "$relay_url" --key-file "$tmp/alice.key" --relay-key "$(public_key relay)" \
+		--e2e --known-agents "$tmp/known" --ready-file "$tmp/$connect_name.ready" --log-level debug "$@"
+	started_file "$connect_name" "$tmp/$connect_name.ready"
+}
+
+# e2e_command - of alice, for a ProxyCommand.
+e2e_command() {
+	ln -sf "$(realpath "$TUNNEL_BIN")" "$tmp/tunnel-connect"
+	echo "$tmp/tunnel-connect --relay $relay_url --key-file $tmp/alice.key --relay-key $(public_key relay) --e2e --known-agents $tmp/known"
+}

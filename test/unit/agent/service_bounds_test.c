@@ -41,7 +41,7 @@ on_open(void *arg, struct stream *s, const struct ctl_open *o)
 {
 	struct fix *x = arg;
 
-	services_open(x->sv, s, o);
+	services_open(x->sv, s, o, NULL);
 }
 
 static void

@@ -37,7 +37,7 @@ static void
 on_open(void *arg, struct stream *s, const struct ctl_open *o)
 {
 	(void)arg;
-	services_open(sv, s, o);
+	services_open(sv, s, o, NULL);
 }
 
 static const struct session_user session_user = { .open = on_open };
@@ -104,7 +104,7 @@ open_as(const struct ctl_open *o)
 	struct stream *s = session_open(&relay->s, o, NULL, NULL, NULL, &e);
 
 	assert_non_null(s);
-	services_open(sv, s, o);
+	services_open(sv, s, o, NULL);
 	return (struct fake_stream *)s;
 }
 
@@ -499,7 +499,7 @@ without_memory_one_stream_is_refused(void **state)
 		s = (struct fake_stream *)open;
 		turns_begin(&t, l, is_answered, s);
 		mem_fail_after(n);
-		services_open(sv, open, &o);
+		services_open(sv, open, &o, NULL);
 		assert_int_equal(loop_run(l), 0);
 		mem_fail_after(MEM_NO_FAIL);
 		turns_end(&t);
