@@ -70,3 +70,21 @@ stop theirs
 expect "their agent's exit status" 0 "$code"
 cat "$tmp/theirs.log"
 faultless theirs
+
+# The same agent logs in by a key of OpenSSL's, whose group is another first: carriers by key, both ways.
+make_key relay
+openssl ecparam -name prime256v1 -genkey -noout -out "$tmp/openssl.key" 2>/dev/null
+openssl req -x509 -new -key "$tmp/openssl.key" -subj /CN=any -days 1 -out "$tmp/openssl.pem" 2>/dev/null
+theirs=tunnel-pub-$(openssl ec -in "$tmp/openssl.key" -pubout -conv_form compressed -outform DER 2>/dev/null |
+	tail -c 33 | base64 -w 0 | tr '+/' '-_')
+printf '{"edge-agents": {"theirs": {"key": "%s"}}, "access-client-secrets": ["client-secret-of-this-test"]}' "$theirs" >"$tmp/creds.json"
+start_relay keyed --key-file "$tmp/relay.key"
+start by-key env TUNNEL_PY_KEY="$tmp/openssl.key" TUNNEL_PY_CERT="$tmp/openssl.pem" TUNNEL_PY_RELAY="$(public_key relay)" \
+	"$python" "$here/py_tunnel.py" "$relay_url" "$tmp/agent.secret" theirs "$tmp/by-key.ready"
+started_file by-key "$tmp/by-key.ready"
+start_connect forward -L "0=theirs:127.0.0.1:$(port echo)" -L "0=theirs:127.0.0.1:$(port hash)"
+transfers "$(port_of 0)" "$(port_of 1)"
+stop forward
+stop by-key
+expect "exit status of their agent by key" 0 "$code"
+faultless by-key

@@ -7,6 +7,8 @@
 Everything that breaks the page is printed as "VIOLATION SECTION: ..." and counted; the last line tells how many. What we send is cut at random into
 messages and fragments. Needs python3-websockets.
 
+With TUNNEL_PY_KEY in the environment (py_keys.py) it logs in by key.
+
 It publishes each SERVICE, which is a PORT of TCP or UDP of 127.0.0.1, on any public port or on PUBLIC; READY_FILE has under "services" what was granted,
 {"port": ..., "public": ...} by name, and under "refused" why not. SIGUSR1 withdraws all of them, then READY_FILE has none.
 
@@ -29,6 +31,8 @@ import sys
 import time
 
 import websockets
+
+from py_keys import Keyed
 
 HELLO, OPEN, OPEN_OK, DATA, WINDOW, EOF, RESET, DATAGRAM, CONTROL, GOAWAY, PING, PONG, RETURN = range(1, 14)
 EOF_ACKED, RETURNED = 1, 2
@@ -393,6 +397,9 @@ class Session:
         self.ws = await websockets.connect(url, max_size=None, ping_interval=None, compression=None)
         hello = {"version": 1, "role": self.role, "name": self.name, "secret": self.secret, "instance": os.urandom(16).hex(),
                  "keepalive_ms": 15000, "software": "py_tunnel/1", "not-known": [1, {"deep": None}]}
+        if "TUNNEL_PY_KEY" in os.environ:
+            self.ws = await Keyed(self.ws, violation).handshake()
+            del hello["secret"]
         self.put(self.frame(HELLO, 0, dense(hello)))
         for what in self.writer(), self.reader(), self.returner():
             self.spawn(what)
