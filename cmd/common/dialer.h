@@ -79,7 +79,7 @@ uint64_t dialer_wait_ms(const struct dialer *d);
 /* dialer_is_ours - within fn after success: the relay says that it is one of ours. */
 bool dialer_is_ours(const struct dialer *d);
 
-/* dialer_status - as dialer_wait_ms: the HTTP status by which the relay refused; 0: it was not that. */
+/* dialer_status - as dialer_wait_ms: the HTTP status that refused us; 0: it was not that. */
 int dialer_status(const struct dialer *d);
 
 /* dialer_cancel - give up without calling fn; accepts NULL. */

@@ -65,6 +65,8 @@ struct pump {
 	uint64_t quiet_ms;
 	/* Bytes that the kernel has taken and the stream was told of. */
 	uint64_t consumed;
+	/* Written to the filter by others before the stream's first byte: an answer of SOCKS. */
+	uint64_t foreign;
 	/* Bytes from the stream, and to it. */
 	uint64_t received, sent;
 	/* Why the stream was reset, or the filter broke. */
@@ -150,6 +152,15 @@ static void pump_end(struct pump *p);
 
 /* ---- from the stream to the filter ---- */
 
+/* Bytes from the stream that the kernel has taken. */
+static uint64_t
+pump_written(struct pump *p)
+{
+	uint64_t n = p->received > 0 ? filter_written(p->f) : 0;
+
+	return n > p->foreign ? n - p->foreign : 0;
+}
+
 /* Tell the stream what has become of its bytes; s may be gone afterwards. */
 static void
 pump_account(struct pump *p)
@@ -160,7 +171,7 @@ pump_account(struct pump *p)
 		pump_end(p);
 		return;
 	}
-	at = p->down == DOWN_DEAF ? p->received : filter_written(p->f);
+	at = p->down == DOWN_DEAF ? p->received : pump_written(p);
 	if (at > p->consumed) {
 		stream_consumed(p->s, (size_t)(at - p->consumed));
 		p->consumed = at;
@@ -233,6 +244,8 @@ on_data(void *arg, struct bufq *in)
 
 	if (came_too_early(p))
 		return;
+	if (p->received == 0)
+		p->foreign = p->f->taken - p->f->taken_before;
 	p->received += in->len;
 	if (p->up == UP_ENDING)
 		pump_wait_quiet(p);
@@ -327,7 +340,7 @@ pump_end(struct pump *p)
 		filter_pause(p->f, true);
 		filter_shutdown(p->f);
 	}
-	if (p->down == DOWN_ENDING && filter_written(p->f) < p->received) {
+	if (p->down == DOWN_ENDING && pump_written(p) < p->received) {
 		/* Standard output may be slow for as long as it likes, and is nobody else's. */
 		if (!p->one_sided || p->quiet_ms > 0)
 			timer_set(&p->linger, PUMP_LINGER_MS);

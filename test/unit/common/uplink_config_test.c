@@ -359,6 +359,82 @@ round_trip(void)
 	teardown(NULL);
 }
 
+/* ---- what is spoken ---- */
+
+enum { AUTO, NATIVE, HNR };
+
+static void
+spoken(const char *relay, int dialect, enum ctl_role role, const struct dialect *d,
+    const char *target, const char *other_path)
+{
+	uplink_config_fini(&c);
+	secret_free(o.secret);
+	o.secret = secret_new("s", 1);
+	o.relay = (char *)(uintptr_t)relay;
+	o.dialect = dialect;
+	o.carriers = 1;
+	if (uplink_config_init(&c, &o, role, &why) != 0)
+		fail_msg("%s: %s", relay, why.s);
+	assert_ptr_equal(c.target.dialect, d);
+	assert_string_equal(c.target.url.target, target);
+	assert_string_equal(c.other != NULL ? c.other_path : "", other_path);
+}
+
+static void
+the_dialect_is_that_of_the_path_or_the_option(void **state)
+{
+	const struct dialect *agents = &dialect_hnr_agents, *clients = &dialect_hnr_clients;
+	const char *a = "/ws_for_edge_agents", *k = "/ws_for_access_clients";
+
+	(void)state;
+	spoken("ws://127.0.0.1", AUTO, CTL_AGENT, &dialect_native, "/", a);
+	spoken("ws://127.0.0.1", AUTO, CTL_CONNECT, &dialect_native, "/", k);
+	spoken("ws://127.0.0.1/tunnel", AUTO, CTL_AGENT, &dialect_native, "/tunnel", "");
+	spoken("ws://127.0.0.1/ws_for_edge_agents", AUTO, CTL_AGENT, agents, a, "");
+	spoken("ws://127.0.0.1/x/ws_for_edge_agents?y", AUTO, CTL_AGENT, agents,
+	    "/x/ws_for_edge_agents?y", "");
+	spoken("ws://127.0.0.1/ws_for_access_clients", AUTO, CTL_CONNECT, clients, k, "");
+	spoken("ws://127.0.0.1", HNR, CTL_AGENT, agents, a, "");
+	spoken("ws://127.0.0.1", HNR, CTL_CONNECT, clients, k, "");
+	spoken("ws://127.0.0.1/other", HNR, CTL_AGENT, agents, "/other", "");
+	spoken("ws://127.0.0.1", NATIVE, CTL_AGENT, &dialect_native, "/", "");
+	spoken("ws://127.0.0.1/ws_for_edge_agents", NATIVE, CTL_AGENT, &dialect_native, a, "");
+}
+
+static void
+what_cannot_be_spoken_is_refused(void **state)
+{
+	(void)state;
+	o.relay = (char *)(uintptr_t) "ws://127.0.0.1/ws_for_access_clients";
+	o.carriers = 1;
+	refused("an agent's path ends in /ws_for_edge_agents");
+	o.relay = (char *)(uintptr_t) "ws://127.0.0.1";
+	o.dialect = HNR;
+	o.carriers = 2;
+	refused("one WebSocket for each agent");
+	/* The second carrier would be refused there: it is not tried. */
+	o.dialect = AUTO;
+	secret_free(o.secret);
+	o.secret = secret_new("s", 1);
+	taken();
+	assert_null(c.other);
+}
+
+static void
+a_switch_swaps_the_dialects_and_their_paths(void **state)
+{
+	(void)state;
+	spoken("ws://127.0.0.1", AUTO, CTL_AGENT, &dialect_native, "/", "/ws_for_edge_agents");
+	for (int i = 0; i < 2; i++) {
+		uplink_config_switch(&c);
+		assert_ptr_equal(c.target.dialect, &dialect_hnr_agents);
+		assert_string_equal(c.target.url.target, "/ws_for_edge_agents");
+		uplink_config_switch(&c);
+		assert_ptr_equal(c.target.dialect, &dialect_native);
+		assert_string_equal(c.target.url.target, "/");
+	}
+}
+
 static void
 everything_is_given_back(void **state)
 {
@@ -383,6 +459,9 @@ main(void)
 		T(a_key_is_for_the_native_dialect),
 		T(keys_that_make_no_sense_are_refused),
 		T(without_memory_it_fails_and_leaves_nothing),
+		T(the_dialect_is_that_of_the_path_or_the_option),
+		T(what_cannot_be_spoken_is_refused),
+		T(a_switch_swaps_the_dialects_and_their_paths),
 		cmocka_unit_test(everything_is_given_back),
 	};
 	static const char *const variables[] = { "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY",

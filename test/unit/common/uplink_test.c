@@ -438,6 +438,107 @@ without_a_listener_requests_are_dropped(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* ---- the other dialect ---- */
+
+static struct dialect other;
+
+static void
+offer_other(void)
+{
+	other = dialect_fake;
+	x.cfg.other = &other;
+	snprintf(x.cfg.other_path, sizeof x.cfg.other_path, "/other");
+	snprintf(x.cfg.target.url.target, sizeof x.cfg.target.url.target, "/");
+}
+
+/* The dial that is under way is refused with that status. */
+static void
+refused_by(int status, const char *text)
+{
+	assert_true(x.dialling);
+	x.dialling = false;
+	x.status = status;
+	x.dialled(x.dialled_arg, NULL, ERR_DENIED, text);
+}
+
+static void
+where_native_is_not_served_the_other_dialect_is_tried_at_once(void **state)
+{
+	static const int status[] = { 403, 404 };
+
+	for (size_t i = 0; i < sizeof status / sizeof status[0]; i++) {
+		if (i > 0) {
+			teardown(state);
+			setup(state);
+		}
+		offer_other();
+		make(CTL_AGENT);
+		fire();
+		refused_by(status[i], "not here");
+		assert_int_equal(x.n_down, 0);
+		assert_ptr_equal(x.cfg.target.dialect, &other);
+		assert_string_equal(x.cfg.target.url.target, "/other");
+		/* A failure of another kind says nothing about what is served. */
+		assert_true(x.dialling);
+		x.dialling = false;
+		x.status = 0;
+		x.dialled(x.dialled_arg, NULL, ERR_CLOSED, "gone");
+		assert_int_equal(x.n_down, 1);
+		assert_ptr_equal(x.cfg.target.dialect, &other);
+	}
+}
+
+static void
+where_neither_is_served_native_is_what_counts(void **state)
+{
+	(void)state;
+	offer_other();
+	make(CTL_CONNECT);
+	for (int i = 1; i <= 3; i++) {
+		fire();
+		refused_by(404, "nothing native");
+		refused_by(403, "nothing else");
+		assert_int_equal(x.n_down, i);
+		assert_string_equal(x.text, "nothing native");
+		assert_ptr_equal(x.cfg.target.dialect, &dialect_fake);
+		assert_string_equal(x.cfg.target.url.target, "/");
+	}
+	assert_int_equal(x.n_dials, 6);
+}
+
+static void
+other_refusals_and_a_dialect_that_was_chosen_are_final(void **state)
+{
+	static const int status[] = { 0, 401, 407, 500, 503 };
+
+	(void)state;
+	offer_other();
+	make(CTL_AGENT);
+	for (size_t i = 0; i < sizeof status / sizeof status[0]; i++) {
+		fire();
+		refused_by(status[i], "no");
+		assert_int_equal(x.n_down, i + 1);
+		assert_ptr_equal(x.cfg.target.dialect, &dialect_fake);
+	}
+	x.cfg.other = NULL;
+	fire();
+	refused_by(404, "no");
+	assert_ptr_equal(x.cfg.target.dialect, &dialect_fake);
+	assert_int_equal(x.n_dials, 6);
+}
+
+static void
+the_login_says_what_went_wrong_and_whose_relay_it_is(void **state)
+{
+	(void)state;
+	x.ours = true;
+	make(CTL_AGENT);
+	dial_fails();
+	come_up();
+	assert_string_equal(x.s[0]->hello.last_error, "nobody is there");
+	assert_true(x.s[0]->dialled.ours);
+}
+
 int
 main(void)
 {
@@ -457,6 +558,10 @@ main(void)
 		T(only_a_relay_that_can_answer_is_asked),
 		T(what_the_relay_says_of_requests_is_the_owners),
 		T(without_a_listener_requests_are_dropped),
+		T(where_native_is_not_served_the_other_dialect_is_tried_at_once),
+		T(where_neither_is_served_native_is_what_counts),
+		T(other_refusals_and_a_dialect_that_was_chosen_are_final),
+		T(the_login_says_what_went_wrong_and_whose_relay_it_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
