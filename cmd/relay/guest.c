@@ -501,35 +501,13 @@ guest_evicted(struct gate_owner *o)
 		guest_free(g);
 }
 
-static void
-evict(void *arg)
-{
-	struct worker *w = arg;
-	struct gate_owner *o;
-
-	while ((o = gate_evicted(w->relay->gate, w->index)) != NULL)
-		o->evict(o);
-}
-
-/* Any thread. */
-static bool
-on_evict(void *arg, int worker)
-{
-	struct relay *r = arg;
-	int rc = loop_post(r->workers[worker].loop, evict, NULL, &r->workers[worker]);
-
-	if (rc != 0)
-		log_warnx("worker %d is not told: out of memory", worker);
-	return rc == 0;
-}
-
 struct gate *
 guests_gate(struct relay *r, int n_workers)
 {
 	struct gate_limits limits;
 
 	origin_limits(&r->opts, &limits);
-	return gate_new(&limits, n_workers, on_evict, r);
+	return origin_gate(r, &limits, n_workers);
 }
 
 /* ---- life ---- */

@@ -2,6 +2,8 @@
 /* origin - where a connection comes from. */
 #include "cmd/relay/origin.h"
 
+#include "cmd/relay/worker.h"
+#include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/http/xff.h"
 
@@ -55,4 +57,37 @@ origin_who(const struct relay *r, const struct addr *from, struct gate_who *who)
 	addr_identity(from, who->key);
 	who->any_places = proxy || loopback;
 	who->any_rate = proxy || (loopback && r->opts.connection_rate == 0);
+}
+
+/* ---- places ---- */
+
+/* Of both gates: either may have asked for it. */
+static void
+evict(void *arg)
+{
+	struct worker *w = arg;
+	struct gate *gates[] = { w->relay->gate, w->relay->fronts };
+	struct gate_owner *o;
+
+	for (size_t i = 0; i < sizeof gates / sizeof gates[0]; i++)
+		while (gates[i] != NULL && (o = gate_evicted(gates[i], w->index)) != NULL)
+			o->evict(o);
+}
+
+/* Any thread. */
+static bool
+on_evict(void *arg, int worker)
+{
+	struct relay *r = arg;
+	int rc = loop_post(r->workers[worker].loop, evict, NULL, &r->workers[worker]);
+
+	if (rc != 0)
+		log_warnx("worker %d is not told: out of memory", worker);
+	return rc == 0;
+}
+
+struct gate *
+origin_gate(struct relay *r, const struct gate_limits *limits, int n_workers)
+{
+	return gate_new(limits, n_workers, on_evict, r);
 }

@@ -30,4 +30,10 @@ void origin_limits(const struct relay_opts *o, struct gate_limits *limits);
 /* origin_who - an address as the gate is to see it. */
 void origin_who(const struct relay *r, const struct addr *from, struct gate_who *who);
 
+/*
+ * origin_gate - a gate of the relay's, whose owners are told on their workers that they have to go.
+ * NULL: out of memory.
+ */
+struct gate *origin_gate(struct relay *r, const struct gate_limits *limits, int n_workers);
+
 #endif

@@ -257,6 +257,19 @@ taken(const char *wanted)
 
 #define SHORT "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
+/* A stream that has carried a request and waits; the visitor's connection is fd. */
+static inline struct fake_stream *
+used_stream(int fd)
+{
+	struct fake_stream *s;
+
+	visitor_gets(fd, "/first");
+	s = taken("GET /first ");
+	fake_data(s, SHORT);
+	hears(fd, "ok");
+	return s;
+}
+
 static inline bool
 is_empty(void *arg)
 {

@@ -244,28 +244,6 @@ front_evicted(struct gate_owner *o)
 	front_free(fr);
 }
 
-static void
-evict(void *arg)
-{
-	struct worker *w = arg;
-	struct gate_owner *o;
-
-	while ((o = gate_evicted(w->relay->fronts, w->index)) != NULL)
-		o->evict(o);
-}
-
-/* Any thread. */
-static bool
-on_evict(void *arg, int worker)
-{
-	struct relay *r = arg;
-	int rc = loop_post(r->workers[worker].loop, evict, NULL, &r->workers[worker]);
-
-	if (rc != 0)
-		log_warnx("worker %d is not told: out of memory", worker);
-	return rc == 0;
-}
-
 struct gate *
 fronts_gate(struct relay *r, int n_workers)
 {
@@ -276,7 +254,7 @@ fronts_gate(struct relay *r, int n_workers)
 	limits.places_of_one = r->opts.max_idle / PLACES_PART;
 	if (limits.places_of_one == 0)
 		limits.places_of_one = 1;
-	return gate_new(&limits, n_workers, on_evict, r);
+	return origin_gate(r, &limits, n_workers);
 }
 
 /* ---- requests ---- */

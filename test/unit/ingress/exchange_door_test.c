@@ -301,6 +301,20 @@ networks_are_admitted_or_not(void **state)
 }
 
 static void
+fields_are_taken_away_and_given(void **state)
+{
+	(void)state;
+	treats(",\"remove_fields\":[\"X-Other\",\"X-Drop\"],\"add_fields\":[\"X-Add: yes\"],"
+	       "\"rewrite_host\":\"in.test:81\"");
+	served(get("/", "x-drop: 1\r\nX-Drop: 2\r\nX-Keep: 3\r\n"));
+	assert_false(was_asked((void *)(uintptr_t) "rop: "));
+	assert_true(was_asked((void *)(uintptr_t) "\r\nX-Keep: 3\r\n"));
+	assert_true(was_asked((void *)(uintptr_t) "\r\nX-Add: yes\r\n"));
+	assert_true(was_asked((void *)(uintptr_t) "\r\nHost: in.test:81\r\n"));
+	assert_true(was_asked((void *)(uintptr_t) "\r\nX-Forwarded-Host: pi.t.test\r\n"));
+}
+
+static void
 who_is_admitted_is_who_asks(void **state)
 {
 	static struct addr_net here;
@@ -513,6 +527,7 @@ main(void)
 		A(too_many_challenges_are_refused),
 		A(a_visitor_who_has_gone_is_not_answered),
 		T(networks_are_admitted_or_not),
+		T(fields_are_taken_away_and_given),
 		T(who_is_admitted_is_who_asks),
 		T(a_service_has_so_many_requests_at_once),
 		T(a_service_has_so_many_requests_a_second),

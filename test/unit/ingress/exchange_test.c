@@ -526,19 +526,6 @@ who_has_gone_does_not_wait_for_an_agent(void **state)
 
 /* ---- once more ---- */
 
-/* A stream that has carried a request and waits; the visitor's connection is fd. */
-static struct fake_stream *
-used_stream(int fd)
-{
-	struct fake_stream *s;
-
-	visitor_gets(fd, "/first");
-	s = taken("GET /first ");
-	fake_data(s, SHORT);
-	hears(fd, "ok");
-	return s;
-}
-
 /* The request is said on a used stream that ends then; is it asked again? */
 static bool
 is_asked_again(const char *request, const char *end, bool all)

@@ -231,19 +231,6 @@ a_body_that_ends_too_soon_is_no_request(void **state)
 
 /* ---- once more ---- */
 
-/* A stream that has carried a request and waits. */
-static struct fake_stream *
-used_stream(int fd)
-{
-	struct fake_stream *s;
-
-	visitor_gets(fd, "/first");
-	s = taken("GET /first ");
-	fake_data(s, SHORT);
-	hears(fd, "ok");
-	return s;
-}
-
 static void
 what_fails_on_a_used_stream_is_asked_once_more(void **state)
 {

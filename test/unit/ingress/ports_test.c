@@ -14,6 +14,7 @@
 
 #include "cmd/relay/ingress/ports.h"
 #include "lib/base/mem.h"
+#include "test/unit/heap.h"
 
 /* What the next tries of ports are answered; the last answer stays. */
 struct script {
@@ -293,6 +294,19 @@ what_is_no_dump_is_refused(void **state)
 }
 
 static void
+dump_and_load(void)
+{
+	what_was_dumped_is_known_again(NULL);
+}
+
+static void
+everything_is_given_back(void **state)
+{
+	(void)state;
+	heap_is_given_back(dump_and_load);
+}
+
+static void
 without_memory_nothing_is_taken(void **state)
 {
 	struct ports *t;
@@ -328,6 +342,7 @@ main(void)
 		cmocka_unit_test(what_was_dumped_is_known_again),
 		cmocka_unit_test(a_number_is_a_port_of_each),
 		cmocka_unit_test(what_is_no_dump_is_refused),
+		cmocka_unit_test(everything_is_given_back),
 		cmocka_unit_test(without_memory_nothing_is_taken),
 	};
 

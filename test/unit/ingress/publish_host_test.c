@@ -517,40 +517,31 @@ nothing_is_left_behind(void **state)
 	assert_string_equal(whose("moved." D), "none");
 }
 
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(an_agent_has_its_own_name, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_label_stands_under_every_domain, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    a_star_is_the_first_label_of_any_host, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    where_nothing_can_be_published_it_is_said_why, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    no_wildcard_covers_the_relays_own_hosts, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_host_has_one_holder, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_service_may_move, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    what_it_says_of_requests_is_taken_over, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    one_that_is_over_can_still_be_read, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_credentials_say_which_hosts, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    a_reload_ends_what_is_not_allowed_any_more, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_label_is_kept_for_its_agent, setup, teardown),
-		cmocka_unit_test_setup_teardown(services_of_all_kinds_count, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    the_hosts_stay_for_the_agent_that_comes_back, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    the_host_is_anybodys_after_the_grace_period, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    random_names_are_the_key_and_who_asks, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    without_a_key_that_lasts_the_agent_says_what_it_had, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    want_of_memory_is_an_answer_or_none, setup, teardown),
-		cmocka_unit_test_setup_teardown(nothing_is_left_behind, setup, teardown),
+		T(an_agent_has_its_own_name),
+		T(a_label_stands_under_every_domain),
+		T(a_star_is_the_first_label_of_any_host),
+		T(where_nothing_can_be_published_it_is_said_why),
+		T(no_wildcard_covers_the_relays_own_hosts),
+		T(a_host_has_one_holder),
+		T(a_service_may_move),
+		T(what_it_says_of_requests_is_taken_over),
+		T(one_that_is_over_can_still_be_read),
+		T(the_credentials_say_which_hosts),
+		T(a_reload_ends_what_is_not_allowed_any_more),
+		T(a_label_is_kept_for_its_agent),
+		T(services_of_all_kinds_count),
+		T(the_hosts_stay_for_the_agent_that_comes_back),
+		T(the_host_is_anybodys_after_the_grace_period),
+		T(random_names_are_the_key_and_who_asks),
+		T(without_a_key_that_lasts_the_agent_says_what_it_had),
+		T(want_of_memory_is_an_answer_or_none),
+		T(nothing_is_left_behind),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

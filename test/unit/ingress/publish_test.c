@@ -670,52 +670,39 @@ no_descriptor_stays_open(void **state)
 	assert_int_equal(before, after);
 }
 
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_port_is_granted_and_open, setup, teardown),
-		cmocka_unit_test_setup_teardown(only_agents_publish, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    what_is_not_understood_is_refused_or_ignored, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    a_relay_without_public_ports_says_so, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_relay_that_ends_opens_no_port, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_port_has_one_holder, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    a_port_of_another_program_is_not_granted, setup, teardown),
-		cmocka_unit_test_setup_teardown(as_many_as_the_credentials_say, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    the_same_service_at_another_port_is_moved, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    the_credentials_say_which_ports_and_services, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    a_port_of_udp_is_told_as_one_of_tcp, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_a_reload_forbids_ends, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    what_a_reload_ends_is_told_to_each_session, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    what_waits_for_its_agent_makes_way_for_others, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    an_agent_that_is_revoked_while_it_is_away_loses_its_ports, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    the_ports_stay_for_the_agent_that_comes_back, setup, teardown),
-		cmocka_unit_test_setup_teardown(another_instance_takes_over, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    a_kept_port_is_its_agents_to_use_otherwise, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_visitor_who_vanished_is_noticed, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    without_grace_the_port_goes_with_the_agent, setup, teardown),
-		cmocka_unit_test_setup_teardown(each_carrier_may_ask_for_the_same, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    the_agent_comes_back_to_the_worker_of_its_ports, setup, teardown),
-		cmocka_unit_test_setup_teardown(two_workers_agents_want_one_port, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_log_is_not_the_agents_to_fill, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    want_of_memory_is_an_answer_or_none, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    what_is_withdrawn_leaves_nothing_behind, setup, teardown),
-		cmocka_unit_test_setup_teardown(no_descriptor_stays_open, setup, teardown),
+		T(a_port_is_granted_and_open),
+		T(only_agents_publish),
+		T(what_is_not_understood_is_refused_or_ignored),
+		T(a_relay_without_public_ports_says_so),
+		T(a_relay_that_ends_opens_no_port),
+		T(a_port_has_one_holder),
+		T(a_port_of_another_program_is_not_granted),
+		T(as_many_as_the_credentials_say),
+		T(the_same_service_at_another_port_is_moved),
+		T(the_credentials_say_which_ports_and_services),
+		T(a_port_of_udp_is_told_as_one_of_tcp),
+		T(what_a_reload_forbids_ends),
+		T(what_a_reload_ends_is_told_to_each_session),
+		T(what_waits_for_its_agent_makes_way_for_others),
+		T(an_agent_that_is_revoked_while_it_is_away_loses_its_ports),
+		T(the_ports_stay_for_the_agent_that_comes_back),
+		T(another_instance_takes_over),
+		T(a_kept_port_is_its_agents_to_use_otherwise),
+		T(a_visitor_who_vanished_is_noticed),
+		T(without_grace_the_port_goes_with_the_agent),
+		T(each_carrier_may_ask_for_the_same),
+		T(the_agent_comes_back_to_the_worker_of_its_ports),
+		T(two_workers_agents_want_one_port),
+		T(the_log_is_not_the_agents_to_fill),
+		T(want_of_memory_is_an_answer_or_none),
+		T(what_is_withdrawn_leaves_nothing_behind),
+		T(no_descriptor_stays_open),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -243,20 +243,19 @@ threads_never_share_a_host(void **state)
 	}
 }
 
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_host_has_one_owner, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_is_found_is_all_of_it, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    the_whole_name_goes_before_the_longest_wildcard, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    names_as_long_as_they_may_be_are_found, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    agents_are_there_until_they_are_not, setup, teardown),
-		cmocka_unit_test_setup_teardown(without_memory_a_host_stays_free, setup, teardown),
-		cmocka_unit_test_setup_teardown(threads_never_share_a_host, setup, teardown),
+		T(a_host_has_one_owner),
+		T(what_is_found_is_all_of_it),
+		T(the_whole_name_goes_before_the_longest_wildcard),
+		T(names_as_long_as_they_may_be_are_found),
+		T(agents_are_there_until_they_are_not),
+		T(without_memory_a_host_stays_free),
+		T(threads_never_share_a_host),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

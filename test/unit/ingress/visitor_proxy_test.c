@@ -19,57 +19,19 @@
 #include "cmd/relay/ingress/proxied.h"
 #include "lib/base/mem.h"
 #include "lib/net/proxy_hdr.h"
-#include "test/unit/publictest.h"
-#include "test/unit/turns.h"
+#include "test/unit/visitorfix.h"
 
 #define PROXY "127.0.0.50"
 #define LINE "PROXY TCP4 198.51.100.7 203.0.113.9 40000 443\r\n"
 
-void __real_timer_set(struct timer *t, uint64_t ms);
-void __wrap_timer_set(struct timer *t, uint64_t ms);
-
-/* A timer of this many milliseconds is over at once. */
-static uint64_t hurried_ms;
-
-void
-__wrap_timer_set(struct timer *t, uint64_t ms)
-{
-	__real_timer_set(t, ms == hurried_ms ? 0 : ms);
-}
-
-static struct relay r;
-static struct worker *w;
-static struct fake_session *agent;
-static uint16_t port;
-
 static int
-setup(void **state)
+setup_proxied(void **state)
 {
-	(void)state;
-	hurried_ms = UINT64_MAX;
-	publictest_init(&r, 1);
-	r.ingress.proxies = mem_array(1, sizeof *r.ingress.proxies);
-	if (r.ingress.proxies == NULL || addr_net_parse(PROXY, r.ingress.proxies) != 0)
+	if (setup(state) != 0 ||
+	    (r.ingress.proxies = mem_array(1, sizeof *r.ingress.proxies)) == NULL)
 		return -1;
 	r.ingress.n_proxies = 1;
-	w = &r.workers[0];
-	agent = relaytest_login(&r, 0, CTL_AGENT, "pi");
-	port = publictest_publish(agent, "ssh", "");
-	return port != 0 ? 0 : -1;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	publictest_fini(&r);
-	return 0;
-}
-
-static struct publication *
-ssh(void)
-{
-	return publictest_find(w, "pi", "ssh");
+	return addr_net_parse(PROXY, r.ingress.proxies);
 }
 
 static int
@@ -87,39 +49,6 @@ say(int fd, const void *p, size_t n)
 	assert_int_equal(send(fd, p, n, MSG_NOSIGNAL), n);
 }
 
-/* The stream of a visitor that is carried now. */
-static struct fake_stream *
-carried(void)
-{
-	size_t n = agent->n_streams;
-
-	assert_true(publictest_streams(w, agent, n + 1));
-	return agent->stream[n];
-}
-
-struct has_got {
-	struct fake_stream *s;
-	const void *p;
-	size_t n;
-};
-
-static bool
-has_got(void *arg)
-{
-	struct has_got *x = arg;
-	char got[512];
-
-	return bufq_read(&x->s->sent, 0, got, sizeof got) == x->n && memcmp(got, x->p, x->n) == 0;
-}
-
-static bool
-gets(struct fake_stream *s, const void *p, size_t n)
-{
-	struct has_got x = { s, p, n };
-
-	return turns_until(w->loop, has_got, &x);
-}
-
 /* ---- from a proxy ---- */
 
 static void
@@ -130,10 +59,10 @@ the_header_says_who_it_is(void **state)
 
 	(void)state;
 	say(fd, LINE "hello", strlen(LINE "hello"));
-	s = carried();
+	s = next_stream();
 	assert_string_equal(s->open.source, "198.51.100.7:40000");
 	/* What follows it is the service's. */
-	assert_true(gets(s, "hello", 5));
+	assert_true(gets_bytes(s, "hello", 5));
 	close(fd);
 }
 
@@ -150,9 +79,9 @@ the_header_may_come_byte_by_byte(void **state)
 		assert_int_equal(agent->n_streams, 0);
 	}
 	say(fd, "\nhello", 6);
-	s = carried();
+	s = next_stream();
 	assert_string_equal(s->open.source, "198.51.100.7:40000");
-	assert_true(gets(s, "hello", 5));
+	assert_true(gets_bytes(s, "hello", 5));
 	close(fd);
 }
 
@@ -172,7 +101,7 @@ both_versions_are_read(void **state)
 	say(fd, h, n / 2);
 	relaytest_settle(&r);
 	say(fd, h + n / 2, n - n / 2);
-	s = carried();
+	s = next_stream();
 	assert_string_equal(s->open.source, "[2001:db8::7]:40000");
 	close(fd);
 }
@@ -185,11 +114,11 @@ a_proxy_may_stand_for_itself(void **state)
 
 	(void)state;
 	say(fd, local, sizeof local);
-	assert_memory_equal(carried()->open.source, PROXY ":", strlen(PROXY ":"));
+	assert_memory_equal(next_stream()->open.source, PROXY ":", strlen(PROXY ":"));
 	close(fd);
 	fd = come();
 	say(fd, "PROXY UNKNOWN\r\n", 15);
-	assert_memory_equal(carried()->open.source, PROXY ":", strlen(PROXY ":"));
+	assert_memory_equal(next_stream()->open.source, PROXY ":", strlen(PROXY ":"));
 	close(fd);
 }
 
@@ -229,9 +158,9 @@ others_are_never_searched_for_a_header(void **state)
 
 	(void)state;
 	say(fd, LINE, strlen(LINE));
-	s = carried();
+	s = next_stream();
 	assert_memory_equal(s->open.source, "127.0.0.1:", 10);
-	assert_true(gets(s, LINE, strlen(LINE)));
+	assert_true(gets_bytes(s, LINE, strlen(LINE)));
 	close(fd);
 }
 
@@ -252,7 +181,7 @@ rules_and_limits_are_those_of_who_is_behind_it(void **state)
 		snprintf(line, sizeof line, "PROXY TCP4 198.51.100.%d 203.0.113.9 1 2\r\n", 8 + i);
 		fd = come();
 		say(fd, line, strlen(line));
-		carried();
+		next_stream();
 		/* Left open: the relay's end closes it. */
 	}
 }
@@ -270,7 +199,7 @@ the_subscribers_of_one_network_are_one_account(void **state)
 	for (int i = 0; i < 3; i++) {
 		fd[i] = come();
 		say(fd[i], line[i], strlen(line[i]));
-		number[i] = carried()->open.client;
+		number[i] = next_stream()->open.client;
 	}
 	assert_int_equal(number[0], number[1]);
 	assert_int_not_equal(number[0], number[2]);
@@ -336,7 +265,7 @@ a_header_that_comes_while_the_agent_is_away_waits(void **state)
 	relaytest_settle(&r);
 	agent = relaytest_login(&r, 0, CTL_AGENT, "pi");
 	assert_int_equal(agent->n_streams, 1);
-	assert_true(gets(agent->stream[0], "x", 1));
+	assert_true(gets_bytes(agent->stream[0], "x", 1));
 	close(fd);
 }
 
@@ -360,7 +289,7 @@ the_service_is_told_before_the_first_byte(void **state)
 		say(fd, LINE "hello", strlen(LINE "hello"));
 		n = proxy_hdr_build(want, i + 1, &from, &to);
 		memcpy(want + n, "hello", 5);
-		assert_true(gets(carried(), want, n + 5));
+		assert_true(gets_bytes(next_stream(), want, n + 5));
 		close(fd);
 	}
 	/* Of one that comes by itself: its own address, and ours. */
@@ -368,7 +297,7 @@ the_service_is_told_before_the_first_byte(void **state)
 	assert_int_equal(addr_local(fd, &from), 0);
 	assert_int_equal(addr_peer(fd, &to), 0);
 	n = proxy_hdr_build(want, 2, &from, &to);
-	assert_true(gets(carried(), want, n));
+	assert_true(gets_bytes(next_stream(), want, n));
 	close(fd);
 }
 
@@ -400,30 +329,26 @@ want_of_memory_is_a_reset(void **state)
 	close(fd);
 }
 
+#define T(name) cmocka_unit_test_setup_teardown(name, setup_proxied, teardown)
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(the_header_says_who_it_is, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_header_may_come_byte_by_byte, setup, teardown),
-		cmocka_unit_test_setup_teardown(both_versions_are_read, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_proxy_may_stand_for_itself, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_is_no_header_is_a_reset, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_header_that_is_late_is_a_reset, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    others_are_never_searched_for_a_header, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    rules_and_limits_are_those_of_who_is_behind_it, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    the_subscribers_of_one_network_are_one_account, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_busy_proxy_is_served, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    those_who_say_nothing_are_bounded_and_take_nobodys_place, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    a_header_that_comes_while_the_agent_is_away_waits, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    the_service_is_told_before_the_first_byte, setup, teardown),
-		cmocka_unit_test_setup_teardown(want_of_memory_is_a_reset, setup, teardown),
+		T(the_header_says_who_it_is),
+		T(the_header_may_come_byte_by_byte),
+		T(both_versions_are_read),
+		T(a_proxy_may_stand_for_itself),
+		T(what_is_no_header_is_a_reset),
+		T(a_header_that_is_late_is_a_reset),
+		T(others_are_never_searched_for_a_header),
+		T(rules_and_limits_are_those_of_who_is_behind_it),
+		T(the_subscribers_of_one_network_are_one_account),
+		T(a_busy_proxy_is_served),
+		T(those_who_say_nothing_are_bounded_and_take_nobodys_place),
+		T(a_header_that_comes_while_the_agent_is_away_waits),
+		T(the_service_is_told_before_the_first_byte),
+		T(want_of_memory_is_a_reset),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,68 +17,17 @@
 #include <cmocka.h>
 
 #include "cmd/relay/account.h"
-#include "cmd/relay/group.h"
 #include "lib/base/mem.h"
 #include "lib/net/sockopt.h"
 #include "test/unit/heap.h"
-#include "test/unit/publictest.h"
-#include "test/unit/turns.h"
-
-void __real_timer_set(struct timer *t, uint64_t ms);
-void __wrap_timer_set(struct timer *t, uint64_t ms);
-
-/* A timer of this many milliseconds is over at once. */
-static uint64_t hurried_ms;
-
-void
-__wrap_timer_set(struct timer *t, uint64_t ms)
-{
-	__real_timer_set(t, ms == hurried_ms ? 0 : ms);
-}
-
-static struct relay r;
-static struct worker *w;
-static struct fake_session *agent;
-static uint16_t port;
-
-static int
-setup(void **state)
-{
-	(void)state;
-	hurried_ms = UINT64_MAX;
-	publictest_init(&r, 1);
-	w = &r.workers[0];
-	agent = relaytest_login(&r, 0, CTL_AGENT, "pi");
-	port = publictest_publish(agent, "ssh", "");
-	return port != 0 ? 0 : -1;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	publictest_fini(&r);
-	return 0;
-}
-
-static struct publication *
-ssh(void)
-{
-	struct publication *pub = publictest_find(w, "pi", "ssh");
-
-	assert_non_null(pub);
-	return pub;
-}
+#include "test/unit/visitorfix.h"
 
 /* A visitor whom the agent was asked for; its stream. */
 static struct fake_stream *
 carried(int *fd)
 {
-	size_t n = agent->n_streams;
-
 	*fd = publictest_visit(port, NULL);
-	assert_true(publictest_streams(w, agent, n + 1));
-	return agent->stream[n];
+	return next_stream();
 }
 
 static void
@@ -87,47 +36,6 @@ accept_stream(struct fake_stream *s)
 	static const struct ctl_open_ok ok;
 
 	s->s.user->opened(s->s.arg, &ok);
-}
-
-static void
-agent_leaves(void)
-{
-	relaytest_hang_up(agent);
-	relaytest_settle(&r);
-}
-
-static void
-agent_returns(void)
-{
-	agent = relaytest_login(&r, 0, CTL_AGENT, "pi");
-}
-
-/* The service has these rules from now on. */
-static void
-use_rules(const char *rules)
-{
-	assert_int_equal(publictest_publish(agent, "ssh", rules), port);
-}
-
-struct has_got {
-	struct fake_stream *s;
-	const char *text;
-};
-
-static bool
-has_got(void *arg)
-{
-	struct has_got *x = arg;
-
-	return fake_got(x->s, x->text);
-}
-
-static bool
-gets(struct fake_stream *s, const char *text)
-{
-	struct has_got x = { s, text };
-
-	return turns_until(w->loop, has_got, &x);
 }
 
 static bool
@@ -730,55 +638,39 @@ visitors_leave_nothing_behind(void **state)
 	heap_is_given_back(visit_once);
 }
 
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(
-		    the_agent_is_asked_for_the_service, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    bytes_go_before_the_answer_and_back_behind_it, setup, teardown),
-		cmocka_unit_test_setup_teardown(each_half_ends_by_itself, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_stream_that_breaks_is_a_reset, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    a_visitor_who_breaks_off_resets_the_stream, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    what_the_agent_says_too_early_ends_both, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    an_agent_that_opens_nothing_is_a_reset, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    the_lost_session_ends_its_visitors, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    the_session_with_the_fewest_streams_is_asked, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_relays_end_is_a_reset, setup, teardown),
-		cmocka_unit_test_setup_teardown(networks_are_admitted_or_not, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    an_ipv4_visitor_is_one_on_every_address, setup, teardown),
-		cmocka_unit_test_setup_teardown(connections_at_once_are_bounded, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    new_connections_in_a_second_are_bounded, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    the_streams_of_an_address_are_bounded_over_all_services, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    an_address_leaves_streams_to_others, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    an_address_that_comes_too_fast_is_turned_away, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    those_who_wait_are_carried_when_the_agent_returns, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    those_who_wait_are_turned_away_in_time, setup, teardown),
-		cmocka_unit_test_setup_teardown(those_who_have_gone_wait_no_more, setup, teardown),
-		cmocka_unit_test_setup_teardown(as_many_wait_as_may, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    the_end_of_the_grace_period_ends_the_waiting, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    a_withdrawn_service_turns_away_who_waits_and_goes_on_carrying, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    the_relays_end_turns_away_who_waits, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    what_waits_behind_a_cut_is_paid_for, setup, teardown),
-		cmocka_unit_test_setup_teardown(want_of_memory_is_a_reset, setup, teardown),
-		cmocka_unit_test_setup_teardown(visitors_leave_nothing_behind, setup, teardown),
+		T(the_agent_is_asked_for_the_service),
+		T(bytes_go_before_the_answer_and_back_behind_it),
+		T(each_half_ends_by_itself),
+		T(a_stream_that_breaks_is_a_reset),
+		T(a_visitor_who_breaks_off_resets_the_stream),
+		T(what_the_agent_says_too_early_ends_both),
+		T(an_agent_that_opens_nothing_is_a_reset),
+		T(the_lost_session_ends_its_visitors),
+		T(the_session_with_the_fewest_streams_is_asked),
+		T(the_relays_end_is_a_reset),
+		T(networks_are_admitted_or_not),
+		T(an_ipv4_visitor_is_one_on_every_address),
+		T(connections_at_once_are_bounded),
+		T(new_connections_in_a_second_are_bounded),
+		T(the_streams_of_an_address_are_bounded_over_all_services),
+		T(an_address_leaves_streams_to_others),
+		T(an_address_that_comes_too_fast_is_turned_away),
+		T(those_who_wait_are_carried_when_the_agent_returns),
+		T(those_who_wait_are_turned_away_in_time),
+		T(those_who_have_gone_wait_no_more),
+		T(as_many_wait_as_may),
+		T(the_end_of_the_grace_period_ends_the_waiting),
+		T(a_withdrawn_service_turns_away_who_waits_and_goes_on_carrying),
+		T(the_relays_end_turns_away_who_waits),
+		T(what_waits_behind_a_cut_is_paid_for),
+		T(want_of_memory_is_a_reset),
+		T(visitors_leave_nothing_behind),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
