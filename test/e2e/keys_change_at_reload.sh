@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: ISC
 # Keys are changed and taken away by SIGHUP: during a change both are good, who has one that is gone is disconnected and told why;
 # keys of agents on the command line need no file.
+# tsan: yes
 . "$(dirname "$0")/lib.sh"
 
 make_key relay old new alice nas

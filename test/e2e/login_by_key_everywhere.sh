@@ -3,6 +3,7 @@
 # Agents and clients log in by secret and by key, at one relay, over ws, over wss and through an nginx that ends TLS; bytes arrive
 # whole either way, and by several carriers.
 # limit: 180
+# tsan: yes
 . "$(dirname "$0")/lib.sh"
 
 secrets
