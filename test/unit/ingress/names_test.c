@@ -54,6 +54,10 @@ options_are_host_names_and_a_url(void **state)
 	(void)state;
 	assert_int_equal(init(NULL, NULL, NULL, NULL), 0);
 	assert_false(names_has_labels(&n));
+	assert_int_equal(init("t.test", NULL, NULL, NULL), 0);
+	assert_true(names_has_labels(&n));
+	assert_int_equal(init("*", NULL, NULL, NULL), 0);
+	assert_true(names_has_labels(&n));
 	assert_int_equal(init("T.Example.Com.", "*", "R.test", "http://x.test:8080/"), 0);
 	assert_true(names_has_labels(&n));
 	assert_refused("a..b", NULL, NULL, "--domain a..b: not a host name");
