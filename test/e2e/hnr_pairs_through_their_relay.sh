@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: ISC
 # Our agents and clients, native and under http-network-relay's command lines, through an unmodified network-relay: ssh, transfers each way, 50 streams at
 # once, refusals, a lost relay. The protocol is chosen by the URL's path, by --dialect, or when the native endpoint is not there.
-# limit: 400
+# limit: 600
 . "$(dirname "$0")/lib.sh"
 . "$here/hnr/peers.sh"
 
@@ -20,7 +20,7 @@ for agent in $KINDS; do
 		case $agent-$client in theirs-theirs) continue ;; esac
 		relay_url=$base
 		[ "$client" != native ] || relay_url=$base$clients_path
-		pair "$agent" "$client" 4000000
+		pair "$agent" "$client" 2000000
 	done
 	stop pi
 done

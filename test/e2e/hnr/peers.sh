@@ -83,7 +83,7 @@ pair() {
 	exit_code over "$1" "$2" 'exit 7'
 	expect "exit status through ssh, $1 agent and $2 client" 7 "$code"
 	sized "$2" pi 1 "$3" "$3"
-	sized "$2" pi 50 60000 90000
+	sized "$2" pi 50 20000 30000
 	echo "pair $1 $2 took $(($(date +%s) - began)) s"
 }
 

@@ -6,7 +6,7 @@
     sized.py ping TIMES COMMAND...                one stream, TIMES 64 bytes to and fro
 
 A stream says how many bytes come and how many are wanted, sends them, and gets the SHA-256 of what arrived, the bytes and their SHA-256. run checks both
-and prints MB/s, ping prints the median of the round trips in us. A command that does not end by itself once its streams are through is ended.
+and prints MB/s once all are open, ping prints the median of the round trips in us. A command that does not end by itself once its streams are through is ended.
 """
 import asyncio
 import hashlib
@@ -106,10 +106,17 @@ class Run:
 
 
 async def run(streams, up, down, command):
-    began = time.monotonic()
+    all_open, n_open = asyncio.Event(), 0
 
     async def one():
+        nonlocal n_open
         async with Run(command) as r:
+            await asyncio.wait_for(r.transfer(64, 0), WAIT_S)
+            n_open += 1
+            if n_open == streams:
+                all_open.set()
+            await asyncio.wait_for(all_open.wait(), WAIT_S)
+            began = time.monotonic()
             await asyncio.wait_for(r.transfer(up, down), WAIT_S)
             return time.monotonic() - began
     took = max(await asyncio.gather(*(one() for _ in range(streams))))
