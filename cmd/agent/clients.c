@@ -528,6 +528,8 @@ clients_init(struct clients *cl, struct errtext *e)
 		return err_set(e, ERR_INVALID,
 		    "--clients needs a key of the agent's own, by which clients know it: "
 		    "--key-file FILE (tunnel keygen makes one)");
+	/* What passes is plain text here and at the client only. */
+	buf_all_secret();
 	r = tls_keyed_sibling(
 	    cl->cfg.uplink->target.keyed, TLS_KEYED_SERVER, TLS_KEYED_E2E, &cl->tls, &why);
 	if (r != 0)

@@ -386,6 +386,8 @@ e2e_init(struct e2e *x, struct loop *l, struct uplink_config *cfg, const struct 
 		return err_set(e, ERR_INVALID,
 		    "--e2e: the protocol that is spoken with the relay has nothing like it");
 	cfg->other = NULL;
+	/* What passes is plain text here and at the agent only. */
+	buf_all_secret();
 	if ((r = take_keys(x, o, e)) != 0)
 		return r;
 	r = tls_keyed_sibling(cfg->target.keyed, TLS_KEYED_CLIENT, TLS_KEYED_E2E, &x->tls, &why);

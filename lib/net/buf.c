@@ -28,6 +28,15 @@ static __thread struct {
 	uint32_t n;
 } pool[N_CLASSES];
 
+/* buf_all_secret was called in this thread. */
+static __thread bool all_secret;
+
+void
+buf_all_secret(void)
+{
+	all_secret = true;
+}
+
 struct block *
 block_new(size_t n)
 {
@@ -48,7 +57,7 @@ block_new(size_t n)
 	}
 	b->refs = 1;
 	b->fill = 0;
-	b->secret = 0;
+	b->secret = all_secret;
 	return b;
 }
 

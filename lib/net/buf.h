@@ -169,6 +169,9 @@ void bufq_wipe(struct bufq *q, size_t off, size_t n);
  */
 void bufq_secret(struct bufq *q);
 
+/* buf_all_secret - from now on every block that this thread makes is. */
+void buf_all_secret(void);
+
 /* bufq_weight - memory that a queue holds: the blocks behind it, and its slices. */
 static inline size_t
 bufq_weight(const struct bufq *q)
