@@ -14,6 +14,8 @@
 #include <cmocka.h>
 
 #include "lib/base/mem.h"
+#include "lib/http/http.h"
+#include "lib/net/f_sock.h"
 #include "test/unit/frontfix.h"
 #include "test/unit/heap.h"
 
@@ -142,6 +144,31 @@ a_drain_closes_what_is_idle_and_ends_what_is_carried(void **state)
 	fake_data(s, SHORT);
 	assert_int_equal(ends(busy, text), VISIT_FIN);
 	assert_non_null(strstr(text, "Connection: close\r\n\r\nok"));
+	all_leave();
+}
+
+/* Somebody else has read its first head. */
+static void
+a_connection_of_a_shared_listener_is_taken_over(void **state)
+{
+	static const char first[] = "GET /1 HTTP/1.1\r\nHost: pi.t.test\r\n\r\n";
+	struct http_head *head = http_head_new(HTTP_HEAD_REQUEST);
+	struct addr from, to;
+	int fd[2];
+
+	(void)state;
+	sockpair_tcp(fd, true);
+	assert_int_equal(addr_local(fd[0], &from), 0);
+	assert_int_equal(addr_local(fd[1], &to), 0);
+	assert_int_equal(http_head_feed(head, first, sizeof first - 1, NULL), sizeof first - 1);
+	front_adopt(w, f_sock_new(w->loop, fd[1], false), head, &from, &to, false);
+	fake_data(taken("GET /1 "), SHORT);
+	hears(fd[0], "ok");
+	visitor_gets(fd[0], "/2");
+	takes_all(asked("GET /2 "));
+	fake_data(agent->stream[0], SHORT);
+	hears(fd[0], "ok");
+	close(fd[0]);
 	all_leave();
 }
 
@@ -452,6 +479,7 @@ main(void)
 		T(a_place_is_held_while_nothing_is_carried),
 		T(a_full_table_drops_the_oldest_that_waits),
 		T(a_drain_closes_what_is_idle_and_ends_what_is_carried),
+		T(a_connection_of_a_shared_listener_is_taken_over),
 		T(a_visitor_who_takes_nothing_stops_the_service),
 		T(a_cut_answer_is_a_reset),
 		T(an_answer_before_the_body_is_the_last),

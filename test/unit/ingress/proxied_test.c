@@ -13,6 +13,7 @@
 
 #include "cmd/relay/ingress/proxied.h"
 #include "lib/net/proxy_hdr.h"
+#include "lib/net/sockopt.h"
 #include "test/unit/sockpair.h"
 
 #define LINE "PROXY TCP4 198.51.100.7 203.0.113.9 40000 443\r\n"
@@ -155,6 +156,19 @@ an_end_without_a_header_is_told(void **state)
 	assert_non_null(strstr(why.s, "ended before its PROXY header"));
 }
 
+static void
+a_reset_is_told(void **state)
+{
+	struct errtext why;
+
+	(void)state;
+	sockopt_reset(fd[0], true);
+	close(fd[0]);
+	assert_int_equal(poll(&(struct pollfd){ .fd = fd[1], .events = POLLIN }, 1, 10000), 1);
+	assert_int_equal(reads(&why), ERR_CLOSED);
+	fd[0] = dup(0);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -167,6 +181,7 @@ main(void)
 		T(the_longest_header_is_taken_whole),
 		T(what_is_no_header_is_refused),
 		T(an_end_without_a_header_is_told),
+		T(a_reset_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
