@@ -28,6 +28,7 @@ cat >"$tmp/ask.py" <<'PYTHON'
 import os
 import sys
 import threading
+import time
 from web_client import Cut, Visitor
 
 port, stop, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]
@@ -60,6 +61,9 @@ def visit():
 threads = [threading.Thread(target=visit) for _ in range(8)]
 for t in threads:
     t.start()
+while counts["whole"] == 0 and not os.path.exists(stop):
+    time.sleep(0.01)
+open(out + ".begun", "w").close()
 for t in threads:
     t.join()
 print(*(f"{k}={v}" for k, v in counts.items()))
@@ -67,6 +71,7 @@ open(out, "w").write(" ".join(f"{k}={v}" for k, v in counts.items()))
 PYTHON
 is_up() { [ "$(web "$url/name" 2>/dev/null)" = one ]; }
 start ask python3 "$tmp/ask.py" "$http_port" "$tmp/ask.stop" "$tmp/ask.out"
+wait_for "the visitors' first answer" exists "$tmp/ask.out.begun"
 for i in 1 2 3 4 5; do
 	wait_for "answers, $i" is_up
 	stop pi KILL
