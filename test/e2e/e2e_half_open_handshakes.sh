@@ -43,6 +43,6 @@ python=python3
 start flood "$python" "$tmp/flood.py" "$relay_url" "$tmp/flood.ready"
 started_file flood "$tmp/flood.ready"
 has_line "$tmp/flood.log" "taken 64, refused 336" || fail "the flood: $(cat "$tmp/flood.log")"
-for i in 1 2 3 4 5; do
+for _ in 1 2 3 4 5; do
 	expect "alice beside the flood" hello "$(e2e pi 127.0.0.1 "$tcp_port" </dev/null)"
 done
