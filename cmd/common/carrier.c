@@ -481,6 +481,13 @@ carrier_finish(struct carrier *c)
 }
 
 void
+carrier_set_message_max(struct carrier *c, uint64_t max)
+{
+	if (c->s->carries != SESSION_BYTES)
+		f_ws_set_max_message(c->f, max);
+}
+
+void
 carrier_resume(struct carrier *c)
 {
 	block(c, CARRIER_HOLD, false);

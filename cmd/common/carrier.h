@@ -72,6 +72,9 @@ struct f_ws_config carrier_ws(enum session_carries carries, uint64_t message_max
  */
 void carrier_slow(struct carrier *c, bool slow);
 
+/* carrier_set_message_max - of a session that carries messages, from now on; else nothing. */
+void carrier_set_message_max(struct carrier *c, uint64_t max);
+
 /* carrier_resume - after a hello that answered SESSION_HOLD: look at the input that waited. */
 void carrier_resume(struct carrier *c);
 

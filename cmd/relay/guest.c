@@ -249,7 +249,8 @@ static void
 become_peer(struct guest *g, const struct creds_id *id)
 {
 	const struct dialect *d = g->dialect;
-	const struct f_ws_config cfg = carrier_ws(d->carries, d->message_max);
+	const struct f_ws_config cfg = carrier_ws(d->carries,
+	    d->message_max < PEER_FIRST_MESSAGE_MAX ? d->message_max : PEER_FIRST_MESSAGE_MAX);
 	struct filter *ws;
 
 	if (!answer_101(g))

@@ -534,6 +534,7 @@ peer_arrive(struct peer *p)
 	}
 	group_join(g, p);
 	set_state(p, PEER_IN);
+	carrier_set_message_max(p->carrier, p->message_max);
 	p->since_ms = loop_now_ms(p->w->loop);
 	log_limited(account_log(p->account), p->since_ms, LOG_LEVEL_INFO,
 	    "%s %s: session opened from %s", p->role == CTL_AGENT ? "agent" : "client of", p->name,
@@ -726,6 +727,7 @@ peer_new(struct worker *w, struct filter *f, const struct dialect *d,
 	if (lg->p.carrier == NULL)
 		goto fail;
 	lg->p.w = w;
+	lg->p.message_max = d->message_max;
 	snprintf(lg->p.from, sizeof lg->p.from, "%s", from->address);
 	addr_identity(addr, lg->p.address);
 	lg->has_key = from->key != NULL;

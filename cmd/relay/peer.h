@@ -26,6 +26,8 @@
 
 /* Sessions of one agent instance (PROTOCOL.md 4.1). */
 #define RELAY_CARRIERS_MAX 8
+/* Bytes of a message from somebody who is not logged in, whatever the dialect allows later. */
+#define PEER_FIRST_MESSAGE_MAX (64 * 1024)
 
 struct group;
 
@@ -57,6 +59,8 @@ struct peer {
 	/* An agent's own; of a client the agent's that it is bound to. */
 	char name[CTL_AGENT_MAX + 1];
 	char from[ADDR_TEXT];
+	/* Of its dialect. */
+	uint64_t message_max;
 	/* Which entry of the credentials let it in. */
 	struct creds_id id;
 	/* From where, for whoever has no credentials. */

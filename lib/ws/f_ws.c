@@ -391,6 +391,12 @@ f_ws_set_arg(struct filter *f, void *arg)
 	ws_of(f)->cfg.arg = arg;
 }
 
+void
+f_ws_set_max_message(struct filter *f, uint64_t max)
+{
+	ws_of(f)->cfg.max_message = max;
+}
+
 int
 f_ws_send_message(struct filter *f, enum f_ws_kind kind, struct bufq *payload)
 {

@@ -105,6 +105,9 @@ struct filter *f_ws_new(
  */
 void f_ws_set_arg(struct filter *f, void *arg);
 
+/* f_ws_set_max_message - as the configuration has it, from the next message on. */
+void f_ws_set_max_message(struct filter *f, uint64_t max);
+
 /*
  * f_ws_send_message - F_WS_MESSAGES: one whole message; payload is moved.  Text is the caller's to
  * have checked.  filter_flush lets it go.  Returns 0; ERR_CLOSED after Close was sent; ERR_NOMEM or
