@@ -8,8 +8,11 @@ elsewhere='N lines left out|the name servers do not answer'
 
 cd "$tmp"
 secrets
+make_key relay stranger home guest
 cat >creds.json <<JSON
-{"edge-agents": {"pi": "agent-secret-of-this-test", "lab": {"secret": "agent-secret-of-this-test", "services": ["ssh"]}},
+{"edge-agents": {"pi": "agent-secret-of-this-test", "lab": {"secret": "agent-secret-of-this-test", "services": ["ssh"]},
+                 "home": {"key": "$(public_key home)"}},
+ "clients": {"guest": {"key": "$(public_key guest)", "agents": ["home"], "e2e": true}},
  "access-client-secrets": ["client-secret-of-this-test"]}
 JSON
 make_cert tls localhost
@@ -56,11 +59,14 @@ at "$relay_url" pi 192.0.2.1 22
 says "$TUNNEL_BIN" connect --relay "$relay_url" --secret wrong pi ssh
 says "$TUNNEL_BIN" relay --listen "127.0.0.1:$plain_port" --credentials creds.json
 says "$TUNNEL_BIN" relay --listen 0.0.0.0:0
-make_key relay stranger
 says connect_by_key stranger pi ssh
 start_relay keyed --key-file relay.key
 says connect_by_key stranger pi ssh
 says "$TUNNEL_BIN" connect --relay "$relay_url" --key-file stranger.key --relay-key "$(public_key stranger)" pi ssh
+echo "{\"clients\": {\"alice\": {\"key\": \"$(public_key stranger)\", \"targets\": [\"ssh\"]}}}" >clients.json
+start_agent home --key-file home.key --relay-key "$(public_key relay)" --clients clients.json
+says connect_by_key guest --e2e --agent-key "$(public_key home)" home ssh
+says connect_by_key guest --e2e --agent-key "$(public_key stranger)" home ssh
 # No name server is asked for it: a label has 63 bytes at most.
 at "ws://$(printf 'x%.0s' $(seq 64))" pi ssh
 
