@@ -15,7 +15,7 @@
 #   FUZZ_TIME=30             seconds for each fuzz harness of `make fuzz`
 #   BENCH_DIR=../shared/bench  the benchmark that `make bench` runs
 #   MUTANTS=                 options of test/tools/mutants.py for `make mutants`
-#   JOBS=2                   end-to-end tests that run at once
+#   JOBS=4                   tests that run at once (default: two for each CPU)
 #   V=1                      show the commands
 #
 # Every combination of CC, SAN, STATIC and MBEDTLS has its own folder under build/, so they do not disturb each other.
@@ -36,7 +36,7 @@ WERROR ?= $(if $(wildcard .git),1,0)
 FUZZ_TIME ?= 30
 BENCH_DIR ?= ../shared/bench
 BENCH_ARGS ?= --subjects ours-l,ours-l-tls,hop3
-JOBS ?= 2
+JOBS ?= $(shell echo $$((2 * $$(nproc))))
 PREFIX ?= /usr/local
 DESTDIR ?=
 BINDIR ?= $(PREFIX)/bin
