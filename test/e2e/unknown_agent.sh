@@ -17,7 +17,7 @@ told 1 "agent lab is not connected" lab ssh
 told 1 "no such service" pi nosuch
 told 1 "refused" pi ssh
 told 1 "refused" pi 127.0.0.1 9
-told 2 "not an agent's name" 'p i' ssh
+told 2 "not an agent's name" "$(printf 'p\ti')" ssh
 port=$(free_port)
 relay_url=ws://127.0.0.1:$port
 told 1 "127.0.0.1.*$port" pi ssh
