@@ -11,6 +11,7 @@
 #include "cmd/agent/agent.h"
 #include "cmd/agent/clients.h"
 #include "cmd/agent/publisher.h"
+#include "cmd/agent/ready_file.h"
 #include "cmd/agent/reread.h"
 #include "cmd/agent/service.h"
 #include "cmd/cmd.h"
@@ -138,11 +139,9 @@ struct agent {
 	struct agent_opts fresh;
 	struct offers *fresh_offers;
 	struct reread reread;
-	struct cmd_ready ready_file;
+	struct ready_file ready;
 	/* Looks, at the end of a turn, whether the ready file is to be written. */
 	struct task look;
-	/* What it says. */
-	char *ready;
 	bool draining;
 	/* See agent_command. */
 	bool dropin;
@@ -175,7 +174,7 @@ ready_text(const struct agent *a)
 static bool
 is_ready(const struct agent *a)
 {
-	for (unsigned i = 0; a->ready == NULL && i < a->n_uplinks; i++)
+	for (unsigned i = 0; !ready_file_is_said(&a->ready) && i < a->n_uplinks; i++)
 		if (!uplink_is_up(a->uplinks[i].uplink))
 			return false;
 	return publisher_is_answered(a->publisher);
@@ -186,26 +185,15 @@ static void
 on_look(void *arg)
 {
 	struct agent *a = arg;
-	struct errtext why = { "out of memory" };
-	char *json;
 
-	if (a->opts.ready_file == NULL || !is_ready(a))
-		return;
-	json = ready_text(a);
-	if (json != NULL && a->ready != NULL && strcmp(json, a->ready) == 0) {
-		mem_free(json);
-		return;
-	}
-	if (json == NULL || cmd_ready_write(&a->ready_file, json, &why) != 0) {
-		log_errorx("--ready-file: %s", why.s);
-		/* Whoever waits for the file would wait for ever. */
-		if (a->ready == NULL)
-			agent_stop(a, CMD_FAILED);
-		mem_free(json);
-		return;
-	}
-	mem_free(a->ready);
-	a->ready = json;
+	if (ready_file_is_wanted(&a->ready) && is_ready(a))
+		ready_file_say(&a->ready, ready_text(a));
+}
+
+static void
+on_ready_failed(void *arg)
+{
+	agent_stop(arg, CMD_FAILED);
 }
 
 static void
@@ -539,6 +527,7 @@ agent_init(struct agent *a, struct errtext *e)
 	if (a->loop == NULL)
 		return err_sys(e, "cannot make the event loop");
 	task_init(&a->look, on_look, a);
+	ready_file_init(&a->ready, a->loop, on_ready_failed, a);
 	if ((r = offers_new(&lists, &a->offers, e)) != 0 ||
 	    (r = check_offers(a, a->offers, e)) != 0)
 		return r;
@@ -578,7 +567,6 @@ agent_fini(struct agent *a)
 	services_free(a->services);
 	clients_free(a->clients);
 	publisher_free(a->publisher);
-	mem_free(a->ready);
 	offers_free(a->offers);
 	offers_free(a->fresh_offers);
 	sig_fini(&a->term);
@@ -597,13 +585,13 @@ agent_run(struct agent *a)
 	struct errtext why = { "" };
 	int r;
 
-	cmd_ready_begin(&a->ready_file, a->opts.ready_file);
+	ready_file_begin(&a->ready, a->opts.ready_file);
 	r = agent_init(a, &why);
 	if (r == 0)
 		r = loop_run(a->loop);
 	else
 		log_errorx("tunnel agent: %s", why.s);
-	cmd_ready_end(&a->ready_file);
+	ready_file_end(&a->ready);
 	agent_fini(a);
 	if (r == 0)
 		return a->code;

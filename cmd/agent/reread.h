@@ -9,11 +9,8 @@
 #ifndef CMD_AGENT_REREAD_H
 #define CMD_AGENT_REREAD_H
 
-#include <pthread.h>
-#include <stdatomic.h>
-
 #include "lib/conf/opt.h"
-#include "lib/net/loop.h"
+#include "lib/net/aside.h"
 
 struct reread_user {
 	/* Of what opt_parse() read at the start: all borrowed. */
@@ -38,16 +35,11 @@ struct reread_user {
 
 /* Embedded.  Members are private. */
 struct reread {
-	struct loop *loop;
 	struct reread_user user;
-	pthread_t thread;
-	/* The thread was started and not joined yet. */
-	bool running;
-	/* It ended without its message, for want of memory. */
-	atomic_bool undelivered;
-	/* Asked for while it was running. */
+	struct aside reading;
+	/* Asked for while it was busy. */
 	bool wanted;
-	/* From here on the thread's, from its start to its end. */
+	/* From here on the thread's while it is busy. */
 	struct opt_result now;
 	int r;
 	struct errtext why;

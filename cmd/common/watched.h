@@ -9,11 +9,8 @@
 #ifndef CMD_COMMON_WATCHED_H
 #define CMD_COMMON_WATCHED_H
 
-#include <pthread.h>
-#include <stdatomic.h>
-
 #include "lib/base/file.h"
-#include "lib/net/loop.h"
+#include "lib/net/aside.h"
 
 #define WATCHED_MS 1000
 
@@ -36,17 +33,12 @@ struct watched_user {
 
 /* Embedded.  Members are private. */
 struct watched {
-	struct loop *loop;
 	struct watched_user user;
 	struct timer timer;
-	pthread_t thread;
-	/* The thread was started and not joined yet. */
-	bool running;
-	/* It ended without its message, for want of memory. */
-	atomic_bool undelivered;
-	/* Asked for while it was running. */
+	struct aside reading;
+	/* Asked for while it was busy. */
 	bool wanted;
-	/* From here on the thread's, from its start to its end. */
+	/* From here on the thread's while it is busy. */
 	bool only_changed;
 	struct file_stamp stamp;
 	/* It was read again; and how that went. */

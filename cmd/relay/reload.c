@@ -2,15 +2,12 @@
 /* reload - credentials, certificates and pages read again while the relay runs. */
 #include "cmd/relay/reload.h"
 
-#include <errno.h>
-
 #include "cmd/relay/ingress/pages.h"
 #include "cmd/relay/who.h"
 #include "cmd/relay/worker.h"
 #include "lib/base/log.h"
 #include "lib/tls/tls.h"
 
-static void on_read(void *arg);
 static void begin(struct reload *rl, bool only_changed);
 
 static bool
@@ -22,13 +19,11 @@ creds_changed(struct reload *rl)
 	return !file_stamp_same(&now, &rl->creds_stamp);
 }
 
-static void *
-reload_run(void *arg)
+static void
+read_them(void *arg)
 {
 	struct reload *rl = arg;
 
-	/* But while it waits for a file (lib/base/file.h). */
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 	if (rl->only_changed) {
 		if ((rl->with & RELOAD_CREDS) != 0 && !creds_changed(rl))
 			rl->with &= ~(unsigned)RELOAD_CREDS;
@@ -44,9 +39,6 @@ reload_run(void *arg)
 	if ((rl->with & RELOAD_PAGES) != 0)
 		rl->pages_rc =
 		    pages_load(rl->relay->opts.error_pages, &rl->fresh_pages, &rl->pages_why);
-	if (loop_post(rl->relay->workers[0].loop, on_read, NULL, rl) != 0)
-		atomic_store(&rl->undelivered, true);
-	return NULL;
 }
 
 /* In force for every login and stream from now on. */
@@ -91,18 +83,10 @@ use_pages(struct reload *rl)
 }
 
 static void
-join(struct reload *rl)
-{
-	pthread_join(rl->thread, NULL);
-	rl->running = false;
-}
-
-static void
 on_read(void *arg)
 {
 	struct reload *rl = arg;
 
-	join(rl); /* posting this was the last thing it did */
 	if ((rl->with & RELOAD_CREDS) != 0)
 		use_creds(rl);
 	if ((rl->with & RELOAD_TLS) != 0 && rl->tls_rc != 0)
@@ -128,19 +112,6 @@ reload_seen(struct reload *rl)
 	file_stamp_take(&rl->creds_stamp, rl->relay->opts.credentials);
 }
 
-/* The thread has ended and its message was lost: all that it was to do is still to be done. */
-static void
-take_back(struct reload *rl)
-{
-	join(rl);
-	creds_unref(rl->fresh);
-	rl->fresh = NULL;
-	pages_unref(rl->fresh_pages);
-	rl->fresh_pages = NULL;
-	rl->wanted |= rl->with;
-	log_errorx("reload: out of memory, once more");
-}
-
 static unsigned
 configured(const struct relay *r)
 {
@@ -154,23 +125,18 @@ static void
 begin(struct reload *rl, bool only_changed)
 {
 	const struct relay *r = rl->relay;
-	int rc;
 
 	rl->only_changed = only_changed;
 	rl->with = (only_changed ? RELOAD_CREDS | RELOAD_TLS : rl->wanted) & configured(r);
 	rl->wanted = 0;
 	rl->fresh = NULL;
 	rl->fresh_pages = NULL;
-	atomic_store(&rl->undelivered, false);
-	if (rl->with == 0)
-		return;
-	rc = pthread_create(&rl->thread, NULL, reload_run, rl);
-	rl->running = rc == 0;
-	if (rl->running)
+	/* When reload_init was called there were no loops yet. */
+	aside_init(&rl->reading, r->workers[0].loop, read_them, on_read, rl);
+	if (rl->with == 0 || aside_start(&rl->reading) == 0)
 		return;
 	/* The next look tries again what was asked for; what has changed it finds by itself. */
 	rl->wanted = only_changed ? 0 : rl->with;
-	errno = rc;
 	log_limited(&rl->failed_log, loop_now_ms(r->workers[0].loop), LOG_LEVEL_ERROR,
 	    "reload: no thread, nothing is read again: %s", err_str(ERR_SYS));
 }
@@ -178,33 +144,22 @@ begin(struct reload *rl, bool only_changed)
 void
 reload_start(struct reload *rl, unsigned what)
 {
-	if (rl->running && atomic_load(&rl->undelivered))
-		take_back(rl);
 	rl->wanted |= what;
-	if (!rl->running)
+	if (!aside_is_busy(&rl->reading))
 		begin(rl, false);
 }
 
 void
 reload_watch(struct reload *rl)
 {
-	if (rl->running && atomic_load(&rl->undelivered))
-		take_back(rl);
-	if (!rl->running)
+	if (!aside_is_busy(&rl->reading))
 		begin(rl, rl->wanted == 0);
 }
 
 void
 reload_fini(struct reload *rl)
 {
-	if (rl->running) {
-		/*
-		 * It may wait for ever, for whoever was to write into a FIFO; only there it can be
-		 * ended, and it holds no lock then.
-		 */
-		pthread_cancel(rl->thread);
-		join(rl);
-	}
+	aside_fini(&rl->reading);
 	creds_unref(rl->fresh);
 	rl->fresh = NULL;
 	pages_unref(rl->fresh_pages);

@@ -12,12 +12,10 @@
 #ifndef CMD_RELAY_RELOAD_H
 #define CMD_RELAY_RELOAD_H
 
-#include <pthread.h>
-#include <stdatomic.h>
-
 #include "cmd/relay/relay.h"
 #include "lib/base/file.h"
 #include "lib/base/log_limit.h"
+#include "lib/net/aside.h"
 
 enum { RELOAD_CREDS = 1, RELOAD_TLS = 2, RELOAD_PAGES = 4, RELOAD_ALL = 7 };
 
@@ -26,15 +24,11 @@ struct reload {
 	struct relay *relay;
 	void (*done)(void *arg);
 	void *arg;
-	pthread_t thread;
-	/* The thread was started and not joined yet. */
-	bool running;
-	/* It ended without its message, for want of memory. */
-	atomic_bool undelivered;
-	/* Asked for while it was running. */
+	struct aside reading;
+	/* Asked for while it was busy. */
 	unsigned wanted;
 	struct log_limit failed_log;
-	/* From here on the thread's, from its start to its end. */
+	/* From here on the thread's while it is busy. */
 	bool only_changed;
 	unsigned with;
 	/* The file as it was when it was read last. */

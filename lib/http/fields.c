@@ -7,6 +7,7 @@
 
 #include "lib/base/b64.h"
 #include "lib/base/mem.h"
+#include "lib/base/str.h"
 
 /* ---- names ---- */
 
@@ -137,6 +138,22 @@ fields_pass(struct http_build *b, const struct http_head *h,
 		if (drop == NULL || !drop(arg, name))
 			http_build_header(b, name, value);
 	}
+}
+
+int
+fields_hops(const struct http_head *h, uint64_t *hops)
+{
+	const char *method = http_method(h), *value = http_header(h, "max-forwards");
+	int r;
+
+	if (value == NULL || (strcmp(method, "OPTIONS") != 0 && strcmp(method, "TRACE") != 0))
+		return ERR_NOTFOUND;
+	if (http_header_count(h, "max-forwards") != 1)
+		return ERR_PROTO;
+	r = str_parse_u64(value, 0, FIELDS_HOPS_MAX, hops);
+	if (r == ERR_LIMIT)
+		*hops = FIELDS_HOPS_MAX;
+	return r == ERR_INVALID ? ERR_PROTO : 0;
 }
 
 /* ---- what is added ---- */

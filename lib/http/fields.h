@@ -40,6 +40,15 @@ void fields_pass(struct http_build *b, const struct http_head *h,
  */
 bool fields_may_trail(const char *name);
 
+/*
+ * fields_hops - how many servers may pass the request on?  OPTIONS and TRACE may say so in
+ * Max-Forwards (RFC 9110 7.6.2).
+ *   *hops   at most FIELDS_HOPS_MAX, and so is what the next server is told
+ * Returns 0; ERR_NOTFOUND: as many as there are; ERR_PROTO: it is no number, or there are two.
+ */
+#define FIELDS_HOPS_MAX 1000
+int fields_hops(const struct http_head *h, uint64_t *hops) WARN_UNUSED;
+
 /* How a request came to us. */
 struct fields_origin {
 	/* who sent it to us; and, told by trusted proxies or the same, the visitor */

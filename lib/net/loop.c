@@ -29,13 +29,7 @@ enum {
 
 TAILQ_HEAD(task_list, task);
 
-struct message {
-	STAILQ_ENTRY(message) link;
-	void (*fn)(void *arg);
-	void (*drop)(void *arg);
-	void *arg;
-};
-STAILQ_HEAD(message_list, message);
+STAILQ_HEAD(message_list, loop_message);
 TAILQ_HEAD(orphan_list, orphan);
 
 struct loop {
@@ -78,6 +72,17 @@ wake_up(struct loop *l)
 	IGNORE_RESULT(write(l->wake_fd, &one, sizeof one));
 }
 
+/* One that was sent may be sent again in fn, or go with its sender. */
+static void
+run_message(struct loop_message *m)
+{
+	bool posted = m->posted;
+
+	m->fn(m->arg);
+	if (posted)
+		mem_free(m);
+}
+
 /* Runs at most LOOP_POST_TURN messages, so that a flood of them cannot hold the descriptors up. */
 static void
 on_wake(evutil_socket_t fd, short what, void *arg)
@@ -90,7 +95,7 @@ on_wake(evutil_socket_t fd, short what, void *arg)
 	IGNORE_RESULT(
 	    read(fd, &n, sizeof n)); /* level-triggered: an empty read only costs a turn */
 	for (int i = 0; i < LOOP_POST_TURN && more; i++) {
-		struct message *m;
+		struct loop_message *m;
 
 		pthread_mutex_lock(&l->lock);
 		m = STAILQ_FIRST(&l->inbox);
@@ -100,8 +105,7 @@ on_wake(evutil_socket_t fd, short what, void *arg)
 		pthread_mutex_unlock(&l->lock);
 		if (m == NULL)
 			return;
-		m->fn(m->arg);
-		mem_free(m);
+		run_message(m);
 	}
 	if (more)
 		wake_up(l);
@@ -214,7 +218,7 @@ void
 loop_free(struct loop *l)
 {
 	struct orphan *o;
-	struct message *m;
+	struct loop_message *m;
 
 	if (l == NULL)
 		return;
@@ -222,7 +226,8 @@ loop_free(struct loop *l)
 		STAILQ_REMOVE_HEAD(&l->inbox, link);
 		if (m->drop != NULL)
 			m->drop(m->arg);
-		mem_free(m);
+		if (m->posted)
+			mem_free(m);
 	}
 	/* What was dropped may have left some. */
 	while ((o = TAILQ_FIRST(&l->orphans)) != NULL)
@@ -335,19 +340,40 @@ loop_resolver(struct loop *l)
 int
 loop_post(struct loop *l, void (*fn)(void *arg), void (*drop)(void *arg), void *arg)
 {
-	struct message *m = mem_alloc(sizeof *m);
-	bool first;
+	struct loop_message *m = mem_alloc(sizeof *m);
 
 	if (m == NULL)
 		return ERR_NOMEM;
-	*m = (struct message){ .fn = fn, .drop = drop, .arg = arg };
+	*m = (struct loop_message){ .fn = fn, .drop = drop, .arg = arg, .posted = true };
+	loop_send(l, m);
+	return 0;
+}
+
+void
+loop_send(struct loop *l, struct loop_message *m)
+{
+	bool first;
+
 	pthread_mutex_lock(&l->lock);
 	first = STAILQ_EMPTY(&l->inbox);
 	STAILQ_INSERT_TAIL(&l->inbox, m, link);
 	pthread_mutex_unlock(&l->lock);
 	if (first)
 		wake_up(l);
-	return 0;
+}
+
+void
+loop_recall(struct loop *l, struct loop_message *m)
+{
+	struct loop_message *at;
+
+	pthread_mutex_lock(&l->lock);
+	STAILQ_FOREACH (at, &l->inbox, link)
+		if (at == m) {
+			STAILQ_REMOVE(&l->inbox, m, loop_message, link);
+			break;
+		}
+	pthread_mutex_unlock(&l->lock);
 }
 
 /* ---- tasks ---- */

@@ -14,7 +14,7 @@
  * Memory: after a load the loop gives what is free, in its thread's pools and in the heap, back to
  * the system.
  *
- * Threads: only loop_post() and loop_stop() may be called from another thread.
+ * Threads: only loop_post(), loop_send() and loop_stop() may be called from another thread.
  */
 #ifndef LIB_LOOP_H
 #define LIB_LOOP_H
@@ -177,5 +177,20 @@ void sig_fini(struct sig *s);
 #define LOOP_POST_TURN 256
 int loop_post(
     struct loop *l, void (*fn)(void *arg), void (*drop)(void *arg), void *arg) WARN_UNUSED;
+
+/* A message whose memory is its sender's.  He sets fn and arg; the rest is private. */
+struct loop_message {
+	void (*fn)(void *arg);
+	void *arg;
+	void (*drop)(void *arg);
+	/* The loop's to free. */
+	bool posted;
+	STAILQ_ENTRY(loop_message) link;
+};
+
+/* loop_send - as loop_post, and it cannot fail.  m is the loop's until fn is called. */
+void loop_send(struct loop *l, struct loop_message *m);
+/* loop_recall - m is the caller's again, and fn is not called if it was not yet.  In l's thread. */
+void loop_recall(struct loop *l, struct loop_message *m);
 
 #endif

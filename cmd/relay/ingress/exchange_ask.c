@@ -61,11 +61,15 @@ exchange_route(struct exchange *x)
 	struct errtext why = { "" };
 	int r = http_site(x->head, &x->site, &why);
 	enum publish_route found;
+	uint64_t hops;
 
-	if (r != 0 || !fields_connection_is_honest(x->head)) {
+	if (r == 0 && !fields_connection_is_honest(x->head))
+		r = err_set(&why, ERR_PROTO, "Connection names what must not go");
+	if (r == 0 && fields_hops(x->head, &hops) == ERR_PROTO)
+		r = err_set(&why, ERR_PROTO, "an invalid Max-Forwards");
+	if (r != 0) {
 		x->keep = false;
-		will_refuse(x, r == ERR_DENIED ? 501 : 400, "the request is malformed",
-		    r != 0 ? why.s : "Connection names what must not go");
+		will_refuse(x, r == ERR_DENIED ? 501 : 400, "the request is malformed", why.s);
 		return;
 	}
 	if (atomic_load(&x->w->relay->draining)) {
@@ -301,6 +305,27 @@ wait_for_agent(struct exchange *x)
 	exchange_arrange(x);
 }
 
+/* RFC 9110 7.6.2: it asks for the last server that it may reach, and that are we. */
+static bool
+is_for_us(const struct exchange *x)
+{
+	uint64_t hops;
+
+	return fields_hops(x->head, &hops) == 0 && hops == 0;
+}
+
+static void
+answer_for_us(struct exchange *x)
+{
+	/* What a browser sends along must not come back to a script (RFC 9110 9.3.8). */
+	static const struct refusal no_trace = { 501, "the relay shows no request" };
+
+	if (strcmp(http_method(x->head), "TRACE") == 0)
+		exchange_refuse(x, no_trace, "TRACE to the relay");
+	else
+		exchange_answer_text(x, "", 0);
+}
+
 static void
 carry(struct exchange *x)
 {
@@ -326,6 +351,8 @@ carry(struct exchange *x)
 		exchange_refuse(x, doors[a], door_words(a));
 	else if (!may_use(x))
 		exchange_refuse(x, who, "no or wrong name and password");
+	else if (is_for_us(x))
+		answer_for_us(x);
 	else if (agent != NULL)
 		ask(x, agent);
 	else

@@ -20,15 +20,19 @@ is_removed(const struct request_web *rules, const char *name)
 	return false;
 }
 
+static const char max_forwards[] = "Max-Forwards";
+
 /* What is written anew below, is ours, or is not for this service. */
 static bool
 drop_field(void *arg, const char *name)
 {
 	const struct heads_request *q = arg;
+	uint64_t hops;
 
 	/* RFC 9110 10.1.1: an expectation of HTTP/1.0 does not count. */
 	return fields_is_forwarded(name) || strcasecmp(name, "X-Request-Id") == 0 ||
 	       (q->rules->n_users > 0 && strcasecmp(name, "Authorization") == 0) ||
+	       (strcasecmp(name, max_forwards) == 0 && fields_hops(q->head, &hops) == 0) ||
 	       (http_minor(q->head) == 0 && strcasecmp(name, "Expect") == 0) ||
 	       is_removed(q->rules, name);
 }
@@ -46,11 +50,16 @@ host_for(const struct heads_request *q)
 void
 heads_request(struct http_build *b, const struct heads_request *q)
 {
+	uint64_t hops;
+
 	http_build_request(b, http_method(q->head), q->site->target);
 	http_build_header(b, "Host", host_for(q));
 	fields_pass(b, q->head, drop_field, (void *)(uintptr_t)q);
 	fields_forwarded(b, q->head, q->origin);
 	http_build_header(b, "X-Request-Id", q->request_id);
+	/* RFC 9110 7.6.2 */
+	if (fields_hops(q->head, &hops) == 0 && hops > 0 && !is_removed(q->rules, max_forwards))
+		http_build_headerf(b, max_forwards, "%" PRIu64, hops - 1);
 	for (size_t i = 0; i < q->rules->n_add; i++)
 		http_build_header(b, q->rules->add[i].name, q->rules->add[i].value);
 }

@@ -24,6 +24,9 @@
 
 static char ready[64];
 
+/* How far a play is that waits for the ready file, which is written beside the loop. */
+static int act;
+
 /* The subcommand with these arguments, separated by blanks. */
 static int
 run(bool (*play)(int i), const char *arguments)
@@ -31,6 +34,7 @@ run(bool (*play)(int i), const char *arguments)
 	char words[1024];
 	int code;
 
+	act = 0;
 	snprintf(ready, sizeof ready, "/tmp/agent_test.%d", (int)getpid());
 	snprintf(words, sizeof words, "agent %s", arguments);
 	code = fake_run(agent_main, play, words);
@@ -122,8 +126,9 @@ two_carriers(int i)
 		fake_stand(&k[1]);
 		return true;
 	}
-	if (i == 1) {
-		assert_true(ready_says("\"name\":\"pi\""));
+	if (act == 0 && !ready_says("\"name\":\"pi\""))
+		return true;
+	if (act++ == 0) {
 		assert_true(ready_says("\"carriers\":2"));
 		assert_true(ready_says("\"services\":[],\"refused\":[]"));
 		assert_true(k[0].user->away(k[0].arg, "going"));
@@ -359,9 +364,14 @@ relay_says(struct uplink *k, const char *body)
 static bool
 publishing(int i)
 {
+	/* What it says before each act. */
+	static const char *const says[] = { NULL, NULL, "h:30000", NULL, "h:30001" };
 	struct uplink *k = fake_uplink;
 
-	switch (i) {
+	(void)i;
+	if (says[act] != NULL && !ready_says(says[act]))
+		return true;
+	switch (act++) {
 	case 0:
 		k->publishes = true;
 		fake_stand(k);
@@ -387,11 +397,10 @@ publishing(int i)
 		return true;
 	case 3:
 		/* The other one has no answer yet. */
-		assert_true(ready_says("h:30000"));
+		assert_false(ready_says("h:30001"));
 		relay_says(k, "{\"id\":5,\"ok\":true,\"public\":\"h:2222\",\"port\":2222}");
 		return true;
 	default:
-		assert_true(ready_says("h:30001"));
 		assert_true(ready_says("h:2222"));
 		assert_true(ready_says("\"refused\":[]"));
 		raise(SIGTERM);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * watched_test - a file read again when it changes: what is put in force, what stays, and what is
- * missed neither for want of memory nor of threads.
+ * not missed for want of threads.
  *
- * link: -Wl,--wrap=loop_post,--wrap=pthread_create,--wrap=timer_set
+ * link: -Wl,--wrap=pthread_create,--wrap=timer_set
  */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -19,7 +20,6 @@
 
 #include "cmd/common/watched.h"
 #include "lib/base/mem.h"
-#include "test/unit/nopost.h"
 #include "test/unit/nothread.h"
 #include "test/unit/turns.h"
 
@@ -119,7 +119,6 @@ static int
 teardown(void **state)
 {
 	(void)state;
-	atomic_store(&no_post, false);
 	no_thread = false;
 	watched_fini(&x.w);
 	loop_free(x.l);
@@ -138,7 +137,7 @@ is_two(void *arg)
 static bool
 has_looked(void *arg)
 {
-	return x.n_ticks >= *(int *)arg && !x.w.running;
+	return x.n_ticks >= *(int *)arg && !x.w.reading.busy;
 }
 
 static void
@@ -211,21 +210,6 @@ it_is_read_when_that_is_asked_for(void **state)
 }
 
 static void
-a_message_that_is_lost_is_made_up_for(void **state)
-{
-	(void)state;
-	assert_int_equal(begin(), 0);
-	file_says("two");
-	atomic_store(&no_post, true);
-	watched_reread(&x.w);
-	while (!atomic_load(&x.w.undelivered))
-		usleep(1000);
-	atomic_store(&no_post, false);
-	assert_true(turns_until(x.l, is_two, NULL));
-	assert_int_equal(x.n_dropped, 1);
-}
-
-static void
 without_a_thread_it_is_tried_again(void **state)
 {
 	(void)state;
@@ -255,9 +239,23 @@ one_that_never_answers_holds_nothing_up(void **state)
 	assert_int_equal(mkfifo(x.path, 0600), 0);
 	watched_reread(&x.w);
 	assert_true(turns_until(x.l, has_ticked, &(int){ x.n_ticks + 5 }));
-	assert_true(x.w.running);
+	assert_true(x.w.reading.busy);
 	watched_fini(&x.w);
 	x.w = (struct watched){ 0 };
+}
+
+static void
+what_was_read_and_is_not_used_goes_at_the_end(void **state)
+{
+	(void)state;
+	assert_int_equal(begin(), 0);
+	watched_reread(&x.w);
+	while (x.n_read < 2)
+		usleep(1000);
+	watched_fini(&x.w);
+	assert_int_equal(x.n_used, 1);
+	assert_int_equal(x.n_dropped, 1);
+	x.w = (struct watched){ .fresh = NULL };
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -270,9 +268,9 @@ main(void)
 		T(one_that_is_wrong_from_the_start_is_told),
 		T(one_that_is_wrong_changes_nothing_and_is_read_once),
 		T(it_is_read_when_that_is_asked_for),
-		T(a_message_that_is_lost_is_made_up_for),
 		T(without_a_thread_it_is_tried_again),
 		T(one_that_never_answers_holds_nothing_up),
+		T(what_was_read_and_is_not_used_goes_at_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

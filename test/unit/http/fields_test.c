@@ -302,6 +302,41 @@ what_is_no_basic_is_refused(void **state)
 	}
 }
 
+/* ERR_NOTFOUND: nothing is said. */
+static int
+hops_of(const char *method, const char *lines)
+{
+	char text[512];
+	struct http_head *h;
+	uint64_t hops = 0;
+	int r;
+
+	snprintf(text, sizeof text, "%s / HTTP/1.1\r\nHost: a\r\n%s\r\n", method, lines);
+	h = headof(HTTP_HEAD_REQUEST, text);
+	r = fields_hops(h, &hops);
+	http_head_free(h);
+	return r == 0 ? (int)hops : r;
+}
+
+static void
+hops_are_counted_of_two_methods(void **state)
+{
+	(void)state;
+	assert_int_equal(hops_of("OPTIONS", "Max-Forwards: 0\r\n"), 0);
+	assert_int_equal(hops_of("TRACE", "max-forwards: 07\r\n"), 7);
+	assert_int_equal(hops_of("TRACE", "Max-Forwards: 1000\r\n"), FIELDS_HOPS_MAX);
+	assert_int_equal(hops_of("TRACE", "Max-Forwards: 1001\r\n"), FIELDS_HOPS_MAX);
+	assert_int_equal(
+	    hops_of("OPTIONS", "Max-Forwards: 99999999999999999999999\r\n"), FIELDS_HOPS_MAX);
+	assert_int_equal(hops_of("OPTIONS", ""), ERR_NOTFOUND);
+	assert_int_equal(hops_of("GET", "Max-Forwards: 0\r\n"), ERR_NOTFOUND);
+	assert_int_equal(hops_of("GET", "Max-Forwards: x\r\n"), ERR_NOTFOUND);
+	assert_int_equal(hops_of("OPTIONS", "Max-Forwards:\r\n"), ERR_PROTO);
+	assert_int_equal(hops_of("OPTIONS", "Max-Forwards: -1\r\n"), ERR_PROTO);
+	assert_int_equal(hops_of("OPTIONS", "Max-Forwards: 1, 1\r\n"), ERR_PROTO);
+	assert_int_equal(hops_of("TRACE", "Max-Forwards: 1\r\nMax-Forwards: 1\r\n"), ERR_PROTO);
+}
+
 int
 main(void)
 {
@@ -316,6 +351,7 @@ main(void)
 		cmocka_unit_test(a_trusted_proxy_is_believed_and_added),
 		cmocka_unit_test(basic_credentials_are_read),
 		cmocka_unit_test(what_is_no_basic_is_refused),
+		cmocka_unit_test(hops_are_counted_of_two_methods),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -144,6 +144,27 @@ https_to_a_proxy_is_https(void **state)
 	assert_says(refused(get("/", "")), "HTTP/1.1 308 ");
 }
 
+/* ---- Max-Forwards ---- */
+
+static void
+the_last_server_may_be_the_relay(void **state)
+{
+	const char *text;
+
+	(void)state;
+	text = refused("OPTIONS * HTTP/1.1\r\nHost: pi.t.test\r\nMax-Forwards: 0\r\n\r\n");
+	assert_says(text, "HTTP/1.1 200 OK\r\n");
+	assert_says(text, "\r\nContent-Length: 0\r\n");
+	assert_says(refused("TRACE / HTTP/1.1\r\nHost: pi.t.test\r\nMax-Forwards: 0\r\n\r\n"),
+	    "HTTP/1.1 501 ");
+	assert_says(refused("TRACE / HTTP/1.1\r\nHost: pi.t.test\r\nMax-Forwards: x\r\n\r\n"),
+	    "HTTP/1.1 400 ");
+	assert_says(refused("OPTIONS / HTTP/1.1\r\nHost: none.test\r\nMax-Forwards: 0\r\n\r\n"),
+	    "HTTP/1.1 404 ");
+	served("OPTIONS / HTTP/1.1\r\nHost: pi.t.test\r\nMax-Forwards: 1\r\n\r\n");
+	served("GET / HTTP/1.1\r\nHost: pi.t.test\r\nMax-Forwards: 0\r\n\r\n");
+}
+
 /* ---- challenges ---- */
 
 #define TOKEN "/.well-known/acme-challenge/token"
@@ -521,6 +542,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(http_is_sent_to_https),
 		T(https_to_a_proxy_is_https),
+		T(the_last_server_may_be_the_relay),
 		A(a_challenge_is_answered_out_of_its_file),
 		A(what_is_no_challenge_goes_to_the_agent),
 		A(a_disk_that_does_not_answer_is_given_up),

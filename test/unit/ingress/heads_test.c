@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * heads_test - heads of answers built anew, names of Upgrade, and what the relay answers by itself.
+ * heads_test - heads built anew, names of Upgrade, and what the relay answers by itself.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,6 +25,50 @@ parse(enum http_kind kind, const char *text)
 	assert_int_equal(http_head_feed(h, text, strlen(text), NULL), strlen(text));
 	assert_true(http_head_is_done(h));
 	return h;
+}
+
+/* ---- requests ---- */
+
+static const char *
+request_of(struct request_web *rules, const char *request)
+{
+	static char text[4096];
+	const struct fields_origin origin = { .peer = &(struct addr){ .len = 0 },
+		.visitor = &(struct addr){ .len = 0 },
+		.host = "a" };
+	struct http_head *h = parse(HTTP_HEAD_REQUEST, request);
+	struct http_site site = { .target = http_target(h) };
+	const struct heads_request q = { h, &site, &origin, rules, "7" };
+	struct http_build b;
+
+	heads_request(&b, &q);
+	assert_int_equal(http_build_end(&b), 0);
+	snprintf(text, sizeof text, "%.*s", (int)b.len, b.s);
+	http_head_free(h);
+	return text;
+}
+
+#define OPTIONS(fields) "OPTIONS / HTTP/1.1\r\nHost: a\r\n" fields "\r\n"
+
+static void
+a_hop_is_taken_off(void **state)
+{
+	struct request_field gone = { .name = (char[]){ "MAX-FORWARDS" } };
+	struct request_web rules = { .refs = 1 };
+	const char *text = request_of(&rules, OPTIONS("max-forwards: 3\r\n"));
+
+	(void)state;
+	assert_non_null(strstr(text, "\r\nMax-Forwards: 2\r\n"));
+	assert_null(strstr(text, "max-forwards"));
+	assert_null(strstr(request_of(&rules, OPTIONS("")), "Max-Forwards"));
+	/* To others it means nothing, and is passed on. */
+	text = request_of(&rules, "GET / HTTP/1.1\r\nHost: a\r\nMax-Forwards: x\r\n\r\n");
+	assert_non_null(strstr(text, "\r\nMax-Forwards: x\r\n"));
+	/* The service wants to see none. */
+	rules.remove = &gone;
+	rules.n_remove = 1;
+	text = request_of(&rules, OPTIONS("Max-Forwards: 3\r\n"));
+	assert_null(strstr(text, "Max-Forwards"));
 }
 
 /* ---- answers of services ---- */
@@ -187,6 +231,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_hop_is_taken_off),
 		cmocka_unit_test(an_answer_is_framed_for_its_visitor),
 		cmocka_unit_test(only_names_that_may_be_are_asked_for),
 		cmocka_unit_test(what_is_wrong_is_said_as_it_is_asked_for),

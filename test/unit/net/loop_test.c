@@ -541,6 +541,65 @@ a_message_without_memory_stays_with_its_sender(void **state)
 	assert_string_equal(events, "");
 }
 
+/* Sent again where it arrives, and so often. */
+struct echo {
+	struct loop *l;
+	struct loop_message m;
+	int left;
+};
+
+static void
+on_echo(void *arg)
+{
+	struct echo *x = arg;
+
+	note("e");
+	if (x->left-- > 0)
+		loop_send(x->l, &x->m);
+	else
+		loop_stop(x->l);
+}
+
+static void
+a_message_of_its_senders_needs_no_memory(void **state)
+{
+	struct echo e = { .left = 2, .m = { .fn = on_echo, .arg = &e } };
+	struct fix x;
+
+	(void)state;
+	init(&x);
+	e.l = x.l;
+	mem_fail_after(0);
+	loop_send(x.l, &e.m);
+	run(&x);
+	mem_fail_after(MEM_NO_FAIL);
+	assert_string_equal(events, "eee");
+	/* What waits in a freed loop is its sender's, and nobody is told. */
+	loop_send(x.l, &e.m);
+	loop_free(x.l);
+	assert_string_equal(events, "eee");
+}
+
+static void
+a_message_that_is_recalled_does_not_arrive(void **state)
+{
+	struct echo e = { .m = { .fn = on_echo, .arg = &e } };
+	struct fix x;
+
+	(void)state;
+	init(&x);
+	e.l = x.l;
+	assert_int_equal(loop_post(x.l, on_a, NULL, NULL), 0);
+	loop_send(x.l, &e.m);
+	assert_int_equal(loop_post(x.l, on_stop, NULL, x.l), 0);
+	loop_recall(x.l, &e.m);
+	run(&x);
+	assert_string_equal(events, "a.");
+	/* There is none to recall. */
+	loop_recall(x.l, &e.m);
+	loop_free(x.l);
+}
+
 /* ---- the clock ---- */
 
 static void
@@ -697,6 +756,8 @@ main(void)
 		cmocka_unit_test(messages_left_in_a_freed_loop_are_dropped),
 		cmocka_unit_test(what_a_dropped_message_leaves_behind_is_ended),
 		cmocka_unit_test(a_message_without_memory_stays_with_its_sender),
+		cmocka_unit_test(a_message_of_its_senders_needs_no_memory),
+		cmocka_unit_test(a_message_that_is_recalled_does_not_arrive),
 		cmocka_unit_test(time_stands_still_within_a_turn),
 		cmocka_unit_test(a_loop_that_cannot_be_made_closes_its_own_only),
 		cmocka_unit_test(each_part_of_a_loop_may_be_lacking),

@@ -3,7 +3,7 @@
  * reload_test - files read again beside the loop: what is taken, what stays, and what is asked for
  * meanwhile.
  *
- * link: -Wl,--wrap=loop_post,--wrap=pthread_create
+ * link: -Wl,--wrap=pthread_create
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,7 +25,6 @@
 #include "lib/tls/tls.h"
 #include "test/unit/heardlog.h"
 #include "test/unit/memfilter.h"
-#include "test/unit/nopost.h"
 #include "test/unit/nothread.h"
 #include "test/unit/relaytest.h"
 #include "test/unit/turns.h"
@@ -100,7 +99,7 @@ begin_with(struct fix *x, const char *text)
 static bool
 is_idle(void *arg)
 {
-	return !((struct fix *)arg)->rl.running;
+	return !((struct fix *)arg)->rl.reading.busy;
 }
 
 static bool
@@ -126,7 +125,7 @@ what_was_left_out_of_the_log_is_told_at_the_end(void **state)
 	for (int i = 0; i < LOG_LIMIT_FEW; i++)
 		reload_watch(&x->rl);
 	no_thread = false;
-	assert_false(x->rl.running);
+	assert_false(x->rl.reading.busy);
 	x->wanted = 1;
 	reload_watch(&x->rl);
 	assert_true(turns_until(x->l, is_done, x));
@@ -136,12 +135,6 @@ what_was_left_out_of_the_log_is_told_at_the_end(void **state)
 	text = heardlog_end();
 	assert_non_null(strstr(text, "reload: no thread, nothing is read again: "));
 	assert_non_null(strstr(text, "reload: 1 lines left out"));
-}
-
-static bool
-is_undelivered(void *arg)
-{
-	return atomic_load(&((struct fix *)arg)->rl.undelivered);
 }
 
 static bool
@@ -223,9 +216,9 @@ without_files_there_is_nothing_to_read(void **state)
 
 	x->r.opts.credentials = NULL;
 	reload_start(&x->rl, RELOAD_CREDS | RELOAD_TLS);
-	assert_false(x->rl.running);
+	assert_false(x->rl.reading.busy);
 	reload_watch(&x->rl);
-	assert_false(x->rl.running);
+	assert_false(x->rl.reading.busy);
 	x->r.opts.credentials = x->creds;
 }
 
@@ -235,7 +228,7 @@ begin_slowly(struct fix *x)
 {
 	assert_int_equal(mkfifo(x->creds, 0600), 0);
 	reload_start(&x->rl, RELOAD_CREDS);
-	assert_true(x->rl.running);
+	assert_true(x->rl.reading.busy);
 }
 
 static void
@@ -261,7 +254,7 @@ what_is_asked_for_meanwhile_is_done_once_more(void **state)
 	assert_false(is_done(x));
 	while (x->n_done == 0)
 		mem_settle(x->l);
-	assert_true(lets_in(x, "a") && x->rl.running);
+	assert_true(lets_in(x, "a") && x->rl.reading.busy);
 	write_fifo(x, B);
 	x->wanted = 2;
 	assert_true(turns_until(x->l, is_done, x));
@@ -276,26 +269,8 @@ a_reading_that_waits_can_be_ended(void **state)
 
 	begin_slowly(x);
 	reload_fini(&x->rl);
-	assert_false(x->rl.running);
+	assert_false(x->rl.reading.busy);
 	assert_int_equal(x->n_done, 0);
-}
-
-static void
-a_lost_message_is_made_good_at_the_next_look(void **state)
-{
-	struct fix *x = *state;
-
-	begin_with(x, A);
-	atomic_store(&no_post, true);
-	put(x->creds, B);
-	reload_watch(&x->rl);
-	assert_true(turns_until(x->l, is_undelivered, x));
-	assert_true(lets_in(x, "a"));
-	atomic_store(&no_post, false);
-	reload_watch(&x->rl);
-	x->wanted = 1;
-	assert_true(turns_until(x->l, is_done, x));
-	assert_true(lets_in(x, "b"));
 }
 
 /* ---- certificates ---- */
@@ -391,10 +366,10 @@ without_a_thread_what_was_asked_for_is_done_at_the_next_look(void **state)
 
 		no_thread = true;
 		reload_start(&x->rl, ask);
-		assert_false(x->rl.running);
+		assert_false(x->rl.reading.busy);
 		no_thread = false;
 		reload_watch(&x->rl);
-		assert_true(x->rl.running);
+		assert_true(x->rl.reading.busy);
 		settle(x);
 		assert_int_equal(x->rl.with, ask);
 		assert_int_equal(x->n_done - before, (ask & RELOAD_CREDS) != 0);
@@ -407,39 +382,13 @@ without_a_thread_what_was_asked_for_is_done_at_the_next_look(void **state)
 	put(x->creds, B);
 	no_thread = true;
 	reload_watch(&x->rl);
-	assert_false(x->rl.running);
+	assert_false(x->rl.reading.busy);
 	assert_int_equal(x->rl.wanted, 0);
 	no_thread = false;
 	reload_watch(&x->rl);
 	settle(x);
 	assert_true(lets_in(x, "b"));
 	assert_int_equal(x->rl.with & RELOAD_TLS, 0);
-}
-
-static void
-a_lost_message_takes_back_what_it_was_to_do_and_no_more(void **state)
-{
-	struct fix *x = *state;
-
-	begin_with_all(x);
-	for (unsigned ask = 1; ask <= RELOAD_ALL; ask++) {
-		for (unsigned more = 0; more <= RELOAD_ALL; more++) {
-			unsigned all = ask | more;
-
-			atomic_store(&no_post, true);
-			reload_start(&x->rl, ask);
-			assert_true(turns_until(x->l, is_undelivered, x));
-			atomic_store(&no_post, false);
-			/* By the next look, or by who asks for something again. */
-			if (more == 0)
-				reload_watch(&x->rl);
-			else
-				reload_start(&x->rl, more);
-			settle(x);
-			assert_int_equal(x->rl.with, all);
-			assert_int_equal(x->rl.wanted, 0);
-		}
-	}
 }
 
 /* The second round reads what was asked for meanwhile, not what the first has read. */
@@ -514,11 +463,9 @@ main(void)
 		T(without_files_there_is_nothing_to_read),
 		T(what_is_asked_for_meanwhile_is_done_once_more),
 		T(a_reading_that_waits_can_be_ended),
-		T(a_lost_message_is_made_good_at_the_next_look),
 		T(certificates_are_looked_at_too),
 		T(pages_are_read_again_and_a_wrong_one_leaves_those_in_use),
 		T(without_a_thread_what_was_asked_for_is_done_at_the_next_look),
-		T(a_lost_message_takes_back_what_it_was_to_do_and_no_more),
 		T(certificates_asked_for_meanwhile_are_read_alone),
 		T(it_says_what_was_read_and_what_stays),
 	};
