@@ -114,6 +114,11 @@ write_some(struct carrier *c)
 	 * of its last bytes.
 	 */
 	r = session_output(c->s, &out, room + room / 128, loop_now_us(c->loop));
+	/* By a ping that found the connection broken. */
+	if (c->dead) {
+		bufq_fini(&out);
+		return ERR_CLOSED;
+	}
 	n = out.len;
 	if (r == 0)
 		r = write_out(c, &out);
@@ -230,10 +235,14 @@ static void
 on_pong(void *arg, const uint8_t *p, size_t n)
 {
 	struct carrier *c = arg;
+	uint32_t ping;
 
-	(void)p;
-	(void)n;
 	c->s->heard_us = loop_now_us(c->loop);
+	if (c->dead || n != sizeof ping)
+		return;
+	memcpy(&ping, p, sizeof ping);
+	session_ponged(c->s, ping, loop_now_us(c->loop));
+	arm_timer(c);
 }
 
 struct f_ws_config
@@ -359,7 +368,7 @@ on_ping(void *arg)
 	struct carrier *c = arg;
 
 	if (!c->dead && c->s->carries != SESSION_BYTES)
-		f_ws_ping(c->f);
+		f_ws_ping(c->f, &c->s->pings, sizeof c->s->pings);
 }
 
 static const struct session_user session_user = {
