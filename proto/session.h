@@ -297,8 +297,11 @@ struct session {
 	const struct session_user *user;
 	void *arg;
 	uint32_t n_streams;
-	/* when the last byte came from the peer */
-	uint64_t heard_us;
+	/*
+	 * when the last byte came from the peer; and when it last asked the carrier for a sign of
+	 * life, or could have begun to
+	 */
+	uint64_t heard_us, peer_ping_us;
 	/* nothing is read from the peer for the time being: its silence means nothing */
 	bool unread;
 	/* how many times user->ping was called, and the last of them that was answered */

@@ -245,6 +245,14 @@ on_pong(void *arg, const uint8_t *p, size_t n)
 	arm_timer(c);
 }
 
+static void
+on_peer_ping(void *arg)
+{
+	struct carrier *c = arg;
+
+	c->s->heard_us = c->s->peer_ping_us = loop_now_us(c->loop);
+}
+
 struct f_ws_config
 carrier_ws(enum session_carries carries, uint64_t message_max)
 {
@@ -255,6 +263,7 @@ carrier_ws(enum session_carries carries, uint64_t message_max)
 		.max_message = message_max,
 		.on_message = on_message,
 		.on_pong = on_pong,
+		.on_ping = on_peer_ping,
 	};
 }
 
@@ -427,6 +436,7 @@ carrier_new(
 	c->armed_us = UINT64_MAX;
 	task_init(&c->flush, on_flush, c);
 	task_init(&c->more, on_more, c);
+	s->peer_ping_us = loop_now_us(l);
 	session_set_user(s, &session_user, c);
 	filter_set_user(f, &filter_user, c);
 	if (s->carries != SESSION_BYTES)

@@ -87,7 +87,9 @@ struct f_ws_config {
 	void (*on_message)(void *arg, enum f_ws_kind kind, struct bufq *payload);
 	/* A pong arrived; NULL: not interested.  f may be freed in it. */
 	void (*on_pong)(void *arg, const uint8_t *p, size_t n);
-	/* Of these two; filter_set_user() has its own. */
+	/* A ping arrived, which is answered in any case; NULL: not interested. */
+	void (*on_ping)(void *arg);
+	/* Of these three; filter_set_user() has its own. */
 	void *arg;
 };
 

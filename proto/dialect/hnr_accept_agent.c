@@ -189,6 +189,13 @@ agent_output(struct session *s, struct bufq *out, size_t max, uint64_t now_us)
 }
 
 static void
+agent_ping(struct session *s)
+{
+	inflow_gulp(&hnr_agent_of(s)->inflow);
+	alive_ask(s);
+}
+
+static void
 agent_ponged(struct session *s, uint64_t now_us)
 {
 	struct hnr_agent *a = hnr_agent_of(s);
@@ -299,7 +306,7 @@ static const struct session_ops agent_ops = {
 	.open = agent_open,
 	.greet = agent_greet,
 	.goaway = agent_goaway,
-	.ping = alive_ask,
+	.ping = agent_ping,
 	.ponged = agent_ponged,
 	.tick = agent_tick,
 	.deadline_us = agent_deadline_us,

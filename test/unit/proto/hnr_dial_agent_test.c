@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "lib/base/mem.h"
+#include "proto/dialect/inflow.h"
 #include "test/unit/hnrdialfix.h"
 
 /* It has logged in, and has been asked for a stream, which is its user's first. */
@@ -399,10 +400,15 @@ a_target_that_does_not_read_stops_the_relay_for_a_while(void **state)
 	stream_consumed(o->s, o->got.len);
 	assert_false(x.stopped);
 	/* Its pings must be read some time. */
+	x.s->peer_ping_us = x.now;
 	flood(ID, 30);
 	assert_true(x.stopped);
-	assert_int_equal(pass(10 * S), 0);
+	assert_int_equal(pass(INFLOW_QUIET_US - 1), 0);
+	assert_true(x.stopped);
+	assert_int_equal(pass(1), 0);
 	assert_false(x.stopped);
+	flood(ID, 3);
+	assert_true(x.stopped);
 }
 
 static void
