@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$here/hnr/peers.sh"
 WAIT_S=120
-STALL_S=50 # 20 s until a ping, and 20 s for its answer
+STALL_S=45 # 20 s until a ping, and 20 s for its answer
 SIZE=40000000
 
 # target.py PORT_FILE WAY STALL_S SIZE - of one connection; "up" reads, late; "down" sends.
@@ -44,6 +44,8 @@ target() {
 	port=$(cat "$tmp/$1.port")
 }
 
+secrets
+sed -i "s/\"edge-agents\": {/&\"pi2\": \"$agent_secret\", /" "$tmp/creds.json"
 start_relay relay
 start_agent_of native lab --allow '127.0.0.1:*'
 for name in pi pi2; do
