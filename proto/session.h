@@ -221,8 +221,8 @@ struct session_user {
 	 */
 	void (*stop)(void *arg, bool on);
 	/*
-	 * Ask the carrier for a sign of life, of a protocol that has no words for it: heard_us
-	 * tells of the answer.
+	 * Ask the carrier for a sign of life, of a protocol that has no words for it: the ping's
+	 * number is pings.  heard_us tells of the answer, and ops->ponged.
 	 */
 	void (*ping)(void *arg);
 };
@@ -237,6 +237,8 @@ struct session_ops {
 	int (*greet)(struct session *s, const struct ctl_hello *h);
 	void (*goaway)(struct session *s, uint32_t code, const char *text);
 	void (*ping)(struct session *s);
+	/* More of pings was answered.  NULL: nobody waits for that. */
+	void (*ponged)(struct session *s, uint64_t now_us);
 	/* NULL: the protocol has no words for it. */
 	int (*control)(struct session *s, const void *body, size_t n);
 	int (*tick)(struct session *s, uint64_t now_us, struct errtext *why);
@@ -295,10 +297,15 @@ struct session {
 	const struct session_user *user;
 	void *arg;
 	uint32_t n_streams;
-	/* when the last byte came from the peer */
-	uint64_t heard_us;
+	/*
+	 * when the last byte came from the peer; and when it last asked the carrier for a sign of
+	 * life, or could have begun to
+	 */
+	uint64_t heard_us, peer_ping_us;
 	/* nothing is read from the peer for the time being: its silence means nothing */
 	bool unread;
+	/* how many times user->ping was called, and the last of them that was answered */
+	uint32_t pings, ponged;
 	/* smallest round trip measured lately; 0: not yet */
 	uint64_t rtt_us;
 	/* pays for streams that name no other; set by its owner while there are none, borrowed */
@@ -406,6 +413,21 @@ static inline void
 session_ping(struct session *s)
 {
 	s->ops->ping(s);
+}
+
+/*
+ * session_ponged - the carrier's ping of that number was answered: whatever left before it has been
+ * received.
+ */
+static inline void
+session_ponged(struct session *s, uint32_t ping, uint64_t now_us)
+{
+	/* Numbers wrap; one that was never asked for, or is known, says nothing. */
+	if (ping - s->ponged - 1 >= s->pings - s->ponged)
+		return;
+	s->ponged = ping;
+	if (s->ops->ponged != NULL)
+		s->ops->ponged(s, now_us);
 }
 
 /*

@@ -114,6 +114,11 @@ write_some(struct carrier *c)
 	 * of its last bytes.
 	 */
 	r = session_output(c->s, &out, room + room / 128, loop_now_us(c->loop));
+	/* By a ping that found the connection broken. */
+	if (c->dead) {
+		bufq_fini(&out);
+		return ERR_CLOSED;
+	}
 	n = out.len;
 	if (r == 0)
 		r = write_out(c, &out);
@@ -230,10 +235,22 @@ static void
 on_pong(void *arg, const uint8_t *p, size_t n)
 {
 	struct carrier *c = arg;
+	uint32_t ping;
 
-	(void)p;
-	(void)n;
 	c->s->heard_us = loop_now_us(c->loop);
+	if (c->dead || n != sizeof ping)
+		return;
+	memcpy(&ping, p, sizeof ping);
+	session_ponged(c->s, ping, loop_now_us(c->loop));
+	arm_timer(c);
+}
+
+static void
+on_peer_ping(void *arg)
+{
+	struct carrier *c = arg;
+
+	c->s->heard_us = c->s->peer_ping_us = loop_now_us(c->loop);
 }
 
 struct f_ws_config
@@ -246,6 +263,7 @@ carrier_ws(enum session_carries carries, uint64_t message_max)
 		.max_message = message_max,
 		.on_message = on_message,
 		.on_pong = on_pong,
+		.on_ping = on_peer_ping,
 	};
 }
 
@@ -359,7 +377,7 @@ on_ping(void *arg)
 	struct carrier *c = arg;
 
 	if (!c->dead && c->s->carries != SESSION_BYTES)
-		f_ws_ping(c->f);
+		f_ws_ping(c->f, &c->s->pings, sizeof c->s->pings);
 }
 
 static const struct session_user session_user = {
@@ -418,6 +436,7 @@ carrier_new(
 	c->armed_us = UINT64_MAX;
 	task_init(&c->flush, on_flush, c);
 	task_init(&c->more, on_more, c);
+	s->peer_ping_us = loop_now_us(l);
 	session_set_user(s, &session_user, c);
 	filter_set_user(f, &filter_user, c);
 	if (s->carries != SESSION_BYTES)

@@ -7,6 +7,7 @@
 
 #include "lib/base/log_limit.h"
 #include "lib/base/mem.h"
+#include "proto/dialect/inflow.h"
 
 enum { CLIENT, AGENT };
 
@@ -33,7 +34,7 @@ struct bridge {
 	/* bytes of both ways that wait for the next hop */
 	uint64_t held;
 	/* while there are any */
-	TAILQ_ENTRY(bridge) held_turn;
+	TAILQ_ENTRY(bridge) held_link;
 	struct worker *w;
 	uint64_t since_ms;
 	/* bytes from the client, and sent to it */
@@ -69,22 +70,20 @@ held_more(struct bridge *b, uint64_t n)
 	if (!b->counted || n == 0)
 		return;
 	if (b->held == 0)
-		TAILQ_INSERT_TAIL(&b->party->held_by, b, held_turn);
+		TAILQ_INSERT_TAIL(&b->party->held_by, b, held_link);
 	b->held += n;
 	account_hold(payer(b), n);
 }
 
-/* It moves: it goes behind those that do not. */
 static void
 held_less(struct bridge *b, uint64_t n)
 {
 	if (!b->counted || n == 0)
 		return;
-	TAILQ_REMOVE(&b->party->held_by, b, held_turn);
 	b->held -= n;
 	account_pass(payer(b), n);
-	if (b->held > 0)
-		TAILQ_INSERT_TAIL(&b->party->held_by, b, held_turn);
+	if (b->held == 0)
+		TAILQ_REMOVE(&b->party->held_by, b, held_link);
 }
 
 static void
@@ -245,16 +244,42 @@ bridge_abort(struct bridge *b, uint32_t code, const char *text)
 	bridge_end(b, "relay", code, text);
 }
 
-/* Of what the account has at other agents nothing can be taken back here. */
-static void
-keep_to_limit(struct party *y)
+static struct bridge *
+fullest(const struct party *y)
 {
+	struct bridge *b, *most = NULL;
+
+	TAILQ_FOREACH (b, &y->held_by, held_link)
+		if (most == NULL || b->held > most->held)
+			most = b;
+	return most;
+}
+
+/* Its protocol cannot stop one stream by itself: there are no windows that keep to the budget. */
+static bool
+has_windows(const struct side *x)
+{
+	return (x->can & SESSION_ACKS) != 0;
+}
+
+/*
+ * Of what the account has at other agents nothing can be taken back here.
+ *   windows  did the last bytes come in a window?
+ */
+static void
+keep_to_limit(struct party *y, bool windows)
+{
+	struct account *a = y->key.account;
 	struct bridge *b;
 
-	while (account_is_over(y->key.account) && (b = TAILQ_FIRST(&y->held_by)) != NULL)
+	while (account_is_over(a) || (!windows && budget_is_over(account_budget(a)))) {
+		b = fullest(y);
+		if (b == NULL || (b->held <= INFLOW_FLOOR && !account_is_over(a)))
+			break;
 		bridge_abort(b, CODE_LIMIT,
 		    "the streams of this identity hold more than they may in the relay "
 		    "(--identity-memory)");
+	}
 }
 
 /* Bytes from side i. */
@@ -276,8 +301,8 @@ pass_data(struct bridge *b, int i, struct bufq *in)
 		bridge_break(b, "relay", CODE_INTERNAL, "out of memory");
 		return;
 	}
-	if (b->counted && account_is_over(payer(b)))
-		keep_to_limit(b->party);
+	if (b->counted)
+		keep_to_limit(b->party, has_windows(&b->side[i]));
 }
 
 /* The client is gone in good order, and the agent cannot be told that one half of it is. */

@@ -4,7 +4,7 @@
  *
  * Bytes, ends and acknowledgements pass through; windows are hop by hop: a hop may send what the
  * other hop has taken.  So the memory of a stream is its window, and that of all streams of an
- * identity what its account admits: beyond that those are reset that have stood still the longest.
+ * identity what its account admits: beyond that the fullest at this agent is reset.
  * A reset of one side resets the other, with its code and text.
  *
  * What a side's protocol cannot do (session.h, enum session_can) the bridge makes up for:

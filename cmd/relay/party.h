@@ -30,7 +30,7 @@ struct party {
 	unsigned refs;
 	/* Streams that are open. */
 	uint64_t streams;
-	/* Bridges that have bytes waiting for the next hop, by when they moved last. */
+	/* Bridges that have bytes waiting for the next hop. */
 	struct bridge_list held_by;
 	/* Streams that wait for its next request (ingress/pool.h); they are none of those above. */
 	struct pool_list idle;

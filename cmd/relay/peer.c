@@ -34,8 +34,11 @@ struct login {
 	bool has_key;
 	struct registry_ask ask;
 	struct move move;
-	/* Of PEER_PROBING: since when its rivals are asked, and when they are looked at. */
-	uint64_t probe_us;
+	/*
+	 * Of PEER_PROBING: since when its rivals are asked, their last word before that, and when
+	 * they are looked at.
+	 */
+	uint64_t probe_ms, heard_us;
 	struct timer probe;
 	/* Its HELLO is on the stack; verdict is what that will be answered. */
 	bool in_hello;
@@ -465,11 +468,11 @@ on_probe(void *arg)
 	struct peer *p = arg;
 	struct login *lg = (struct login *)p;
 
-	if (rivals_answered(p, lg->probe_us)) {
+	if (rivals_answered(p, lg->heard_us)) {
 		timer_fini(&lg->probe);
 		log_denied(p, RIVALS_LIVE);
 		decided(p, refuse(p, CODE_LIMIT, RIVALS_LIVE));
-	} else if (loop_now_ms(p->w->loop) * 1000 < lg->probe_us + RIVALS_WAIT_MS * 1000) {
+	} else if (loop_now_ms(p->w->loop) < lg->probe_ms + RIVALS_WAIT_MS) {
 		timer_set(&lg->probe, RIVALS_POLL_MS);
 	} else {
 		timer_fini(&lg->probe);
@@ -486,8 +489,8 @@ probe(struct peer *p)
 	if (timer_init(&lg->probe, p->w->loop, on_probe, p) != 0)
 		return refuse(p, CODE_INTERNAL, "out of memory");
 	set_state(p, PEER_PROBING);
-	lg->probe_us = loop_now_ms(p->w->loop) * 1000;
-	rivals_ask(p);
+	lg->probe_ms = loop_now_ms(p->w->loop);
+	lg->heard_us = rivals_ask(p);
 	timer_set(&lg->probe, RIVALS_POLL_MS);
 	return SESSION_HOLD;
 }

@@ -39,17 +39,26 @@ group_of(const struct peer *p)
 	return g;
 }
 
-void
+uint64_t
 rivals_ask(const struct peer *p)
 {
 	struct group *g = group_of(p);
+	uint64_t last_us = 0;
 	struct peer *old;
 
 	if (g == NULL)
-		return;
-	TAILQ_FOREACH (old, &g->agents, group_link)
-		if (is_rival(p, old))
-			session_ping(carrier_session(old->carrier));
+		return 0;
+	TAILQ_FOREACH (old, &g->agents, group_link) {
+		struct session *s = carrier_session(old->carrier);
+
+		if (!is_rival(p, old))
+			continue;
+		session_ping(s);
+		/* Afterwards: one that was not read, and is for that, counts as heard now. */
+		if (s->heard_us > last_us)
+			last_us = s->heard_us;
+	}
+	return last_us;
 }
 
 bool

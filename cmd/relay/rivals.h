@@ -26,8 +26,11 @@ struct peer;
 
 /* rivals_must_be_asked - before p joins g. */
 bool rivals_must_be_asked(const struct peer *p, const struct group *g);
-/* rivals_ask - ask them; rivals_answered - has any said something since? */
-void rivals_ask(const struct peer *p);
+/*
+ * rivals_ask - ask them; when the last word of them came.  rivals_answered - has any said something
+ * since that time?
+ */
+uint64_t rivals_ask(const struct peer *p);
 /* One that is not read for a while has no time to answer. */
 bool rivals_answered(const struct peer *p, uint64_t since_us);
 

@@ -415,12 +415,12 @@ f_ws_send_message(struct filter *f, enum f_ws_kind kind, struct bufq *payload)
 }
 
 void
-f_ws_ping(struct filter *f)
+f_ws_ping(struct filter *f, const void *p, size_t n)
 {
 	struct f_ws *w = ws_of(f);
 
 	if (w->tx == TX_OPEN && !f_ws_is_over(w))
-		IGNORE_RESULT(send_control(w, F_WS_OP_PING, NULL, 0)); /* then no answer comes */
+		IGNORE_RESULT(send_control(w, F_WS_OP_PING, p, n)); /* then no answer comes */
 }
 
 int

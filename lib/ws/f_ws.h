@@ -87,7 +87,9 @@ struct f_ws_config {
 	void (*on_message)(void *arg, enum f_ws_kind kind, struct bufq *payload);
 	/* A pong arrived; NULL: not interested.  f may be freed in it. */
 	void (*on_pong)(void *arg, const uint8_t *p, size_t n);
-	/* Of these two; filter_set_user() has its own. */
+	/* A ping arrived, which is answered in any case; NULL: not interested. */
+	void (*on_ping)(void *arg);
+	/* Of these three; filter_set_user() has its own. */
 	void *arg;
 };
 
@@ -123,10 +125,11 @@ int f_ws_send_message(struct filter *f, enum f_ws_kind kind, struct bufq *payloa
 void f_ws_close(struct filter *f, int code, const char *reason);
 
 /*
- * f_ws_ping - send a ping, whatever the room; cfg.on_pong is told of the answer.  After Close, or
- * without memory, nothing is sent: then there is no answer either.
+ * f_ws_ping - send a ping with these n bytes (at most F_WS_CONTROL_MAX), whatever the room;
+ * cfg.on_pong is told of the answer, which has the same.  After Close, or without memory, nothing
+ * is sent: then there is no answer either.
  */
-void f_ws_ping(struct filter *f);
+void f_ws_ping(struct filter *f, const void *p, size_t n);
 
 /* f_ws_peer_code - of the peer's Close (7.1.5): F_WS_NO_CODE if it has none; 0: none came yet. */
 int f_ws_peer_code(const struct filter *f);

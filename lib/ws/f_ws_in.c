@@ -83,6 +83,8 @@ on_peer_close(struct f_ws *w)
 static void
 on_ping(struct f_ws *w)
 {
+	if (w->cfg.on_ping != NULL)
+		w->cfg.on_ping(w->cfg.arg);
 	memcpy(w->pong, w->control, w->rf.len);
 	w->pong_len = (uint8_t)w->rf.len;
 	w->pong_due = true;

@@ -13,12 +13,15 @@
 
 struct alive {
 	uint64_t interval_us, pinged_us;
+	/* A ping behind what was said last. */
+	bool ask_due;
 };
 
 static inline void
 alive_init(struct alive *a, const struct mux_config *cfg, uint64_t now_us)
 {
-	*a = (struct alive){ (uint64_t)cfg->keepalive_ms * 1000, now_us };
+	*a = (struct alive){ .interval_us = (uint64_t)cfg->keepalive_ms * 1000,
+		.pinged_us = now_us };
 }
 
 /* Nothing was heard for so long; silence of a peer that is not read means nothing. */
@@ -46,8 +49,37 @@ alive_deadline_us(const struct alive *a, const struct session *s)
 static inline void
 alive_ask(struct session *s)
 {
-	if (s->user != NULL && s->user->ping != NULL)
-		s->user->ping(s->arg);
+	if (s->user == NULL || s->user->ping == NULL)
+		return;
+	s->pings++;
+	s->user->ping(s->arg);
+}
+
+/*
+ * What was said must have been received before something else is done: alive_mark gives the number
+ * of a ping behind it, which goes with the next output (alive_ask_due); alive_passed says whether
+ * that has been answered.
+ */
+static inline uint32_t
+alive_mark(struct alive *a, const struct session *s)
+{
+	a->ask_due = true;
+	return s->pings + 1;
+}
+
+/* Called when all that was said before has left. */
+static inline void
+alive_ask_due(struct alive *a, struct session *s)
+{
+	if (a->ask_due)
+		alive_ask(s);
+	a->ask_due = false;
+}
+
+static inline bool
+alive_passed(const struct session *s, uint32_t mark)
+{
+	return s->ponged - mark < UINT32_MAX / 2;
 }
 
 /* alive_tick - ERR_TIMEOUT: the peer is dead. */

@@ -9,8 +9,9 @@
  *   half-closes   What our side has said to the end of is not told to an agent: the answer is still
  *                 to come.  A client learns the end of the answer by the end of its WebSocket.
  *   ends          An edge-agent does not report the end of what a target says.  So after the end of
- *                 our side the stream goes on until HNR_END_IDLE_US have passed without a byte, and
- *                 is then cut off.  Our own agents say HNR_ENDED.
+ *                 our side has arrived, which the answer to a ping tells, the stream goes on until
+ *                 HNR_END_IDLE_US have passed without a byte, and is then cut off.  Our own agents
+ *                 say HNR_ENDED.
  *   windows       inflow.h
  *   services      by name: an agent has none.
  *

@@ -127,7 +127,8 @@ take_message(struct hnr_agent *a, struct hnr_msg *m, struct errtext *why)
 	case HNR_DATA:
 		return hnr_conn_data(c, &m->data);
 	default:
-		if (strcmp(m->message, HNR_ENDED) == 0)
+		/* What has not begun cannot end well. */
+		if (strcmp(m->message, HNR_ENDED) == 0 && c->state != CONN_ASKED)
 			hnr_conn_ended(c, CODE_OK, "");
 		else
 			hnr_conn_ended(c, CODE_RESET, m->message);
@@ -176,6 +177,7 @@ agent_output(struct session *s, struct bufq *out, size_t max, uint64_t now_us)
 	/* Without room only the session's end would be said, for which there are no words. */
 	if (max == 0)
 		return 0;
+	alive_ask_due(&a->alive, s);
 	if (a->keep_alive_due) {
 		r = hnr_msg_write(out, HNR_TO_AGENT, &keep_alive);
 		a->keep_alive_due = r != 0;
@@ -186,12 +188,28 @@ agent_output(struct session *s, struct bufq *out, size_t max, uint64_t now_us)
 	return r;
 }
 
+static void
+agent_ping(struct session *s)
+{
+	inflow_gulp(&hnr_agent_of(s)->inflow);
+	alive_ask(s);
+}
+
+static void
+agent_ponged(struct session *s, uint64_t now_us)
+{
+	struct hnr_agent *a = hnr_agent_of(s);
+
+	a->now_us = now_us > a->now_us ? now_us : a->now_us;
+	hnr_conns_arrived(a);
+}
+
 static bool
 agent_has_output(const struct session *s)
 {
 	const struct hnr_agent *a = hnr_agent_of(s);
 
-	return a->keep_alive_due || !TAILQ_EMPTY(&a->turns);
+	return a->keep_alive_due || a->alive.ask_due || !TAILQ_EMPTY(&a->turns);
 }
 
 static int
@@ -257,7 +275,7 @@ agent_abandon(struct session *s, uint32_t code, const char *text)
 	s->user = NULL;
 	s->going = true;
 	a->keep_alive_us = UINT64_MAX;
-	a->keep_alive_due = false;
+	a->keep_alive_due = a->alive.ask_due = false;
 	if (a->state != AGENT_OVER)
 		set_agent(a, AGENT_OVER);
 	while ((c = a->conns) != NULL) {
@@ -288,7 +306,8 @@ static const struct session_ops agent_ops = {
 	.open = agent_open,
 	.greet = agent_greet,
 	.goaway = agent_goaway,
-	.ping = alive_ask,
+	.ping = agent_ping,
+	.ponged = agent_ponged,
 	.tick = agent_tick,
 	.deadline_us = agent_deadline_us,
 	.abandon = agent_abandon,

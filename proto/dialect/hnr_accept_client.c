@@ -547,10 +547,11 @@ static void
 client_hung_up(struct session *s, int err, int ws_code, const char *text)
 {
 	struct client *c = of_session(s);
+	/* 1000, 1001, or none: it wanted to end.  Others say what went wrong. */
+	bool well = err == ERR_EOF && (ws_code == 1000 || ws_code == 1001 || ws_code == 1005);
 
-	(void)ws_code;
 	if (has_stream(c))
-		client_end(c, err == ERR_EOF ? CODE_OK : CODE_LOST, err == ERR_EOF ? "" : text);
+		client_end(c, well ? CODE_OK : CODE_LOST, well ? "" : text);
 }
 
 static void

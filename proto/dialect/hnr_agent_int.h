@@ -42,7 +42,12 @@ struct hnr_conn {
 	/* In turns: it has something to say. */
 	bool has_turn;
 	TAILQ_ENTRY(hnr_conn) turn;
-	/* CONN_IDLE: when it is cut off. */
+	/*
+	 * CONN_IDLE: what was said is on its way until this mark has passed (alive.h); when it is
+	 * cut off.
+	 */
+	bool arriving;
+	uint32_t mark;
 	uint64_t idle_us;
 	TAILQ_ENTRY(hnr_conn) idle_turn;
 	TAILQ_ENTRY(hnr_conn) gone_link;
@@ -98,6 +103,8 @@ void hnr_conn_ended(struct hnr_conn *c, uint32_t code, const char *text);
 
 /* hnr_conn_gone - it is over, and nobody is told. */
 void hnr_conn_gone(struct hnr_conn *c);
+/* hnr_conns_arrived - the agent has received more of what was said. */
+void hnr_conns_arrived(struct hnr_agent *a);
 /* hnr_conns_cut - those that have been idle for too long. */
 void hnr_conns_cut(struct hnr_agent *a);
 /* hnr_conns_free - those that are gone. */

@@ -176,6 +176,59 @@ hnr_conns_free(struct hnr_agent *a)
 	}
 }
 
+/* ---- how long the answer may take ---- */
+
+/* It moves: its time begins again. */
+static void
+stay_idle(struct hnr_conn *c)
+{
+	struct hnr_agent *a = agent_of(c);
+
+	TAILQ_REMOVE(&a->idle, c, idle_turn);
+	c->idle_us = a->now_us + HNR_END_IDLE_US;
+	TAILQ_INSERT_TAIL(&a->idle, c, idle_turn);
+}
+
+/* The agent's time to answer begins when it has all. */
+static void
+all_said(struct hnr_conn *c)
+{
+	struct hnr_agent *a = agent_of(c);
+
+	c->arriving = true;
+	c->mark = alive_mark(&a->alive, &a->s);
+	hnr_agent_want_output(a);
+}
+
+void
+hnr_conns_arrived(struct hnr_agent *a)
+{
+	struct hnr_conn *c, *next;
+
+	for (c = TAILQ_FIRST(&a->idle); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, idle_turn);
+		if (!c->arriving || !alive_passed(&a->s, c->mark))
+			continue;
+		c->arriving = false;
+		stay_idle(c);
+	}
+}
+
+void
+hnr_conns_cut(struct hnr_agent *a)
+{
+	struct hnr_conn *c;
+
+	while ((c = TAILQ_FIRST(&a->idle)) != NULL && a->now_us >= c->idle_us) {
+		if (c->out.len > 0 || c->arriving)
+			stay_idle(c);
+		else
+			conn_fail(c, CODE_TIMEOUT,
+			    "nothing more has come for a while, and the agent's protocol does not "
+			    "tell of the end");
+	}
+}
+
 /* ---- the stream's operations ---- */
 
 static int
@@ -210,8 +263,12 @@ op_send(struct stream *s, struct bufq *src, size_t n)
 static void
 begin_idle(struct hnr_conn *c)
 {
-	c->idle_us = agent_of(c)->now_us + HNR_END_IDLE_US;
+	struct hnr_agent *a = agent_of(c);
+
+	c->idle_us = a->now_us + HNR_END_IDLE_US;
 	set_conn(c, CONN_IDLE);
+	if (c->out.len == 0)
+		all_said(c);
 }
 
 static void
@@ -374,11 +431,8 @@ hnr_conn_data(struct hnr_conn *c, struct bufq *data)
 	if (c->state == CONN_LEAVING || data->len == 0)
 		return 0;
 	c->s.rx += data->len;
-	if (c->state == CONN_IDLE) {
-		TAILQ_REMOVE(&a->idle, c, idle_turn);
-		c->idle_us = a->now_us + HNR_END_IDLE_US;
-		TAILQ_INSERT_TAIL(&a->idle, c, idle_turn);
-	}
+	if (c->state == CONN_IDLE)
+		stay_idle(c);
 	full = inflow_came(&a->inflow, &c->in, data->len, a->now_us);
 	if (c->state == CONN_ASKED)
 		r = take_early(c, data);
@@ -386,17 +440,6 @@ hnr_conn_data(struct hnr_conn *c, struct bufq *data)
 		c->s.user->data(c->s.arg, data);
 	close_fullest(a, full != NULL ? inflow_fullest(&a->inflow, full->budget) : NULL);
 	return r;
-}
-
-void
-hnr_conns_cut(struct hnr_agent *a)
-{
-	struct hnr_conn *c;
-
-	while ((c = TAILQ_FIRST(&a->idle)) != NULL && a->now_us >= c->idle_us)
-		conn_fail(c, CODE_TIMEOUT,
-		    "nothing more has come for a while, and the agent's protocol does not tell of "
-		    "the end");
 }
 
 /* ---- what the relay says ---- */
@@ -439,6 +482,8 @@ say_data(struct hnr_agent *a, struct hnr_conn *c, struct bufq *out)
 	if (r != 0)
 		return r;
 	c->s.tx += n;
+	if (c->state == CONN_IDLE && c->out.len == 0)
+		all_said(c);
 	if (c->state == CONN_LEAVING)
 		a->leaving -= n;
 	else if (c->s.user != NULL)

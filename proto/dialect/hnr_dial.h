@@ -9,7 +9,8 @@
  *   agent    The login has no answer.  So the relay has let us in when it says its first word, or
  *            HNR_SETTLE_US after our `start`; an orderly end before that is a refusal.  When one
  *            half of a stream has ended, so has the stream: connection_reset, after a pause, since
- *            the relay drops what it has not passed on when that comes.
+ *            the relay drops what it has not passed on when that comes.  The pause begins when it
+ *            has received everything, which the answer to a ping tells.
  *   client   One stream for each session.  Its end is that of the WebSocket: in good order if that
  *            was.  What our user ends stays open, as nothing can be said of it.
  */

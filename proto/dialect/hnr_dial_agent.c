@@ -4,8 +4,11 @@
  *
  *     session  NEW ── `start` left ──> SETTLING ── the relay's first word, or time ──> UP
  *     stream   ASKED ── accepted ──> OPEN ── our user has ended it ──> FLUSHING
- *              FLUSHING ── all has left ──> RESTING ── the pause is over: connection_reset ──> gone
- *              ASKED, OPEN, FLUSHING, RESTING ── connection_close ──> gone
+ *              FLUSHING ── all has left, and a ping behind it ──> ARRIVING
+ *              ARRIVING ── the ping's answer ──> RESTING
+ *              FLUSHING ── all has left, and the relay is one of ours ──> RESTING
+ *              RESTING ── the pause is over: connection_reset ──> gone
+ *              ASKED, OPEN, FLUSHING, ARRIVING, RESTING ── connection_close ──> gone
  *
  * Copies of payload: 1 each way, which is base64.
  */
@@ -21,18 +24,27 @@
 #include "proto/dialect/hnr_link.h"
 
 enum session_state { SESSION_NEW, SESSION_SETTLING, SESSION_UP, N_SESSION };
-enum stream_state { STREAM_ASKED, STREAM_OPEN, STREAM_FLUSHING, STREAM_RESTING, N_STREAM };
+enum stream_state {
+	STREAM_ASKED,
+	STREAM_OPEN,
+	STREAM_FLUSHING,
+	STREAM_ARRIVING,
+	STREAM_RESTING,
+	N_STREAM
+};
 
 static const char *const session_name[N_SESSION] = { "new", "settling", "up" };
 static const bool session_can[N_SESSION][N_SESSION] = {
 	[SESSION_NEW] = { [SESSION_SETTLING] = true, [SESSION_UP] = true },
 	[SESSION_SETTLING] = { [SESSION_UP] = true },
 };
-static const char *const stream_name[N_STREAM] = { "asked", "open", "flushing", "resting" };
+static const char *const stream_name[N_STREAM] = { "asked", "open", "flushing", "arriving",
+	"resting" };
 static const bool stream_can[N_STREAM][N_STREAM] = {
 	[STREAM_ASKED] = { [STREAM_OPEN] = true, [STREAM_FLUSHING] = true },
 	[STREAM_OPEN] = { [STREAM_FLUSHING] = true },
-	[STREAM_FLUSHING] = { [STREAM_RESTING] = true },
+	[STREAM_FLUSHING] = { [STREAM_ARRIVING] = true, [STREAM_RESTING] = true },
+	[STREAM_ARRIVING] = { [STREAM_RESTING] = true },
 };
 
 struct hnr_stream {
@@ -48,9 +60,13 @@ struct hnr_stream {
 	struct inflow_stream in;
 	/* What the relay may not have passed on yet at that time; see HNR_END_RATE. */
 	uint64_t behind, behind_us;
-	/* While RESTING. */
+	/* ARRIVING: the relay has it all once this has passed (alive.h). */
+	uint32_t mark;
+	/* ARRIVING, RESTING: when it is over. */
 	uint64_t end_us;
-	/* In the order they were opened; those that have something to send; those that rest. */
+	/*
+	 * In the order they were opened; those that have something to send; ARRIVING or RESTING.
+	 */
 	TAILQ_ENTRY(hnr_stream) entry, turn, rest;
 	bool waits;
 	UT_hash_handle hh;
@@ -149,7 +165,7 @@ stream_gone(struct agent *a, struct hnr_stream *st, uint32_t code, const char *t
 
 	drop_output(a, st);
 	stream_leave(a, st);
-	if (st->state == STREAM_RESTING)
+	if (st->state >= STREAM_ARRIVING)
 		TAILQ_REMOVE(&a->resting, st, rest);
 	TAILQ_REMOVE(&a->all, st, entry);
 	HASH_DEL(a->by_id, st);
@@ -190,19 +206,42 @@ note_sent(struct hnr_stream *st, size_t n, uint64_t now_us)
 	st->behind_us = now_us;
 }
 
-/* What waited has left: the reset is next, when the relay has had its time. */
+static void
+end_after(struct agent *a, struct hnr_stream *st, uint64_t pause_us, uint64_t now_us)
+{
+	st->end_us = now_us + (pause_us < HNR_END_PAUSE_MAX_US ? pause_us : HNR_END_PAUSE_MAX_US);
+	if (st->end_us < a->rest_us)
+		a->rest_us = st->end_us;
+}
+
+/* What waited has left: the reset is next, when the relay has it, and has had its time. */
 static void
 stream_rest(struct agent *a, struct hnr_stream *st, uint64_t now_us)
 {
-	uint64_t pause;
-
-	note_sent(st, 0, now_us);
-	pause = a->ours ? 0 : HNR_END_PAUSE_US + st->behind * 1000000 / HNR_END_RATE;
-	set_stream(st, STREAM_RESTING);
-	st->end_us = now_us + (pause < HNR_END_PAUSE_MAX_US ? pause : HNR_END_PAUSE_MAX_US);
 	TAILQ_INSERT_TAIL(&a->resting, st, rest);
-	if (st->end_us < a->rest_us)
-		a->rest_us = st->end_us;
+	if (a->ours) {
+		set_stream(st, STREAM_RESTING);
+		end_after(a, st, 0, now_us);
+		return;
+	}
+	set_stream(st, STREAM_ARRIVING);
+	st->mark = alive_mark(&a->link.alive, &a->link.s);
+	end_after(a, st, HNR_END_PAUSE_MAX_US, now_us);
+}
+
+static void
+ops_ponged(struct session *s, uint64_t now_us)
+{
+	struct agent *a = of_session(s);
+	struct hnr_stream *st;
+
+	TAILQ_FOREACH (st, &a->resting, rest) {
+		if (st->state != STREAM_ARRIVING || !alive_passed(s, st->mark))
+			continue;
+		set_stream(st, STREAM_RESTING);
+		note_sent(st, 0, now_us);
+		end_after(a, st, HNR_END_PAUSE_US + st->behind * 1000000 / HNR_END_RATE, now_us);
+	}
 }
 
 static void
@@ -273,7 +312,7 @@ stream_flush(struct hnr_stream *st)
 {
 	struct agent *a = agent_of(st);
 
-	if (st->state == STREAM_FLUSHING || st->state == STREAM_RESTING)
+	if (st->state >= STREAM_FLUSHING)
 		return;
 	set_stream(st, STREAM_FLUSHING);
 	if (!st->waits)
@@ -542,6 +581,7 @@ ops_output(struct session *s, struct bufq *out, size_t max, uint64_t now_us)
 	/* Without room only the session's end would be said, for which there are no words. */
 	if (max == 0)
 		return 0;
+	alive_ask_due(&a->link.alive, s);
 	if (hnr_link_take(&a->link, out)) {
 		if (a->state == SESSION_NEW) {
 			set_session(a, SESSION_SETTLING);
@@ -552,6 +592,9 @@ ops_output(struct session *s, struct bufq *out, size_t max, uint64_t now_us)
 	}
 	while (r == 0 && out->len == 0 && !TAILQ_EMPTY(&a->turns))
 		r = turn(a, out, now_us);
+	/* Nothing goes before it. */
+	if (out->len == 0)
+		alive_ask_due(&a->link.alive, s);
 	return r;
 }
 
@@ -560,7 +603,7 @@ ops_has_output(const struct session *s)
 {
 	const struct agent *a = of_session(s);
 
-	return hnr_link_has(&a->link) || !TAILQ_EMPTY(&a->turns);
+	return hnr_link_has(&a->link) || a->link.alive.ask_due || !TAILQ_EMPTY(&a->turns);
 }
 
 static int
@@ -644,6 +687,7 @@ ops_abandon(struct session *s, uint32_t code, const char *text)
 	struct agent *a = of_session(s);
 
 	s->user = NULL;
+	a->link.alive.ask_due = false;
 	while (!TAILQ_EMPTY(&a->all))
 		stream_gone(a, TAILQ_FIRST(&a->all), code, text);
 }
@@ -666,6 +710,7 @@ static const struct session_ops session_ops = {
 	.open = ops_open,
 	.greet = ops_greet,
 	.ping = alive_ask,
+	.ponged = ops_ponged,
 	.goaway = ops_goaway,
 	.tick = ops_tick,
 	.deadline_us = ops_deadline_us,

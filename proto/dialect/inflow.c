@@ -7,7 +7,7 @@
 void
 inflow_init(struct inflow *f, struct session *s)
 {
-	*f = (struct inflow){ .s = s, .look_us = UINT64_MAX };
+	*f = (struct inflow){ .s = s, .look_us = UINT64_MAX, .sip_us = UINT64_MAX };
 	TAILQ_INIT(&f->holding);
 }
 
@@ -16,12 +16,6 @@ inflow_stream_init(struct inflow_stream *x, struct budget *budget)
 {
 	*x = (struct inflow_stream){ .budget = budget, .may = INFLOW_STOP };
 	budget_join(budget);
-}
-
-static bool
-is_stopped(const struct inflow *f)
-{
-	return f->look_us != UINT64_MAX;
 }
 
 static void
@@ -33,6 +27,12 @@ tell(const struct inflow *f, bool stop)
 		u->stop(f->s->arg, stop);
 }
 
+static bool
+is_paused(const struct inflow *f)
+{
+	return f->look_us != UINT64_MAX;
+}
+
 /* Streams that do not hold too much wait, too. */
 static bool
 others_wait(const struct inflow *f)
@@ -40,31 +40,72 @@ others_wait(const struct inflow *f)
 	return f->s->n_streams > f->n_over;
 }
 
-static uint64_t
-next_look(const struct inflow *f, uint64_t now_us)
+/* No ping can be under way. */
+static bool
+is_quiet(const struct inflow *f, uint64_t now_us)
 {
-	uint64_t last = f->since_us + INFLOW_PAUSE_US, stall = now_us + INFLOW_STALL_US;
+	return now_us < f->s->peer_ping_us + INFLOW_QUIET_US;
+}
 
-	return others_wait(f) && stall < last ? stall : last;
+static uint64_t
+next_sip(const struct inflow *f, uint64_t now_us)
+{
+	if (is_quiet(f, now_us))
+		return f->s->peer_ping_us + INFLOW_QUIET_US;
+	return now_us + (now_us < f->s->peer_ping_us + INFLOW_MUTE_US ? INFLOW_SIP_EACH_US
+								      : INFLOW_SIP_MUTE_US);
 }
 
 static void
 stop(struct inflow *f, uint64_t now_us)
 {
-	if (is_stopped(f))
+	if (is_paused(f))
 		return;
 	f->since_us = now_us;
-	f->look_us = next_look(f, now_us);
+	f->look_us = now_us + INFLOW_STALL_US;
+	f->sip_us = next_sip(f, now_us);
 	tell(f, true);
+}
+
+/* So much is read in spite of a pause. */
+static void
+drink(struct inflow *f, uint64_t n)
+{
+	uint64_t was = f->sip;
+
+	if (n > was)
+		f->sip = n;
+	if (was == 0)
+		tell(f, false);
+}
+
+/* That came of it. */
+static void
+drunk(struct inflow *f, uint64_t n)
+{
+	if (f->sip == 0)
+		return;
+	f->sip -= n < f->sip ? n : f->sip;
+	if (f->sip == 0)
+		tell(f, true);
 }
 
 static void
 go_on(struct inflow *f)
 {
-	if (!is_stopped(f) || f->n_over > 0)
+	if (!is_paused(f) || f->n_over > 0)
 		return;
-	f->look_us = UINT64_MAX;
-	tell(f, false);
+	f->look_us = f->sip_us = UINT64_MAX;
+	if (f->sip == 0)
+		tell(f, false);
+	f->sip = 0;
+}
+
+void
+inflow_gulp(struct inflow *f)
+{
+	if (is_paused(f))
+		drink(f, INFLOW_GULP);
 }
 
 static void
@@ -129,6 +170,7 @@ inflow_came(struct inflow *f, struct inflow_stream *x, size_t n, uint64_t now_us
 	if (n == 0)
 		return NULL;
 	set_held(f, x, x->held + n);
+	drunk(f, n);
 	if (x->held > may_hold(x)) {
 		set_over(f, x, true);
 		stop(f, now_us);
@@ -153,7 +195,7 @@ inflow_taken(struct inflow *f, struct inflow_stream *x, size_t n)
 static void
 look_at(struct inflow *f, struct inflow_stream *x, bool at_last)
 {
-	bool stalled = others_wait(f) && x->moved < INFLOW_MOVES;
+	bool stalled = x->moved < INFLOW_MOVES;
 
 	x->moved = 0;
 	if (!stalled && !at_last)
@@ -162,18 +204,32 @@ look_at(struct inflow *f, struct inflow_stream *x, bool at_last)
 	set_over(f, x, false);
 }
 
+static void
+look(struct inflow *f, uint64_t now_us)
+{
+	bool at_last = now_us >= f->since_us + INFLOW_PAUSE_US;
+	struct inflow_stream *x;
+
+	f->look_us = now_us + INFLOW_STALL_US;
+	TAILQ_FOREACH (x, &f->holding, link)
+		if (x->over && others_wait(f))
+			look_at(f, x, at_last);
+	go_on(f);
+}
+
+static void
+sip(struct inflow *f, uint64_t now_us)
+{
+	f->sip_us = next_sip(f, now_us);
+	if (!is_quiet(f, now_us))
+		drink(f, INFLOW_SIP);
+}
+
 void
 inflow_tick(struct inflow *f, uint64_t now_us)
 {
-	struct inflow_stream *x;
-	bool at_last;
-
-	if (now_us < f->look_us)
-		return;
-	at_last = now_us >= f->since_us + INFLOW_PAUSE_US;
-	TAILQ_FOREACH (x, &f->holding, link)
-		if (x->over)
-			look_at(f, x, at_last);
-	f->look_us = next_look(f, now_us);
-	go_on(f);
+	if (now_us >= f->look_us)
+		look(f, now_us);
+	if (now_us >= f->sip_us)
+		sip(f, now_us);
 }

@@ -10,12 +10,15 @@
  *             than the budget gives.  It ends when no stream does so by more than half any longer.
  *   others    must not wait for a stream that stands still: where there are any, and it has passed
  *             on less than INFLOW_MOVES in INFLOW_STALL_US, it may hold twice as much from then on.
- *   no end    is waited for: after INFLOW_PAUSE_US each may hold INFLOW_STOP more.  The peer's own
- *             pings wait unread in a pause, and it gives up when they are not answered.
+ *             One that moves, and is slow, may hold INFLOW_STOP more after INFLOW_PAUSE_US.
+ *   sips      The peer's own pings wait in a pause, behind all that its socket and ours have taken,
+ *             and it gives up when they are not answered.  So when one may be under way, a little
+ *             is read all the same, at a pace that gets through to it in time, until it has come.
+ *             Of a peer whose pings do not come, still less: its end is noticed like that.
  *   the bound when a budget is over, the stream that holds most of it is to be closed.
  *
  * So a slow reader slows the sender down, and one that has stopped costs the others of that peer
- * a few short pauses, then its own stream.
+ * a few short pauses, then its own stream; alone it is closed when sips have filled its budget.
  *
  * Embedded in its session, and one struct in each stream.  Pure: time is an argument.
  */
@@ -35,8 +38,19 @@
 #define INFLOW_STOP (1024 * 1024)
 #define INFLOW_STALL_US 1000000
 #define INFLOW_MOVES (64 * 1024)
-/* An unmodified http-network-relay program gives up 20 s after its ping. */
 #define INFLOW_PAUSE_US 10000000
+/*
+ * An unmodified program of http-network-relay sends a ping 20 s after it had the answer to the last
+ * one, and gives up 20 s later.  Ahead of it may be what the sockets hold, up to some 8 MiB.
+ */
+#define INFLOW_QUIET_US 20000000
+#define INFLOW_SIP (64 * 1024)
+#define INFLOW_SIP_EACH_US 125000
+/* It sends none. */
+#define INFLOW_MUTE_US 60000000
+#define INFLOW_SIP_MUTE_US 2000000
+/* The answer to a ping of ours is behind as much. */
+#define INFLOW_GULP (16 * 1024 * 1024)
 
 struct inflow_stream {
 	/* Borrowed until inflow_stream_fini. */
@@ -60,6 +74,8 @@ struct inflow {
 	unsigned n_over;
 	/* When the pause began, and is looked at again; UINT64_MAX: there is none. */
 	uint64_t since_us, look_us;
+	/* In a pause: when the next sip is taken; the bytes that are left of this one. */
+	uint64_t sip_us, sip;
 };
 
 void inflow_init(struct inflow *f, struct session *s);
@@ -85,7 +101,10 @@ void inflow_tick(struct inflow *f, uint64_t now_us);
 static inline uint64_t
 inflow_deadline_us(const struct inflow *f)
 {
-	return f->look_us;
+	return f->look_us < f->sip_us ? f->look_us : f->sip_us;
 }
+
+/* inflow_gulp - an answer of the peer's is waited for, so a pause does not count until it came. */
+void inflow_gulp(struct inflow *f);
 
 #endif

@@ -6,21 +6,27 @@
 . "$(dirname "$0")/lib.sh"
 . "$here/hnr/peers.sh"
 
-# try ROLE WORD... - damaged.py
+# try NAME ROLE WORD... - damaged.py, beside the others
+tries=
 try() {
-	role=$1
-	exit_code "$python" "$hnr/damaged.py" "$@"
-	mv "$tmp/out" "$tmp/try-$role.log"
-	tail -n 1 "$tmp/try-$role.log"
-	expect "exit status of what tries a $role" 0 "$code"
+	tries="$tries $1"
+	name=$1
+	shift
+	start "$name" "$python" "$hnr/damaged.py" "$@"
 }
 
 start_relay relay
-try relay "$relay_url"
+try relays relay "$relay_url"
+try agents agent "$TUNNEL_BIN" agent --relay '{url}' --name pi --secret-file "$tmp/agent.secret" --allow '127.0.0.1:*'
+try clients client "$TUNNEL_BIN" connect --relay '{url}' --secret-file "$tmp/client.secret" pi 127.0.0.1 22
+try edge-agents agent "$TUNNEL_BIN" edge-agent --relay-url "{url}" --name pi --secret "$agent_secret"
+try access-clients access-client "$TUNNEL_BIN" access-client pi 127.0.0.1 22 tcp --relay-url "{url}" --secret "$client_secret"
+for name in $tries; do
+	code=0
+	wait "$(pid_of "$name")" || code=$?
+	echo "$name: $(tail -n 1 "$tmp/$name.log")"
+	expect "exit status of what tries $name" 0 "$code"
+done
 kill -0 "$(pid_of relay)" || fail "the relay has ended"
 stop relay
 expect "exit status of the relay" 0 "$code"
-try agent "$TUNNEL_BIN" agent --relay '{url}' --name pi --secret-file "$tmp/agent.secret" --allow '127.0.0.1:*'
-try client "$TUNNEL_BIN" connect --relay '{url}' --secret-file "$tmp/client.secret" pi 127.0.0.1 22
-try agent "$TUNNEL_BIN" edge-agent --relay-url "{url}" --name pi --secret "$agent_secret"
-try access-client "$TUNNEL_BIN" access-client pi 127.0.0.1 22 tcp --relay-url "{url}" --secret "$client_secret"

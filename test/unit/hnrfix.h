@@ -35,6 +35,8 @@ static struct hnrfix {
 	/* What the session told. */
 	struct ctl_hello hello;
 	unsigned n_hello, n_open, n_idle, n_pings;
+	/* Pings are not answered. */
+	bool mute;
 	/* A stream is refused at once with this code, if it is not 0. */
 	uint32_t refuse;
 	bool stopped;
@@ -233,6 +235,8 @@ hnrfix_pass(uint64_t us)
 	struct errtext why;
 	int r = 0;
 
+	if (!x.mute)
+		session_ponged(x.s, x.s->pings, x.now_us);
 	while (r == 0 && session_deadline_us(x.s) <= until) {
 		if (session_deadline_us(x.s) > x.now_us)
 			x.now_us = session_deadline_us(x.s);

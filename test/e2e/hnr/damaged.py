@@ -130,6 +130,7 @@ class Relay:
     async def agent(self, name, secret=AGENT_SECRET):
         line = await dial(self.url, AGENTS)
         await line.say("start", last_error=None, name=name, secret=secret)
+        await line.answered()  # not before it is in: a client that comes sooner may not find it
         return line
 
     def start(self, name):
@@ -170,13 +171,15 @@ class Relay:
 
     async def of_agent(self, what, make, same):
         agent = await self.agent("pi")
-        stream = await self.stream(agent, "pi")
-        if await sends(agent, what, make(stream.id), same, lambda: self.carries(agent, "pi")):
-            self.is_clean(what + ", the client", await asyncio.wait_for(stream.client.closing(), WAIT_S))
-            agent = await self.agent("pi")
-            await self.carries(agent, "pi")
-        await stream.client.close()
-        await agent.close()
+        try:
+            stream = await self.stream(agent, "pi")
+            if await sends(agent, what, make(stream.id), same, lambda: self.carries(agent, "pi")):
+                self.is_clean(what + ", the client", await asyncio.wait_for(stream.client.closing(), WAIT_S))
+                agent = await self.agent("pi")
+                await self.carries(agent, "pi")
+            await stream.client.close()
+        finally:
+            await agent.close()  # its name is the next one's
 
     def is_clean(self, what, e):
         if e.code not in CLEAN:
@@ -296,9 +299,13 @@ class Dialled:
         self.program = await asyncio.create_subprocess_exec(*[a.replace("{url}", self.url + path) for a in self.command], stdin=asyncio.subprocess.PIPE,
                                                             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
         self.reading = asyncio.ensure_future(self.program.stderr.read())
-        line = await asyncio.wait_for(self.arrived.get(), WAIT_S)
-        self.start = await line.hear()
-        return line
+        while True:
+            line = await asyncio.wait_for(self.arrived.get(), WAIT_S)
+            try:
+                self.start = await line.hear()
+                return line
+            except Closed:
+                pass  # of the program before, which was ended on its way back; or on a busy machine this one's first attempt
 
     async def end(self, what, allowed):
         """The program's exit status, and what it wrote to standard output."""

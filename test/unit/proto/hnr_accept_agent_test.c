@@ -450,8 +450,76 @@ our_end_before_the_answer_counts_from_there(void **state)
 	assert_int_equal(hnrfix_pass(HNR_END_IDLE_US + HNRFIX_S), 0);
 	assert_false(x.st[0].closed);
 	assert_int_equal(say(0, OK_), 0);
+	assert_non_null(hnrfix_said()); /* that it lives */
 	assert_int_equal(hnrfix_pass(HNR_END_IDLE_US), 0);
 	assert_true(x.st[0].closed);
+}
+
+/* What we still have to say is no pause of the agent's. */
+static void
+the_pause_begins_when_all_was_said(void **state)
+{
+	struct bufq q = { 0 };
+	uint8_t p[HNR_DATA_MAX + 5] = { 0 };
+
+	(void)state;
+	begin();
+	opened(0);
+	assert_int_equal(bufq_copy(&q, p, sizeof p), 0);
+	assert_int_equal(stream_send(x.st[0].s, &q, sizeof p), 0);
+	stream_eof(x.st[0].s);
+	for (int i = 0; i < 2; i++) {
+		x.s->heard_us = x.now_us;
+		assert_int_equal(hnrfix_pass(HNR_END_IDLE_US), 0);
+	}
+	assert_false(x.st[0].closed);
+	assert_non_null(hnrfix_said()); /* that it lives */
+	assert_non_null(hnrfix_said());
+	assert_non_null(hnrfix_said());
+	assert_int_equal(x.st[0].n_sent, sizeof p);
+	assert_null(hnrfix_said());
+	x.s->heard_us = x.now_us;
+	assert_int_equal(hnrfix_pass(HNR_END_IDLE_US - 1), 0);
+	assert_false(x.st[0].closed);
+	assert_int_equal(hnrfix_pass(1), 0);
+	assert_true(x.st[0].closed);
+}
+
+static void
+the_pause_begins_when_all_has_arrived(void **state)
+{
+	(void)state;
+	begin();
+	opened(0);
+	x.mute = true;
+	hnrfix_send(x.st[0].s, "foo");
+	stream_eof(x.st[0].s);
+	assert_said(0, DATA_("Zm9v"));
+	assert_null(hnrfix_said());
+	assert_int_equal(x.n_pings, 1);
+	for (int i = 0; i < 2; i++) {
+		x.s->heard_us = x.now_us;
+		assert_int_equal(hnrfix_pass(HNR_END_IDLE_US), 0);
+	}
+	assert_false(x.st[0].closed);
+	session_ponged(x.s, x.s->pings, x.now_us);
+	x.s->heard_us = x.now_us;
+	assert_int_equal(hnrfix_pass(HNR_END_IDLE_US - 1), 0);
+	assert_false(x.st[0].closed);
+	assert_int_equal(hnrfix_pass(1), 0);
+	assert_true(x.st[0].closed);
+}
+
+static void
+an_end_instead_of_the_answer_is_none(void **state)
+{
+	(void)state;
+	begin();
+	asked(0);
+	assert_int_equal(say(0, RESET_(HNR_ENDED)), 0);
+	assert_false(x.st[0].eof);
+	assert_true(x.st[0].closed);
+	assert_int_equal(x.st[0].code, CODE_RESET);
 }
 
 static void
@@ -556,6 +624,9 @@ main(void)
 		T(a_dial_is_called_off),
 		T(after_our_end_the_answer_still_comes_until_it_pauses),
 		T(our_end_before_the_answer_counts_from_there),
+		T(the_pause_begins_when_all_was_said),
+		T(the_pause_begins_when_all_has_arrived),
+		T(an_end_instead_of_the_answer_is_none),
 		T(one_that_does_not_read_does_not_stop_the_others),
 		T(all_end_with_the_session),
 		T(the_last_one_is_told),

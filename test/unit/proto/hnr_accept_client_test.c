@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "proto/dialect/inflow.h"
 #include "test/unit/hnrfix.h"
 
 #define START_OF(agent, host, port, protocol, secret)                                              \
@@ -301,17 +302,29 @@ broken_off_it_says_nothing_more(void **state)
 static void
 a_goodbye_is_a_good_end_and_a_cut_is_none(void **state)
 {
+	static const struct {
+		int err, code;
+		const char *text;
+		uint32_t means;
+	} ends[] = {
+		{ ERR_EOF, 1000, "", CODE_OK },
+		{ ERR_EOF, 1001, "", CODE_OK },
+		{ ERR_EOF, 1005, "", CODE_OK },
+		{ ERR_EOF, 1011, "keepalive ping timeout", CODE_LOST },
+		{ ERR_EOF, 1009, "", CODE_LOST },
+		{ ERR_CLOSED, 0, "connection lost", CODE_LOST },
+	};
+
 	(void)state;
-	begin();
-	session_hung_up(x.s, ERR_EOF, 1001, "");
-	assert_true(x.st[0].closed);
-	assert_int_equal(x.st[0].code, CODE_OK);
-	hnrfix_fini();
-	hnrfix_init(false);
-	begin();
-	session_hung_up(x.s, ERR_CLOSED, 0, "connection lost");
-	assert_int_equal(x.st[0].code, CODE_LOST);
-	assert_string_equal(x.st[0].text, "connection lost");
+	for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+		hnrfix_fini();
+		hnrfix_init(false);
+		begin();
+		session_hung_up(x.s, ends[i].err, ends[i].code, ends[i].text);
+		assert_true(x.st[0].closed);
+		assert_int_equal(x.st[0].code, ends[i].means);
+		assert_string_equal(x.st[0].text, ends[i].text);
+	}
 }
 
 static void
@@ -344,10 +357,10 @@ a_target_that_does_not_read_stops_it_and_in_the_end_closes_it(void **state)
 	for (int i = 0; i < 1000 && !x.st[0].closed; i++) {
 		if (x.stopped) {
 			was = true;
-			assert_int_equal(hnrfix_pass(9 * HNRFIX_S), 0);
+			x.s->heard_us = x.s->peer_ping_us = x.now_us;
+			assert_int_equal(hnrfix_pass(INFLOW_QUIET_US - 1), 0);
 			assert_true(x.stopped);
-			x.s->heard_us = x.now_us;
-			assert_int_equal(hnrfix_pass(1 * HNRFIX_S), 0);
+			assert_int_equal(hnrfix_pass(1), 0);
 			assert_false(x.stopped);
 		}
 		assert_int_equal(hnrfix_say(text), 0);

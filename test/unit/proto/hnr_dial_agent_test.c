@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "lib/base/mem.h"
+#include "proto/dialect/inflow.h"
 #include "test/unit/hnrdialfix.h"
 
 /* It has logged in, and has been asked for a stream, which is its user's first. */
@@ -253,6 +254,59 @@ the_pause_grows_with_what_the_relay_has_to_pass_on(void **state)
 	assert_true(o->closed);
 }
 
+/* What stands in the kernel's buffers of a slow link has not arrived. */
+static void
+the_pause_begins_when_the_relay_has_it(void **state)
+{
+	struct one *o;
+
+	(void)state;
+	o = connected();
+	x.mute = true;
+	send_text(o, "bye");
+	stream_eof(o->s);
+	assert_string_equal(said(), DATA(ID, "Ynll"));
+	assert_int_equal(x.n_ping, 0);
+	assert_true(session_has_output(x.s));
+	assert_string_equal(said(), "");
+	assert_int_equal(x.n_ping, 1);
+	assert_false(session_has_output(x.s));
+	/* Another ping's answer is none to this. */
+	session_ponged(x.s, x.s->pings - 1, x.now);
+	session_ponged(x.s, x.s->pings + 1, x.now);
+	x.s->heard_us = x.now;
+	assert_int_equal(pass(20 * S), 0);
+	said();
+	assert_false(o->closed);
+	session_ponged(x.s, x.s->pings, x.now);
+	assert_int_equal(pass(HNR_END_PAUSE_US - 1), 0);
+	assert_false(o->closed);
+	assert_int_equal(pass(1), 0);
+	assert_true(o->closed);
+}
+
+/* A relay that answers no ping is not waited for without end. */
+static void
+without_an_answer_the_pause_has_a_bound(void **state)
+{
+	struct one *o;
+
+	(void)state;
+	o = connected();
+	x.mute = true;
+	stream_eof(o->s);
+	said();
+	for (uint64_t us = 0; us < HNR_END_PAUSE_MAX_US - 10 * S; us += 10 * S) {
+		x.s->heard_us = x.now;
+		assert_int_equal(pass(10 * S), 0);
+		said();
+	}
+	assert_false(o->closed);
+	x.s->heard_us = x.now;
+	assert_int_equal(pass(20 * S), 0);
+	assert_true(o->closed);
+}
+
 static void
 our_own_relay_is_not_waited_for(void **state)
 {
@@ -346,10 +400,15 @@ a_target_that_does_not_read_stops_the_relay_for_a_while(void **state)
 	stream_consumed(o->s, o->got.len);
 	assert_false(x.stopped);
 	/* Its pings must be read some time. */
+	x.s->peer_ping_us = x.now;
 	flood(ID, 30);
 	assert_true(x.stopped);
-	assert_int_equal(pass(10 * S), 0);
+	assert_int_equal(pass(INFLOW_QUIET_US - 1), 0);
+	assert_true(x.stopped);
+	assert_int_equal(pass(1), 0);
 	assert_false(x.stopped);
+	flood(ID, 3);
+	assert_true(x.stopped);
 }
 
 static void
@@ -448,6 +507,8 @@ main(void)
 		TEST(a_relay_that_makes_no_sense_is_left),
 		TEST(the_end_of_a_target_is_told_after_its_bytes_and_a_pause),
 		TEST(the_pause_grows_with_what_the_relay_has_to_pass_on),
+		TEST(the_pause_begins_when_the_relay_has_it),
+		TEST(without_an_answer_the_pause_has_a_bound),
 		TEST(our_own_relay_is_not_waited_for),
 		TEST(a_reset_goes_behind_what_was_sent_and_says_another_text),
 		TEST(an_abort_goes_at_once),

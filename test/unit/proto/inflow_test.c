@@ -105,20 +105,84 @@ the_peer_is_stopped_beyond_a_limit_until_half_is_gone(void **state)
 	end();
 }
 
+/* Bytes that a peer with endless ones gets read within us. */
+static uint64_t
+read_within(uint64_t us, size_t each)
+{
+	uint64_t until = x.now_us + us, n = 0;
+
+	for (; x.now_us < until; pass(1000))
+		for (; !x.stopped && x.now_us < until; n += each)
+			assert_null(came(0, each));
+	return n;
+}
+
 static void
-alone_a_pause_lasts_ten_seconds_at_most(void **state)
+alone_it_waits_as_long_as_no_ping_can_be_under_way(void **state)
 {
 	(void)state;
 	begin(1, 64 * MB);
+	x.s.peer_ping_us = x.now_us;
+	pass(5 * S);
 	came(0, INFLOW_STOP + 1);
-	pass(INFLOW_PAUSE_US - 1);
+	assert_int_equal(read_within(INFLOW_QUIET_US - 5 * S, KB), 0);
+	/* Then it is read at a pace that 8 MiB before it take less than the time it has. */
+	assert_in_range(read_within(18 * S, KB), 8 * MB, 12 * MB);
+	x.s.peer_ping_us = x.now_us;
+	assert_in_range(read_within(INFLOW_QUIET_US, KB), 0, INFLOW_SIP);
+	assert_in_range(read_within(S, KB), 256 * KB, 600 * KB);
+	/* What is passed on ends the pause, in a sip or not. */
+	inflow_taken(&x.f, &x.x[0], x.x[0].held);
+	assert_false(x.stopped);
+	assert_true(inflow_deadline_us(&x.f) == UINT64_MAX);
+	came(0, INFLOW_STOP + 1);
 	assert_true(x.stopped);
-	pass(1);
+	end();
+}
+
+/* Large messages are not more in the sum. */
+static void
+a_sip_is_measured_in_bytes(void **state)
+{
+	(void)state;
+	begin(1, 64 * MB);
+	x.now_us = x.s.peer_ping_us = 100 * (uint64_t)S;
+	x.now_us += INFLOW_QUIET_US;
+	came(0, INFLOW_STOP + 1);
+	assert_in_range(read_within(10 * S, 48000), 5 * MB, 8 * MB);
+	end();
+}
+
+/* It may have gone, or never asks. */
+static void
+one_whose_pings_do_not_come_is_read_a_little(void **state)
+{
+	(void)state;
+	begin(1, 64 * MB);
+	x.now_us = 200 * (uint64_t)S;
+	came(0, INFLOW_STOP + 1);
+	assert_in_range(read_within(60 * S, KB), MB, 3 * MB);
+	end();
+}
+
+static void
+an_answer_is_read_in_a_pause_too(void **state)
+{
+	(void)state;
+	begin(1, 64 * MB);
+	x.s.peer_ping_us = x.now_us;
+	inflow_gulp(&x.f);
+	came(0, INFLOW_STOP + 1);
+	assert_true(x.stopped);
+	inflow_gulp(&x.f);
 	assert_false(x.stopped);
-	/* And then it may hold as much again. */
-	came(0, INFLOW_STOP);
+	inflow_gulp(&x.f);
+	assert_int_equal(read_within(S, KB), INFLOW_GULP);
+	assert_true(x.stopped);
+	inflow_gulp(&x.f);
+	inflow_taken(&x.f, &x.x[0], x.x[0].held);
 	assert_false(x.stopped);
-	came(0, 1);
+	came(0, INFLOW_STOP + 1);
 	assert_true(x.stopped);
 	end();
 }
@@ -265,7 +329,10 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_passed_on_at_once_stops_nobody),
 		cmocka_unit_test(the_peer_is_stopped_beyond_a_limit_until_half_is_gone),
-		cmocka_unit_test(alone_a_pause_lasts_ten_seconds_at_most),
+		cmocka_unit_test(alone_it_waits_as_long_as_no_ping_can_be_under_way),
+		cmocka_unit_test(a_sip_is_measured_in_bytes),
+		cmocka_unit_test(one_whose_pings_do_not_come_is_read_a_little),
+		cmocka_unit_test(an_answer_is_read_in_a_pause_too),
 		cmocka_unit_test(others_do_not_wait_for_one_that_stands_still),
 		cmocka_unit_test(one_that_moves_slows_the_peer_down),
 		cmocka_unit_test(once_it_has_passed_on_it_may_hold_as_little_as_at_first),

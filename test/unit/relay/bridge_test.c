@@ -432,7 +432,7 @@ agents_end(const struct fix *x, int i)
 }
 
 static void
-beyond_the_limit_goes_who_stood_still_the_longest(void **state)
+beyond_the_limit_goes_the_fullest(void **state)
 {
 	struct fix *x = *state;
 	struct fake_stream *c[3];
@@ -446,16 +446,44 @@ beyond_the_limit_goes_who_stood_still_the_longest(void **state)
 	x->client = relaytest_login(&x->r, 0, CTL_CONNECT, "pi");
 	for (int i = 0; i < 3; i++)
 		c[i] = fake_open(x->client, "ssh");
-	much(c[0], 400);
+	much(c[0], 300);
 	much(c[1], 300);
-	/* The first one has moved since. */
-	sent(agents_end(x, 0), 100);
 	much(agents_end(x, 2), 400);
 	assert_false(c[0]->over || c[1]->over || c[2]->over);
-	much(c[2], 1);
+	/* Both ways of a stream count together. */
+	much(agents_end(x, 1), 101);
 	assert_true(c[1]->aborted && agents_end(x, 1)->aborted);
 	assert_int_equal(c[1]->code, CODE_LIMIT);
 	assert_false(c[0]->over || c[2]->over);
+	relaytest_settle(&x->r);
+}
+
+/* What a protocol without windows brings counts in the budget, not only here. */
+static void
+without_windows_the_budget_is_the_limit(void **state)
+{
+	struct fix *x = *state;
+	struct fake_stream *c[3];
+
+	for (int i = 0; i < 3; i++)
+		c[i] = fake_open(x->client, "ssh");
+	x->client->s.can = x->agent->s.can = 0;
+	join(x);
+	much(c[0], 100 * 1024);
+	much(c[1], 200 * 1024);
+	much(c[2], 64 * 1024);
+	budget_charge(&x->r.memory, 0, atomic_load(&x->r.memory.max) + 1);
+	/* A window is no fault of whoever fills it. */
+	much(c[2], 1);
+	assert_false(c[0]->over || c[1]->over || c[2]->over);
+	much(x->c, 1);
+	assert_true(c[1]->aborted && c[0]->aborted && c[2]->aborted);
+	assert_false(x->c->over);
+	much(x->c, 64 * 1024 - 1);
+	assert_false(x->c->over);
+	much(x->a, 1);
+	assert_true(x->c->aborted);
+	budget_charge(&x->r.memory, atomic_load(&x->r.memory.max) + 1, 0);
 	relaytest_settle(&x->r);
 }
 
@@ -555,7 +583,8 @@ main(void)
 		T(who_is_gone_ends_a_stream_that_has_no_halves),
 		T(who_is_gone_ends_one_half_where_that_can_be_said),
 		T(every_session_is_told_what_was_passed_on),
-		T(beyond_the_limit_goes_who_stood_still_the_longest),
+		T(beyond_the_limit_goes_the_fullest),
+		T(without_windows_the_budget_is_the_limit),
 		T(a_lost_session_resets_the_other_side),
 		T(who_cannot_be_asked_is_said),
 		cmocka_unit_test(targets_are_named_as_they_were_asked_for),
