@@ -71,6 +71,8 @@ struct clients {
 	struct account *accounts;
 	uint64_t next_number;
 	struct ratelimit *rate;
+	/* Of the handshakes that keep to it. */
+	struct tls_turns *turns;
 	struct log_limit log;
 	bool draining;
 };
@@ -400,13 +402,19 @@ make_place(struct clients *cl)
 		caller_drop(most, CODE_LIMIT, "too many handshakes at once");
 }
 
+static struct tls_turns_who
+who_of(uint32_t number)
+{
+	struct tls_turns_who who = { .any_rate = true };
+
+	memcpy(who.key, &number, sizeof number);
+	return who;
+}
+
 static bool
 keeps_to_rate(struct clients *cl, uint32_t number)
 {
-	uint8_t key[RATELIMIT_KEY_LEN] = { 0 };
-
-	memcpy(key, &number, sizeof number);
-	return ratelimit_take(cl->rate, key, loop_now_ms(cl->cfg.loop));
+	return ratelimit_take(cl->rate, who_of(number).key, loop_now_ms(cl->cfg.loop));
 }
 
 static const char *
@@ -426,6 +434,7 @@ clients_take(struct clients *cl, struct stream *s, const struct ctl_open *o)
 {
 	static const struct ctl_open_ok ok;
 	const char *why = why_not(cl, o);
+	struct tls_turns_who who = who_of(o->client);
 	struct caller *ca;
 
 	if (why != NULL) {
@@ -451,6 +460,7 @@ clients_take(struct clients *cl, struct stream *s, const struct ctl_open *o)
 		mem_free(ca);
 		return;
 	}
+	inner_take_turns(ca->inner, cl->turns, &who);
 	TAILQ_INSERT_TAIL(&cl->shaking, ca, link);
 	cl->n_shaking++;
 }
@@ -535,7 +545,8 @@ clients_init(struct clients *cl, struct errtext *e)
 	if (r != 0)
 		return err_set(e, r, "--clients: %s", why.s);
 	cl->rate = ratelimit_new(CLIENTS_RATE, CLIENTS_BURST);
-	if (cl->rate == NULL)
+	cl->turns = tls_turns_new(cl->cfg.loop, CLIENTS_RATE, CLIENTS_BURST);
+	if (cl->rate == NULL || cl->turns == NULL)
 		return err_set(e, ERR_NOMEM, "out of memory");
 	return watched_init(&cl->watched, cl->cfg.loop, &user, e);
 }
@@ -574,6 +585,7 @@ clients_free(struct clients *cl)
 	creds_unref(cl->creds);
 	tls_keyed_free(cl->tls);
 	ratelimit_free(cl->rate);
+	tls_turns_free(cl->turns);
 	log_limit_fini(&cl->log);
 	mem_free(cl);
 }

@@ -243,6 +243,12 @@ inner_new(struct loop *l, struct stream *s, const struct tls_keyed *tls, struct 
 }
 
 void
+inner_take_turns(struct inner *in, struct tls_turns *t, const struct tls_turns_who *who)
+{
+	f_tls_take_turns(in->f, t, who);
+}
+
+void
 inner_free(struct inner *in, uint32_t code, const char *text)
 {
 	if (in == NULL)

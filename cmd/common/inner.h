@@ -60,6 +60,9 @@ struct inner *inner_new(struct loop *l, struct stream *s, const struct tls_keyed
     struct tls_judge judge, const struct ctl_hello *hello, const struct inner_user *user,
     void *arg);
 
+/* inner_take_turns - of an acceptor, at once: see f_tls_take_turns. */
+void inner_take_turns(struct inner *in, struct tls_turns *t, const struct tls_turns_who *who);
+
 /* inner_free - its streams end with code and text; accepts NULL; safe in callbacks. */
 void inner_free(struct inner *in, uint32_t code, const char *text);
 

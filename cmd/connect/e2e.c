@@ -17,8 +17,9 @@ struct e2e_session {
 	struct inner *inner;
 	/* It takes new streams, as far as we know; else it is in the list of those that leave. */
 	bool current;
-	/* It has been ready. */
+	/* It has been ready: the agent has proved this key. */
 	bool stood;
+	uint8_t key[KEYS_POINT_LEN];
 	TAILQ_ENTRY(e2e_session) entry;
 	struct grave grave;
 };
@@ -36,6 +37,7 @@ struct e2e_link {
 	unsigned n_leaving;
 	/* What the agent may show while a handshake is under way. */
 	struct keys_list keys;
+	LIST_ENTRY(e2e_link) entry;
 };
 
 /* ---- the end of a session ---- */
@@ -88,7 +90,8 @@ on_proved(void *arg, const uint8_t point[KEYS_POINT_LEN], struct mux_config *cfg
 	struct e2e_session *es = arg;
 	struct uplink_config *c = es->link->x->config;
 
-	(void)point; /* it has been judged */
+	/* It has been judged. */
+	memcpy(es->key, point, sizeof es->key);
 	cfg->window_max = c->max_window;
 	cfg->budget = &c->memory;
 	cfg->keep = &c->keep;
@@ -296,6 +299,7 @@ e2e_link_new(
 	lk->user = user;
 	lk->arg = arg;
 	TAILQ_INIT(&lk->leaving);
+	LIST_INSERT_HEAD(&x->links, lk, entry);
 	return lk;
 }
 
@@ -308,7 +312,38 @@ e2e_link_free(struct e2e_link *lk, uint32_t code, const char *text)
 		session_drop(TAILQ_FIRST(&lk->leaving), code, text);
 	if (lk->now != NULL)
 		session_drop(lk->now, code, text);
+	LIST_REMOVE(lk, entry);
 	mem_free(lk);
+}
+
+/* ---- keys that are not the agent's any more ---- */
+
+static void
+session_check(struct e2e_session *es)
+{
+	struct e2e_link *lk = es->link;
+
+	if (!es->stood || keys_list_has(&lk->keys, es->key))
+		return;
+	log_warnx("agent %s, end to end: its key was taken out of %s, disconnected", lk->agent,
+	    lk->x->known_path);
+	session_drop(es, CODE_REVOKED, "the agent's key was taken out of the known ones");
+}
+
+/* The file was read again.  A handshake that is under way is judged by what it says now. */
+static void
+link_check(struct e2e_link *lk)
+{
+	const struct keys_list *known = known_keys(lk->x->known, lk->agent);
+	struct e2e_session *es, *next;
+
+	lk->keys = known != NULL ? *known : (struct keys_list){ 0 };
+	for (es = TAILQ_FIRST(&lk->leaving); es != NULL; es = next) {
+		next = TAILQ_NEXT(es, entry);
+		session_check(es);
+	}
+	if (lk->now != NULL)
+		session_check(lk->now);
 }
 
 /* ---- what links share ---- */
@@ -333,9 +368,12 @@ static void
 use_known(void *arg, void *what)
 {
 	struct e2e *x = arg;
+	struct e2e_link *lk;
 
 	known_free(x->known);
 	x->known = what;
+	LIST_FOREACH (lk, &x->links, entry)
+		link_check(lk);
 }
 
 static int

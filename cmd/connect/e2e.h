@@ -8,9 +8,12 @@
  * agent or relay has said goodbye are kept until their streams have ended.
  *
  * The agent must prove a key that --agent-key or --known-agents names; none comes from the relay.
+ * Sessions whose key is no longer in the file end when it has been read again.
  */
 #ifndef CMD_CONNECT_E2E_H
 #define CMD_CONNECT_E2E_H
+
+#include <sys/queue.h>
 
 #include "cmd/common/inner.h"
 #include "cmd/common/uplink.h"
@@ -19,6 +22,8 @@
 
 /* Sessions of one link that are kept until their streams end; one more cuts off the oldest. */
 #define E2E_LEAVING_MAX 4
+
+struct e2e_link;
 
 /* What all links share; zeroed: --e2e is not given. */
 struct e2e {
@@ -32,6 +37,7 @@ struct e2e {
 	struct known *known;
 	const char *known_path;
 	struct watched watched;
+	LIST_HEAD(, e2e_link) links;
 };
 
 /* What the command line says of it. */
@@ -48,8 +54,6 @@ struct e2e_opts {
 int e2e_init(struct e2e *x, struct loop *l, struct uplink_config *cfg, const struct e2e_opts *o,
     struct errtext *e) WARN_UNUSED;
 void e2e_fini(struct e2e *x);
-
-struct e2e_link;
 
 struct e2e_user {
 	/* A session takes streams. */

@@ -287,12 +287,18 @@ prove_keys(struct guest *g)
 {
 	static const struct tls_judge anybody = { NULL, NULL };
 	struct filter *tls = f_tls_keyed(g->f, g->w->loop, g->w->relay->keyed, anybody);
+	struct gate_who from;
+	struct tls_turns_who who;
 
 	if (tls == NULL) {
 		guest_free(g);
 		return;
 	}
 	g->f = tls;
+	origin_who(g->w->relay, &g->addr, &from);
+	memcpy(who.key, from.key, sizeof who.key);
+	who.any_rate = from.any_rate;
+	f_tls_take_turns(tls, g->w->turns, &who);
 	set_state(g, GUEST_KEYS);
 	filter_set_user(tls, &user, g);
 	f_tls_set_ready(tls, on_keys_ready, g);

@@ -12,6 +12,12 @@
  * then free.
  */
 #define CONNECTION_RATE 100
+/*
+ * Of these the part that may begin a login by key in each worker: several milliseconds of its time
+ * each.  As many seconds of that rate may come at once.
+ */
+#define KEYS_PART 3
+#define KEYS_BURST_S 2
 /* Of --max-handshakes the part that one address may have. */
 #define PLACES_PART 4
 
@@ -39,6 +45,12 @@ origin_is_proxy(const struct relay *r, const struct addr *a)
 	return xff_is_trusted(a, r->proxies, r->n_proxies);
 }
 
+static uint64_t
+rate_of(const struct relay_opts *o)
+{
+	return o->connection_rate != 0 ? o->connection_rate : CONNECTION_RATE;
+}
+
 void
 origin_limits(const struct relay_opts *o, struct gate_limits *limits)
 {
@@ -46,7 +58,17 @@ origin_limits(const struct relay_opts *o, struct gate_limits *limits)
 	limits->places_of_one = o->max_handshakes / PLACES_PART;
 	if (limits->places_of_one == 0)
 		limits->places_of_one = 1;
-	limits->rate = o->connection_rate != 0 ? o->connection_rate : CONNECTION_RATE;
+	limits->rate = rate_of(o);
+}
+
+struct tls_turns *
+origin_turns(const struct relay_opts *o, struct loop *l)
+{
+	uint64_t rate = rate_of(o) / KEYS_PART;
+
+	if (rate == 0)
+		rate = 1;
+	return tls_turns_new(l, rate, rate * KEYS_BURST_S);
 }
 
 void

@@ -13,6 +13,7 @@
 #include "cmd/relay/gate.h"
 #include "cmd/relay/relay.h"
 #include "lib/net/addr.h"
+#include "lib/tls/tls_turns.h"
 
 /*
  * origin_nets - the networks of an option that takes a list of them, into *out (mem_free) and *n.
@@ -26,6 +27,12 @@ bool origin_is_proxy(const struct relay *r, const struct addr *a);
 
 /* origin_limits - what the options say of connections that have not logged in. */
 void origin_limits(const struct relay_opts *o, struct gate_limits *limits);
+
+/*
+ * origin_turns - of handshakes by key in one worker: an address begins a third as many a second as
+ * it may open connections.  NULL: out of memory.
+ */
+struct tls_turns *origin_turns(const struct relay_opts *o, struct loop *l);
 
 /* origin_who - an address as the gate is to see it. */
 void origin_who(const struct relay *r, const struct addr *from, struct gate_who *who);

@@ -9,6 +9,7 @@
 #include "cmd/relay/guest.h"
 #include "cmd/relay/ingress/publish.h"
 #include "cmd/relay/ingress/udp.h"
+#include "cmd/relay/origin.h"
 #include "cmd/relay/peer.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -36,7 +37,9 @@ workers_init(struct relay *r, int n, struct errtext *e)
 		log_limit_init(&w->entry_log, LOG_LIMIT_FEW, LOG_LIMIT_LONG_MS,
 		    "connections to web listeners");
 		w->loop = loop_new();
-		if (w->loop == NULL || pool_init(&w->pool, w->loop) != 0)
+		if (w->loop != NULL)
+			w->turns = origin_turns(&r->opts, w->loop);
+		if (w->turns == NULL || pool_init(&w->pool, w->loop) != 0)
 			return err_sys(e, "cannot make the event loop of worker %d", w->index);
 	}
 	return 0;
@@ -118,6 +121,7 @@ workers_fini(struct relay *r)
 {
 	for (int i = 0; i < r->n_workers; i++) {
 		pool_fini(&r->workers[i].pool);
+		tls_turns_free(r->workers[i].turns);
 		loop_free(r->workers[i].loop);
 		log_limit_fini(&r->workers[i].evicted_log);
 		log_limit_fini(&r->workers[i].proxy_log);

@@ -28,6 +28,7 @@ struct group;
 struct guest;
 struct party;
 struct peer;
+struct tls_turns;
 struct udp_guard;
 
 TAILQ_HEAD(guest_list, guest);
@@ -49,6 +50,8 @@ struct worker {
 	/* All that are in this thread, let in or not. */
 	struct peer_list peers;
 	struct guest_list guests;
+	/* Of their handshakes by key. */
+	struct tls_turns *turns;
 	/* On web listeners, before it is known who serves them. */
 	struct entry_list entries;
 	/* Those that are carried. */

@@ -63,6 +63,9 @@ struct f_tls {
 	/* Records, until the call from above or below returns. */
 	struct tls_writer records;
 	struct task step;
+	/* Of those whose handshakes take turns; and it is this one's. */
+	struct tls_place place;
+	bool my_turn;
 	void (*ready_fn)(void *arg);
 	void *ready_arg;
 	/* When the session last moved more than a keepalive; was its memory given back since? */
@@ -406,6 +409,19 @@ read_turn(struct f_tls *t)
 	tell_end(t);
 }
 
+/* False: what came waits for its turn, or it has failed and told so. */
+static bool
+may_shake(struct f_tls *t)
+{
+	if (t->place.turns == NULL || t->f.below->in.len == 0 || t->my_turn) {
+		t->my_turn = false;
+		return true;
+	}
+	if (tls_place_wait(&t->place) != 0)
+		fail(t, ERR_NOMEM, NULL);
+	return false;
+}
+
 static void
 on_step(void *arg)
 {
@@ -418,9 +434,18 @@ on_step(void *arg)
 		tell_end(t);
 		return;
 	}
-	if (t->f.paused || (t->input == INPUT_HANDSHAKE && !handshake(t)))
+	if (t->f.paused || (t->input == INPUT_HANDSHAKE && (!may_shake(t) || !handshake(t))))
 		return;
 	read_turn(t);
+}
+
+static void
+on_turn(void *arg)
+{
+	struct f_tls *t = arg;
+
+	t->my_turn = true;
+	on_step(t);
 }
 
 static void
@@ -511,6 +536,7 @@ tls_fini(struct filter *f)
 
 	if (f->loop != NULL)
 		task_cancel(f->loop, &t->step);
+	tls_place_leave(&t->place);
 	tls_session_free(t->session);
 	tls_rec_free(t->rec);
 	tls_asked_fini(&t->asked);
@@ -594,6 +620,12 @@ f_tls_keyed(
 		return NULL;
 	t->session = tls_session_new_keyed(t->gen, judge, &below->in, &t->records);
 	return tls_start(t);
+}
+
+void
+f_tls_take_turns(struct filter *f, struct tls_turns *t, const struct tls_turns_who *who)
+{
+	tls_place_init(&tls_of(f)->place, t, who, on_turn, f);
 }
 
 const uint8_t *

@@ -30,6 +30,7 @@
 #include "lib/net/filter.h"
 #include "lib/tls/tls.h"
 #include "lib/tls/tls_keyed.h"
+#include "lib/tls/tls_turns.h"
 
 /* Bytes decrypted in a turn: what a socket reads in one. */
 #define F_TLS_TURN (256 * 1024)
@@ -65,6 +66,12 @@ struct filter *f_tls_client(
 struct filter *f_tls_keyed(
     struct filter *below, struct loop *l, const struct tls_keyed *ctx, struct tls_judge judge);
 const uint8_t *f_tls_peer(const struct filter *f);
+
+/*
+ * f_tls_take_turns - each step of f's handshake that is work waits for its turn among those of t
+ * (borrowed until the handshake is done or f freed).  Right after f was made.
+ */
+void f_tls_take_turns(struct filter *f, struct tls_turns *t, const struct tls_turns_who *who);
 
 /* f_tls_set_ready - call fn(arg) once when the handshake is done, before user->writable. */
 void f_tls_set_ready(struct filter *f, void (*fn)(void *arg), void *arg);

@@ -97,8 +97,12 @@ try:
 except ConnectionResetError:
     print("reset")
 PYTHON
-start cut python3 "$tmp/cut.py" "$local_port" "$tmp/cut.ready"
-wait_for "the connection" exists "$tmp/cut.ready"
+# cut NAME - a connection that is to be cut.
+cut() {
+	start "$1" python3 "$tmp/cut.py" "$local_port" "$tmp/$1.ready"
+	wait_for "the connection" exists "$tmp/$1.ready"
+}
+cut cut
 sed "s/$(public_key alice)/$(public_key mallory)/" "$tmp/clients.json" >"$tmp/clients.new"
 cp "$tmp/clients.json" "$tmp/clients.good"
 mv "$tmp/clients.new" "$tmp/clients.json"
@@ -117,6 +121,13 @@ back || fail "a broken file has changed something"
 echo "pi nonsense" >"$tmp/known"
 wait_for "the client to tell of it" has_line "$tmp/local.log" "known: line 1: .*what was read before stays"
 back || fail "a broken file has changed something"
+
+# And the client cuts its own when the agent's key goes.
+cut known_cut
+echo "pi $(public_key lab)" >"$tmp/known"
+wait_for "the cut" is_dead known_cut
+expect "what the program sees" reset "$(cat "$tmp/known_cut.log")"
+has_line "$tmp/local.log" "agent pi, end to end: its key was taken out" || fail "the client does not tell of it"
 
 # Mistakes on the command line.
 wrong() {

@@ -2,7 +2,7 @@
 /*
  * evil_relay - the relay with a tap and a knife, for tests of sessions end to end.
  *
- *     EVIL_LOG=FILE EVIL=HOW EVIL_WAY=up|down EVIL_AT=OFFSET evil_relay relay OPTION...
+ *     EVIL_LOG=FILE EVIL="HOW up|down OFFSET" EVIL_NEXT=FILE evil_relay relay OPTION...
  *
  * It writes every byte that it handles of clients and agents into FILE, bodies of HELLO, OPEN and
  * OPEN_OK too: all that a relay ever gets to see of them.  Of the streams whose protocol is e2e it
@@ -17,6 +17,9 @@
  *     again     of the second stream on: the bytes of the first one take the place of its own
  *     lead      no byte is touched: streams to the agent "pi" are led to the agent "lab"
  *
+ * The file of EVIL_NEXT, when it is there, says in the same words how the next stream is treated;
+ * it is removed when that has come.
+ *
  * link: -Wl,--wrap=mux_stream_new,--wrap=mux_stream_data,--wrap=mux_stream_ended
  * link: -Wl,--wrap=ctl_hello_parse,--wrap=ctl_open_parse,--wrap=ctl_open_ok_parse
  * link: -Wl,--wrap=bridge_open,--wrap=mux_stream_drop
@@ -24,6 +27,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd/cmd.h"
 #include "cmd/relay/bridge.h"
@@ -38,9 +42,16 @@ static const char *const how_name[N_HOW] = { "none", "flip", "drop", "repeat", "
 
 enum { STREAMS = 64, KEEP = 64 * 1024 * 1024 };
 
+struct deed {
+	enum how how;
+	bool up;
+	uint64_t at;
+};
+
 /* One stream of e2e, at the session that its bytes come from. */
 struct victim {
 	const struct mux_stream *ms;
+	struct deed deed;
 	/* Bytes that came. */
 	uint64_t came;
 	/* The deed is done. */
@@ -53,15 +64,49 @@ struct victim {
 
 static struct {
 	FILE *log;
-	enum how how;
-	bool up;
-	uint64_t at;
+	/* Of all streams, unless a file says otherwise; of the one that has come last. */
+	struct deed deed, now;
+	const char *next;
 	struct victim victims[STREAMS];
 	size_t n;
 	/* Of the first stream. */
 	uint8_t *recorded;
 	size_t n_recorded;
 } self;
+
+/* ---- what it is told ---- */
+
+static bool
+parse_deed(const char *text, struct deed *d)
+{
+	char how[16] = "", way[8] = "up";
+	unsigned long long at = 0;
+
+	*d = (struct deed){ 0 };
+	if (sscanf(text, "%15s %7s %llu", how, way, &at) < 1)
+		return false;
+	while (d->how < N_HOW && strcmp(how, how_name[d->how]) != 0)
+		d->how++;
+	d->up = strcmp(way, "up") == 0;
+	d->at = at;
+	return d->how < N_HOW;
+}
+
+/* A stream of e2e has come from a client. */
+static void
+next_deed(void)
+{
+	FILE *f = self.next != NULL ? fopen(self.next, "r") : NULL;
+	char text[64] = "";
+
+	self.now = self.deed;
+	if (f == NULL)
+		return;
+	if (fgets(text, sizeof text, f) == NULL || !parse_deed(text, &self.now) ||
+	    unlink(self.next) != 0)
+		abort();
+	fclose(f);
+}
 
 /* ---- the tap ---- */
 
@@ -133,9 +178,14 @@ __wrap_mux_stream_new(struct mux *m, uint32_t id, const struct ctl_open *o, stru
 {
 	int r = __real_mux_stream_new(m, id, o, charge, out);
 
-	/* Those from the client have its id; those to the agent get theirs later. */
-	if (r == 0 && ctl_open_is_e2e(o) && (id != 0) == self.up && self.n < STREAMS) {
-		self.victims[self.n] = (struct victim){ .ms = *out, .second = self.n > 0 };
+	if (r != 0 || !ctl_open_is_e2e(o))
+		return r;
+	/* Those from the client have its id; those to the agent come next, and get theirs later. */
+	if (id != 0)
+		next_deed();
+	if ((id != 0) == self.now.up && self.n < STREAMS) {
+		self.victims[self.n] =
+		    (struct victim){ .ms = *out, .deed = self.now, .second = self.n > 0 };
 		self.n++;
 	}
 	return r;
@@ -217,20 +267,20 @@ cut(struct victim *v, struct mux_stream *ms, struct bufq *in, size_t n, size_t o
 	uint8_t *p = copy_of(in, n);
 	size_t left = n;
 
-	if (self.how == FLIP) {
+	if (v->deed.how == FLIP) {
 		p[off] ^= 0x10;
-	} else if (self.how == DROP) {
+	} else if (v->deed.how == DROP) {
 		size_t out = n - off < 100 ? n - off : 100;
 
 		memmove(p + off, p + off + out, n - off - out);
 		left = n - out;
-	} else if (self.how == REPEAT) {
+	} else if (v->deed.how == REPEAT) {
 		p = realloc(p, 2 * n);
 		if (p == NULL)
 			abort();
 		memcpy(p + n, p, n);
 		left = 2 * n;
-	} else if (self.how == SWAP) {
+	} else if (v->deed.how == SWAP) {
 		must(bufq_copy(&v->held, p, n));
 		left = 0;
 	} else {
@@ -253,7 +303,7 @@ treat(struct victim *v, struct mux_stream *ms, struct bufq *in, size_t n)
 			r = __real_mux_stream_data(ms, &v->held, v->held.len);
 		return r;
 	}
-	if (self.how == AGAIN && v->second) {
+	if (v->deed.how == AGAIN && v->second) {
 		size_t k = self.n_recorded - v->replayed;
 		uint8_t *p = malloc(n);
 
@@ -266,15 +316,15 @@ treat(struct victim *v, struct mux_stream *ms, struct bufq *in, size_t n)
 		return hand_on(ms, p, k);
 	}
 	record(v, in, n);
-	if (self.how == TRUNCATE && v->done) {
+	if (v->deed.how == TRUNCATE && v->done) {
 		bufq_drain(in, n);
 		return 0;
 	}
-	if (v->done || self.how == NONE || self.how >= AGAIN || v->came <= self.at)
+	if (v->done || v->deed.how == NONE || v->deed.how >= AGAIN || v->came <= v->deed.at)
 		return __real_mux_stream_data(ms, in, n);
-	r = cut(v, ms, in, n, self.at > from ? (size_t)(self.at - from) : 0);
+	r = cut(v, ms, in, n, v->deed.at > from ? (size_t)(v->deed.at - from) : 0);
 	bufq_drain(in, n);
-	if (r == 0 && self.how == TRUNCATE)
+	if (r == 0 && v->deed.how == TRUNCATE)
 		r = __real_mux_stream_ended(ms, ms->from.received);
 	return r;
 }
@@ -294,8 +344,8 @@ __wrap_mux_stream_ended(struct mux_stream *ms, uint64_t final)
 	struct victim *v = victim_of(ms);
 
 	/* What it says does not fit any more to what was handed on. */
-	if (v != NULL && (v->done || self.how == AGAIN))
-		return self.how == TRUNCATE ? 0 : __real_mux_stream_ended(ms, ms->from.received);
+	if (v != NULL && (v->done || v->deed.how == AGAIN))
+		return v->deed.how == TRUNCATE ? 0 : __real_mux_stream_ended(ms, ms->from.received);
 	return __real_mux_stream_ended(ms, final);
 }
 
@@ -310,7 +360,7 @@ void
 __wrap_bridge_open(
     struct peer *client, struct peer *agent, struct stream *s, const struct ctl_open *o)
 {
-	struct group *g = self.how == LEAD ? group_get(client->w, "lab") : NULL;
+	struct group *g = self.deed.how == LEAD ? group_get(client->w, "lab") : NULL;
 	struct peer *other = g != NULL ? group_agent(g) : NULL;
 
 	__real_bridge_open(client, other != NULL ? other : agent, s, o);
@@ -328,17 +378,11 @@ wrong(const char *text)
 int
 main(int argc, char **argv)
 {
-	const char *how = getenv("EVIL"), *way = getenv("EVIL_WAY"), *at = getenv("EVIL_AT");
-	const char *log = getenv("EVIL_LOG");
-	int i = 0;
+	const char *deed = getenv("EVIL"), *log = getenv("EVIL_LOG");
 
-	while (how != NULL && i < N_HOW && strcmp(how, how_name[i]) != 0)
-		i++;
-	if (i == N_HOW)
-		return wrong("EVIL is none that is known");
-	self.how = how != NULL ? (enum how)i : NONE;
-	self.up = way == NULL || strcmp(way, "up") == 0;
-	self.at = at != NULL ? strtoull(at, NULL, 10) : 0;
+	if (!parse_deed(deed != NULL ? deed : "none", &self.deed))
+		return wrong("EVIL is nothing that is known");
+	self.next = getenv("EVIL_NEXT");
 	self.recorded = malloc(KEEP);
 	if (self.recorded == NULL)
 		return wrong("out of memory");

@@ -599,10 +599,107 @@ no_context_is_made_of_what_is_no_private_key(void **state)
 	secret_free(bad);
 }
 
+/* ---- handshakes that take turns ---- */
+
+enum { CROWD = 4 };
+
+/* Pairs on one loop, whose servers take turns. */
+struct crowd {
+	struct ends p[CROWD];
+	struct loop *l;
+	struct tls_turns *turns;
+};
+
+static void
+crowd_open(struct crowd *x)
+{
+	const struct tls_turns_who who = { .any_rate = true };
+
+	for (int i = 0; i < CROWD; i++) {
+		friends_open(&x->p[i]);
+		if (i > 0) {
+			loop_free(x->p[i].t.l);
+			x->p[i].t.l = x->p[0].t.l;
+		}
+	}
+	x->l = x->p[0].t.l;
+	x->turns = tls_turns_new(x->l, 1, 1);
+	for (int i = 0; i < CROWD; i++) {
+		ends_start(&x->p[i]);
+		f_tls_take_turns(x->p[i].t.s.f, x->turns, &who);
+	}
+}
+
+static void
+crowd_close(struct crowd *x)
+{
+	for (int i = CROWD - 1; i > 0; i--) {
+		tlstest_side_free(&x->p[i].t.c);
+		tlstest_side_free(&x->p[i].t.s);
+		loop_settle(x->l);
+		x->p[i].t.l = loop_new();
+		ends_close(&x->p[i]);
+	}
+	tlstest_side_free(&x->p[0].t.s);
+	tls_turns_free(x->turns);
+	ends_close(&x->p[0]);
+}
+
+/* Servers that are ready, and clients, which a server's first step makes so. */
+static unsigned
+count_ready(const struct crowd *x, bool server)
+{
+	unsigned n = 0;
+
+	for (int i = 0; i < CROWD; i++)
+		n += server ? x->p[i].t.s.n_ready : x->p[i].t.c.n_ready;
+	return n;
+}
+
+static void
+one_step_of_all_handshakes_in_a_turn(void **state)
+{
+	static struct crowd x;
+	unsigned were = 0, now;
+
+	(void)state;
+	crowd_open(&x);
+	for (int turn = 0; turn < 200 && count_ready(&x, true) < CROWD; turn++) {
+		loop_settle(x.l);
+		now = count_ready(&x, false) + count_ready(&x, true);
+		/* A client's turn may come in that of another's server. */
+		assert_in_range(now, were, were + 2);
+		were = now;
+		assert_in_range(count_ready(&x, false), 0, turn);
+	}
+	assert_int_equal(count_ready(&x, true), CROWD);
+	/* Then nobody waits for anybody. */
+	tlstest_write(&x.p[3].t.c, BULK, 5000);
+	x.p[3].t.s.want = BULK;
+	assert_true(wire_run(x.l, 10000, tlstest_both_got, &x.p[3].t));
+	tlstest_got(&x.p[3].t.s, BULK);
+	crowd_close(&x);
+}
+
+static void
+who_is_gone_has_no_turn(void **state)
+{
+	static struct crowd x;
+
+	(void)state;
+	crowd_open(&x);
+	for (int turn = 0; turn < 4; turn++)
+		loop_settle(x.l);
+	assert_true(count_ready(&x, true) < CROWD);
+	crowd_close(&x);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(one_step_of_all_handshakes_in_a_turn),
+		cmocka_unit_test(who_is_gone_has_no_turn),
 		cmocka_unit_test(ends_that_know_each_other_talk),
 		cmocka_unit_test(a_sibling_has_the_same_key),
 		cmocka_unit_test(one_of_several_keys_is_enough),
