@@ -34,17 +34,19 @@ client() {
 }
 
 start_agent pi
-client pi
+client pi &
+pi_client=$!
 start theirs "$python" "$here/py_tunnel.py" "$relay_url" "$tmp/agent.secret" theirs "$tmp/theirs.ready" \
 	"hash=$(port hash):${public#*-}" "udp:dgram=$(port udp):${public#*-}" "echo=$(port echo)" "taken=$(port echo):${public#*-}" "far=$(port echo):1"
 started_file theirs "$tmp/theirs.ready"
 client theirs
+wait "$pi_client" || fail "their client and our agent"
 
 # transfers ECHO HASH - whole and half, to and fro, on those two ports.
 transfers() {
 	for n in 0 1 2 100 5000 200000 10000000; do python3 "$here/bulk.py" "$1" 1 $n 0; done
 	python3 "$here/bulk.py" "$1" 100 200000 0
-	python3 "$here/bulk.py" "$1" 40 2000000 1
+	python3 "$here/bulk.py" "$1" 20 2000000 1
 	for n in 0 1 200000; do
 		make_data "$tmp/up" $n
 		expect "$n bytes and their sum" "$(sum_of "$tmp/up") $n" "$(socat -t 20 - "TCP:127.0.0.1:$2" <"$tmp/up")"

@@ -7,9 +7,13 @@
 . "$(dirname "$0")/lib.sh"
 
 ports=$(free_ports 16)
-port_of() { json "$tmp/pi.ready" "[s['public'] for s in d['services'] if s['service'] == '$1'][0].split(':')[1]"; }
 # all_ports - of every service, when the agent has them.
-all_ports() { for s in redis ssh hash flood web; do printf '%s ' "$s=$(port_of "$s")"; done; }
+all_ports() { json "$tmp/pi.ready" "' '.join(sorted(s['service'] + '=' + s['public'].split(':')[1] for s in d['services'])) + ' '"; }
+# port_of SERVICE - which it keeps.
+port_of() {
+	port=${had#*"$1="}
+	echo "${port%% *}"
+}
 
 start_sshd
 redis_port=$(free_port)

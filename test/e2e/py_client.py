@@ -222,6 +222,7 @@ class Work:
         return found["client"]
 
     async def run(self):
+        idle = asyncio.ensure_future(self.idle())  # which mostly waits
         for n in (0, 1, 2, 100, 5000, 200000, 10000000):
             await self.echo(n)
             await self.echo(n, early=True)
@@ -232,7 +233,7 @@ class Work:
         await self.refusals()
         await asyncio.gather(*(self.echo(self.session.rnd.choice((0, 1, 5000, 200000)), early=i % 2) for i in range(100)))
         await self.beside_slow()
-        await self.idle()
+        await idle
 
 
 # ---- faults that end the session ----

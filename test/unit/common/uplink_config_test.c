@@ -16,6 +16,7 @@
 #include "lib/base/file.h"
 #include "lib/base/mem.h"
 #include "proto/dialect/dialect.h"
+#include "proto/join.h"
 #include "test/unit/heap.h"
 #include "test/unit/heardlog.h"
 #include "test/unit/tlstest.h"
@@ -323,6 +324,86 @@ keys_that_make_no_sense_are_refused(void **state)
 	refused("give --key-file");
 }
 
+/* ---- one word for all ---- */
+
+static void
+join_file_says(const struct secret *word)
+{
+	o.relay = NULL;
+	secret_free(o.secret);
+	o.secret = NULL;
+	assert_int_equal(
+	    file_write_atomic(file, secret_bytes(word), secret_len(word), 0600, NULL), 0);
+	o.join_file = file;
+}
+
+static struct secret *
+word_for(const char *url)
+{
+	struct secret *one = secret_new(ONE_PRIV, strlen(ONE_PRIV)), *word;
+	uint8_t point[KEYS_POINT_LEN];
+
+	assert_int_equal(keys_point(ONE_PUB, strlen(ONE_PUB), point, NULL), 0);
+	assert_int_equal(join_make(url, point, one, &word, NULL), 0);
+	secret_free(one);
+	return word;
+}
+
+static void
+a_join_file_stands_for_relay_and_keys(void **state)
+{
+	struct secret *word = word_for("wss://relay.test/t");
+	uint8_t point[KEYS_POINT_LEN];
+
+	(void)state;
+	join_file_says(word);
+	taken();
+	/* As an option would be, it is freed with them. */
+	assert_string_equal(o.relay, "wss://relay.test/t");
+	mem_free(o.relay);
+	assert_string_equal(c.target.url.at.host, "relay.test");
+	assert_string_equal(tls_keyed_public(c.target.keyed), ONE_PUB);
+	assert_int_equal(keys_point(ONE_PUB, strlen(ONE_PUB), point, NULL), 0);
+	assert_int_equal(c.target.relay_keys.n, 1);
+	assert_memory_equal(c.target.relay_keys.points[0], point, sizeof point);
+	secret_free(word);
+}
+
+static void
+a_join_file_is_given_alone(void **state)
+{
+	static char relay[] = "ws://relay.test", key[] = "/nonexistent/key";
+	struct secret *word = word_for("wss://relay.test/t");
+
+	(void)state;
+	join_file_says(word);
+	o.relay = relay;
+	refused("give it alone");
+	o.relay = NULL;
+	o.key.file = key;
+	refused("give it alone");
+	o.key.file = NULL;
+	key_is(ONE_PRIV);
+	o.relay_keys.n = 0;
+	refused("give it alone");
+	key_is(ONE_PRIV);
+	secret_free(o.key.key);
+	o.key.key = NULL;
+	refused("give it alone");
+	secret_free(word);
+}
+
+static void
+a_join_file_that_is_wrong_is_named(void **state)
+{
+	struct secret *word = secret_new("tunnel-join-x", 13);
+
+	(void)state;
+	join_file_says(word);
+	refused(file);
+	secret_free(word);
+}
+
 static void
 without_memory_it_fails_and_leaves_nothing(void **state)
 {
@@ -407,7 +488,7 @@ what_cannot_be_spoken_is_refused(void **state)
 	(void)state;
 	o.relay = (char *)(uintptr_t) "ws://127.0.0.1/ws_for_access_clients";
 	o.carriers = 1;
-	refused("an agent's path ends in /ws_for_edge_agents");
+	refused("that path is for clients; an agent's path ends in /ws_for_edge_agents");
 	o.relay = (char *)(uintptr_t) "ws://127.0.0.1";
 	o.dialect = HNR;
 	o.carriers = 2;
@@ -458,6 +539,9 @@ main(void)
 		T(a_key_stands_for_a_secret),
 		T(a_key_is_for_the_native_dialect),
 		T(keys_that_make_no_sense_are_refused),
+		T(a_join_file_stands_for_relay_and_keys),
+		T(a_join_file_is_given_alone),
+		T(a_join_file_that_is_wrong_is_named),
 		T(without_memory_it_fails_and_leaves_nothing),
 		T(the_dialect_is_that_of_the_path_or_the_option),
 		T(what_cannot_be_spoken_is_refused),

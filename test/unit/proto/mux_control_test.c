@@ -190,6 +190,26 @@ a_turn_hands_over_so_many(void **state)
 	raw_fini(&r);
 }
 
+/* What is left needs more bytes, not another turn. */
+static void
+a_full_turn_that_ends_within_a_frame_is_over(void **state)
+{
+	const struct frame f = { FRAME_CONTROL, 0, 2, 0 };
+	uint8_t hdr[FRAME_HDR_LEN];
+	struct raw r;
+	struct end *e = end_of(&r);
+
+	(void)state;
+	raw_init(&r, &acceptor, true);
+	for (int i = 1; i < MUX_WORK_TURN; i++)
+		put(e, FRAME_PING, "8 bytes.");
+	frame_pack(hdr, &f);
+	assert_int_equal(bufq_copy(&e->in, hdr, sizeof hdr), 0);
+	assert_int_equal(session_input(e->s, &e->in, r.net.now_ms * 1000, &e->why), 0);
+	assert_int_equal(e->in.len, sizeof hdr);
+	raw_fini(&r);
+}
+
 static void
 answer(struct end *e, const char *call)
 {
@@ -304,6 +324,7 @@ main(void)
 		cmocka_unit_test(where_nobody_listens_it_is_no_error),
 		cmocka_unit_test(nobody_is_heard_before_he_is_let_in),
 		cmocka_unit_test(a_turn_hands_over_so_many),
+		cmocka_unit_test(a_full_turn_that_ends_within_a_frame_is_over),
 		cmocka_unit_test(an_answer_may_be_given_at_once),
 		cmocka_unit_test(what_is_not_read_is_bounded),
 		cmocka_unit_test(without_memory_the_session_ends),

@@ -572,6 +572,30 @@ each_allocation_may_fail(void **state)
 }
 
 static void
+an_open_without_memory_leaves_no_stream(void **state)
+{
+	struct net *n = net_new(&acceptor, &acceptor);
+	struct end *e = net_client(n);
+	struct side x = { 0 };
+	long fail = 0;
+	bool opened;
+
+	(void)state;
+	do {
+		buf_pool_free();
+		mem_fail_after(fail++);
+		opened = side_open(&x, e);
+		mem_fail_after(MEM_NO_FAIL);
+		assert_int_equal(e->s->n_streams, opened);
+		assert_int_equal(budget_streams(&e->budget), opened);
+	} while (!opened);
+	assert_true(fail > 3);
+	net_free(n);
+	side_fini(&x);
+	buf_pool_free();
+}
+
+static void
 a_frame_that_could_not_be_queued_ends_the_session(void **state)
 {
 	struct bufq out = { 0 };
@@ -656,6 +680,7 @@ main(void)
 		cmocka_unit_test(a_frame_that_could_not_be_queued_ends_the_session),
 		cmocka_unit_test(a_frame_that_failed_while_bytes_left_does_so_too),
 		cmocka_unit_test(each_allocation_may_fail),
+		cmocka_unit_test(an_open_without_memory_leaves_no_stream),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
