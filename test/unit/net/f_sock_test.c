@@ -2,8 +2,6 @@
 /*
  * f_sock - the socket filter on real sockets and pipes: bounds, both half-closes, resets, moving to
  * another loop.
- *
- * link: -Wl,--wrap=block_new
  */
 #include <fcntl.h>
 #include <errno.h>
@@ -320,59 +318,6 @@ small_reads_pin_little(void **state)
 	}
 	assert_int_equal(t.x.got.len, 2000);
 	assert_true(t.x.got.pinned <= 2000 * BUF_SMALL / 10);
-	finish(&t);
-}
-
-/* The largest block that was asked for, since the test has looked. */
-static size_t largest;
-
-struct block *__real_block_new(size_t n);
-struct block *__wrap_block_new(size_t n);
-
-struct block *
-__wrap_block_new(size_t n)
-{
-	if (n > largest)
-		largest = n;
-	return __real_block_new(n);
-}
-
-/* n bytes more, so often, each waited for. */
-static void
-arrive(struct fixture *t, size_t n, int times)
-{
-	for (int i = 0; i < times; i++) {
-		t->want += n;
-		assert_true(wire_run(t->l, WAIT_MS, filter_has_all, t));
-	}
-}
-
-static size_t
-read_size(struct fixture *t)
-{
-	largest = 0;
-	arrive(t, 1, 1);
-	return largest;
-}
-
-static void
-blocks_are_as_large_as_what_comes(void **state)
-{
-	enum { SHRINK_AFTER = 32, MORE_THAN_AN_EIGHTH = BUF_HUGE / 8 + 1 };
-	struct fixture t;
-
-	(void)state;
-	open_tcp(&t);
-	assert_int_equal(read_size(&t), BUF_MEDIUM);
-	arrive(&t, BULK, 1);
-	arrive(&t, MORE_THAN_AN_EIGHTH, 1);
-	assert_int_equal(read_size(&t), BUF_HUGE);
-	/* Small reads count in a row: this one was the first. */
-	arrive(&t, 1, SHRINK_AFTER - 2);
-	arrive(&t, MORE_THAN_AN_EIGHTH, 1);
-	arrive(&t, 1, SHRINK_AFTER - 1);
-	assert_int_equal(read_size(&t), BUF_HUGE);
-	assert_int_equal(read_size(&t), BUF_HUGE / 4);
 	finish(&t);
 }
 
@@ -817,7 +762,6 @@ main(void)
 		cmocka_unit_test(a_paused_reader_stops_the_socket),
 		cmocka_unit_test(a_socket_reads_no_more_than_is_wanted),
 		cmocka_unit_test(small_reads_pin_little),
-		cmocka_unit_test(blocks_are_as_large_as_what_comes),
 		cmocka_unit_test(the_peers_half_close_leaves_our_direction),
 		cmocka_unit_test(our_half_close_comes_after_all_bytes),
 		cmocka_unit_test(a_reset_is_told_even_while_paused),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* who_test - credentials and the relay's own key, from the options: what is read, and what is said. */
+/* who_test - credentials and the relay's key, from the options: what is read, what is said. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
