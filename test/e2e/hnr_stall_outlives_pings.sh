@@ -50,7 +50,7 @@ start_relay relay
 start_agent_of native lab --allow '127.0.0.1:*'
 for name in pi pi2; do
 	start_agent_of theirs $name
-	HNR_CHUNK=16384 target down-$name down
+	HNR_CHUNK=16384 target "down-$name" down
 	start "$name-client" sh -c "tail -f /dev/null | $(client_of native) $name 127.0.0.1 $port tcp | python3 '$tmp/late.py' $STALL_S $SIZE"
 done
 target up up
