@@ -125,5 +125,5 @@ edge_agent_main(int argc, char **argv)
 	if (code == CMD_GO)
 		code = run(values);
 	argparse_fini(&spec, values);
-	return code;
+	return dropin_end(code);
 }

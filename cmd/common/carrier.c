@@ -162,6 +162,16 @@ on_flush(void *arg)
 
 /* ---- bytes in ---- */
 
+/* The end that says that something was wrong: that of one that was refused is an orderly one. */
+static void
+say_why(struct carrier *c, int err, const char *text)
+{
+	if (c->s->carries == SESSION_BYTES || err == ERR_DENIED)
+		say_bye(c);
+	else
+		f_ws_close(c->f, err == ERR_PROTO ? F_WS_PROTOCOL : F_WS_INTERNAL, text);
+}
+
 static void
 carrier_fail(struct carrier *c, int err, const char *text)
 {
@@ -174,7 +184,7 @@ carrier_fail(struct carrier *c, int err, const char *text)
 	session_goaway(c->s, err == ERR_PROTO ? CODE_PROTOCOL : CODE_INTERNAL, text);
 	if (session_output(c->s, &out, 0, loop_now_us(c->loop)) == 0 && !c->dead &&
 	    write_out(c, &out) == 0)
-		say_bye(c);
+		say_why(c, err, text);
 	bufq_fini(&out);
 	carrier_end(c, err, text);
 }

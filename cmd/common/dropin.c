@@ -2,6 +2,7 @@
 /* dropin - command lines of http-network-relay, read and passed on. */
 #include "cmd/common/dropin.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 
 #include "cmd/cmd.h"
 #include "lib/base/mem.h"
+#include "lib/net/loop.h"
 
 #define SAY_MAX (16 * 1024)
 #define WORD_MAX 8192
@@ -74,6 +76,16 @@ dropin_fini(struct dropin *d)
 		mem_free(d->v[i]);
 	}
 	memset(d, 0, sizeof *d);
+}
+
+int
+dropin_end(int code)
+{
+	int signo = sig_last();
+
+	if (signo != 0 && signal(signo, SIG_DFL) != SIG_ERR)
+		raise(signo);
+	return code;
 }
 
 void

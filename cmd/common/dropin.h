@@ -39,6 +39,12 @@ void dropin_drain(struct dropin *d);
 void dropin_fini(struct dropin *d);
 
 /*
+ * dropin_end - the status to end with: code; or, if a signal has ended it, the end by that signal,
+ * as the reference leaves it at that.
+ */
+int dropin_end(int code);
+
+/*
  * dropin_say - a line on standard error, as the reference prints it: without time and level, since
  * scripts look for its words.
  */

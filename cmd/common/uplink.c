@@ -136,8 +136,8 @@ uplink_lost(struct uplink *k, int err, const char *text)
 	IGNORE_RESULT(note_success(k));
 	if (err != ERR_EOF)
 		snprintf(k->last_error, sizeof k->last_error, "%s", text);
-	carrier_free(
-	    k->carrier, CODE_LOST, text[0] != '\0' ? text : "the link to the relay was lost");
+	carrier_free(k->carrier, err == ERR_PROTO ? CODE_PROTOCOL : CODE_LOST,
+	    text[0] != '\0' ? text : "the link to the relay was lost");
 	k->carrier = NULL;
 	if (k->finishing) {
 		uplink_ended(k, text);

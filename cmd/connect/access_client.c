@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * access_client - connect in place of http-network-relay's access-client: its command line, its
- * protocol, its exit status: 0 for all that a relay does, 1 if there is none.
+ * protocol, its exit status: 0 for all that a relay answers, 1 if it does not.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,7 +81,7 @@ run(char *const *values)
 		IGNORE_RESULT(connect_command(d.n, d.v, &target)); /* it has its own status */
 	dropin_fini(&d);
 	dropin_say("Exiting");
-	return target.reached && !target.failed ? CMD_OK : CMD_FAILED;
+	return target.answered && !target.failed ? CMD_OK : CMD_FAILED;
 }
 
 int
@@ -98,5 +98,5 @@ access_client_main(int argc, char **argv)
 	if (code == CMD_GO)
 		code = run(values);
 	argparse_fini(&spec, values);
-	return code;
+	return dropin_end(code);
 }

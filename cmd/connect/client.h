@@ -51,8 +51,8 @@ struct client_dropin {
 	const char *agent;
 	/* Bytes, whatever its protocol. */
 	struct ctl_open open;
-	/* A WebSocket stood; our own side failed, or the relay made no sense. */
-	bool reached, failed;
+	/* The relay has answered; our own side failed, or the relay made no sense. */
+	bool answered, failed;
 };
 
 struct route;

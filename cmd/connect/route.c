@@ -172,8 +172,6 @@ on_ready(void *arg)
 {
 	struct route_uplink *rl = arg;
 
-	if (rl->route->client->dropin != NULL)
-		rl->route->client->dropin->reached = true;
 	if (rl->e2e != NULL) {
 		start_e2e(rl);
 		return;
@@ -196,8 +194,10 @@ on_up(void *arg)
 	struct route_uplink *rl = arg;
 
 	/* Of those that are for one connection each, programs decide how many there are. */
-	if (rl->route->client->dropin != NULL)
+	if (rl->route->client->dropin != NULL) {
+		rl->route->client->dropin->answered = true;
 		dropin_say("Received OK message");
+	}
 	if (!rl->shared)
 		log_debug("connected to %s", rl->route->client->config.relay);
 	else
@@ -290,10 +290,12 @@ on_refused(void *arg, uint32_t code, const char *text)
 
 	bool denied = code == CODE_DENIED || code == CODE_REVOKED;
 
-	if (c->dropin != NULL)
+	if (c->dropin != NULL) {
+		c->dropin->answered = true;
 		dropin_say("Received error message: %s", text);
-	else
+	} else {
 		log_errorx("%s: refused: %s", c->config.relay, text);
+	}
 	if (is_only_hope(rl))
 		once_over(rl, denied ? CMD_REFUSED : CMD_FAILED);
 	else if (denied)

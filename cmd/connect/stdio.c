@@ -212,12 +212,30 @@ make_filter(struct loop *l)
 
 /* ---- the connection ---- */
 
+/* In the words of the reference: the relay's `error`, or the end of the WebSocket. */
+static void
+tell_dropin(struct client_dropin *d, const struct pump_result *res)
+{
+	bool ended = res->code == CODE_LOST || res->code == CODE_PROTOCOL ||
+		     (res->code == CODE_GONE && !d->answered);
+
+	d->failed = d->failed || res->code == CODE_PROTOCOL;
+	if (ended) {
+		dropin_say("Connection closed: Error: %s", res->text);
+	} else {
+		d->answered = true;
+		dropin_say("Received error message: %s", res->text);
+	}
+}
+
 static void
 on_done(void *arg, const struct pump_result *res)
 {
 	struct client *c = arg;
 
 	if (res->code == CODE_OK) {
+		if (c->dropin != NULL)
+			dropin_say("Connection closed: OK");
 		client_leave(c, CMD_OK); /* the last acknowledgement has yet to leave */
 		return;
 	}
@@ -235,7 +253,7 @@ on_done(void *arg, const struct pump_result *res)
 		return;
 	}
 	if (c->dropin != NULL)
-		dropin_say("Received error message: %s", res->text);
+		tell_dropin(c->dropin, res);
 	else
 		log_errorx("%s%s%s", frame_code_str(res->code), res->text[0] != '\0' ? ": " : "",
 		    res->text);

@@ -3,6 +3,7 @@
  * network_relay - the relay in place of http-network-relay's network-relay: its command line, and
  * its credentials file.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "cmd/cmd.h"
 #include "cmd/common/dropin.h"
 #include "cmd/relay/relay.h"
+#include "lib/net/loop.h"
 
 enum { HOST, PORT, CREDENTIALS, N_VALUES };
 
@@ -64,5 +66,6 @@ network_relay_main(int argc, char **argv)
 		dropin_fini(&d);
 	}
 	argparse_fini(&spec, values);
-	return code;
+	/* The reference takes an interrupt for a wish; SIGHUP reloads, which it does not have. */
+	return sig_last() == SIGTERM ? dropin_end(code) : code;
 }

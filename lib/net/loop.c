@@ -545,14 +545,23 @@ io_want(struct io *io, int what)
 
 /* ---- signals ---- */
 
+/* Signals are the process's. */
+static atomic_int last_signal;
+
 static void
 on_signal(evutil_socket_t signo, short what, void *arg)
 {
 	struct sig *s = arg;
 
-	(void)signo;
 	(void)what;
+	atomic_store(&last_signal, (int)signo);
 	s->fn(s->arg);
+}
+
+int
+sig_last(void)
+{
+	return atomic_load(&last_signal);
 }
 
 int

@@ -165,6 +165,8 @@ struct sig {
 int sig_init(
     struct sig *s, struct loop *l, int signo, void (*fn)(void *arg), void *arg) WARN_UNUSED;
 void sig_fini(struct sig *s);
+/* sig_last - the last signal that one of them was told of; 0: none was. */
+int sig_last(void);
 
 /* ---- messages from other threads ---- */
 

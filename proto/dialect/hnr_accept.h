@@ -16,7 +16,7 @@
  *   services      by name: an agent has none.
  *
  * Texts of refusals are the reference's.  Each WebSocket ends with 1000; a reason in it (bye) says
- * that a client's stream was cut.
+ * that a client's stream was cut.  A message that makes no sense ends it with 1002.
  */
 #ifndef PROTO_DIALECT_HNR_ACCEPT_H
 #define PROTO_DIALECT_HNR_ACCEPT_H

@@ -217,10 +217,11 @@ take_start_ok(struct client *c, struct errtext *why)
 	const struct ctl_open_ok ok = { 0 };
 	struct session *s = &c->link.s;
 
-	if (c->state == CLIENT_OVER)
-		return 0;
+	if (c->state == CLIENT_NONE)
+		return err_set(why, ERR_PROTO, "start_ok, where nothing was asked");
+	/* A second one says nothing new: the reference passes over it. */
 	if (c->state != CLIENT_ASKED)
-		return err_set(why, ERR_PROTO, "start_ok, where no answer is awaited");
+		return 0;
 	set_state(c, CLIENT_OPEN);
 	if (s->user->hello(s->arg, &h) != SESSION_GO_ON || !is_live(c))
 		return 0;

@@ -38,6 +38,7 @@ has_line "$tmp/client.log" "Received OK message" || fail "the client does not sa
 # There is no way to say that standard input has ended: it goes on.
 exec 3>&-
 stop client
+expect "status of a client that a signal ends" 143 "$code"
 ! grep -q "$client_secret\|$agent_secret" "$tmp"/*.log || fail "a secret was printed"
 
 # status WANTED WORDS COMMAND... - of its standard error.
@@ -83,8 +84,34 @@ status 0 "not allowed" access-client lab 127.0.0.1 "$tcp_port" tcp --secret "$cl
 HTTP_NETWORK_RELAY_URL=$agents start stubborn edge-agent --secret wrong
 wait_for "the default name" has_line "$tmp/relay.log" "agent unnamed-fqdn-.*-edge-agent-[0-9a-f]\{8\} .*refused"
 stop relay
-expect "status of the relay" 0 "$code"
+expect "status of the relay" 143 "$code"
 wait_for "the agent's words" has_line "$tmp/agent.log" "Connection closed, reconnecting in [0-9]* seconds"
 start again network-relay --port "$port" --credentials-file "$tmp/creds.json"
 wait_for "the agent's return" has_line "$tmp/again.log" "agent pi: session opened"
 kill -0 "$(pid_of stubborn)" || fail "the agent with the wrong secret has given up"
+stop stubborn
+expect "status of an agent that a signal ends" 143 "$code"
+stop again INT
+expect "status of a relay that is interrupted" 0 "$code"
+
+# A relay that ends the connection, and has not answered, is none. What it says must make sense.
+cat >"$tmp/odd.py" <<'PYTHON'
+import asyncio, os, sys
+from websockets.legacy.server import serve
+async def odd(ws, path):
+    await ws.recv()
+    if path == "/sense":
+        await ws.send('{"inner":{"kind":"keep_alive"}}')
+    await ws.close()
+async def main():
+    async with serve(odd, "127.0.0.1", 0) as s:
+        open(sys.argv[1] + ".new", "w").write(str(s.sockets[0].getsockname()[1]))
+        os.rename(sys.argv[1] + ".new", sys.argv[1])
+        await asyncio.Future()
+asyncio.run(main())
+PYTHON
+start odd /usr/bin/python3 "$tmp/odd.py" "$tmp/odd.port"
+started_file odd "$tmp/odd.port"
+odd=ws://127.0.0.1:$(cat "$tmp/odd.port")
+status 1 "Connection closed: Error: .*did not say whether" access-client pi 127.0.0.1 1 tcp --secret x --relay-url "$odd/silence"
+status 1 "Connection closed: Error: unknown" access-client pi 127.0.0.1 1 tcp --secret x --relay-url "$odd/sense"

@@ -6,7 +6,7 @@
 . "$here/hnr/peers.sh"
 
 secrets
-start_relay_with_tls
+start_relay_with_tls --log-level debug
 relay_url=wss://localhost:$tls_port
 start_tcp greet greet hello
 SSL_CERT_FILE=$tmp/tls.pem

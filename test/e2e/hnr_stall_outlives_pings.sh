@@ -20,7 +20,7 @@ s = l.accept()[0]
 if way == "down":
     s.sendall(bytes(size))
     print("sent", flush=True)
-    time.sleep(1000)
+    s.recv(1)
 n = 0
 time.sleep(stall_s)
 while n < size and (b := s.recv(1 << 20)):
@@ -50,11 +50,11 @@ start_relay relay
 start_agent_of native lab --allow '127.0.0.1:*'
 for name in pi pi2; do
 	start_agent_of theirs $name
-	HNR_CHUNK=16384 target down-$name down
-	start $name-client sh -c "sleep 1000 | $(client_of native) $name 127.0.0.1 $port tcp | python3 '$tmp/late.py' $STALL_S $SIZE"
+	HNR_CHUNK=16384 target "down-$name" down
+	start "$name-client" sh -c "tail -f /dev/null | $(client_of native) $name 127.0.0.1 $port tcp | python3 '$tmp/late.py' $STALL_S $SIZE"
 done
 target up up
-start client sh -c "(head -c $SIZE /dev/zero; sleep 1000) | exec $(client_of theirs) lab 127.0.0.1 $port tcp"
+start client sh -c "(head -c $SIZE /dev/zero; tail -f /dev/null) | exec $(client_of theirs) lab 127.0.0.1 $port tcp"
 
 # One that goes while it is not read has a successor at once.
 paused() { [ "$(ss -tnH state established "sport = :${relay_url##*:}" | awk '$1 > 0' | wc -l)" -ge 3 ]; }

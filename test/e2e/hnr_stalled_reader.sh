@@ -78,7 +78,7 @@ while not os.path.exists(sys.argv[2]):
 print("worst %.1f s" % worst, "fine" if worst < 15 else "TOO LONG")
 PYTHON
 start words python3 "$tmp/words.py" "$(port_of 1)" "$tmp/enough"
-closed() { has_line "$tmp/relay.log" 'closed by agent: limit reached: it holds more than it may in the relay'; }
+closed() { has_line "$tmp/relay.log" 'closed by relay: limit reached: the streams of this identity hold more'; }
 wait_for "the stalled stream to be closed" closed
 : >"$tmp/enough"
 wait_for "the words" has_line "$tmp/words.log" worst

@@ -16,6 +16,7 @@
 #include "cmd/common/carrier.h"
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
+#include "lib/ws/f_ws.h"
 #include "test/unit/heap.h"
 #include "test/unit/fakesession.h"
 #include "test/unit/memfilter.h"
@@ -54,6 +55,8 @@ struct host {
 	struct stream *opened;
 	size_t got;
 	int n_hello, n_goaway, n_idle, n_closed;
+	/* It is not freed when it is closed: what it said last must arrive. */
+	bool stays;
 	uint32_t away_code;
 	int err;
 };
@@ -183,7 +186,8 @@ on_closed(void *arg, int err, const char *text)
 	(void)text;
 	h->n_closed++;
 	h->err = err;
-	host_free(h);
+	if (!h->stays)
+		host_free(h);
 }
 
 static const struct carrier_user carrier_user = {
@@ -561,11 +565,93 @@ init_fake(struct fix *x)
 }
 
 static void
+on_peers_message(void *arg, enum f_ws_kind kind, struct bufq *payload)
+{
+	(void)arg;
+	(void)kind;
+	bufq_fini(payload);
+}
+
+/* The same with a session of texts; the test is the WebSocket's other end, x->f[1]. */
+static struct fake_session *
+init_texts(struct fix *x)
+{
+	const struct f_ws_config server = carrier_ws(SESSION_TEXT, 1000),
+				 client = { .mode = F_WS_MESSAGES,
+					 .client = true,
+					 .max_message = 1000,
+					 .on_message = on_peers_message };
+	struct fake_session *f = fake_new();
+
+	memset(x, 0, sizeof *x);
+	x->l = loop_new();
+	assert_true(memfilter_pair(x->l, x->f));
+	x->f[0] = f_ws_new(x->f[0], x->l, &server);
+	x->f[1] = f_ws_new(x->f[1], x->l, &client);
+	f->s.carries = SESSION_TEXT;
+	x->h[0].stays = true;
+	x->h[0].c = carrier_new(x->l, x->f[0], &f->s, &carrier_user, &x->h[0]);
+	assert_non_null(x->h[0].c);
+	return f;
+}
+
+static void
 fini_fake(struct fix *x)
 {
 	filter_free(x->f[1]);
 	fini(x);
 	fake_free_all();
+}
+
+static void
+what_went_wrong_shows_in_the_code(void **state)
+{
+	static const struct {
+		enum f_ws_kind kind;
+		int fail, code;
+	} v[] = { { F_WS_TEXT, ERR_PROTO, F_WS_PROTOCOL }, { F_WS_TEXT, ERR_NOMEM, F_WS_INTERNAL },
+		{ F_WS_TEXT, ERR_DENIED, F_WS_NORMAL }, { F_WS_BINARY, 0, F_WS_PROTOCOL } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof v / sizeof v[0]; i++) {
+		struct bufq q = { 0 };
+		struct fix x;
+
+		init_texts(&x)->fail_input = v[i].fail;
+		assert_int_equal(bufq_copy(&q, "hello", 5), 0);
+		assert_int_equal(f_ws_send_message(x.f[1], v[i].kind, &q), 0);
+		filter_flush(x.f[1]);
+		mem_settle(x.l);
+		assert_int_equal(x.h[0].n_closed, 1);
+		assert_int_equal(f_ws_peer_code(x.f[1]), v[i].code);
+		fini_fake(&x);
+	}
+}
+
+static void
+pings_have_numbers_and_the_peers_are_noted(void **state)
+{
+	struct fake_session *f;
+	struct fix x;
+
+	(void)state;
+	f = init_texts(&x);
+	mem_settle(x.l);
+	f->s.pings = 7;
+	f->s.ponged = 6;
+	f->s.user->ping(f->s.arg);
+	assert_int_equal(f->s.ponged, 6);
+	f->s.heard_us = 0;
+	mem_settle(x.l);
+	assert_int_equal(f->s.ponged, 7);
+	assert_true(f->s.heard_us > 0);
+	f->s.heard_us = f->s.peer_ping_us = 0;
+	f_ws_ping(x.f[1], "else", 4);
+	f_ws_ping(x.f[1], NULL, 0);
+	mem_settle(x.l);
+	assert_true(f->s.heard_us > 0 && f->s.peer_ping_us == f->s.heard_us);
+	assert_int_equal(f->s.ponged, 7);
+	fini_fake(&x);
 }
 
 static bool
@@ -675,6 +761,8 @@ main(void)
 		cmocka_unit_test(a_session_knows_that_it_is_not_read),
 		cmocka_unit_test(what_is_in_the_way_of_reading_is_counted_apart),
 		cmocka_unit_test(who_finishes_reads_the_goodbye_although_it_was_stopped),
+		cmocka_unit_test(what_went_wrong_shows_in_the_code),
+		cmocka_unit_test(pings_have_numbers_and_the_peers_are_noted),
 		cmocka_unit_test(a_session_is_told_its_time_and_may_end_then),
 		cmocka_unit_test(a_session_that_fails_says_why_by_its_error),
 		cmocka_unit_test(without_memory_there_is_no_carrier_and_nothing_is_taken),
