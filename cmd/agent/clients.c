@@ -280,8 +280,9 @@ on_hello(void *arg, const struct ctl_hello *h)
 		return refuse(ca, CODE_DENIED, why);
 	if (ca->account->n_sessions > ca->account->max_sessions)
 		return refuse(ca, CODE_LIMIT, "this client has as many sessions as it may have");
-	if (cl->n_in > cl->cfg.max_sessions)
-		return refuse(ca, CODE_LIMIT, "the agent has as many sessions as it may have");
+	if (cl->n_in > cl->cfg.max_sessions ||
+	    ca->account->n_sessions - 1 > cl->cfg.max_sessions - cl->n_in)
+		return refuse(ca, CODE_LIMIT, "this client has its share of the agent's sessions");
 	if (greet(ca) != 0)
 		return refuse(ca, CODE_INTERNAL, "out of memory");
 	log_limited(&cl->log, loop_now_ms(cl->cfg.loop), LOG_LEVEL_INFO,
@@ -310,6 +311,10 @@ on_open(void *arg, struct stream *s, const struct ctl_open *o)
 	}
 	if (ac->n_streams >= ac->max_streams) {
 		deny(ca, s, CODE_LIMIT, "this client has as many streams as it may have");
+		return;
+	}
+	if (ac->n_streams >= services_left(ca->cl->cfg.services)) {
+		deny(ca, s, CODE_LIMIT, "this client has its share of the agent's streams");
 		return;
 	}
 	ac->n_streams++;

@@ -8,7 +8,8 @@
  * and by --allow.
  *
  * Limits belong to the entry: however many sessions its keys have, they share sessions, streams and
- * bytes.  Until a key is proved, they belong to the number that the relay has given the client: so
+ * bytes; and of the agent's sessions and streams an entry has at most half of what the others
+ * leave.  Until a key is proved, they belong to the number that the relay has given the client: so
  * many handshakes at once, and so many begun in a second, whatever others do.
  */
 #ifndef CMD_AGENT_CLIENTS_H

@@ -92,6 +92,12 @@ services_new(struct loop *l, const struct offers *offers, uint64_t max_streams)
 	return sv;
 }
 
+uint64_t
+services_left(const struct services *sv)
+{
+	return sv->max_open > sv->n_open ? sv->max_open - sv->n_open : 0;
+}
+
 void
 services_use(struct services *sv, const struct offers *offers)
 {

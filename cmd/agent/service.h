@@ -33,6 +33,8 @@ struct services;
  */
 struct services *services_new(
     struct loop *l, const struct offers *offers, uint64_t max_streams) WARN_UNUSED;
+/* services_left - how many more streams it would take. */
+uint64_t services_left(const struct services *sv);
 /* services_use - others from now on; what is being dialled and carried goes on. */
 void services_use(struct services *sv, const struct offers *offers);
 /*

@@ -39,6 +39,9 @@ struct bridge {
 	uint64_t since_ms;
 	/* bytes from the client, and sent to it */
 	uint64_t up, down;
+	/* end to end: in its client's list, while the client's stream is there */
+	bool e2e;
+	LIST_ENTRY(bridge) e2e_link;
 	/* a stream of datagrams: those that came, and those that were dropped here, both ways */
 	bool datagrams;
 	uint64_t n_up, n_down, n_dropped;
@@ -130,10 +133,14 @@ stream_at(const struct bridge *b, int i)
 static void
 leave_side(struct bridge *b, int i)
 {
-	if (i == CLIENT)
-		b->client = NULL;
-	else
+	if (i == AGENT) {
 		b->agent = NULL;
+		return;
+	}
+	b->client = NULL;
+	if (b->e2e)
+		LIST_REMOVE(b, e2e_link);
+	b->e2e = false;
 }
 
 /*
@@ -242,6 +249,15 @@ bridge_abort(struct bridge *b, uint32_t code, const char *text)
 	if (agent != NULL)
 		stream_abort(agent, code, text);
 	bridge_end(b, "relay", code, text);
+}
+
+void
+bridges_end_e2e(struct peer *client, uint32_t code, const char *text)
+{
+	struct bridge *b;
+
+	while ((b = LIST_FIRST(&client->e2e)) != NULL)
+		bridge_abort(b, code, text);
 }
 
 static struct bridge *
@@ -570,6 +586,9 @@ bridge_open(struct peer *client, struct peer *agent, struct stream *s, const str
 		return;
 	}
 	b->client = s;
+	b->e2e = ctl_open_is_e2e(o);
+	if (b->e2e)
+		LIST_INSERT_HEAD(&client->e2e, b, e2e_link);
 	b->side[CLIENT] = (struct side){ .can = carrier_session(client->carrier)->can };
 	b->side[AGENT] = (struct side){ .can = can };
 	b->party = party_ref(client->party);

@@ -40,4 +40,7 @@ const char *relay_target_text(const struct ctl_open *o, char out[RELAY_TARGET_TE
 void bridge_open(
     struct peer *client, struct peer *agent, struct stream *s, const struct ctl_open *o);
 
+/* bridges_end_e2e - cut off all that this client has end to end. */
+void bridges_end_e2e(struct peer *client, uint32_t code, const char *text);
+
 #endif

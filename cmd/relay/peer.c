@@ -748,6 +748,19 @@ fail:
 	return NULL;
 }
 
+/* Other streams are judged when they are opened; in one of these more are, for as long as it is. */
+static void
+check_e2e(struct peer *p)
+{
+	static const struct ctl_open e2e = { .protocol = CTL_E2E };
+
+	if (LIST_EMPTY(&p->e2e) || may_open(p, &e2e))
+		return;
+	log_warnx(
+	    "client of %s from %s: end to end is no longer allowed, cut off", p->name, p->from);
+	bridges_end_e2e(p, CODE_REVOKED, "end to end is no longer allowed for this client");
+}
+
 void
 peers_check(struct worker *w)
 {
@@ -759,8 +772,10 @@ peers_check(struct worker *w)
 		if (p->state != PEER_IN)
 			continue;
 		account_refresh(r->accounts, p->account, c);
-		if (is_still_known(p))
+		if (is_still_known(p)) {
+			check_e2e(p);
 			continue;
+		}
 		log_revoked(p);
 		peer_close(p, CODE_REVOKED, REVOKED);
 	}

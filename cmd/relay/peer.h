@@ -69,6 +69,8 @@ struct peer {
 	struct account *account;
 	/* Client: what the account has at this agent; a reference, NULL until it has arrived. */
 	struct party *party;
+	/* Client: its streams end to end (bridge.c). */
+	LIST_HEAD(, bridge) e2e;
 	/* Of its HELLO: sessions with the same one are carriers of one agent. */
 	uint8_t instance[CTL_TOKEN_LEN];
 	/* NULL until it has arrived, and once it was replaced. */
@@ -133,7 +135,7 @@ void peer_deny(
 
 /*
  * peers_check - after a reload, and from time to time: whoever the credentials no longer know is
- * disconnected.
+ * disconnected, and who may not be end to end any more is cut off there.
  */
 void peers_check(struct worker *w);
 

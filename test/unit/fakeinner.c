@@ -18,6 +18,8 @@ void __wrap_inner_free(struct inner *in, uint32_t code, const char *text);
 void __wrap_inner_finish(struct inner *in);
 struct session *__wrap_inner_session(struct inner *in);
 bool __wrap_inner_may_open(struct inner *in);
+void __wrap_inner_take_turns(
+    struct inner *in, struct tls_turns *t, const struct tls_turns_who *who);
 
 void
 fake_inners_reset(void)
@@ -79,6 +81,13 @@ __wrap_inner_may_open(struct inner *in)
 	const struct session *s = __wrap_inner_session(in);
 
 	return s != NULL && in->dials && !s->going;
+}
+
+void
+__wrap_inner_take_turns(struct inner *in, struct tls_turns *t, const struct tls_turns_who *who)
+{
+	assert(t != NULL && !in->dials);
+	in->who = *who;
 }
 
 /* ---- what the session itself says: fake_open() and the like go on to the user ---- */

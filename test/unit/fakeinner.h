@@ -6,7 +6,7 @@
  * A test that uses them has in its head comment
  *
  *      * link: -Wl,--wrap=inner_new,--wrap=inner_free,--wrap=inner_finish
- *      * link: -Wl,--wrap=inner_session,--wrap=inner_may_open
+ *      * link: -Wl,--wrap=inner_session,--wrap=inner_may_open,--wrap=inner_take_turns
  *
  * No TLS is spoken: the test says which key the peer has proved, and the judge is asked as in life.
  */
@@ -24,6 +24,8 @@ struct inner {
 	struct tls_judge judge;
 	bool dials;
 	struct ctl_hello hello;
+	/* Of whom its handshake takes turns. */
+	struct tls_turns_who who;
 	const struct inner_user *user;
 	void *arg;
 	/* Its session, and what that may cost; NULL until the key is proved. */

@@ -354,20 +354,31 @@ fake_hello(struct fake_session *f, enum ctl_role role, const char *name, const c
 	return f->s.user->hello(f->s.arg, &h);
 }
 
-struct fake_stream *
-fake_open(struct fake_session *f, const char *service)
+static struct fake_stream *
+open_from_peer(struct fake_session *f, const char *protocol, const char *service)
 {
-	struct ctl_open o = {
-		.protocol = "tcp", .source = "a client's claim", .client = f->client
-	};
+	struct ctl_open o = { .source = "a client's claim", .client = f->client };
 	struct fake_stream *st;
 
+	snprintf(o.protocol, sizeof o.protocol, "%s", protocol);
 	snprintf(o.service, sizeof o.service, "%s", service);
 	/* Each its own: a token that is open is refused. */
 	memcpy(o.token, &f->n_streams, sizeof f->n_streams);
 	st = add_stream(f, &o);
 	f->s.user->open(f->s.arg, &st->s, &o);
 	return st;
+}
+
+struct fake_stream *
+fake_open(struct fake_session *f, const char *service)
+{
+	return open_from_peer(f, CTL_TCP, service);
+}
+
+struct fake_stream *
+fake_open_e2e(struct fake_session *f)
+{
+	return open_from_peer(f, CTL_E2E, "");
 }
 
 void

@@ -84,6 +84,9 @@ enum session_verdict fake_hello(struct fake_session *f, enum ctl_role role, cons
 /* fake_open - the peer opens a stream to a service, for f->client. */
 struct fake_stream *fake_open(struct fake_session *f, const char *service);
 
+/* fake_open_e2e - the peer opens one for a session end to end. */
+struct fake_stream *fake_open_e2e(struct fake_session *f);
+
 /* fake_control - the peer sends a request, or an answer. */
 void fake_control(struct fake_session *f, const char *json);
 

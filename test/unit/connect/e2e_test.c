@@ -6,7 +6,7 @@
  * link: -Wl,--wrap=uplink_new,--wrap=uplink_free,--wrap=uplink_finish
  * link: -Wl,--wrap=uplink_open,--wrap=uplink_has_session,--wrap=uplink_streams,--wrap=uplink_is_up
  * link: -Wl,--wrap=inner_new,--wrap=inner_free,--wrap=inner_finish
- * link: -Wl,--wrap=inner_session,--wrap=inner_may_open
+ * link: -Wl,--wrap=inner_session,--wrap=inner_may_open,--wrap=inner_take_turns
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,7 +27,7 @@
 #include "test/unit/fakeuplink.h"
 #include "test/unit/turns.h"
 
-/* Of the private keys 1, 2 and 3. */
+/* Of the private keys 1 and 2. */
 #define OWN_PRIV "tunnel-priv-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE"
 #define K1 "tunnel-pub-A2sX0fLhLEJH-Lzm5WOkQPJ3A32BLeszoPShOUXYmMKW"
 #define K2 "tunnel-pub-A3zyexiNA09-ilI4AwS1GsPAiWnid_IbNaYLSPxHZpl4"

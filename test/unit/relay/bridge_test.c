@@ -555,6 +555,49 @@ everything_is_given_back(void **state)
 	heap_is_given_back(round_trip);
 }
 
+/* ---- end to end ---- */
+
+#define E2E(alice) \
+	"{\"edge-agents\":{\"pi\":\"a\"},\"clients\":{\"alice\":{\"secret\":\"c\"," alice "}}}"
+
+static void
+who_may_not_end_to_end_any_more_is_cut_off_there(void **state)
+{
+	struct relay *r = &((struct fix *)*state)->r;
+	struct fake_session *agent = relaytest_peer(r, 0, NULL), *client;
+	struct fake_stream *e2e[2], *plain;
+	const char *const no_more[] = {
+		E2E("\"agents\":[\"pi\"],\"targets\":[\"ssh\"],\"e2e\":false"),
+		E2E("\"agents\":[\"lab\"],\"targets\":[\"ssh\"],\"e2e\":true"),
+	};
+
+	agent->s.can |= SESSION_E2E;
+	for (size_t i = 0; i < 2; i++) {
+		relaytest_creds(r, E2E("\"agents\":[\"pi\"],\"targets\":[\"ssh\"],\"e2e\":true"));
+		if (i == 0)
+			fake_hello(agent, CTL_AGENT, "pi", "a", 1);
+		client = relaytest_peer(r, 0, NULL);
+		fake_hello(client, CTL_CONNECT, "pi", "c", 1);
+		fake_end(fake_open_e2e(client), CODE_OK, "");
+		for (int k = 0; k < 2; k++)
+			e2e[k] = fake_open_e2e(client);
+		plain = fake_open(client, "ssh");
+		peers_check(&r->workers[0]);
+		assert_false(e2e[0]->over || e2e[1]->over || plain->over);
+		relaytest_creds(r, no_more[i]);
+		peers_check(&r->workers[0]);
+		for (int k = 0; k < 2; k++) {
+			assert_int_equal(e2e[k]->code, CODE_REVOKED);
+			assert_true(agent->stream[agent->n_streams - 3 + (size_t)k]->over);
+		}
+		/* Its other streams are those that were judged when they were opened. */
+		assert_false(plain->over);
+		assert_int_equal(client->n_away, 0);
+		assert_int_equal(fake_open_e2e(client)->code, CODE_DENIED);
+		fake_end(plain, CODE_CANCELLED, "");
+	}
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -587,6 +630,7 @@ main(void)
 		T(without_windows_the_budget_is_the_limit),
 		T(a_lost_session_resets_the_other_side),
 		T(who_cannot_be_asked_is_said),
+		T(who_may_not_end_to_end_any_more_is_cut_off_there),
 		cmocka_unit_test(targets_are_named_as_they_were_asked_for),
 		cmocka_unit_test(everything_is_given_back),
 	};
