@@ -191,7 +191,7 @@ agent_output(struct session *s, struct bufq *out, size_t max, uint64_t now_us)
 static void
 agent_ping(struct session *s)
 {
-	inflow_gulp(&hnr_agent_of(s)->inflow);
+	inflow_listen(&hnr_agent_of(s)->inflow);
 	alive_ask(s);
 }
 

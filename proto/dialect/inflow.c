@@ -69,7 +69,7 @@ stop(struct inflow *f, uint64_t now_us)
 
 /* So much is read in spite of a pause. */
 static void
-drink(struct inflow *f, uint64_t n)
+grant(struct inflow *f, uint64_t n)
 {
 	uint64_t was = f->sip;
 
@@ -79,9 +79,9 @@ drink(struct inflow *f, uint64_t n)
 		tell(f, false);
 }
 
-/* That came of it. */
+/* So much of it has come. */
 static void
-drunk(struct inflow *f, uint64_t n)
+granted_came(struct inflow *f, uint64_t n)
 {
 	if (f->sip == 0)
 		return;
@@ -102,10 +102,10 @@ go_on(struct inflow *f)
 }
 
 void
-inflow_gulp(struct inflow *f)
+inflow_listen(struct inflow *f)
 {
 	if (is_paused(f))
-		drink(f, INFLOW_GULP);
+		grant(f, INFLOW_LISTEN);
 }
 
 static void
@@ -170,7 +170,7 @@ inflow_came(struct inflow *f, struct inflow_stream *x, size_t n, uint64_t now_us
 	if (n == 0)
 		return NULL;
 	set_held(f, x, x->held + n);
-	drunk(f, n);
+	granted_came(f, n);
 	if (x->held > may_hold(x)) {
 		set_over(f, x, true);
 		stop(f, now_us);
@@ -222,7 +222,7 @@ sip(struct inflow *f, uint64_t now_us)
 {
 	f->sip_us = next_sip(f, now_us);
 	if (!is_quiet(f, now_us))
-		drink(f, INFLOW_SIP);
+		grant(f, INFLOW_SIP);
 }
 
 void

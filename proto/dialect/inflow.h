@@ -50,7 +50,7 @@
 #define INFLOW_MUTE_US 60000000
 #define INFLOW_SIP_MUTE_US 2000000
 /* The answer to a ping of ours is behind as much. */
-#define INFLOW_GULP (16 * 1024 * 1024)
+#define INFLOW_LISTEN (16 * 1024 * 1024)
 
 struct inflow_stream {
 	/* Borrowed until inflow_stream_fini. */
@@ -104,7 +104,7 @@ inflow_deadline_us(const struct inflow *f)
 	return f->look_us < f->sip_us ? f->look_us : f->sip_us;
 }
 
-/* inflow_gulp - an answer of the peer's is waited for, so a pause does not count until it came. */
-void inflow_gulp(struct inflow *f);
+/* inflow_listen - an answer of the peer's is waited for, so a pause does not count until it came. */
+void inflow_listen(struct inflow *f);
 
 #endif

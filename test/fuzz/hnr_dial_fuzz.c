@@ -173,6 +173,7 @@ tick(uint64_t us)
 	struct errtext why;
 
 	x.now += us;
+	session_ponged(x.s, x.s->pings, x.now);
 	if (session_deadline_us(x.s) <= x.now && session_tick(x.s, x.now, &why) != 0)
 		x.over = true;
 }

@@ -457,6 +457,7 @@ run(struct world *w, const uint8_t *p, size_t n, bool well)
 			say_well(w);
 		w->now_us += pick(w, 2) == 0 ? 1000 : 3000000;
 		w->s->heard_us = w->now_us;
+		session_ponged(w->s, w->s->pings, w->now_us);
 		if (session_deadline_us(w->s) <= w->now_us)
 			IGNORE_RESULT(session_tick(w->s, w->now_us, &why));
 	}

@@ -129,6 +129,7 @@ the_end_of_the_websocket_is_that_of_the_stream(void **state)
 		{ ERR_EOF, 1011, "", CODE_LOST },
 		{ ERR_EOF, 1012, "", CODE_LOST },
 		{ ERR_CLOSED, 0, "reset", CODE_LOST },
+		{ ERR_CLOSED, 0, "!", CODE_LOST },
 	};
 
 	(void)state;
@@ -138,6 +139,8 @@ the_end_of_the_websocket_is_that_of_the_stream(void **state)
 		session_hung_up(x.s, ends[i].err, ends[i].ws_code, ends[i].text);
 		assert_true(o->closed);
 		assert_int_equal(o->code, ends[i].code);
+		if (ends[i].text[0] != '\0')
+			assert_string_equal(o->text, ends[i].text);
 		session_free(x.s);
 		setup(state);
 	}
