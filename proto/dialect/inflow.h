@@ -104,7 +104,7 @@ inflow_deadline_us(const struct inflow *f)
 	return f->look_us < f->sip_us ? f->look_us : f->sip_us;
 }
 
-/* inflow_listen - an answer of the peer's is waited for, so a pause does not count until it came. */
+/* inflow_listen - an answer of the peer is waited for: in a pause, too, it is read until then. */
 void inflow_listen(struct inflow *f);
 
 #endif
