@@ -66,17 +66,14 @@ int
 mux_datagram_fill(struct mux *m, struct bufq *in, size_t n)
 {
 	struct bufq whole = { 0 };
-	struct mux_stream *ms = m->filling;
 	/* Pieces are copied: they may be small ones of large blocks. */
 	bool at_once = m->fill_left == 0 && m->datagram.len == 0;
 	int r = at_once ? bufq_move(&whole, in, n) : bufq_keep(&m->datagram, in, n);
 
 	if (r == 0 && m->fill_left == 0 && !at_once)
 		r = bufq_move(&whole, &m->datagram, m->datagram.len);
-	if (r == 0 && m->fill_left == 0) {
-		m->filling = NULL;
-		deliver(ms, &whole);
-	}
+	if (r == 0 && m->fill_left == 0)
+		deliver(m->filling, &whole);
 	bufq_fini(&whole);
 	return r;
 }

@@ -178,5 +178,10 @@ bool raw_skip(struct raw *r, uint8_t type, struct frame *f, uint8_t *body);
 int raw_tick(struct raw *r, uint64_t ms);
 /* raw_deadline_ms - session_deadline_us, rounded up. */
 uint64_t raw_deadline_ms(const struct raw *r);
+/*
+ * raw_lacks_memory - say() queues a control frame for which there is no memory: not half of it
+ * leaves, nothing follows, and the session ends.
+ */
+void raw_lacks_memory(const struct mux_config *cfg, void (*say)(struct session *s));
 
 #endif

@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /* muxraw - one session of the mux, and the test as its peer. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "lib/base/mem.h"
 #include "test/unit/muxpair.h"
@@ -183,4 +189,29 @@ raw_tick(struct raw *r, uint64_t ms)
 
 	r->net.now_ms += ms;
 	return session_tick(e->s, r->net.now_ms * 1000, &e->why);
+}
+
+void
+raw_lacks_memory(const struct mux_config *cfg, void (*say)(struct session *s))
+{
+	struct bufq out = { 0 };
+	struct raw r;
+
+	for (long fail = 0; fail < 2; fail++) {
+		struct session *s;
+
+		raw_init(&r, cfg, true);
+		s = r.net.end[0].s;
+		buf_pool_free();
+		mem_fail_after(fail);
+		say(s);
+		mem_fail_after(MEM_NO_FAIL);
+		assert_int_equal(session_control(s, "{}", 2), ERR_CLOSED);
+		assert_true(session_has_output(s));
+		assert_int_equal(session_output(s, &out, 1000, r.net.now_ms), ERR_NOMEM);
+		assert_int_equal(out.len, 0);
+		assert_int_equal(raw_tick(&r, 1), ERR_NOMEM);
+		raw_fini(&r);
+	}
+	buf_pool_free();
 }

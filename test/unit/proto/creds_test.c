@@ -17,6 +17,7 @@
 #include "lib/base/mem.h"
 #include "proto/creds.h"
 #include "test/by_secret.h"
+#include "test/unit/heap.h"
 
 #define NOW 1800000000 /* 2027-01-15 */
 #define SHA_AGENT "1bb1b82398e8fb2eb299f797b2dbdaeea3c495c0c096cd507a5e4d21f6bb8e42"
@@ -583,6 +584,19 @@ running_out_of_memory_is_survived_everywhere(void **state)
 	creds_unref(c);
 }
 
+static void
+round_trip(void)
+{
+	creds_unref(parsed(rich));
+}
+
+static void
+everything_is_given_back(void **state)
+{
+	(void)state;
+	heap_is_given_back(round_trip);
+}
+
 int
 main(void)
 {
@@ -607,6 +621,7 @@ main(void)
 		cmocka_unit_test(an_empty_file_admits_nobody),
 		cmocka_unit_test(a_broken_file_leaves_the_old_one),
 		cmocka_unit_test(running_out_of_memory_is_survived_everywhere),
+		cmocka_unit_test(everything_is_given_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

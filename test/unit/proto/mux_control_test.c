@@ -254,26 +254,16 @@ what_is_not_read_is_bounded(void **state)
 }
 
 static void
+say_something(struct session *s)
+{
+	IGNORE_RESULT(session_control(s, "{\"id\":1}", 8));
+}
+
+static void
 without_memory_the_session_ends(void **state)
 {
-	struct bufq out = { 0 };
-	struct raw r;
-
 	(void)state;
-	for (long fail = 0; fail < 2; fail++) {
-		raw_init(&r, &acceptor, true);
-		buf_pool_free();
-		mem_fail_after(fail);
-		IGNORE_RESULT(say(end_of(&r), "{\"id\":1}"));
-		mem_fail_after(MEM_NO_FAIL);
-		/* Not half of it, and nothing behind it. */
-		assert_int_equal(say(end_of(&r), "{\"id\":2}"), ERR_CLOSED);
-		assert_int_equal(
-		    session_output(end_of(&r)->s, &out, 1000, r.net.now_ms), ERR_NOMEM);
-		assert_int_equal(out.len, 0);
-		raw_fini(&r);
-	}
-	buf_pool_free();
+	raw_lacks_memory(&acceptor, say_something);
 }
 
 static void

@@ -596,27 +596,16 @@ an_open_without_memory_leaves_no_stream(void **state)
 }
 
 static void
+say_goodbye(struct session *s)
+{
+	session_goaway(s, CODE_OK, "bye");
+}
+
+static void
 a_frame_that_could_not_be_queued_ends_the_session(void **state)
 {
-	struct bufq out = { 0 };
-	struct raw r;
-
 	(void)state;
-	for (long fail = 0; fail < 2; fail++) {
-		raw_init(&r, &acceptor, true);
-		buf_pool_free();
-		mem_fail_after(fail);
-		session_goaway(end_of(&r)->s, CODE_OK, "bye");
-		mem_fail_after(MEM_NO_FAIL);
-		/* Not half of it, and not the frames behind it. */
-		assert_true(session_has_output(end_of(&r)->s));
-		assert_int_equal(
-		    session_output(end_of(&r)->s, &out, 1000, r.net.now_ms), ERR_NOMEM);
-		assert_int_equal(out.len, 0);
-		assert_int_equal(raw_tick(&r, 1), ERR_NOMEM);
-		raw_fini(&r);
-	}
-	buf_pool_free();
+	raw_lacks_memory(&acceptor, say_goodbye);
 }
 
 static void
