@@ -97,8 +97,8 @@ expect "status of curl for a port that is shut" 97 "$code"
 # A target that refuses is a reset to the program, not an end.
 python3 - "$shut_port" <<-'PYTHON' || fail "a refused target looks like an end"
 	import socket, sys
-	s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 20)
 	try:
+	    s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 20)
 	    sys.exit(s.recv(1) == b"")
 	except ConnectionResetError:
 	    pass

@@ -9,6 +9,7 @@ A stream says how many bytes come and how many are wanted, sends them, and gets 
 and prints MB/s once all are open, ping prints the median of the round trips in us. A command that does not end by itself once its streams are through is ended.
 """
 import asyncio
+import contextlib
 import hashlib
 import os
 import random
@@ -101,7 +102,8 @@ class Run:
             try:
                 await asyncio.wait_for(self.program.wait(), 0.3)
             except asyncio.TimeoutError:
-                self.program.terminate()
+                with contextlib.suppress(ProcessLookupError):
+                    self.program.terminate()
                 await self.program.wait()
 
 
