@@ -44,6 +44,8 @@ target() {
 	port=$(cat "$tmp/$1.port")
 }
 
+mkfifo "$tmp/open"
+exec 3<>"$tmp/open" # standard input that does not end before this script
 secrets
 sed -i "s/\"edge-agents\": {/&\"pi2\": \"$agent_secret\", /" "$tmp/creds.json"
 start_relay relay
@@ -51,10 +53,10 @@ start_agent_of native lab --allow '127.0.0.1:*'
 for name in pi pi2; do
 	start_agent_of theirs $name
 	HNR_CHUNK=16384 target "down-$name" down
-	start "$name-client" sh -c "tail -f /dev/null | $(client_of native) $name 127.0.0.1 $port tcp | python3 '$tmp/late.py' $STALL_S $SIZE"
+	start "$name-client" sh -c "$(client_of native) $name 127.0.0.1 $port tcp <'$tmp/open' | python3 '$tmp/late.py' $STALL_S $SIZE"
 done
 target up up
-start client sh -c "(head -c $SIZE /dev/zero; tail -f /dev/null) | exec $(client_of theirs) lab 127.0.0.1 $port tcp"
+start client sh -c "(exec 3<&-; head -c $SIZE /dev/zero; cat '$tmp/open') | exec $(client_of theirs) lab 127.0.0.1 $port tcp"
 
 # One that goes while it is not read has a successor at once.
 paused() { [ "$(ss -tnH state established "sport = :${relay_url##*:}" | awk '$1 > 0' | wc -l)" -ge 3 ]; }
