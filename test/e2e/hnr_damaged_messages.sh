@@ -17,10 +17,10 @@ try() {
 
 start_relay relay
 try relays relay "$relay_url"
-try agents agent "$TUNNEL_BIN" agent --relay '{url}' --name pi --secret-file "$tmp/agent.secret" --allow '127.0.0.1:*'
-try clients client "$TUNNEL_BIN" connect --relay '{url}' --secret-file "$tmp/client.secret" pi 127.0.0.1 22
-try edge-agents agent "$TUNNEL_BIN" edge-agent --relay-url "{url}" --name pi --secret "$agent_secret"
-try access-clients access-client "$TUNNEL_BIN" access-client pi 127.0.0.1 22 tcp --relay-url "{url}" --secret "$client_secret"
+try agents agent "$TUNNEL_BIN" agent --relay '{url}' --name '{name}' --secret-file "$tmp/agent.secret" --allow '127.0.0.1:*'
+try clients client "$TUNNEL_BIN" connect --relay '{url}' --secret-file "$tmp/client.secret" '{name}' 127.0.0.1 22
+try edge-agents agent "$TUNNEL_BIN" edge-agent --relay-url "{url}" --name "{name}" --secret "$agent_secret"
+try access-clients access-client "$TUNNEL_BIN" access-client "{name}" 127.0.0.1 22 tcp --relay-url "{url}" --secret "$client_secret"
 for name in $tries; do
 	code=0
 	wait "$(pid_of "$name")" || code=$?

@@ -2,8 +2,8 @@
 """Every message of http-network-relay, valid and damaged, towards one of our programs.
 
     damaged.py relay URL               a relay that knows the agents "pi" and "lab" (AGENT_SECRET) and the client's CLIENT_SECRET
-    damaged.py agent COMMAND...        an agent; "{url}" in the command becomes that of our relay
-    damaged.py client COMMAND...       a client that asks for the agent "pi"
+    damaged.py agent COMMAND...        an agent; the words "{url}" and "{name}" become our relay's and the agent's
+    damaged.py client COMMAND...       a client that asks for that agent
     damaged.py access-client COMMAND...
                                        one that exits as the reference does: with status 0 whatever ends the connection
 
@@ -33,6 +33,7 @@ BAD_BASE64 = {"an alphabet of URLs": "_-__", "no padding": "aGk", "too much padd
 
 tried = 0
 failures = []
+names = itertools.count()
 
 
 def failed(what):
@@ -296,16 +297,24 @@ class Dialled:
 
     async def begin(self, path):
         """The program and its WebSocket, its start read."""
-        self.program = await asyncio.create_subprocess_exec(*[a.replace("{url}", self.url + path) for a in self.command], stdin=asyncio.subprocess.PIPE,
+        self.name = f"n{os.getpid()}-{next(names)}"
+        words = {"{url}": self.url + path, "{name}": self.name}
+        self.program = await asyncio.create_subprocess_exec(*[words.get(a, a) for a in self.command], stdin=asyncio.subprocess.PIPE,
                                                             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
         self.reading = asyncio.ensure_future(self.program.stderr.read())
+        return await self.comes()
+
+    async def comes(self):
+        """This program's next WebSocket. Others come, too: one of the program before, or of another test whose relay had our port and has gone."""
         while True:
             line = await asyncio.wait_for(self.arrived.get(), WAIT_S)
             try:
-                self.start = await line.hear()
-                return line
+                start = await line.hear()
+                if self.name in (start.get("name"), start.get("connection_target")):
+                    return line
             except Closed:
-                pass  # of the program before, which was ended on its way back; or on a busy machine this one's first attempt
+                pass
+            await line.close()
 
     async def end(self, what, allowed):
         """The program's exit status, and what it wrote to standard output."""
@@ -352,10 +361,7 @@ class Agent(Dialled):
             await self.initiate(line, "one")
             await self.carries(line, "one")
             if await sends(line, what, message, same, lambda: self.goes_on(line, what, same)) is not None:
-                line = await asyncio.wait_for(self.arrived.get(), WAIT_S)
-                again = await line.hear()
-                if again["kind"] != "start" or again["name"] != self.start["name"]:
-                    failed(f"{what}: comes back with {again}")
+                line = await self.comes()
                 await self.goes_on(line, what, False)
         except (Closed, AssertionError, asyncio.TimeoutError, OSError) as e:
             failed(f"{what}: {e!r}")
