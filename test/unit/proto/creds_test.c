@@ -399,9 +399,7 @@ warnings(const struct creds *c)
 static void
 an_agents_name_is_any_text(void **state)
 {
-	static const char *const names[] = { "my pi", "-a", ".", "a/b:c=d*",
-		"K\xc3\xbc"
-		"che 1",
+	static const char *const names[] = { "my pi", "-a", ".", "a/b:c=d*", "K\303\274che 1",
 		"\\\"" };
 	char longest[CTL_AGENT_MAX + 2], text[CTL_AGENT_MAX + 64];
 	struct creds *c;
@@ -411,8 +409,7 @@ an_agents_name_is_any_text(void **state)
 	(void)state;
 	c = parsed(
 	    "{\"edge-agents\":{\"my pi\":\"1\",\"-a\":\"1\",\".\":\"1\",\"a/b:c=d*\":\"1\","
-	    "\"K\xc3\xbc"
-	    "che 1\":\"1\",\"\\\\\\\"\":\"1\"},"
+	    "\"K\303\274che 1\":\"1\",\"\\\\\\\"\":\"1\"},"
 	    "\"clients\":{\"x\":{\"secret\":\"x\",\"agents\":[\"my *\"],\"targets\":[\"ssh\"]}}}");
 	assert_string_equal(warnings(c), "");
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
