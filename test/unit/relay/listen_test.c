@@ -22,6 +22,7 @@
 #include "cmd/relay/gate.h"
 #include "cmd/relay/guest.h"
 #include "cmd/relay/listen.h"
+#include "cmd/relay/origin.h"
 #include "lib/base/mem.h"
 #include "lib/base/rlimit.h"
 #include "lib/conf/jobj.h"
@@ -494,6 +495,7 @@ is_dealt(void *arg)
 static void
 who_is_under_way_at_the_end_is_closed(void **state)
 {
+	struct worker *w = &x.r.workers[1];
 	int fd;
 
 	(void)state;
@@ -504,10 +506,13 @@ who_is_under_way_at_the_end_is_closed(void **state)
 	assert_true(turns_until(x.r.workers[0].loop, is_dealt, NULL));
 	assert_int_equal(x.n_guests, 1);
 	/* Worker 1 never sees it: its loop is freed with the message. */
-	pool_fini(&x.r.workers[1].pool);
-	loop_free(x.r.workers[1].loop);
-	x.r.workers[1].loop = loop_new();
-	assert_int_equal(pool_init(&x.r.workers[1].pool, x.r.workers[1].loop), 0);
+	pool_fini(&w->pool);
+	tls_turns_free(w->turns);
+	loop_free(w->loop);
+	w->loop = loop_new();
+	w->turns = origin_turns(&x.r.opts, w->loop);
+	assert_non_null(w->turns);
+	assert_int_equal(pool_init(&w->pool, w->loop), 0);
 	assert_int_equal(gate_count(x.r.gate), 1);
 	is_turned_away();
 	assert_string_equal(x.got, "");
